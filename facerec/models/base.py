@@ -1,0 +1,86 @@
+"""The two interfaces every model stands behind: `Detector` and `Embedder`.
+
+Whatever a model finds in a frame must not depend on the frames that share its batch: a film cut into
+shards has other batches than the whole film, and must give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]  # (height, width, 3) RGB
+
+KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left: the image's left
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The faces of one frame, best score first.
+
+    Attributes:
+        boxes: (n, 4) float32, x1, y1, x2, y2 in pixels of the frame, clipped to it.
+        scores: (n,) float32 in 0..1.
+        keypoints: (n, 5, 2) float32, x, y in pixels, in the order of `KEYPOINTS`.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a folder records of the model that made it.
+
+    Attributes:
+        kind: the registry's name (`retinaface`, `dlib`, …).
+        weights: file name of the weights.
+        sha256: hash of the weights' bytes, hex.
+        licence: of the weights, as its publisher states it.
+    """
+
+    kind: str
+    weights: str
+    sha256: str
+    licence: str
+
+
+class Detector(Protocol):
+    """Finds faces in frames."""
+
+    card: ModelCard
+    batch_size: int  # frames that `detect` is best called with at once
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        """Find the faces of each of `frames`, which all have the same size."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns faces into unit vectors in which one person's faces lie close together.
+
+    Attributes:
+        dimension: length of a vector.
+        same_person: Euclidean distance between two unit vectors below which two *faces* are more
+            likely one person than two, from the model's own calibration.
+    """
+
+    card: ModelCard
+    dimension: int
+    same_person: float
+
+    def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
+        """Cut the face with `box` (4,) and `keypoints` (5, 2) out of `frame`, as `embed` wants it."""
+        ...
+
+    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """(n, dimension) float32, every row of Euclidean length 1; (0, dimension) for no crops."""
+        ...
