@@ -1,0 +1,137 @@
+"""Files that appear whole or not at all.
+
+A file is written under another name in its own folder, flushed to the disk, and renamed: a reader, and
+whoever comes after a power cut, sees the old file or the new one. What a killed process leaves under
+such a name is told by the name itself (`.<host>-<pid>-<random>.part`) and swept by a later run.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_OWNER = re.compile(r"\.(?P<host>[\w.]+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
+_FORGOTTEN_S = 86400.0  # after a day another machine's leavings are nobody's
+
+
+def host() -> str:
+    """The name of this machine; on a SLURM node the node's."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def part_name(name: str) -> str:
+    """A name beside `name` that only this process uses."""
+    plain = re.sub(r"[^\w.]", "_", host())
+    return f".{name[:100]}.{plain}-{os.getpid()}-{secrets.token_hex(4)}.part"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:  # some network file systems cannot, and need not
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a binary file that becomes `path` when the block ends well, and vanishes when it does not."""
+    part = path.with_name(part_name(path.name))
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def create_once(path: Path, data: bytes) -> bool:
+    """Write `data` to `path` unless it exists; of several processes at once exactly one succeeds.
+
+    Returns:
+        Whether this call made the file.
+    """
+    part = path.with_name(part_name(path.name))
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, path)  # unlike a rename, fails where `path` exists
+        except FileExistsError:
+            return False
+        except OSError as error:  # no hard links here: the file appears whole all the same
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                raise
+            if path.exists():
+                return False
+            part.rename(path)
+        sync_folder(path.parent)
+        return True
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> int:
+    """Remove from `folder` what dead processes left half-written; returns how many names that were.
+
+    A part is dead when its process was on this machine and is gone, or when it is a day old: another
+    machine's live process must keep its own.
+    """
+    swept = 0
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        owner = _OWNER.search(entry.name)
+        if owner is None or _alive(owner["host"], int(owner["pid"]), entry):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink(missing_ok=True)
+        swept += 1
+    return swept
+
+
+def _alive(owner_host: str, pid: int, entry: os.DirEntry[str]) -> bool:
+    if owner_host == re.sub(r"[^\w.]", "_", host()):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+    try:
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime < _FORGOTTEN_S
+    except FileNotFoundError:
+        return True
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, hex, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,145 @@
+"""The rooms of a movie's data folder: the one place where its file names are spelled.
+
+    <out>/<movie_id>-data/
+        features/ trajectories/ scene_changes/   a shard's part of each, named by its frame range
+        evidence/ done/                          what the merge needs besides; a shard's marker
+        images/                                  the faces the annotator sees
+        features.jsonl trajectories.jsonl scene_changes.json quality.jsonl     of the whole film
+        clusters.json predictions.json
+        plan.json frame_index.npy manifest.json previous/                      how it was made
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facerec.errors import InputError
+
+MAX_MOVIE_ID = 2**31 - 1  # the labeling backend's database column
+Box = Sequence[int]
+
+_FOLDER = re.compile(r"(0|[1-9]\d*)-data")
+_TAG = re.compile(r"(?P<movie>\d+):(?P<frame>\d+):(?P<box>\d+_\d+_\d+_\d+)")
+
+
+def film_movie_id(film: Path) -> int:
+    """The movie id in a film's name: the integer before the first `-` (`12345-CoolMovieFilm.mp4`)."""
+    head, dash, _ = film.name.partition("-")
+    if not dash or not (head.isascii() and head.isdigit()):
+        raise InputError(f"{film}: the film's name must begin with its movie id and a '-', as in 12345-Title.mp4")
+    return _checked_id(int(head), film)
+
+
+def _checked_id(movie_id: int, where: Path) -> int:
+    if movie_id > MAX_MOVIE_ID:
+        raise InputError(f"{where}: the movie id {movie_id} is above {MAX_MOVIE_ID}, the labeling backend's limit")
+    return movie_id
+
+
+def tag_of(movie_id: int, frame: int, box: Box) -> str:
+    """The name of a face: its picture's, without extension."""
+    return f"{movie_id}:{frame}:{box[0]}_{box[1]}_{box[2]}_{box[3]}"
+
+
+def parse_tag(tag: str) -> tuple[int, int, tuple[int, int, int, int]]:
+    """Movie id, frame and box of a tag; ValueError for what `tag_of` would not have written."""
+    match = _TAG.fullmatch(tag)
+    if match is None:
+        raise ValueError(f"{tag!r} is no <movie_id>:<frame>:<x1>_<y1>_<x2>_<y2>")
+    x1, y1, x2, y2 = map(int, match["box"].split("_"))
+    movie, frame, box = int(match["movie"]), int(match["frame"]), (x1, y1, x2, y2)
+    if tag_of(movie, frame, box) != tag:
+        raise ValueError(f"{tag!r} has leading zeros")
+    return movie, frame, box
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """The files of the shard that owns the frames `[beg, end)`."""
+
+    features: Path
+    trajectories: Path
+    scene_changes: Path
+    evidence: Path
+    done: Path
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """All but the marker, which comes last."""
+        return self.features, self.trajectories, self.scene_changes, self.evidence
+
+
+class MovieFolder:
+    """The paths of one movie's data folder; `path` need not exist yet.
+
+    Raises:
+        InputError: the folder's name is not `<movie_id>-data`.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).absolute()
+        match = _FOLDER.fullmatch(self.path.name)
+        if match is None:
+            raise InputError(f"{path}: a movie's folder is named <movie_id>-data, as in 12345-data")
+        self.movie_id = _checked_id(int(match[1]), self.path)
+        self.images = self.path / "images"
+        self.features = self.path / "features.jsonl"
+        self.quality = self.path / "quality.jsonl"
+        self.trajectories = self.path / "trajectories.jsonl"
+        self.scene_changes = self.path / "scene_changes.json"
+        self.clusters = self.path / "clusters.json"
+        self.predictions = self.path / "predictions.json"
+        self.plan = self.path / "plan.json"
+        self.frame_index = self.path / "frame_index.npy"
+        self.manifest = self.path / "manifest.json"
+        self.previous = self.path / "previous"
+
+    @classmethod
+    def existing(cls, path: Path | str) -> MovieFolder:
+        """The folder at `path`, which must be there."""
+        folder = cls(path)
+        if not folder.path.is_dir():
+            there = "is a file" if folder.path.exists() else "is not there"
+            raise InputError(f"{path} {there}: give the folder that extract.py made, <out>/<movie_id>-data")
+        return folder
+
+    @classmethod
+    def of_film(cls, out: Path, film: Path) -> MovieFolder:
+        """Where the results of `film` go under `out`."""
+        return cls(out / f"{film_movie_id(film)}-data")
+
+    def create(self) -> None:
+        """Make the folder and its rooms where they are missing."""
+        for room in (self.path, self.images, *self._shard_rooms()):
+            try:
+                room.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise InputError(f"{error.filename or room}: a file lies where a folder must be; move it away") from None
+
+    def _shard_rooms(self) -> tuple[Path, ...]:
+        return tuple(self.path / name for name in ("features", "trajectories", "scene_changes", "evidence", "done"))
+
+    def shard(self, beg: int, end: int, root: Path | None = None) -> ShardFiles:
+        """The files of shard `[beg, end)`, under another `root` while they are being written."""
+        features, trajectories, scene_changes, evidence, done = (
+            (root / room.name if root else room) for room in self._shard_rooms()
+        )
+        part = f"{self.movie_id}_{beg}-{end}"
+        return ShardFiles(
+            features / f"features_{part}.jsonl",
+            trajectories / f"trajectories_{part}.jsonl",
+            scene_changes / f"scene_changes_{part}.json",
+            evidence / f"evidence_{part}.jsonl",
+            done / f"done_{part}.json",
+        )
+
+    def picture(self, tag: str, root: Path | None = None) -> Path:
+        """The picture of the face `tag`."""
+        return (root / self.images.name if root else self.images) / f"{tag}.jpeg"
+
+    def relative(self, path: Path) -> str:
+        """A file's name as the folder's records spell it."""
+        return path.relative_to(self.path).as_posix()
