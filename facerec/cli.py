@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from facerec.errors import FacerecError
@@ -47,7 +48,7 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         What `main` returned; the error's `exit_status` for a `FacerecError`; 1 for an `OSError`
         (full disk, missing right); 130 after Ctrl-C.
     """
-    program = os.path.basename(sys.argv[0])
+    program = Path(sys.argv[0]).name
     try:
         return main(argv)
     except FacerecError as error:
@@ -69,7 +70,9 @@ def _fail(program: str, message: str, status: int) -> int:
 
 
 @contextmanager
-def progress(label: str, total: int, unit: str = "frames", stream: TextIO | None = None) -> Iterator[Callable[[int], None]]:
+def progress(
+    label: str, total: int, unit: str = "frames", stream: TextIO | None = None
+) -> Iterator[Callable[[int], None]]:
     """Show how far long work is: a bar on a terminal, a log line every ten seconds elsewhere.
 
     Yields:

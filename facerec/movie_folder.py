@@ -1,12 +1,12 @@
 """The rooms of a movie's data folder: the one place where its file names are spelled.
 
-    <out>/<movie_id>-data/
-        features/ trajectories/ scene_changes/   a shard's part of each, named by its frame range
-        evidence/ done/                          what the merge needs besides; a shard's marker
-        images/                                  the faces the annotator sees
-        features.jsonl trajectories.jsonl scene_changes.json quality.jsonl     of the whole film
-        clusters.json predictions.json
-        plan.json frame_index.npy manifest.json previous/                      how it was made
+<out>/<movie_id>-data/
+    features/ trajectories/ scene_changes/   a shard's part of each, named by its frame range
+    evidence/ done/                          what the merge needs besides; a shard's marker
+    images/                                  the faces the annotator sees
+    features.jsonl trajectories.jsonl scene_changes.json quality.jsonl     of the whole film
+    clusters.json predictions.json
+    plan.json frame_index.npy manifest.json previous/                      how it was made
 """
 
 from __future__ import annotations
@@ -29,13 +29,17 @@ def film_movie_id(film: Path) -> int:
     """The movie id in a film's name: the integer before the first `-` (`12345-CoolMovieFilm.mp4`)."""
     head, dash, _ = film.name.partition("-")
     if not dash or not (head.isascii() and head.isdigit()):
-        raise InputError(f"{film}: the film's name must begin with its movie id and a '-', as in 12345-Title.mp4")
+        raise InputError(
+            f"{film}: the film's name must begin with its movie id and a '-', as in 12345-Title.mp4"
+        )
     return _checked_id(int(head), film)
 
 
 def _checked_id(movie_id: int, where: Path) -> int:
     if movie_id > MAX_MOVIE_ID:
-        raise InputError(f"{where}: the movie id {movie_id} is above {MAX_MOVIE_ID}, the labeling backend's limit")
+        raise InputError(
+            f"{where}: the movie id {movie_id} is above {MAX_MOVIE_ID}, the labeling backend's limit"
+        )
     return movie_id
 
 
@@ -117,10 +121,14 @@ class MovieFolder:
             try:
                 room.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError) as error:
-                raise InputError(f"{error.filename or room}: a file lies where a folder must be; move it away") from None
+                raise InputError(
+                    f"{error.filename or room}: a file lies where a folder must be; move it away"
+                ) from None
 
     def _shard_rooms(self) -> tuple[Path, ...]:
-        return tuple(self.path / name for name in ("features", "trajectories", "scene_changes", "evidence", "done"))
+        return tuple(
+            self.path / name for name in ("features", "trajectories", "scene_changes", "evidence", "done")
+        )
 
     def shard(self, beg: int, end: int, root: Path | None = None) -> ShardFiles:
         """The files of shard `[beg, end)`, under another `root` while they are being written."""

@@ -1,0 +1,123 @@
+"""The documents of the data folder that are one JSON value each: cuts, clusters, names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from facerec.jsonfile import is_int, keys, read_json, require
+
+SHOWN_ABOVE = 0.40  # a name's probability above which, strictly, the annotator sees it
+LEFT_OUT_BELOW = 0.05  # a probability that is not written down
+
+
+def scene_changes_bytes(movie_id: int, cuts: Iterable[int]) -> bytes:
+    """`scene_changes.json`: the first frame of each new shot."""
+    return orjson.dumps({"frame_indices": [int(cut) for cut in cuts], "movie_id": movie_id})
+
+
+def read_scene_changes(path: Path, movie_id: int) -> list[int]:
+    """The first frame of each new shot, ascending."""
+
+    def parse(value: object) -> list[int]:
+        record = keys(value, {"frame_indices", "movie_id"})
+        cuts = record["frame_indices"]
+        require(
+            isinstance(cuts, list) and all(is_int(c) and c > 0 for c in cuts),
+            "frame_indices must be positive ints",
+        )
+        require(all(a < b for a, b in pairwise(cuts)), "frame_indices must ascend, each once")
+        require(
+            record["movie_id"] == movie_id, f"movie_id {record['movie_id']} in the folder of movie {movie_id}"
+        )
+        return list(cuts)
+
+    return read_json(path, parse)
+
+
+def clusters_bytes(movie_id: int, labels: Iterable[int]) -> bytes:
+    """`clusters.json`: the cluster of each trajectory, in line order."""
+    record = {"clusters": [int(label) for label in labels], "movie_id": movie_id}
+    _parse_clusters(record, movie_id, None)
+    return orjson.dumps(record)
+
+
+def read_clusters(path: Path, movie_id: int, trajectories: int | None = None) -> list[int]:
+    """The cluster of each of the `trajectories` (checked where given)."""
+    return read_json(path, lambda value: _parse_clusters(value, movie_id, trajectories))
+
+
+def _parse_clusters(value: object, movie_id: int, trajectories: int | None) -> list[int]:
+    record = keys(value, {"clusters", "movie_id"})
+    labels = record["clusters"]
+    require(
+        record["movie_id"] == movie_id, f"movie_id {record['movie_id']} in the folder of movie {movie_id}"
+    )
+    require(isinstance(labels, list) and all(map(is_int, labels)), "clusters must be a list of ints")
+    if trajectories is not None:
+        require(
+            len(labels) == trajectories,
+            f"{len(labels)} clusters for {trajectories} trajectories; there is one each",
+        )
+    ids, sizes = np.unique(np.array(labels, np.int64), return_counts=True)
+    require(ids.tolist() == list(range(len(ids))), "cluster ids must be dense, 0..n-1")
+    require(bool((np.diff(sizes) <= 0).all()), "the biggest cluster comes first")
+    return list(labels)
+
+
+Predictions = Mapping[int, Mapping[str, float]]
+
+
+def predictions_bytes(movie_id: int, predictions: Predictions) -> bytes:
+    """`predictions.json`: for every cluster the probabilities of actors, rounded, the small ones left out."""
+    rounded = {
+        str(cluster): {
+            actor: round(p, 5)
+            for actor, p in sorted(names.items(), key=lambda item: (-item[1], item[0]))
+            if round(p, 5) >= LEFT_OUT_BELOW
+        }
+        for cluster, names in sorted(predictions.items())
+    }
+    record = {"movie_id": movie_id, "predictions": rounded}
+    _parse_predictions(record, movie_id, None)
+    return orjson.dumps(record)
+
+
+def read_predictions(path: Path, movie_id: int, clusters: int | None = None) -> dict[int, dict[str, float]]:
+    """Probabilities of actors by cluster; exactly the ids 0..`clusters`-1 (checked where given)."""
+    return read_json(path, lambda value: _parse_predictions(value, movie_id, clusters))
+
+
+def _parse_predictions(value: object, movie_id: int, clusters: int | None) -> dict[int, dict[str, float]]:
+    record = keys(value, {"movie_id", "predictions"})
+    require(
+        record["movie_id"] == movie_id, f"movie_id {record['movie_id']} in the folder of movie {movie_id}"
+    )
+    predictions = record["predictions"]
+    require(isinstance(predictions, dict), "predictions must be an object by cluster id")
+    if clusters is not None:
+        require(
+            predictions.keys() == {str(c) for c in range(clusters)},
+            f"there must be one entry for each of the {clusters} clusters",
+        )
+    for cluster, names in predictions.items():
+        require(cluster.isascii() and cluster.isdigit(), f"{cluster!r} is no cluster id")
+        require(isinstance(names, dict), f"cluster {cluster}: an object by actor id is expected")
+        for actor, p in names.items():
+            require(
+                0 < len(actor) <= 64, f"cluster {cluster}: actor id {actor!r} is not 1 to 64 characters long"
+            )
+            require(
+                isinstance(p, float) or (is_int(p) and p in (0, 1)),
+                f"cluster {cluster}: {p!r} is no probability",
+            )
+            require(
+                LEFT_OUT_BELOW <= p <= 1, f"cluster {cluster}: probability {p} is not in {LEFT_OUT_BELOW}..1"
+            )
+            require(round(p, 5) == p, f"cluster {cluster}: probability {p} has more than 5 decimals")
+        require(sum(names.values()) <= 1.0001, f"cluster {cluster}: the probabilities add up to more than 1")
+    return {int(cluster): dict(names) for cluster, names in predictions.items()}
