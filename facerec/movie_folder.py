@@ -6,7 +6,7 @@
     images/                                  the faces the annotator sees
     features.jsonl trajectories.jsonl scene_changes.json quality.jsonl     of the whole film
     clusters.json predictions.json
-    plan.json frame_index.npy manifest.json previous/                      how it was made
+    plan.json manifest.json previous/                                      how it was made
 """
 
 from __future__ import annotations
@@ -97,7 +97,6 @@ class MovieFolder:
         self.clusters = self.path / "clusters.json"
         self.predictions = self.path / "predictions.json"
         self.plan = self.path / "plan.json"
-        self.frame_index = self.path / "frame_index.npy"
         self.manifest = self.path / "manifest.json"
         self.previous = self.path / "previous"
 

@@ -1,0 +1,225 @@
+"""The plan of a film's extraction: what every shard agrees on, and the proof that none is missing.
+
+The first shard task of a run writes `plan.json`; every other one checks itself against it. A shard is done when its marker is there and names the plan's fingerprint and the shard's
+files as they are. Coverage is read off the plan, never off the files that happen to lie in the folder.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from facerec import __version__
+from facerec.atomic import create_once, sha256_of
+from facerec.errors import InputError, PlanError
+from facerec.jsonfile import keys, read_json
+from facerec.movie_folder import MovieFolder
+
+_PROBE = 1 << 20  # bytes at either end of the film that identify it cheaply
+
+
+def shard_range(frame_count: int, shard: int, n: int) -> tuple[int, int]:
+    """The frames `[beg, end)` that shard `shard` of `n` owns; empty where there are more shards than frames."""
+    return frame_count * shard // n, frame_count * (shard + 1) // n
+
+
+def parse_ranges(text: str, n: int) -> list[int]:
+    """The shards of a list such as `0-31,40`, ascending, each once, all below `n`."""
+    shards: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
+            raise InputError(f"--shard {text}: give shard numbers such as 5, 0-31 or 0-31,40")
+        lo, hi = int(first), int(last or first)
+        if lo > hi:
+            raise InputError(f"--shard {text}: {part.strip()} runs backwards")
+        if hi >= n:
+            raise InputError(f"--shard {text}: with --n {n} the shards are 0 to {n - 1}")
+        shards.update(range(lo, hi + 1))
+    return sorted(shards)
+
+
+def format_ranges(shards: Iterable[int]) -> str:
+    """The inverse of `parse_ranges`: {1, 2, 3, 7} is `1-3,7`."""
+    runs: list[list[int]] = []
+    for shard in sorted(shards):
+        if runs and shard == runs[-1][1] + 1:
+            runs[-1][1] = shard
+        else:
+            runs.append([shard, shard])
+    return ",".join(f"{lo}-{hi}" if hi > lo else f"{lo}" for lo, hi in runs)
+
+
+def film_probe(film: Path) -> str:
+    """A cheap identity of a film's bytes: SHA-256 of its size and its first and last MiB, hex."""
+    with film.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        digest = sha256(f"{size}:".encode() + file.read(_PROBE))
+        file.seek(max(0, size - _PROBE))
+        digest.update(file.read(_PROBE))
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all shards of a run have in common; two plans with one fingerprint give the same bytes.
+
+    Attributes:
+        film: name, size in bytes, SHA-256, and the probe that identifies it cheaply.
+        video: what `video.py` needs to read the film without indexing it again; the frames' presentation
+            times stand in it as `pack_times` writes them.
+        n: number of shards.
+        settings: what decides the result (never batch size or device).
+        models: the cards of detector and embedder, with the embedder's dimension and calibration.
+        notes: what the user should know of the film: losses, seeking that differs.
+    """
+
+    movie_id: int
+    film: Mapping[str, Any]
+    video: Mapping[str, Any]
+    frame_count: int
+    n: int
+    settings: Mapping[str, Any]
+    models: Mapping[str, Any]
+    notes: tuple[str, ...]
+    program: str = f"facerec {__version__}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def range_of(self, shard: int) -> tuple[int, int]:
+        return shard_range(self.frame_count, shard, self.n)
+
+    def differences(self, wanted: Mapping[str, Any]) -> list[str]:
+        """How what is wanted (name to value, nested) differs from this plan, a phrase each."""
+        return _differences("", wanted, self.to_json())
+
+
+def _differences(name: str, wanted: Mapping[str, Any], have: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    for key, value in wanted.items():
+        here = have.get(key)
+        if isinstance(value, Mapping) and isinstance(here, Mapping):
+            found += _differences(f"{name}{key} ", value, here)
+        elif value != here:
+            found.append(f"{name}{key} is {_short(here)} there and {_short(value)} here")
+    return found
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
+
+
+def read_plan(folder: MovieFolder) -> Plan | None:
+    """The folder's plan, None where no shard has begun."""
+    if not folder.plan.exists():
+        return None
+    record = read_json(folder.plan, lambda value: keys(value, {"run", "film_path"}))["run"]
+    try:
+        return Plan(**{**record, "notes": tuple(record["notes"])})
+    except TypeError as error:
+        raise PlanError(
+            f"{folder.plan}: not a plan of this program ({error}); start afresh with --fresh"
+        ) from None
+
+
+def film_path(folder: MovieFolder) -> str:
+    """Where the film was when the plan was made."""
+    return str(read_json(folder.plan, lambda value: keys(value, {"run", "film_path"}))["film_path"])
+
+
+def write_plan(folder: MovieFolder, plan: Plan, film: Path) -> bool:
+    """Write the plan unless another process was first; returns whether this one was."""
+    record = {"run": plan.to_json(), "film_path": str(film.absolute())}
+    return create_once(folder.plan, orjson.dumps(record, option=orjson.OPT_SORT_KEYS))
+
+
+def pack_times(pts: NDArray[np.int64]) -> list[list[int]]:
+    """Ascending times as runs `[step, count]`, the first step from 0: an even film's are two or three."""
+    steps = np.diff(pts, prepend=0)
+    begins = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1)) if len(steps) else steps
+    counts = np.diff(begins, append=len(steps))
+    return [[int(step), int(count)] for step, count in zip(steps[begins], counts, strict=True)]
+
+
+def unpack_times(runs: list[list[int]]) -> NDArray[np.int64]:
+    """The inverse of `pack_times`."""
+    steps, counts = np.array(runs, np.int64).reshape(-1, 2).T
+    return np.cumsum(np.repeat(steps, counts))
+
+
+def marker_bytes(
+    folder: MovieFolder, plan: Plan, beg: int, end: int, report: Mapping[str, Any], root: Path
+) -> bytes:
+    """The marker of the finished shard `[beg, end)`, whose files lie under `root`."""
+    made, final = folder.shard(beg, end, root).results, folder.shard(beg, end).results
+    files = {
+        folder.relative(target): {"bytes": source.stat().st_size, "sha256": sha256_of(source)}
+        for source, target in zip(made, final, strict=True)
+    }
+    record = {"fingerprint": plan.fingerprint, "beg": beg, "end": end, "files": files, "report": dict(report)}
+    return orjson.dumps(record, option=orjson.OPT_INDENT_2)
+
+
+def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int) -> dict[str, Any]:
+    """The marker of shard `[beg, end)`, whose files are as it says.
+
+    Raises:
+        PlanError: the shard is not done: no marker, another plan's, or a file that changed.
+    """
+    path = folder.shard(beg, end).done
+    if not path.exists():
+        raise PlanError("not done")
+    marker = read_json(path, lambda value: keys(value, {"fingerprint", "beg", "end", "files", "report"}))
+    if marker["fingerprint"] != plan.fingerprint:
+        raise PlanError("done for another plan")
+    for name, file in marker["files"].items():
+        target = folder.path / name
+        if (
+            not target.is_file()
+            or target.stat().st_size != file["bytes"]
+            or sha256_of(target) != file["sha256"]
+        ):
+            raise PlanError(f"{name} is missing or was changed")
+    return marker
+
+
+def done_markers(
+    folder: MovieFolder,
+    plan: Plan,
+    shards: Collection[int] | None = None,
+    tell: Callable[[int, str], None] | None = None,
+) -> dict[int, dict[str, Any]]:
+    """The markers of those of `shards` (default: all) that are done, by shard number.
+
+    Args:
+        tell: called with shard and reason for each that is not.
+    """
+    markers: dict[int, dict[str, Any]] = {}
+    for shard in range(plan.n) if shards is None else shards:
+        try:
+            markers[shard] = read_marker(folder, plan, *plan.range_of(shard))
+        except PlanError as error:
+            if tell:
+                tell(shard, str(error))
+    return markers
+
+
+def done_shards(folder: MovieFolder, plan: Plan) -> set[int]:
+    """The shards of the plan that are done."""
+    return set(done_markers(folder, plan))
