@@ -1,7 +1,7 @@
 """The plan of a film's extraction: what every shard agrees on, and the proof that none is missing.
 
-The first shard task of a run writes `plan.json`; every other one checks itself against it. A shard is done when its marker is there and names the plan's fingerprint and the shard's
-files as they are. Coverage is read off the plan, never off the files that happen to lie in the folder.
+The first shard task of a run writes `plan.json`; every other one checks itself against it. A shard is
+done when its marker is there and names the plan's fingerprint and the shard's files as they are. Coverage is read off the plan, never off the files that happen to lie in the folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PROBE = 1 << 20  # bytes at either end of the film that identify it cheaply
 
 
 def shard_range(frame_count: int, shard: int, n: int) -> tuple[int, int]:
-    """The frames `[beg, end)` that shard `shard` of `n` owns; empty where there are more shards than frames."""
+    """The frames `[beg, end)` of shard `shard` of `n`; empty for some where shards outnumber frames."""
     return frame_count * shard // n, frame_count * (shard + 1) // n
 
 

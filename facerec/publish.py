@@ -1,0 +1,171 @@
+"""How a stage's results enter the folder: recorded, never mixed, never silently replaced.
+
+`manifest.json` says for each stage what it was made from and what it made, by SHA-256. A stage reads
+its inputs through `checked_inputs`, which refuses what is not what its maker recorded, and hands its
+results to `publish`, which writes nothing where nothing changed and refuses to change a folder that
+annotators may already work on: their database stores cluster ids and trajectory indices.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from facerec import __version__
+from facerec.atomic import part_name, sha256_of, sync_folder, sweep, write_bytes
+from facerec.errors import StaleError
+from facerec.jsonfile import read_json
+from facerec.movie_folder import MovieFolder
+
+STAGES = ("merge_shards", "cluster", "classify_knn")  # in the order in which they run
+
+
+def outputs_of(folder: MovieFolder, stage: str) -> tuple[Path, ...]:
+    """The files that `stage` makes."""
+    return {
+        "merge_shards": (folder.trajectories, folder.features, folder.quality, folder.scene_changes),
+        "cluster": (folder.clusters,),
+        "classify_knn": (folder.predictions,),
+    }[stage]
+
+
+def read_manifest(folder: MovieFolder) -> dict[str, Any]:
+    """The folder's manifest; an empty one where no stage has run."""
+    if not folder.manifest.exists():
+        return {"movie_id": folder.movie_id, "stages": {}, "history": []}
+    return read_json(folder.manifest, lambda value: value if isinstance(value, dict) else {})
+
+
+def is_published(folder: MovieFolder) -> bool:
+    """Whether the labeling backend would take the folder: all that it reads is there."""
+    return all(path.exists() for path in (folder.trajectories, folder.clusters, folder.predictions))
+
+
+def checked_inputs(folder: MovieFolder, stage: str) -> dict[str, str]:
+    """The SHA-256 of every file that the stages before `stage` made, after checking the whole chain.
+
+    Raises:
+        StaleError: a file is missing, is not what its stage recorded, or was made from another one.
+    """
+    recorded = read_manifest(folder)["stages"]
+    now: dict[str, str] = {}
+    for maker in STAGES[: STAGES.index(stage)]:
+        again = f"run: python -u ./facerec/{maker}.py --path {folder.path}"
+        if maker not in recorded:
+            raise StaleError(f"{folder.path}: {maker}.py has not run here; {again}")
+        for name, digest in recorded[maker]["inputs"].items():
+            if name in now and now[name] != digest:
+                raise StaleError(
+                    f"{folder.path}: {maker}.py's results were made from another {name}; {again}"
+                )
+        for path in outputs_of(folder, maker):
+            if not path.exists():
+                raise StaleError(f"{path}: this file must exist; {again}")
+            name = folder.relative(path)
+            now[name] = sha256_of(path)
+            if now[name] != recorded[maker]["outputs"].get(name):
+                raise StaleError(f"{path}: not the file that {maker}.py made; {again}")
+    return now
+
+
+@contextmanager
+def staging(folder: MovieFolder) -> Iterator[Path]:
+    """A folder inside the movie's, for results in the making; gone afterwards, whatever happens."""
+    sweep(folder.path)
+    room = folder.path / part_name("staging")
+    room.mkdir()
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def publish(
+    folder: MovieFolder,
+    stage: str,
+    made: Mapping[Path, Path],
+    *,
+    inputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+    report: Mapping[str, Any],
+    overwrite: bool,
+    about: Mapping[str, Any] | None = None,
+) -> bool:
+    """Move a stage's results into place and record them.
+
+    Args:
+        made: for every output of the stage, the finished file to rename to it (same file system).
+        inputs: SHA-256 by name of what the results were made from.
+        report: what the stage has to say of its results, for the manifest.
+        overwrite: replace the results of a published folder; the old ones go to `previous/`.
+        about: further top-level entries of the manifest (film, models, shards).
+
+    Returns:
+        False where the folder already holds exactly this: then nothing is written.
+
+    Raises:
+        StaleError: the folder is published, the results differ, and `overwrite` is not given.
+    """
+    manifest = read_manifest(folder)
+    outputs = {folder.relative(target): sha256_of(source) for target, source in made.items()}
+    same = all(target.exists() and sha256_of(target) == outputs[folder.relative(target)] for target in made)
+    entry = {"inputs": dict(inputs), "outputs": outputs, "settings": dict(settings), "report": dict(report)}
+    entry = orjson.loads(orjson.dumps(entry))
+    before = manifest["stages"].get(stage, {})
+    if same and all(before.get(key) == value for key, value in entry.items()):
+        return False
+    downstream = STAGES[STAGES.index(stage) + 1 :]
+    if not same:
+        _make_room(folder, stage, downstream, overwrite)
+        for target, source in made.items():
+            source.replace(target)
+        sync_folder(folder.path)
+        for later in downstream:
+            manifest["stages"].pop(later, None)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    if before:
+        manifest["history"].append(
+            {"stage": stage, "made_at": before["made_at"], "outputs": before["outputs"]}
+        )
+    manifest["stages"][stage] = {"made_at": now, "program": f"facerec {__version__}", **entry}
+    manifest.update(about or {})
+    write_bytes(folder.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    return True
+
+
+def _make_room(folder: MovieFolder, stage: str, downstream: Sequence[str], overwrite: bool) -> None:
+    """Put away what the new results replace, and what was made from it."""
+    stale = [path for later in downstream for path in outputs_of(folder, later) if path.exists()]
+    if is_published(folder):
+        if not overwrite:
+            raise StaleError(
+                f"{folder.path}: these results differ from the published ones, and annotators' labels hang on "
+                "cluster ids and trajectory indices; --overwrite replaces them and keeps the old ones in previous/"
+            )
+        kept = _unused_name(folder.previous)
+        kept.mkdir(parents=True)
+        for path in (*outputs_of(folder, stage), *stale, folder.manifest):
+            if path.exists():
+                try:
+                    os.link(path, kept / path.name)
+                except OSError:  # a file system without hard links
+                    shutil.copy2(path, kept / path.name)
+        sync_folder(kept)
+        logging.warning("%s: the published results are kept in %s", folder.path, kept)
+    for path in stale:
+        logging.info("%s was made from what is replaced now and is removed", path)
+        path.unlink()
+
+
+def _unused_name(parent: Path) -> Path:
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = (parent / (stamp if not i else f"{stamp}-{i}") for i in range(1000))
+    return next(path for path in names if not path.exists())
