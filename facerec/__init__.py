@@ -1,3 +1,32 @@
-"""Every actor of a feature film found, followed, grouped and named."""
+"""Every actor of a feature film found, followed, grouped and named.
+
+The models in Python (`frame` is an RGB picture, uint8, (height, width, 3)):
+
+    import facerec
+    detector = facerec.load_detector("mtcnn")
+    embedder = facerec.load_embedder("dlib")
+    faces = detector.detect([frame])[0]
+    crops = [embedder.crop(frame, box, points) for box, points in zip(faces.boxes, faces.keypoints)]
+    one, other = embedder.embed(crops)[:2]
+    distance = float(((one - other) ** 2).sum() ** 0.5)
+    print("one person" if distance < embedder.same_person else "two people", distance)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facerec.models import load_detector as load_detector
+    from facerec.models import load_embedder as load_embedder
 
 __version__ = "0.1.0"
+__all__ = ["load_detector", "load_embedder"]
+
+
+def __getattr__(name: str) -> Any:  # PEP 562: nothing is imported before it is used
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import facerec.models
+
+    return getattr(facerec.models, name)

@@ -1,0 +1,147 @@
+"""The models by name. A new one is a file here, a line in the table below and, where its weights are
+published, one in `weights.CATALOGUE`.
+
+A model is named by a *spec*: `NAME` or `NAME:FILE`, where FILE says where its weights are (the folder
+of them where a model has several files).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from facerec.errors import ModelError
+from facerec.models.base import ModelCard
+from facerec.models.feed import count_feed
+from facerec.models.weights import Found, find
+
+if TYPE_CHECKING:
+    from facerec.models.base import Detector, Embedder
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """What is the same for all detectors.
+
+    Attributes:
+        min_face_size: pixels of the frame as it is displayed. Raising it is faster with some models
+            and loses distant faces; below about 20 there is too little to tell people apart by.
+        face_threshold: least score, 0..1, of a face; None: the model's own. Raising it loses faces,
+            lowering it brings hands, posters and patterns.
+    """
+
+    min_face_size: float = 20.0
+    face_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where a model is: module and class; whether it can use a GPU, whether a `FILE.toml` says how it
+    is fed; a detector's own threshold."""
+
+    module: str
+    name: str
+    runs_on_cuda: bool = False
+    has_feed: bool = False
+    threshold: float = 0.0
+
+
+DETECTORS: Mapping[str, _Entry] = {
+    "retinaface": _Entry("retinaface", "RetinaFace", runs_on_cuda=True, threshold=0.7),
+    "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.9),
+    "yunet": _Entry("yunet", "YuNet", threshold=0.7),
+}
+EMBEDDERS: Mapping[str, _Entry] = {
+    "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True),
+    "dlib": _Entry("dlib_resnet", "DlibResNet"),
+    "arcface": _Entry("arcface", "ArcFace", has_feed=True),
+}
+
+
+def load_detector(
+    spec: str,
+    *,
+    device: str = "auto",
+    batch_size: int | None = None,
+    min_face_size: float = DetectorSettings.min_face_size,
+    face_threshold: float | None = DetectorSettings.face_threshold,
+) -> Detector:
+    """Load a face detector.
+
+    Args:
+        spec: `retinaface`, `mtcnn` or `yunet`, or one of them with `:FILE`.
+        device: `auto`, `cpu`, `cuda` or `cuda:i`.
+        batch_size: frames at once; None: what suits the model and the device.
+        min_face_size, face_threshold: see `DetectorSettings`.
+
+    Raises:
+        ModelError: no such model, its weights are missing or others, the device is not there.
+    """
+    if min_face_size < 1:
+        raise ModelError(f"the least face size must be at least 1 pixel, not {min_face_size}")
+    if face_threshold is not None and not 0 < face_threshold < 1:
+        raise ModelError(f"the face threshold lies between 0 and 1, not at {face_threshold}")
+    entry, found = _look_up(spec, DETECTORS, "detector")
+    threshold = entry.threshold if face_threshold is None else face_threshold
+    loaded: Detector = _load(
+        entry, found, device, batch_size, min_face_size=min_face_size, face_threshold=threshold
+    )
+    return loaded
+
+
+def load_embedder(spec: str, *, device: str = "auto", batch_size: int | None = None) -> Embedder:
+    """Load a face embedder: `facenet`, `dlib` or `arcface:FILE`; the rest is as in `load_detector`."""
+    loaded: Embedder = _load(*_look_up(spec, EMBEDDERS, "embedder"), device, batch_size)
+    return loaded
+
+
+def card_of(spec: str) -> ModelCard:
+    """What to record of the model `spec`; hashes its weights, loads nothing.
+
+    Raises:
+        ModelError: no such model, or its weights are missing or others.
+    """
+    name = spec.partition(":")[0]
+    kind = "detector" if name in DETECTORS else "embedder" if name in EMBEDDERS else "model"
+    return _look_up(spec, {**DETECTORS, **EMBEDDERS}, kind)[1].card
+
+
+def check_device(device: str, *specs: str) -> None:
+    """Refuse a GPU that is not there, or that none of the models `specs` can use.
+
+    Raises:
+        ModelError: so it is.
+    """
+    from facerec.models.device import choose_device
+
+    entries = [_entry(spec, {**DETECTORS, **EMBEDDERS}, "model") for spec in specs]
+    choose_device(device, " and ".join(specs), True)
+    if device.startswith("cuda") and not any(entry.runs_on_cuda for entry in entries):
+        names = " and ".join(specs)
+        raise ModelError(f"device {device} was asked for, and {names} run on the CPU only: use --device cpu")
+
+
+def _entry(spec: str, table: Mapping[str, _Entry], what: str) -> _Entry:
+    name = spec.partition(":")[0]
+    if name not in table:
+        raise ModelError(f"no {what} is called {name!r}; there are {', '.join(table)}")
+    return table[name]
+
+
+def _look_up(spec: str, table: Mapping[str, _Entry], what: str) -> tuple[_Entry, Found]:
+    entry = _entry(spec, table, what)
+    name, colon, file = spec.partition(":")
+    found = find(name, file if colon else None)
+    return entry, count_feed(found) if entry.has_feed else found
+
+
+def _load(entry: _Entry, found: Found, device: str, batch_size: int | None, **settings: float) -> Any:
+    from facerec.models.device import choose_device
+
+    if batch_size is not None and batch_size < 1:
+        raise ModelError(f"the batch size must be at least 1, not {batch_size}")
+    chosen = choose_device(device, entry.name, entry.runs_on_cuda)
+    model: Callable[..., Any] = getattr(importlib.import_module(f"facerec.models.{entry.module}"), entry.name)
+    return model(found, device=chosen, batch_size=batch_size, **settings)

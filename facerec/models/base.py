@@ -53,6 +53,12 @@ class ModelCard:
     licence: str
 
 
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`vectors` (n, d), every row at Euclidean length 1."""
+    lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
+    return vectors / np.maximum(lengths, np.float32(1e-12))
+
+
 class Detector(Protocol):
     """Finds faces in frames."""
 

@@ -1,0 +1,93 @@
+"""Any ArcFace-style embedder (Deng et al., "ArcFace", 2019) in an ONNX file, on the CPU.
+
+How a file is fed is said by the `FILE.toml` beside it (`feed.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.errors import ModelError
+from facerec.models.base import Image, unit
+from facerec.models.device import cpu_threads
+from facerec.models.feed import read_feed
+from facerec.models.loading import check_onnx, onnx_session
+from facerec.models.weights import Found
+
+# Where the five keypoints lie in a crop of 112 x 112: insightface's face_align.py, used by all its models.
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+
+
+class ArcFace:
+    """An `Embedder`.
+
+    Args:
+        found: the ONNX file.
+        batch_size: crops a call of the network, where its file leaves that open.
+
+    Raises:
+        ModelError: the file is no embedder, or its `FILE.toml` does not fit it.
+    """
+
+    def __init__(self, found: Found, *, device: str, batch_size: int | None) -> None:
+        self.card = found.card
+        path = found.paths[0]
+        self._feed = read_feed(path)
+        self.same_person = self._feed.same_person
+        shape, _ = check_onnx(path, inputs=1, outputs=1)
+        for side, wanted in zip(shape[2:], self._feed.size, strict=True):
+            if isinstance(side, int) and side != wanted:
+                said = f"{path.name}.toml says {list(self._feed.size)}"
+                raise ModelError(f"{path}: takes crops of {shape[2:]}, and {said}")
+        # A fixed batch is always filled, an open one never padded: a crop's vector is its own either way.
+        self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
+        self._batch_size = self._fixed or batch_size or 32
+        self._session = onnx_session(path, cpu_threads())
+        self._input = self._session.get_inputs()[0].name
+        blank = np.zeros((*self._feed.size, 3), np.uint8)
+        self.dimension = 0
+        try:
+            vectors = self._run([blank])
+        except Exception as error:
+            raise ModelError(f"{path}: cannot embed a crop: {str(error).splitlines()[0][:120]}") from error
+        if vectors.ndim != 2:
+            raise ModelError(f"{path}: gives an array of shape {vectors.shape}, no vector a crop")
+        self.dimension = vectors.shape[1]
+
+    def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
+        """Cut a face out of `frame` such that its `keypoints` lie on the template; `box` is not used."""
+        height, width = self._feed.size
+        # The best similarity transform (Umeyama 1991) of points taken as complex numbers is a quotient.
+        points = keypoints[:, 0].astype(np.float64) + 1j * keypoints[:, 1]
+        target = (TEMPLATE[:, 0] * width + 1j * TEMPLATE[:, 1] * height) / 112
+        centred = points - points.mean()
+        turn = np.vdot(centred, target - target.mean()) / max(np.vdot(centred, centred).real, 1e-9)
+        shift = target.mean() - turn * points.mean()
+        matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+        crop: Image = cv2.warpAffine(frame, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        return crop
+
+    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """(n, dimension) float32 unit vectors."""
+        batches = (
+            crops[begin : begin + self._batch_size] for begin in range(0, len(crops), self._batch_size)
+        )
+        vectors = np.concatenate([np.empty((0, self.dimension), np.float32), *map(self._run, batches)])
+        return unit(vectors)
+
+    def _run(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        pixels = np.stack(crops)
+        if self._fixed:
+            pixels = np.pad(pixels, ((0, self._fixed - len(crops)), (0, 0), (0, 0), (0, 0)))
+        if self._feed.channels == "BGR":
+            pixels = pixels[..., ::-1]
+        mean, std = np.array(self._feed.mean, np.float32), np.array(self._feed.std, np.float32)
+        fed = np.ascontiguousarray(((pixels - mean) / std).transpose(0, 3, 1, 2))
+        vectors: NDArray[np.float32] = self._session.run(None, {self._input: fed})[0]
+        return vectors[: len(crops)].astype(np.float32)

@@ -1,0 +1,50 @@
+"""Which device a model runs on, and how many CPU threads a task may use."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+
+from facerec.errors import ModelError
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def choose_device(asked: str, name: str, runs_on_cuda: bool) -> str:
+    """Say where the model `name` is to run: `cpu` or `cuda:i`.
+
+    `auto` takes the first GPU for a model that can use one, the CPU otherwise. Where `cuda` was asked
+    for and is not there, nothing falls back to the CPU; a model that has no GPU version says so in the
+    log (`facerec.models.check_device` refuses a pair of models of which neither has one).
+
+    Raises:
+        ModelError: `asked` is no device, or a GPU that is not there.
+    """
+    if not _DEVICE.fullmatch(asked):
+        raise ModelError(f"device {asked!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
+    if asked == "cpu" or (asked == "auto" and not runs_on_cuda):
+        return "cpu"
+    import torch
+
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return "cuda:0" if found else "cpu"
+    index = int(asked.partition(":")[2] or 0)
+    if index >= found:
+        raise ModelError(
+            f"device {asked} was asked for, and torch finds {found} GPUs here; use --device auto or cpu"
+        )
+    if not runs_on_cuda:
+        logging.warning("%s has no GPU version: it runs on the CPU, beside device %s", name, asked)
+        return "cpu"
+    return f"cuda:{index}"
+
+
+def cpu_threads() -> int:
+    """CPU threads that this task was given: OMP_NUM_THREADS, else SLURM's share, else its cores."""
+    for variable in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        value = os.environ.get(variable, "")
+        if value.isdigit() and int(value) > 0:
+            return int(value)
+    return len(os.sched_getaffinity(0))

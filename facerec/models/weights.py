@@ -1,0 +1,200 @@
+"""Where weights are, what they should be, and what to say where they are not.
+
+Weights come with an installed package, or lie in one folder: `weights/` beside this package, or
+$FACEREC_WEIGHTS. Nothing here touches the network: `facerec/fetch_models.py` (`make models`) does, once,
+where there is one, and notes each file in the folder's `weights.json`; a file that no longer is what
+was noted is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from facerec.errors import ModelError
+from facerec.models.base import ModelCard
+
+RECORDS = "weights.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The published weights of one model.
+
+    Attributes:
+        files: file names, in the order in which they are hashed.
+        source: URL of the download, or name of the package that carries them.
+        licence: as the publisher states it.
+        sha256: of the files' bytes, one after the other; empty where nobody published it.
+        package: folder of an installed package that holds the files; empty for a download.
+        hint: first hex digits of the download's SHA-256 as its file name claims them.
+    """
+
+    files: tuple[str, ...]
+    source: str
+    licence: str
+    sha256: str = ""
+    package: str = ""
+    hint: str = ""
+
+
+CATALOGUE: Mapping[str, Weights] = {
+    "retinaface": Weights(
+        ("retinaface_resnet50_2020-07-20.pth",),
+        "https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip",
+        "MIT",
+        hint="f168fae3c",
+    ),
+    "mtcnn": Weights(
+        ("pnet.pt", "rnet.pt", "onet.pt"),
+        "facenet-pytorch",
+        "MIT",
+        package="facenet_pytorch/data",
+        sha256="743721dfef3c9612636462a252c4e3d23c1fab4031274a9692fe3c587dbf1fe5",
+    ),
+    "yunet": Weights(
+        ("face_detection_yunet_2026may.onnx",),
+        "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
+        "face_detection_yunet_2026may.onnx",
+        "MIT",
+        sha256="ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
+    ),
+    "facenet": Weights(
+        ("20180402-114759-vggface2.pt",),
+        "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
+        "MIT",
+        sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+    ),
+    "dlib": Weights(
+        ("dlib_face_recognition_resnet_model_v1.dat", "shape_predictor_5_face_landmarks.dat"),
+        "face_recognition_models",
+        "public domain (CC0-1.0)",
+        package="face_recognition_models/models",
+        sha256="b07578e076b45393750962187fb798ba127f6622ab75c3f69e0002d45ae4407a",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weights that are here: the files, in the catalogue's order, and what to record of them."""
+
+    paths: tuple[Path, ...]
+    card: ModelCard
+
+
+def folder() -> Path:
+    """The folder of downloaded weights."""
+    named = os.environ.get("FACEREC_WEIGHTS")
+    return Path(named) if named else Path(__file__).resolve().parents[2] / "weights"
+
+
+def find(kind: str, file: str | None = None) -> Found:
+    """Find and hash the weights of the model `kind`, without loading them.
+
+    Args:
+        kind: name of the model in the registry.
+        file: where the weights are (the folder of them where a model has several); None: in their
+            package or in `folder()`.
+
+    Raises:
+        ModelError: they are missing, or not the file that was recorded or published.
+    """
+    known = CATALOGUE.get(kind)
+    if file is not None:
+        place = Path(file)
+        if known is not None and len(known.files) > 1:
+            paths = tuple(place / name for name in known.files)
+        else:
+            paths = (place,)
+        missing = f"{kind}:{file} names no weights file"
+    elif known is None:
+        raise ModelError(f"{kind} has no weights of its own: say where they are, as in {kind}:FILE.onnx")
+    elif known.package:
+        paths = tuple(_package_folder(known) / name for name in known.files)
+        missing = f"the weights of {kind} come with the package {known.source}: install it again"
+    else:
+        paths = tuple(folder() / name for name in known.files)
+        missing = (
+            f"the weights of {kind} are missing: run `make models MODELS={kind}` where there is a network, "
+            f"or put the file from {known.source} there"
+        )
+    for path in paths:
+        if not path.is_file():
+            raise ModelError(f"{path}: {missing}")
+    try:
+        sha256 = combined_sha256(paths)
+        for path in paths:
+            _check_record(path)
+    except OSError as error:
+        raise ModelError(f"{error.filename}: weights of {kind} cannot be read: {error.strerror}") from error
+    if file is None and known is not None and known.sha256 and sha256 != known.sha256:
+        raise ModelError(
+            f"{paths[0]}: not the weights of {kind} that {known.source} publishes "
+            f"(SHA-256 {sha256[:12]}…, expected {known.sha256[:12]}…); name the file, as in "
+            f"{kind}:{paths[0] if len(paths) == 1 else paths[0].parent}, to use other weights"
+        )
+    licence = known.licence if known is not None and file is None else _recorded_licence(paths[0])
+    return Found(paths, ModelCard(kind, paths[0].name, sha256, licence))
+
+
+def combined_sha256(paths: tuple[Path, ...]) -> str:
+    """SHA-256, hex, of the bytes of `paths`, one after the other (`cat … | sha256sum`)."""
+    stats = tuple(path.stat() for path in paths)
+    return _sha256(tuple(map(str, paths)), tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
+
+
+@lru_cache(maxsize=64)
+def _sha256(paths: tuple[str, ...], _changed: tuple[tuple[int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _package_folder(weights: Weights) -> Path:
+    package, _, inside = weights.package.partition("/")
+    spec = importlib.util.find_spec(package)  # finds without importing: that costs seconds, or fails
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(f"the package {weights.source} is not installed; `make env` installs it")
+    return Path(next(iter(spec.submodule_search_locations))) / inside
+
+
+def read_records(place: Path) -> dict[str, dict[str, Any]]:
+    """What `make models` noted of the files of the folder `place`; empty where it noted nothing.
+
+    Raises:
+        ModelError: the notes are damaged.
+    """
+    path = place / RECORDS
+    if not path.is_file():
+        return {}
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path}: damaged ({error}); delete it and run `make models` again") from error
+    if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
+        raise ModelError(f"{path}: no table of weights; delete it and run `make models` again")
+    return records
+
+
+def _check_record(path: Path) -> None:
+    record = read_records(path.parent).get(path.name)
+    if record is not None and record.get("sha256") != combined_sha256((path,)):
+        raise ModelError(
+            f"{path}: not the file that {RECORDS} beside it records (SHA-256 differs); "
+            "delete it and run `make models` again"
+        )
+
+
+def _recorded_licence(path: Path) -> str:
+    return str(read_records(path.parent).get(path.name, {}).get("licence", "not recorded"))

@@ -1,0 +1,80 @@
+"""YuNet (Wu et al., "YuNet: a tiny millisecond-level face detector", 2023) through OpenCV, on the CPU.
+
+A frame is processed alone, so that what is found in it cannot depend on its batch. The number of
+threads is OpenCV's (`cv2.setNumThreads`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from facerec.errors import ModelError
+from facerec.models.base import Detections, Image
+from facerec.models.loading import check_onnx
+from facerec.models.weights import Found
+
+NMS_IOU = 0.3  # the OpenCV Zoo's
+MAX_FACES = 5000
+
+
+class YuNet:
+    """A `Detector`.
+
+    Args:
+        found: its ONNX file.
+        batch_size: frames that are best given at once.
+        min_face_size: pixels; smaller faces are dropped.
+        face_threshold: least score, 0..1.
+
+    Raises:
+        ModelError: the file is another model.
+    """
+
+    def __init__(
+        self,
+        found: Found,
+        *,
+        device: str,
+        batch_size: int | None,
+        min_face_size: float,
+        face_threshold: float,
+    ) -> None:
+        self.card = found.card
+        self.batch_size = batch_size or 8
+        self.min_face_size = min_face_size
+        path = found.paths[0]
+        _, outputs = check_onnx(path, inputs=1, outputs=12)
+        if {name.rpartition("_")[0] for name in outputs} != {"cls", "obj", "bbox", "kps"}:
+            raise ModelError(f"{path}: an ONNX model, but not YuNet: it gives {', '.join(outputs[:4])}, …")
+        self._size = (320, 320)
+        level = cv2.utils.logging.setLogLevel(2)  # errors only: OpenCV 5 warns of a setting that it makes itself
+        try:
+            self._net = cv2.FaceDetectorYN.create(
+                str(path), "", self._size, face_threshold, NMS_IOU, MAX_FACES
+            )
+        except cv2.error as error:
+            raise ModelError(
+                f"{path}: OpenCV {cv2.__version__} cannot open it; YuNet of May 2026 fits"
+            ) from error
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        """Find the faces of each of `frames`."""
+        return [self._detect(frame) for frame in frames]
+
+    def _detect(self, frame: Image) -> Detections:
+        height, width = frame.shape[:2]
+        if (width, height) != self._size:
+            self._size = (width, height)
+            self._net.setInputSize(self._size)
+        _, rows = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        found = np.empty((0, 15), np.float32) if rows is None else rows
+        found = found[found[:, 2:4].max(axis=1, initial=0) >= self.min_face_size]
+        found = found[np.argsort(-found[:, 14], kind="stable")]
+        boxes = np.hstack([found[:, :2], found[:, :2] + found[:, 2:4]])
+        boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
+        return Detections(boxes, found[:, 14].copy(), found[:, 4:14].reshape(-1, 5, 2).copy())
