@@ -1,0 +1,191 @@
+"""Pictures of actors into vectors: what `prepare_actors.py` writes, and only where something changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from facerec import __version__
+from facerec.actor_db import ActorDatabase
+from facerec.atomic import atomic_write, sha256_of, sweep
+from facerec.errors import ContractError, InputError
+from facerec.models.base import Detector, Embedder, Image, ModelCard
+from facerec.pictures import MAX_SIDE, read_picture
+from facerec.settings import ExtractSettings
+from facerec.table_edit import with_column
+
+_LISTED = 5  # pictures that one error line names
+
+
+@dataclass(frozen=True)
+class FaceSettings:
+    """Which faces of a picture count.
+
+    Attributes:
+        max_side: pixels of the longer side to which larger pictures are shrunk; raising it finds
+            smaller faces in large pictures and takes longer.
+        min_share: height of the smallest face that counts, as a share of the picture's highest; lowering
+            it refuses more pictures for a bystander far behind, raising it may overlook a second person.
+        min_face_size, face_threshold: the detector's, as in `settings.ExtractSettings`.
+    """
+
+    max_side: int = MAX_SIDE
+    min_share: float = 0.25
+    min_face_size: int = ExtractSettings.min_face_size
+    face_threshold: float | None = ExtractSettings.face_threshold
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a database's pictures.
+
+    Attributes:
+        faces: number of faces found in each picture.
+        sha256: of each picture's bytes.
+        fresh: how many pictures were embedded now; the others are as they were.
+        written: names of the files that changed.
+    """
+
+    faces: dict[str, int]
+    sha256: dict[str, str]
+    fresh: int
+    written: tuple[str, ...]
+
+
+def faces_of(
+    picture: Image, detector: Detector, embedder: Embedder, settings: FaceSettings | None = None
+) -> NDArray[np.float32]:
+    """The vectors (n, d) of the faces of one picture that count, best score first."""
+    (found,) = detector.detect([picture])
+    heights = found.boxes[:, 3] - found.boxes[:, 1]
+    share = (settings or FaceSettings()).min_share
+    counted = np.flatnonzero(heights >= share * heights.max(initial=0))
+    return embedder.embed([embedder.crop(picture, found.boxes[i], found.keypoints[i]) for i in counted])
+
+
+def prepare(
+    database: ActorDatabase,
+    cards: tuple[ModelCard, ModelCard],
+    load: Callable[[], tuple[Detector, Embedder]],
+    settings: FaceSettings,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Prepared:
+    """Bring the database's embeddings and its `n_detections` column up to its pictures.
+
+    A picture whose bytes are known keeps its line if the same models made it. The files change
+    together, after everything succeeded, and not at all where they would be as before.
+
+    Args:
+        cards: of the detector and the embedder.
+        load: gives the two models; only called where a picture is not known.
+        advance: called with the number of pictures just done.
+
+    Raises:
+        InputError: pictures are missing or cannot be read; up to five are named.
+        ContractError: a row of the tables cannot be used.
+    """
+    rows = [row["filename"] for _, row in database.read_images()]
+    paths = {name: database.picture(name) for name in rows}
+    _refuse([f"{path}: no such picture" for path in paths.values() if not path.is_file()])
+    sweep(database.folder)
+    hashes = {name: sha256_of(path) for name, path in paths.items()}
+    known = _Known(database, cards, settings)
+    embedder_says = known.embedder_says
+    models: tuple[Detector, Embedder] | None = None
+    if embedder_says is None or any(not known.line(name, digest) for name, digest in hashes.items()):
+        models = load()
+        embedder_says = {"dimension": models[1].dimension, "same_person": models[1].same_person}
+    lines: dict[str, bytes] = {}
+    fresh, wrong = 0, []
+    for name, path in paths.items():
+        line = known.line(name, hashes[name])
+        if line is None:
+            assert models is not None
+            try:
+                vectors = faces_of(read_picture(path, settings.max_side), *models, settings)
+            except InputError as error:
+                wrong.append(str(error))
+                continue
+            record = {"image": name, "n": len(vectors), "faces": [{"vector": row} for row in vectors]}
+            line = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+            fresh += 1
+        lines[name] = line
+        advance(1)
+    _refuse(wrong)
+    faces = {name: int(orjson.loads(line)["n"]) for name, line in lines.items()}
+    meta = {
+        "detector": asdict(cards[0]),
+        "embedder": {**asdict(cards[1]), **embedder_says},
+        "settings": asdict(settings),
+        "pictures": hashes,
+    }
+    return Prepared(faces, hashes, fresh, _write(database, lines, [faces[name] for name in rows], meta))
+
+
+class _Known:
+    """What an earlier run found; nothing where anything about it is unsure."""
+
+    def __init__(
+        self, database: ActorDatabase, cards: tuple[ModelCard, ModelCard], settings: FaceSettings
+    ) -> None:
+        self.embedder_says: dict[str, Any] | None = None
+        self._lines: dict[tuple[str, str], bytes] = {}
+        try:
+            meta = database.read_meta()
+            if meta is None or not database.embeddings.is_file():
+                return
+            embedder_says = {key: meta["embedder"][key] for key in ("dimension", "same_person")}
+            made_by = meta["detector"], meta["embedder"], meta["settings"]
+            if made_by != (asdict(cards[0]), {**asdict(cards[1]), **embedder_says}, asdict(settings)):
+                return
+            if meta["embeddings_sha256"] != sha256_of(database.embeddings):
+                return
+            lines = database.embeddings.read_bytes().split(b"\n")
+            for number, faces in database.read_embeddings():
+                self._lines[faces.image, meta["pictures"][faces.image]] = lines[number - 1]
+            self.embedder_says = embedder_says
+        except (ContractError, KeyError, TypeError) as error:
+            logging.warning("%s is not used, all pictures are embedded again: %s", database.embeddings, error)
+
+    def line(self, name: str, sha256: str) -> bytes | None:
+        return self._lines.get((name, sha256)) if self.embedder_says else None
+
+
+def _refuse(wrong: list[str]) -> None:
+    if wrong:
+        more = f"; and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
+        raise InputError("; ".join(wrong[:_LISTED]) + more)
+
+
+def _write(
+    database: ActorDatabase, lines: Mapping[str, bytes], column: list[int], made: dict[str, Any]
+) -> tuple[str, ...]:
+    """Replace the files that change, all of them or none, and return their names."""
+    embeddings = b"".join(line + b"\n" for line in lines.values())
+    meta = {**made, "embeddings_sha256": sha256(embeddings).hexdigest()}
+    try:
+        before = database.read_meta() or {}
+    except ContractError:  # about to be replaced
+        before = {}
+    about = {"program": f"facerec {__version__}", "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    if all(before.get(key) == value for key, value in meta.items()):
+        about = {key: before.get(key, value) for key, value in about.items()}
+    wanted = {  # in this order they are renamed last, so that what is said of the vectors is never too early
+        database.embeddings_meta: orjson.dumps({**about, **meta}, option=orjson.OPT_INDENT_2) + b"\n",
+        database.embeddings: embeddings,
+        database.images: with_column(database.images.read_bytes().decode(), "n_detections", column).encode(),
+    }
+    changed = {path: data for path, data in wanted.items() if not path.is_file() or path.read_bytes() != data}
+    with ExitStack() as parts:
+        for path, data in changed.items():
+            parts.enter_context(atomic_write(path)).write(data)
+    return tuple(path.name for path in changed)
