@@ -1,0 +1,122 @@
+"""Which frames a film has.
+
+A frame's number is its rank by presentation time among the frames of the film. Reading the packets'
+times costs a fraction of decoding, so that is how a film is counted; its head and tail are decoded
+to see that packets and frames agree, and a film where they do not is counted by decoding all of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+from facerec.decoding import Decoding, FrameIndex, frames_around, open_video, packets
+from facerec.errors import InputError
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+log = logging.getLogger(__name__)
+
+HEAD = 96  # frames at a film's beginning that are decoded to see that packets are frames
+TAIL = 64  # frames at its end; more where none of them decodes
+
+
+def build_index(path: Path) -> FrameIndex:
+    """Find all frames of a film.
+
+    Raises:
+        InputError: it is no film, or not one frame of it can be decoded.
+    """
+    with open_video(path) as (container, stream):
+        time_base = stream.time_base or Fraction(1, 1000)
+        declared, duration = stream.frames, container.duration
+        shown: list[int | None] = []
+        count = corrupt = jumps = 0
+        before: int | None = None
+        for packet in packets(container, stream):
+            count += 1
+            corrupt += packet.is_corrupt
+            if packet.dts is not None:
+                jumps += before is not None and packet.dts < before
+                before = packet.dts
+            if not packet.is_discard:
+                shown.append(packet.pts)
+    losses = []
+    if declared > count:
+        losses.append(f"the container promises {declared} frames, {count} could be read")
+    if corrupt:
+        losses.append(f"{corrupt} of {count} packets are marked as corrupt")
+    index = _checked(path, shown, time_base) if not jumps else None
+    if index is None:
+        log.warning("%s: its packets do not tell its frames; counting them by decoding all of it", path)
+        index = _index_by_decoding(path, time_base)
+    if not declared and duration:
+        promised, read = duration / av.time_base, float((index.pts[-1] - index.pts[0]) * index.time_base)
+        if index.seekable and read < 0.98 * promised - 1:
+            losses.append(f"the container promises {promised:.1f} s, {read:.1f} s could be read")
+    return FrameIndex(index.pts, index.time_base, index.seekable, tuple(losses))
+
+
+def _checked(path: Path, shown: list[int | None], time_base: Fraction) -> FrameIndex | None:
+    """The index that the packets' times make, if its head and tail decode to just that."""
+    times = [pts for pts in shown if pts is not None]
+    if not times or len(set(times)) != len(shown):  # a time missing, or one for two packets
+        return None
+    index = FrameIndex(np.array(sorted(times), dtype=np.int64), time_base)
+    decoding = Decoding(path, None, None)
+    frames = list(islice(((f.pts, f.is_corrupt) for f in decoding.frames()), HEAD))
+    numbers = [index.number(pts) for pts, _ in frames]
+    if None in numbers or any(b <= a for a, b in pairwise(numbers)):  # type: ignore[operator]
+        return None
+    sound = [number for number, (_, corrupt) in zip(numbers, frames, strict=True) if not corrupt]
+    if sound and len(sound) < sound[-1] - sound[0] + 1 and not decoding.damaged:  # type: ignore[operator]
+        return None
+    first = next(iter(sound), None)
+    if first is None:
+        first = next((number for number, _ in Decoding(path, None, None).numbered(index)), None)
+    if first is None:
+        raise InputError(f"{path}: not one picture of it can be decoded")
+    return FrameIndex(index.pts[first : _end(path, index)], time_base)
+
+
+def _end(path: Path, index: FrameIndex) -> int:
+    """The number after the last frame that decodes."""
+    count, tail = len(index.pts), TAIL
+    while True:
+        begin = max(0, count - tail)
+        last = max((number for number, _ in frames_around(path, index, begin, None)), default=-1)
+        if last >= begin or begin == 0:
+            return last + 1
+        tail *= 4
+
+
+def _index_by_decoding(path: Path, time_base: Fraction) -> FrameIndex:
+    """Count frames by decoding them; by their times if those lead back to the same pictures."""
+    seen = [(frame.pts, _checksum(frame)) for frame in Decoding(path, None, None).frames()]
+    if not seen:
+        raise InputError(f"{path}: not one picture of it can be decoded")
+    times = [pts for pts, _ in seen if pts is not None]
+    if len(times) == len(seen) and all(a < b for a, b in pairwise(times)):
+        index = FrameIndex(np.array(times, dtype=np.int64), time_base)
+        if all(_leads_back(path, index, n, seen[n][1]) for n in {len(seen) * k // 5 for k in range(1, 5)}):
+            return index
+    log.warning("%s: its frames cannot be found by time; every read counts them from the start. A copy made "
+                "with `ffmpeg -fflags +genpts -i FILM -c copy FILM.mkv` may read faster", path)  # fmt: skip
+    return FrameIndex(np.arange(len(seen), dtype=np.int64), time_base, seekable=False)
+
+
+def _leads_back(path: Path, index: FrameIndex, number: int, checksum: int) -> bool:
+    found = next((frame for n, frame in frames_around(path, index, number, None) if n >= number), None)
+    return found is not None and _checksum(found) == checksum
+
+
+def _checksum(frame: VideoFrame) -> int:
+    return zlib.crc32(bytes(frame.planes[0]))

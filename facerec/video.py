@@ -1,0 +1,272 @@
+"""A film as numbered frames of the size at which it is shown, read exactly, from anywhere.
+
+Whatever range of frames is read, a frame's pixels are the same, and so are the frames that cannot be
+decoded: sound film is decoded straight on; at a sign of damage the segment of `SEGMENT` frames it
+lies in is decoded anew, in one thread, from a place that depends on the segment alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.decoding import Damage, FrameIndex, frames_around, open_video
+from facerec.errors import ContractError, InputError
+from facerec.film_index import build_index
+from facerec.models.base import Image
+from facerec.tables import read_table
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+log = logging.getLogger(__name__)
+
+SEGMENT = 64  # frames that share one decision between quick and careful decoding
+LONGEST_SIDE = 16384  # pixels; a larger picture is a broken header, not a film
+ASPECT_COLUMNS = ("filename", "display_width", "display_height")
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """What is known of a film before its pixels are read.
+
+    Attributes:
+        movie_id: the integer before the first `-` of the file name.
+        width, height: stored size in pixels.
+        display_width, display_height: size at which frames are delivered: square pixels, upright.
+        rotation: degrees counter-clockwise by which stored frames are turned to be upright.
+        frame_rate: frames a second; the mean of a variable rate.
+        declared_frames: what the container says; it may be wrong and is used for nothing.
+        index: the frames and their times.
+    """
+
+    path: Path
+    movie_id: int
+    width: int
+    height: int
+    display_width: int
+    display_height: int
+    rotation: int
+    frame_rate: Fraction
+    declared_frames: int | None
+    index: FrameIndex
+
+    @property
+    def name(self) -> str:
+        """File name without its folder."""
+        return self.path.name
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames, decodable or not."""
+        return len(self.index.pts)
+
+    @property
+    def pts(self) -> NDArray[np.int64]:
+        """(frame_count,) presentation times in `time_base`, strictly increasing."""
+        return self.index.pts
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds a unit of `pts`."""
+        return self.index.time_base
+
+    @property
+    def seekable(self) -> bool:
+        """Whether frames can be found by time; if not, every read decodes from the film's start."""
+        return self.index.seekable
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What of the film could not be read, a line each."""
+        return self.index.losses
+
+
+def movie_id_of(path: Path) -> int:
+    """The movie id that a film's file name begins with.
+
+    Raises:
+        InputError: the name does not begin with an integer below 2^31 and a `-`.
+    """
+    match = re.match(r"([0-9]{1,12})-", path.name)
+    if not match or int(match[1]) >= 2**31:
+        raise InputError(
+            f"{path}: a film's name begins with its movie id (an integer below 2147483648) and '-', "
+            "as in 12345-CoolMovieFilm.mp4; rename it"
+        )
+    return int(match[1])
+
+
+def open_film(path: Path, aspect_ratios: Path | None = None) -> Film:
+    """Find the frames of a film and the size at which it is shown.
+
+    Args:
+        aspect_ratios: table whose row for this film overrides the film's own display aspect ratio.
+
+    Raises:
+        InputError: no film, no movie id in its name, nothing decodable, a bad table.
+    """
+    movie_id_of(path)
+    found = build_index(path)
+    return describe_film(
+        path, found.pts, seekable=found.seekable, losses=found.losses, aspect_ratios=aspect_ratios
+    )
+
+
+def describe_film(
+    path: Path,
+    pts: NDArray[np.int64],
+    *,
+    seekable: bool = True,
+    losses: Sequence[str] = (),
+    aspect_ratios: Path | None = None,
+) -> Film:
+    """As `open_film`, for a film whose frames were found before (`Film.pts`, `.seekable`, `.losses`)."""
+    with open_video(path) as (_, stream):
+        time_base = stream.time_base or Fraction(1, 1000)
+        declared, rate = stream.frames or None, stream.average_rate or stream.guessed_rate
+        sample_aspect = stream.sample_aspect_ratio or Fraction(1)
+    index = FrameIndex(np.asarray(pts, dtype=np.int64), time_base, seekable, tuple(losses))
+    frame = next((frame for _, frame in frames_around(path, index, 0, None)), None)
+    if frame is None:
+        raise InputError(f"{path}: not one picture of it can be decoded")
+    rotation = frame.rotation % 360
+    if rotation % 90:
+        raise InputError(f"{path}: is turned by {rotation} degrees; only quarter turns can be read")
+    shown = Fraction(frame.width) * sample_aspect, Fraction(frame.height)
+    if rotation % 180:
+        shown = Fraction(frame.height), Fraction(frame.width) * sample_aspect
+    height = round(shown[1])
+    ratio = read_aspect_ratio(aspect_ratios, path.name) if aspect_ratios else None
+    width = int((height * ratio if ratio else shown[0]) + Fraction(1, 2))
+    if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
+        raise InputError(f"{path}: is {width}x{height} pixels by its header and aspect ratio; one is wrong")
+    return Film(path, movie_id_of(path), frame.width, frame.height, width, height, rotation,
+                _frame_rate(index, rate), declared, index)  # fmt: skip
+
+
+def _frame_rate(index: FrameIndex, declared: Fraction | None) -> Fraction:
+    """The declared rate where the frames' times bear it out, else their mean rate."""
+    if not index.seekable or len(index.pts) < 2:
+        return declared or Fraction(25)
+    measured = (len(index.pts) - 1) / (int(index.pts[-1] - index.pts[0]) * index.time_base)
+    if declared and abs(declared / measured - 1) < 0.01:
+        return declared
+    return measured.limit_denominator(1001)
+
+
+def read_aspect_ratio(table: Path, film_name: str) -> Fraction | None:
+    """The display aspect ratio of a film by `aspect_ratios.csv`; None if it has no row for it.
+
+    Raises:
+        ContractError: a column is missing; a size is empty, zero or no integer; a film has two rows.
+    """
+    found, seen = None, set()
+    for line, row in read_table(table, ASPECT_COLUMNS):
+        name, *sides = (row[column].strip() for column in ASPECT_COLUMNS)
+        if not all(re.fullmatch(r"0*[1-9][0-9]{0,8}", side) for side in sides):
+            rule = f"{name!r} is {sides[0]!r} x {sides[1]!r}; both must be integers above 0"
+            raise ContractError(table, rule, line)
+        if name in seen:
+            raise ContractError(table, f"{name!r} has a second row; keep one", line)
+        seen.add(name)
+        if name == film_name:
+            found = Fraction(int(sides[0]), int(sides[1]))
+    return found
+
+
+def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterator[tuple[int, Image]]:
+    """Read the frames `[beg, end)` and, as context for a cut score, the frame before them.
+
+    Args:
+        thread_count: decoder threads; 0 takes as many as there are cores.
+
+    Yields:
+        (frame number, (display_height, display_width, 3) RGB uint8), numbers increasing: first the
+        last decodable frame before `beg` if there is one, then every decodable frame of `[beg, end)`.
+        A number that is left out cannot be decoded.
+    """
+    end = min(end, film.frame_count)
+    if beg >= end:
+        return
+    context: tuple[int, VideoFrame] | None = None
+    begun = False
+    for number, frame in _decoded(film, max(beg - 1, 0), end, thread_count):
+        if number < beg:
+            context = number, frame
+            continue
+        if not begun:
+            begun, context = True, context or _last_before(film, beg)
+            if context:
+                yield context[0], _to_image(film, context[1])
+            context = None
+        yield number, _to_image(film, frame)
+
+
+def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:
+    """The last decodable frame before `beg`, segment by segment backwards."""
+    for segment in range((beg - 1) // SEGMENT, -1, -1):
+        found = None
+        for found in _careful(film, segment, beg):  # noqa: B007 — the last one is wanted
+            pass
+        if found:
+            return found
+    return None
+
+
+def _decoded(film: Film, beg: int, end: int, thread_count: int) -> Iterator[tuple[int, VideoFrame]]:
+    """(number, frame) from the first frame of the segment of `beg` on, up to `end`."""
+    if not film.seekable:
+        yield from _until(end, frames_around(film.path, film.index, 0, None))
+        return
+    wanted = beg // SEGMENT * SEGMENT
+    while wanted < end:
+        segment = wanted // SEGMENT
+        try:
+            frames = frames_around(film.path, film.index, segment * SEGMENT, thread_count)
+            for number, frame in _until(end, frames):
+                if number >= wanted:
+                    wanted = number + 1
+                    yield number, frame
+            if wanted == end:
+                return
+        except Damage as damage:
+            log.debug("%s: frames %d to %d: %s", film.name, segment * SEGMENT, wanted, damage)
+        segment = wanted // SEGMENT  # it is the frame that strict decoding did not reach that decides
+        yield from ((n, frame) for n, frame in _careful(film, segment, end) if n >= wanted)
+        wanted = (segment + 1) * SEGMENT
+
+
+def _careful(film: Film, segment: int, end: int) -> Iterator[tuple[int, VideoFrame]]:
+    """The segment's frames before `end`, decoded leniently from a place of its own."""
+    begin = segment * SEGMENT
+    frames = frames_around(film.path, film.index, begin, None)
+    return ((n, frame) for n, frame in _until(min(begin + SEGMENT, end), frames) if n >= begin)
+
+
+def _until(end: int, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
+    for number, frame in frames:
+        if number >= end:
+            return
+        yield number, frame
+        if number == end - 1:
+            return
+
+
+def _to_image(film: Film, frame: VideoFrame) -> Image:
+    """RGB at display size, upright: one pass of swscale, then quarter turns."""
+    width, height = film.display_width, film.display_height
+    if film.rotation % 180:
+        width, height = height, width
+    # one thread: frames are many and small, and the cores are the decoder's and the models'
+    rgb = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
+    image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+    return np.ascontiguousarray(np.rot90(image, film.rotation // 90)) if film.rotation else image
