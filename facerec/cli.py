@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from facerec.errors import FacerecError
+
+if TYPE_CHECKING:
+    from facerec.movie_folder import MovieFolder
 
 LOG_SECONDS = 10.0  # between two progress lines where nobody watches
 
@@ -39,6 +42,38 @@ def configure_logging(verbose: bool = False) -> None:
     )
     for chatty in ("PIL", "matplotlib", "libav", "pyscenedetect", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+def add_paths(made: argparse.ArgumentParser) -> None:
+    """Add `--path`, which takes several movie folders."""
+    made.add_argument(
+        "--path",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="movie folders, <out>/<movie_id>-data",
+    )
+
+
+def each_folder(paths: Sequence[Path], work: Callable[[MovieFolder], str]) -> int:
+    """Do one stage's work in each folder and print its summary line; a bad folder stops no other.
+
+    Returns:
+        0, or the exit status of the last folder that failed.
+    """
+    from facerec.movie_folder import MovieFolder
+
+    status = 0
+    for path in paths:
+
+        def one(_: Sequence[str] | None, path: Path = path) -> int:
+            folder = MovieFolder.existing(path)
+            print(f"movie {folder.movie_id}: {work(folder)}", flush=True)  # noqa: T201
+            return 0
+
+        status = run_main(one) or status
+    return status
 
 
 def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:

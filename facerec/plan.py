@@ -1,13 +1,15 @@
 """The plan of a film's extraction: what every shard agrees on, and the proof that none is missing.
 
 The first shard task of a run writes `plan.json`; every other one checks itself against it. A shard is
-done when its marker is there and names the plan's fingerprint and the shard's files as they are. Coverage is read off the plan, never off the files that happen to lie in the folder.
+done when its marker is there and names the plan's fingerprint and the shard's files as they are.
+Coverage is read off the plan, never off the files that happen to lie in the folder.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import sha256
@@ -129,7 +131,7 @@ def read_plan(folder: MovieFolder) -> Plan | None:
     """The folder's plan, None where no shard has begun."""
     if not folder.plan.exists():
         return None
-    record = read_json(folder.plan, lambda value: keys(value, {"run", "film_path"}))["run"]
+    record = _read(folder)["run"]
     try:
         return Plan(**{**record, "notes": tuple(record["notes"])})
     except TypeError as error:
@@ -138,14 +140,25 @@ def read_plan(folder: MovieFolder) -> Plan | None:
         ) from None
 
 
-def film_path(folder: MovieFolder) -> str:
-    """Where the film was when the plan was made."""
-    return str(read_json(folder.plan, lambda value: keys(value, {"run", "film_path"}))["film_path"])
+def rerun_command(folder: MovieFolder, plan: Plan, shards: Iterable[int]) -> str:
+    """The command line that extracts just `shards` of the folder's plan."""
+    command = _read(folder)["command"]
+    words = ["python", "-u", "./facerec/extract.py", "--shard", format_ranges(shards), "--n", str(plan.n)]
+    words += ["--out", str(folder.path.parent), *command["options"], command["film"]]
+    return shlex.join(words)
 
 
-def write_plan(folder: MovieFolder, plan: Plan, film: Path) -> bool:
-    """Write the plan unless another process was first; returns whether this one was."""
-    record = {"run": plan.to_json(), "film_path": str(film.absolute())}
+def _read(folder: MovieFolder) -> dict[str, Any]:
+    return read_json(folder.plan, lambda value: keys(value, {"run", "command"}))
+
+
+def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[str]) -> bool:
+    """Write the plan unless another process was first; returns whether this one was.
+
+    Args:
+        options: what `extract.py` was called with besides shards, film and place.
+    """
+    record = {"run": plan.to_json(), "command": {"film": str(film.absolute()), "options": list(options)}}
     return create_once(folder.plan, orjson.dumps(record, option=orjson.OPT_SORT_KEYS))
 
 
@@ -164,20 +177,39 @@ def unpack_times(runs: list[list[int]]) -> NDArray[np.int64]:
 
 
 def marker_bytes(
-    folder: MovieFolder, plan: Plan, beg: int, end: int, report: Mapping[str, Any], root: Path
+    folder: MovieFolder,
+    plan: Plan,
+    beg: int,
+    end: int,
+    root: Path,
+    pictures: Mapping[str, int],
+    report: Mapping[str, Any],
 ) -> bytes:
-    """The marker of the finished shard `[beg, end)`, whose files lie under `root`."""
+    """The marker of the finished shard `[beg, end)`, whose files lie under `root`.
+
+    Args:
+        pictures: the size in bytes of each picture, by tag.
+    """
     made, final = folder.shard(beg, end, root).results, folder.shard(beg, end).results
     files = {
         folder.relative(target): {"bytes": source.stat().st_size, "sha256": sha256_of(source)}
         for source, target in zip(made, final, strict=True)
     }
-    record = {"fingerprint": plan.fingerprint, "beg": beg, "end": end, "files": files, "report": dict(report)}
-    return orjson.dumps(record, option=orjson.OPT_INDENT_2)
+    record = {
+        "fingerprint": plan.fingerprint,
+        "files": files,
+        "pictures": dict(pictures),
+        "report": dict(report),
+    }
+    return orjson.dumps(record)
 
 
-def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int) -> dict[str, Any]:
+def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int, contents: bool = True) -> dict[str, Any]:
     """The marker of shard `[beg, end)`, whose files are as it says.
+
+    Args:
+        contents: compare the files' contents and look for the pictures; without, only see that the files
+            are there with their sizes, which is quick enough to be asked every second.
 
     Raises:
         PlanError: the shard is not done: no marker, another plan's, or a file that changed.
@@ -185,7 +217,7 @@ def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int) -> dict[str
     path = folder.shard(beg, end).done
     if not path.exists():
         raise PlanError("not done")
-    marker = read_json(path, lambda value: keys(value, {"fingerprint", "beg", "end", "files", "report"}))
+    marker = read_json(path, lambda value: keys(value, {"fingerprint", "files", "pictures", "report"}))
     if marker["fingerprint"] != plan.fingerprint:
         raise PlanError("done for another plan")
     for name, file in marker["files"].items():
@@ -193,9 +225,13 @@ def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int) -> dict[str
         if (
             not target.is_file()
             or target.stat().st_size != file["bytes"]
-            or sha256_of(target) != file["sha256"]
+            or (contents and sha256_of(target) != file["sha256"])
         ):
             raise PlanError(f"{name} is missing or was changed")
+    for tag, size in marker["pictures"].items() if contents else ():
+        picture = folder.picture(tag)
+        if not picture.is_file() or picture.stat().st_size != size:
+            raise PlanError(f"{folder.relative(picture)} is missing or was changed")
     return marker
 
 
@@ -204,16 +240,18 @@ def done_markers(
     plan: Plan,
     shards: Collection[int] | None = None,
     tell: Callable[[int, str], None] | None = None,
+    contents: bool = True,
 ) -> dict[int, dict[str, Any]]:
     """The markers of those of `shards` (default: all) that are done, by shard number.
 
     Args:
         tell: called with shard and reason for each that is not.
+        contents: as in `read_marker`.
     """
     markers: dict[int, dict[str, Any]] = {}
     for shard in range(plan.n) if shards is None else shards:
         try:
-            markers[shard] = read_marker(folder, plan, *plan.range_of(shard))
+            markers[shard] = read_marker(folder, plan, *plan.range_of(shard), contents)
         except PlanError as error:
             if tell:
                 tell(shard, str(error))

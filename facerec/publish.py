@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from facerec import __version__
-from facerec.atomic import part_name, sha256_of, sync_folder, sweep, write_bytes
+from facerec.atomic import part_name, sha256_of, sweep, sync_folder, write_bytes
 from facerec.errors import StaleError
 from facerec.jsonfile import read_json
 from facerec.movie_folder import MovieFolder
@@ -147,8 +147,8 @@ def _make_room(folder: MovieFolder, stage: str, downstream: Sequence[str], overw
     if is_published(folder):
         if not overwrite:
             raise StaleError(
-                f"{folder.path}: these results differ from the published ones, and annotators' labels hang on "
-                "cluster ids and trajectory indices; --overwrite replaces them and keeps the old ones in previous/"
+                f"{folder.path}: the results differ from the published ones, and annotators' labels hang on "
+                "cluster ids and trajectory indices; --overwrite replaces them and keeps the old in previous/"
             )
         kept = _unused_name(folder.previous)
         kept.mkdir(parents=True)

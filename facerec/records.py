@@ -7,7 +7,7 @@ Everything is checked when it is read and when it is written, by the same code, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,9 @@ class Feature:
     @property
     def tag(self) -> str:
         return tag_of(self.movie_id, self.frame, self.box)
+
+    def with_embedding(self, embedding: NDArray[np.float32]) -> Feature:
+        return replace(self, embedding=embedding)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -23,44 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facerec.errors import InputError
+from facerec.settings import TrackSettings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _WINDOW = 12  # boxes at an end that say where the face is going
 _PAIRS_AT_ONCE = 1 << 20  # bounds memory where hundreds of faces share a frame
-
-
-@dataclass(frozen=True)
-class TrackSettings:
-    """What counts as the same face; the defaults suit 24 to 60 frames a second.
-
-    Attributes:
-        iou_threshold: intersection over union, 0..1, above which two boxes of neighbouring frames are one
-            face at first sight. Higher: fast faces wait for a later round, which asks for steady motion
-            and size; lower: more is linked over a cut that nobody noticed.
-        max_gap: longest gap of missed frames inside a trajectory, in frames. Higher: fewer, longer
-            trajectories, more of whose boxes are interpolated; lower: a face is split where it is missed.
-        gate: largest squared distance between the two predictions in the middle of a gap, in units of
-            its expected variance. Higher: sudden moves are followed; lower: trajectories split on them.
-        jitter: standard deviation of a detected box about the true one, as a share of the face's size.
-        acceleration: standard deviation of the change of velocity in one frame, in face sizes a frame.
-        speed: standard deviation of the velocity of a face seen once, in face sizes a frame.
-    """
-
-    iou_threshold: float = 0.4
-    max_gap: int = 10
-    gate: float = 9.0
-    jitter: float = 0.05
-    acceleration: float = 0.02
-    speed: float = 0.06
-
-    def __post_init__(self) -> None:
-        if not 0 < self.iou_threshold <= 1:
-            raise InputError(f"the IoU threshold must lie in 0..1, not at {self.iou_threshold}")
-        if self.max_gap < 0:
-            raise InputError(f"the longest gap of a trajectory is a number of frames, not {self.max_gap}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +66,10 @@ def track(
         crosses a cut, and none has a gap of more than `settings.max_gap` frames.
     """
     settings = settings or TrackSettings()
-    all_frames, all_boxes = np.asarray(frames, np.int64).reshape(-1), np.asarray(boxes, np.float64).reshape(-1, 4)
+    all_frames, all_boxes = (
+        np.asarray(frames, np.int64).reshape(-1),
+        np.asarray(boxes, np.float64).reshape(-1, 4),
+    )
     if len(all_frames) != len(all_boxes):
         raise ValueError(f"{len(all_frames)} frames for {len(all_boxes)} boxes")
     order = np.lexsort((*all_boxes.T[::-1], all_frames))  # so that the order of the input means nothing
@@ -107,7 +79,8 @@ def track(
     for longest in _rounds(settings.max_gap):
         links.add(*_match(*_bridges(found, links, longest, settings)))
     return [
-        Track(found.frames[chain], found.boxes[chain], order[chain].astype(np.int64)) for chain in links.chains()
+        Track(found.frames[chain], found.boxes[chain], order[chain].astype(np.int64))
+        for chain in links.chains()
     ]
 
 

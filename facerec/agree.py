@@ -1,0 +1,152 @@
+"""How the shard tasks of a film come to one plan: the first writes it, the others must fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from facerec import __version__
+from facerec.atomic import part_name, sha256_of, sweep
+from facerec.errors import PlanError
+from facerec.models import DETECTORS, card_of
+from facerec.movie_folder import MovieFolder
+from facerec.opencv_seek import differs_from_opencv
+from facerec.plan import Plan, film_probe, pack_times, read_plan, shard_range, unpack_times, write_plan
+from facerec.settings import ExtractSettings
+from facerec.video import Film, describe_film, open_film
+
+log = logging.getLogger(__name__)
+
+
+def agree_on_plan(
+    folder: MovieFolder,
+    film: Path,
+    n: int,
+    settings: ExtractSettings,
+    *,
+    options: Sequence[str],
+    fresh: bool,
+    aspect_ratios: Path | None,
+) -> Plan:
+    """The folder's plan, made now if there is none.
+
+    Args:
+        options: the command line's words for `settings`, for whoever must call again.
+        fresh: put away a plan that differs, and its shards.
+        aspect_ratios: table that may override the film's display size.
+
+    Raises:
+        PlanError: the folder's plan is another one; the message names what differs.
+    """
+    wanted = _wanted(film, n, settings)
+    plan = read_plan(folder)
+    if plan is not None and fresh and plan.differences(wanted):
+        _put_away(folder, plan, n)
+        plan = None
+    if plan is None:
+        made = _make(folder, film, wanted, aspect_ratios)
+        folder.create()
+        sweep(folder.path)
+        if write_plan(folder, made, film, options):
+            for note in made.notes:
+                log.warning("%s: %s", film, note)
+        plan = read_plan(folder)
+        assert plan is not None
+    differences = plan.differences(wanted)
+    if differences:
+        raise PlanError(
+            f"{folder.path} holds the shards of another run: {'; '.join(differences)}. "
+            "Give the same options, or --fresh to drop those shards and begin again"
+        )
+    folder.create()
+    return plan
+
+
+def planned_film(plan: Plan, path: Path) -> Film:
+    """The film of a plan, without indexing it again."""
+    video = plan.video
+    film = describe_film(
+        path, unpack_times(video["times"]), seekable=video["seekable"], losses=video["losses"]
+    )
+    return replace(film, display_width=video["display_size"][0], display_height=video["display_size"][1])
+
+
+def _wanted(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
+    """What can be known without reading the film: enough to tell whether a plan fits."""
+    options = asdict(settings)
+    models = {role: asdict(card_of(options.pop(role))) for role in ("detector", "embedder")}
+    if options["face_threshold"] is None:
+        options["face_threshold"] = DETECTORS[models["detector"]["kind"]].threshold
+    return {
+        "n": n,
+        "film": {"name": film.name, "bytes": film.stat().st_size, "probe": film_probe(film)},
+        "settings": options,
+        "models": models,
+        "program": f"facerec {__version__}",
+    }
+
+
+def _make(folder: MovieFolder, path: Path, wanted: dict[str, Any], aspect_ratios: Path | None) -> Plan:
+    film = open_film(path, aspect_ratios)
+    log.info(
+        "%s: %d frames, shown at %dx%d", path.name, film.frame_count, film.display_width, film.display_height
+    )
+    notes = list(film.losses)
+    if other := differs_from_opencv(film):
+        notes.append(_seeking_note(path, film, other))
+    video = {
+        "stored_size": [film.width, film.height],
+        "display_size": [film.display_width, film.display_height],
+        "rotation": film.rotation,
+        "frame_rate": str(film.frame_rate),
+        "time_base": str(film.time_base),
+        "declared_frames": film.declared_frames,
+        "seekable": film.seekable,
+        "losses": list(film.losses),
+        "times": pack_times(film.pts),
+    }
+    return Plan(
+        movie_id=folder.movie_id,
+        film={**wanted["film"], "sha256": sha256_of(path)},
+        video=video,
+        frame_count=film.frame_count,
+        n=wanted["n"],
+        settings=wanted["settings"],
+        models=wanted["models"],
+        notes=tuple(notes),
+        program=wanted["program"],
+    )
+
+
+def _seeking_note(path: Path, film: Film, frames: list[int]) -> str:
+    rate = Fraction(film.frame_rate).limit_denominator(1001)
+    return (
+        f"seeking by frame number in OpenCV, as the labeling backend does, shows other frames than these "
+        f"(for one, at frame {frames[0]}): its full-frame view would not match the boxes. Make the rate "
+        f"constant, ffmpeg -i {path.name} -vf setpts=N/({rate})/TB -r {rate} -fps_mode passthrough -crf 16 "
+        f"{path.stem}-cfr.mp4, and use that film everywhere"
+    )
+
+
+def _put_away(folder: MovieFolder, plan: Plan, n: int) -> None:
+    """Drop a plan and the shard files that no shard of the new one will replace.
+
+    Of several tasks that begin afresh at once one gets the plan. Files of a range that both plans
+    have are left: their markers name the old plan, so they count for nothing until replaced.
+    """
+    parked = folder.path / part_name("plan")
+    try:
+        folder.plan.rename(parked)
+    except FileNotFoundError:
+        return
+    log.warning("%s: beginning afresh, the shards of the plan before are dropped", folder.path)
+    kept = {shard_range(plan.frame_count, shard, n) for shard in range(n)}
+    for beg, end in {plan.range_of(shard) for shard in range(plan.n)} - kept:
+        files = folder.shard(beg, end)
+        for path in (files.done, *files.results):
+            path.unlink(missing_ok=True)
+    parked.unlink()

@@ -1,0 +1,221 @@
+"""Stage 1: find, crop and embed the faces of one or several shards of a film.
+
+Reads a film and writes the shards' files into <out>/<movie_id>-data. The first shard task of a film
+writes the plan that all others check themselves against; a shard that is done is not done again.
+SIGTERM and SIGUSR2 stop it at a clean point with exit status 75: run the same command again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # run as a plain script: import from the repository's root, not from this folder
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facerec.cli import configure_logging, parser, progress, run_main
+from facerec.errors import InputError
+from facerec.settings import ExtractSettings
+
+if TYPE_CHECKING:
+    from facerec.movie_folder import MovieFolder
+    from facerec.plan import Plan
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line of this stage."""
+    made = parser(__doc__)
+    s = ExtractSettings
+    made.add_argument("film", type=Path, help="film named <movie_id>-Title.ext")
+    made.add_argument("--shard", default="0", help="shards to extract: a number, a range, a list (0-31,40)")
+    made.add_argument("--n", type=int, default=1, metavar="N", help="number of shards the film is cut into")
+    made.add_argument(
+        "--out", type=Path, default=Path("data"), metavar="DIR", help="where <movie_id>-data is made"
+    )
+    made.add_argument(
+        "--detector",
+        default=s.detector,
+        metavar="NAME[:FILE]",
+        help="retinaface, mtcnn or yunet; FILE: its weights",
+    )
+    made.add_argument(
+        "--embedder",
+        default=s.embedder,
+        metavar="NAME[:FILE]",
+        help="facenet, dlib or arcface; FILE: its weights",
+    )
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
+    made.add_argument(
+        "--batch-size",
+        type=int,
+        default=None,
+        metavar="FRAMES",
+        help="frames the detector takes at once; None: what suits model and device",
+    )
+    made.add_argument(
+        "--save-every",
+        type=int,
+        default=s.save_every,
+        metavar="FRAMES",
+        help="save and embed faces on every such frame",
+    )
+    made.add_argument(
+        "--min-face-size",
+        type=int,
+        default=s.min_face_size,
+        metavar="PIXELS",
+        help="ignore faces whose shorter side is less, in display pixels",
+    )
+    made.add_argument(
+        "--face-threshold",
+        type=float,
+        default=None,
+        metavar="SCORE",
+        help="least detection score, 0 to 1; None: the detector's own",
+    )
+    made.add_argument(
+        "--actor-db",
+        type=Path,
+        default=Path("actor_db"),
+        metavar="DIR",
+        help="its aspect_ratios.csv, where there is one, overrides a film's own display size",
+    )
+    made.add_argument(
+        "--no-images", action="store_true", help="save no pictures (the annotators then see none)"
+    )
+    made.add_argument(
+        "--fresh",
+        action="store_true",
+        help="where the folder holds another plan's shards, drop them and begin again",
+    )
+    made.add_argument(
+        "--profile", action="store_true", help="log the seconds that each stage of the pipeline was busy"
+    )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    _check(args)
+
+    from facerec.agree import agree_on_plan
+    from facerec.movie_folder import MovieFolder
+    from facerec.plan import done_markers, format_ranges, parse_ranges
+
+    if not args.film.is_file():
+        raise InputError(f"{args.film}: no such film")
+    folder = MovieFolder.of_film(args.out, args.film)
+    shards = parse_ranges(args.shard, args.n)
+    plan = agree_on_plan(
+        folder,
+        args.film,
+        args.n,
+        _settings(args),
+        options=_options(args),
+        fresh=args.fresh,
+        aspect_ratios=_aspect_ratios(args),
+    )
+    done = done_markers(folder, plan, shards)
+    if done:
+        print(f"movie {folder.movie_id}: shards {format_ranges(done)} of {plan.n} are done already")  # noqa: T201
+    todo = [shard for shard in shards if shard not in done]
+    if todo:
+        _extract(args, folder, plan, todo)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("n", "save_every", "min_face_size", "batch_size"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+
+
+def _settings(args: argparse.Namespace) -> ExtractSettings:
+    return ExtractSettings(
+        detector=args.detector,
+        embedder=args.embedder,
+        save_every=args.save_every,
+        min_face_size=args.min_face_size,
+        face_threshold=args.face_threshold,
+        images=not args.no_images,
+    )
+
+
+def _options(args: argparse.Namespace) -> list[str]:
+    """The words that ask for the same settings again; device and batch size are each task's own affair."""
+    words = ["--detector", args.detector, "--embedder", args.embedder]
+    words += ["--save-every", str(args.save_every), "--min-face-size", str(args.min_face_size)]
+    if args.face_threshold is not None:
+        words += ["--face-threshold", str(args.face_threshold)]
+    return [*words, *(["--no-images"] if args.no_images else [])]
+
+
+def _aspect_ratios(args: argparse.Namespace) -> Path | None:
+    from facerec.actor_db import ActorDatabase
+
+    table = ActorDatabase(args.actor_db).aspect_ratios
+    return table if table.exists() else None
+
+
+def _extract(args: argparse.Namespace, folder: MovieFolder, plan: Plan, shards: Sequence[int]) -> None:
+    """Load the models once and extract `shards` one after the other."""
+    from facerec.agree import planned_film
+    from facerec.interrupt import stop_on_signals
+    from facerec.models import check_device, load_detector, load_embedder
+    from facerec.shard import Extractor, extract_shard
+
+    check_device(args.device, args.detector, args.embedder)
+    settings = plan.settings
+    with stop_on_signals() as stop:
+        detector = load_detector(
+            args.detector,
+            device=args.device,
+            batch_size=args.batch_size,
+            min_face_size=settings["min_face_size"],
+            face_threshold=settings["face_threshold"],
+        )
+        embedder = load_embedder(args.embedder, device=args.device)
+        extractor = Extractor(
+            detector, embedder, settings["save_every"], settings["min_face_size"], settings["images"]
+        )
+        film = planned_film(plan, args.film)
+        for shard in shards:
+            stop.check()
+            beg, end = plan.range_of(shard)
+            label = f"movie {folder.movie_id} shard {shard} of {plan.n} (frames {beg}-{end})"
+            with progress(label, end - beg) as advance:
+                report = extract_shard(extractor, film, folder, plan, shard, stop, advance)
+            print(_summary(label, report), flush=True)  # noqa: T201
+            if args.profile:
+                _log_profile(report)
+
+
+def _summary(label: str, report: Mapping[str, Any]) -> str:
+    skipped = f", {len(report['skipped'])} frames could not be decoded" if report["skipped"] else ""
+    rate = report["frames"] / max(report["seconds"], 1e-9)
+    return (
+        f"{label}: {report['faces']} faces, {report['saved']} saved{skipped}, "
+        f"{report['seconds']:.1f} s ({rate:.1f} frames/s)"
+    )
+
+
+def _log_profile(report: Mapping[str, Any]) -> None:
+    for stage, seconds in sorted(report["stage_seconds"].items(), key=lambda item: -item[1]):
+        logging.info(
+            "%-7s busy %8.2f s, %5.1f %% of the shard's time",
+            stage,
+            seconds,
+            100 * seconds / report["seconds"],
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,226 @@
+"""A film's shards as one: coverage proved, cuts and trajectories decided once over the whole film."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.documents import scene_changes_bytes
+from facerec.errors import ContractError, PlanError
+from facerec.jsonfile import read_lines
+from facerec.movie_folder import MovieFolder, tag_of
+from facerec.plan import Plan, done_markers, format_ranges, read_plan, rerun_command
+from facerec.publish import is_published, outputs_of, publish, staging
+from facerec.records import Feature, FrameEvidence, Quality, read_features, read_trajectories, to_line
+from facerec.settings import KeepSettings, TrackSettings
+from facerec.shots import find_cuts
+from facerec.track import Track, track
+from facerec.trajectories import to_trajectories
+
+STAGE = "merge_shards"
+Markers = Mapping[int, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Every detection of a film.
+
+    Attributes:
+        frames: (n,) int64, ascending.
+        boxes: (n, 4) int64 x1, y1, x2, y2.
+        numbers: (m,) the frames that could be decoded, ascending.
+        changes: (m,) difference of each from the decoded frame before it; NaN for the first.
+    """
+
+    frames: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    changes: NDArray[np.float64]
+
+
+def merge(
+    folder: MovieFolder,
+    linking: TrackSettings,
+    keeping: KeepSettings,
+    *,
+    allow_missing: bool,
+    overwrite: bool,
+) -> str:
+    """Merge the shards of `folder` and publish the results.
+
+    Returns:
+        What was made, as one line.
+
+    Raises:
+        PlanError: there is no plan, or shards are missing and `allow_missing` is not given; no
+            top-level file is touched.
+        StaleError: the folder is published and the results differ.
+    """
+    plan = read_plan(folder)
+    if plan is None:
+        raise PlanError(f"{folder.path}: no plan.json, so no shard was extracted here; run extract.py first")
+    markers = covered(folder, plan, allow_missing)
+    detected = _read_detections(folder, plan, markers)
+    cuts = find_cuts(detected.numbers, detected.changes)
+    holes = [edge for shard in set(range(plan.n)) - markers.keys() for edge in plan.range_of(shard)]
+    tracks = track(detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
+    with staging(folder) as room:
+        made = {path: room / path.name for path in outputs_of(folder, STAGE)}
+        saved = _join_features(folder, plan, markers, made[folder.features], made[folder.quality])
+        kept = [one for one in tracks if _is_kept(one, saved, keeping)]
+        trajectories = to_trajectories(kept, folder.movie_id, *plan.video["display_size"])
+        with made[folder.trajectories].open("wb") as file:
+            file.writelines(map(to_line, trajectories))
+        made[folder.scene_changes].write_bytes(scene_changes_bytes(folder.movie_id, cuts))
+        changed = publish(
+            folder,
+            STAGE,
+            made,
+            inputs={"plan.json": plan.fingerprint},
+            settings={**asdict(linking), **asdict(keeping)},
+            report={"trajectories": len(trajectories), "dropped": len(tracks) - len(kept), "cuts": len(cuts)},
+            overwrite=overwrite,
+            about=_about(plan, markers),
+        )
+    if plan.settings["images"]:
+        _prune_pictures(folder, saved)
+    return (
+        f"{len(trajectories)} trajectories, {len(saved)} saved faces, {len(cuts)} scene changes "
+        f"from {len(markers)} shards{'' if changed else '; nothing changed'}"
+    )
+
+
+def covered(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Markers:
+    """The markers of all shards, proving that every frame is owned once.
+
+    Raises:
+        PlanError: shards are not done; says which, and the command that runs just those.
+    """
+    why: dict[int, str] = {}
+    markers = done_markers(folder, plan, tell=why.__setitem__)
+    if not why:
+        return markers
+    for shard, reason in list(why.items())[:20]:
+        if reason != "not done":
+            logging.warning("%s: shard %d: %s", folder.path, shard, reason)
+    missing = f"{folder.path}: shards {format_ranges(why)} of {plan.n} are not done"
+    command = rerun_command(folder, plan, why)
+    if not allow_missing:
+        raise PlanError(f"{missing}; run: {command}")
+    logging.warning("%s; merged without them. To complete it: %s", missing, command)
+    return markers
+
+
+def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detected:
+    """What the shards saw; every frame of theirs is there, or recorded as one that cannot be decoded."""
+    numbers: list[int] = []
+    changes: list[float] = []
+    frames: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    boxes: list[NDArray[np.int64]] = [np.empty((0, 4), np.int64)]
+    for shard in sorted(markers):
+        beg, end = plan.range_of(shard)
+        files = folder.shard(beg, end)
+        seen = set(markers[shard]["report"]["skipped"])
+        for line, frame in read_lines(files.evidence, FrameEvidence.from_json):
+            if not beg <= frame.frame < end or frame.frame in seen:
+                raise ContractError(
+                    files.evidence, f"frame {frame.frame} is not this shard's, or stands twice", line
+                )
+            seen.add(frame.frame)
+            numbers.append(frame.frame)
+            changes.append(np.nan if frame.change is None else frame.change)
+        if len(seen) != end - beg:
+            raise ContractError(
+                files.evidence, f"only {len(seen)} of the shard's {end - beg} frames are accounted for"
+            )
+        for one in read_trajectories(files.trajectories, folder.movie_id):
+            frames.append(one.start + np.flatnonzero(one.detected))
+            boxes.append(one.boxes[one.detected])
+    return Detected(
+        np.concatenate(frames), np.concatenate(boxes), np.array(numbers, np.int64), np.array(changes)
+    )
+
+
+def _saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[Feature]:
+    """The saved faces of all shards, by frame and box."""
+    for shard in sorted(markers):
+        yield from read_features(folder.shard(*plan.range_of(shard)).features, folder.movie_id)
+
+
+def _qualities(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[Quality]:
+    """The same faces' qualities, from what was seen of their frames."""
+    for shard in sorted(markers):
+        for _, frame in read_lines(folder.shard(*plan.range_of(shard)).evidence, FrameEvidence.from_json):
+            for face in frame.faces:
+                if face.sharpness is not None:
+                    yield Quality(tag_of(folder.movie_id, frame.frame, face.box), face.score, face.sharpness)
+
+
+def _is_kept(one: Track, saved: set[tuple[int, ...]], keeping: KeepSettings) -> bool:
+    """Long enough, large enough, and with a picture to show."""
+    length = int(one.frames[-1] - one.frames[0]) + 1
+    size = np.minimum(one.boxes[:, 2] - one.boxes[:, 0], one.boxes[:, 3] - one.boxes[:, 1]).max()
+    if length < keeping.min_trajectory or size < keeping.min_face_size:
+        return False
+    boxes = one.boxes.astype(np.int64).tolist()
+    return any((frame, *box) in saved for frame, box in zip(one.frames.tolist(), boxes, strict=True))
+
+
+def _join_features(
+    folder: MovieFolder, plan: Plan, markers: Markers, features: Path, qualities: Path
+) -> set[tuple[int, ...]]:
+    """Write all shards' saved faces, and their qualities beside them; returns (frame, *box) of each."""
+    saved: set[tuple[int, ...]] = set()
+    with features.open("wb") as to_features, qualities.open("wb") as to_qualities:
+        both = zip(_saved_faces(folder, plan, markers), _qualities(folder, plan, markers), strict=True)
+        for feature, quality in both:
+            if feature.tag != quality.tag:
+                raise PlanError(
+                    f"{folder.path}: face {feature.tag} of the features is {quality.tag} in the evidence"
+                )
+            saved.add((feature.frame, *feature.box))
+            to_features.write(to_line(feature))
+            to_qualities.write(to_line(quality))
+    return saved
+
+
+def _about(plan: Plan, markers: Markers) -> dict[str, Any]:
+    """What the manifest says of the film and of how it was extracted."""
+    reports = {shard: marker["report"] for shard, marker in sorted(markers.items())}
+    first: Mapping[str, Any] = next(iter(reports.values()), {})
+    missing = sorted(set(range(plan.n)) - markers.keys())
+    embedder = {**plan.models["embedder"], **{key: first.get(key) for key in ("dimension", "same_person")}}
+    return {
+        "film": dict(plan.film),
+        "video": {key: value for key, value in plan.video.items() if key != "times"},
+        "frame_count": plan.frame_count,
+        "notes": list(plan.notes),
+        "models": {**plan.models, "embedder": embedder},
+        "settings": dict(plan.settings),
+        "shards": {
+            "n": plan.n,
+            "missing": format_ranges(missing),
+            "missing_frames": [list(plan.range_of(shard)) for shard in missing],
+            "reports": [
+                {"shard": shard, "range": list(plan.range_of(shard)), **report}
+                for shard, report in reports.items()
+            ],
+        },
+        "skipped_frames": [frame for report in reports.values() for frame in report["skipped"]],
+    }
+
+
+def _prune_pictures(folder: MovieFolder, saved: set[tuple[int, ...]]) -> None:
+    """Remove pictures that an earlier plan left, unless a published version may still show them."""
+    if is_published(folder) or folder.previous.exists():
+        return
+    keep = {folder.picture(tag_of(folder.movie_id, frame, box)).name for frame, *box in saved}
+    for path in folder.images.iterdir():
+        if path.name not in keep:
+            path.unlink()

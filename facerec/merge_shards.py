@@ -1,0 +1,88 @@
+"""Stage 2: join a film's shards into its trajectories, features and scene changes.
+
+Accepts only full coverage by the plan: every frame owned by one finished shard. Then decides, once
+over the whole film, where it is cut and which detections are the same face, so that the number of
+shards changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # run as a plain script: import from the repository's root, not from this folder
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from facerec.cli import add_paths, configure_logging, each_folder, parser, run_main
+from facerec.settings import KeepSettings, TrackSettings
+
+if TYPE_CHECKING:
+    from facerec.movie_folder import MovieFolder
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line of this stage."""
+    made = parser(__doc__)
+    t, k = TrackSettings, KeepSettings
+    add_paths(made)
+    made.add_argument(
+        "--iou-threshold",
+        type=float,
+        default=t.iou_threshold,
+        metavar="IOU",
+        help="overlap, 0 to 1, above which boxes of neighbouring frames are one face at first sight",
+    )
+    made.add_argument(
+        "--max-gap",
+        type=int,
+        default=t.max_gap,
+        metavar="FRAMES",
+        help="longest gap of missed frames inside a trajectory",
+    )
+    made.add_argument(
+        "--min-trajectory",
+        type=int,
+        default=k.min_trajectory,
+        metavar="FRAMES",
+        help="drop trajectories that are shorter",
+    )
+    made.add_argument(
+        "--min-face-size",
+        type=int,
+        default=k.min_face_size,
+        metavar="PIXELS",
+        help="drop trajectories whose largest box has a shorter side below this, in display pixels",
+    )
+    made.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="merge although shards are missing, and record the holes in the manifest",
+    )
+    made.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace published results; the old ones are kept in previous/",
+    )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    linking = TrackSettings(iou_threshold=args.iou_threshold, max_gap=args.max_gap)
+    keeping = KeepSettings(args.min_trajectory, args.min_face_size)
+
+    def work(folder: MovieFolder) -> str:
+        from facerec.merge import merge
+
+        return merge(folder, linking, keeping, allow_missing=args.allow_missing, overwrite=args.overwrite)
+
+    return each_folder(args.path, work)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

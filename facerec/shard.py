@@ -1,0 +1,267 @@
+"""The work of one shard: everything about the frames `[beg, end)` that needs their pixels.
+
+Four stages run beside each other: decode and compare with the frame before, detect, embed and
+compress, write. All is written into a staging folder and moved into place when the shard is whole,
+the marker last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from facerec import faces
+from facerec.atomic import host, sync_folder
+from facerec.documents import scene_changes_bytes
+from facerec.errors import PlanError
+from facerec.interrupt import Stop
+from facerec.models.base import Detections, Detector, Embedder, Image
+from facerec.movie_folder import MovieFolder, ShardFiles
+from facerec.pipeline import Profile, ahead
+from facerec.plan import Plan, marker_bytes, read_marker
+from facerec.publish import staging
+from facerec.records import FaceEvidence, Feature, FrameEvidence, to_line
+from facerec.shots import ChangeScorer, find_cuts
+from facerec.track import track
+from facerec.trajectories import to_trajectories
+from facerec.video import Film, read_frames
+
+DEPTH = 2  # batches that may wait between two stages
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """What a process holds ready for all its shards.
+
+    Attributes:
+        save_every: a face is saved and embedded where the frame's number is a multiple of this.
+        min_face_size: shorter side in display pixels below which a face is ignored.
+        pictures: whether pictures are written.
+    """
+
+    detector: Detector
+    embedder: Embedder
+    save_every: int
+    min_face_size: int
+    pictures: bool
+
+
+@dataclass
+class _Frame:
+    number: int
+    image: Image
+    change: float | None
+    found: Detections | None = None
+
+
+@dataclass
+class _Saved:
+    feature: Feature
+    picture: bytes | None
+
+
+@dataclass
+class _Seen:
+    evidence: FrameEvidence
+    saved: list[_Saved] = field(default_factory=list)
+
+
+def extract_shard(
+    extractor: Extractor,
+    film: Film,
+    folder: MovieFolder,
+    plan: Plan,
+    shard: int,
+    stop: Stop,
+    advance: Callable[[int], None],
+) -> dict[str, object]:
+    """Extract one shard and put its files and its marker into the folder.
+
+    Returns:
+        The report that stands in the marker: frames, faces, pictures, skipped frames, seconds, host.
+
+    Raises:
+        Interrupted: the process was asked to stop; nothing of the shard is left behind.
+    """
+    beg, end = plan.range_of(shard)
+    profile, begun = Profile(), time.perf_counter()
+    with staging(folder) as room:
+        files = folder.shard(beg, end, room)
+        for path in (*files.results, files.done, folder.picture("", room)):
+            path.parent.mkdir(exist_ok=True)
+        log = _ShardLog()
+        with (
+            ahead(_scored(film, beg, end, extractor.detector.batch_size, profile), DEPTH) as read,
+            ahead(_detected(extractor.detector, read, profile), DEPTH) as detected,
+            ahead(_seen(extractor, film, folder.movie_id, detected, profile), DEPTH) as seen,
+            files.evidence.open("wb") as evidence,
+            files.features.open("wb") as features,
+        ):
+            for batch in seen:
+                stop.check()
+                with profile.time("write"):
+                    for one in batch:
+                        _write_frame(folder, room, one, evidence, features, log)
+                advance(len(batch))
+        stop.check()
+        with profile.time("write"):
+            _write_time(film, folder.movie_id, files, log)
+        decoded = set(log.numbers)
+        report: dict[str, object] = {
+            "frames": end - beg,
+            "skipped": [number for number in range(beg, end) if number not in decoded],
+            "faces": len(log.boxes),
+            "saved": log.saved,
+            "dimension": extractor.embedder.dimension,
+            "same_person": extractor.embedder.same_person,
+            "seconds": round(time.perf_counter() - begun, 3),
+            "stage_seconds": {stage: round(seconds, 3) for stage, seconds in profile.seconds.items()},
+            "host": host(),
+        }
+        made = marker_bytes(folder, plan, beg, end, room, log.pictures, report)
+        _commit(folder, plan, beg, end, room, made)
+    return report
+
+
+@dataclass
+class _ShardLog:
+    """What is remembered of a shard until its end: numbers, never pixels."""
+
+    numbers: list[int] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+    boxes: list[tuple[int, int, int, int]] = field(default_factory=list)
+    saved: int = 0
+    pictures: dict[str, int] = field(default_factory=dict)  # bytes by tag
+
+
+def _scored(film: Film, beg: int, end: int, size: int, profile: Profile) -> Iterator[list[_Frame]]:
+    """Batches of the shard's frames, each with its difference from the one before it."""
+    scorer = ChangeScorer()
+
+    def frames() -> Iterator[_Frame]:
+        for number, image in profile.timed("decode", read_frames(film, beg, end)):
+            with profile.time("change"):
+                change = scorer.change(image)
+            if number >= beg:
+                yield _Frame(number, image, change)
+
+    source = frames()
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _detected(
+    detector: Detector, batches: Iterator[list[_Frame]], profile: Profile
+) -> Iterator[list[_Frame]]:
+    for batch in batches:
+        with profile.time("detect"):
+            for frame, found in zip(batch, detector.detect([f.image for f in batch]), strict=True):
+                frame.found = found
+        yield batch
+
+
+def _seen(
+    extractor: Extractor, film: Film, movie_id: int, batches: Iterator[list[_Frame]], profile: Profile
+) -> Iterator[list[_Seen]]:
+    """What is kept of each frame: its evidence and, where it is saved, embeddings and pictures."""
+    width, height = film.display_width, film.display_height
+    for batch in batches:
+        seen: list[_Seen] = []
+        crops: list[Image] = []
+        saved: list[tuple[_Seen, Feature, bytes | None]] = []
+        with profile.time("crop"):
+            for frame in batch:
+                assert frame.found is not None
+                boxes, kept = faces.whole_boxes(frame.found, width, height, extractor.min_face_size)
+                save = frame.number % extractor.save_every == 0
+                evidence = tuple(
+                    FaceEvidence(
+                        tuple(box.tolist()),
+                        round(float(frame.found.scores[index]), 4),
+                        faces.sharpness(frame.image, box) if save else None,
+                    )
+                    for box, index in zip(boxes, kept, strict=True)
+                )
+                one = _Seen(FrameEvidence(frame.number, frame.change, evidence))
+                seen.append(one)
+                for box, index in zip(boxes, kept, strict=True) if save else ():
+                    keypoints = frame.found.keypoints[index]
+                    crops.append(extractor.embedder.crop(frame.image, box.astype(np.float32), keypoints))
+                    picture = faces.picture_bytes(frame.image, box) if extractor.pictures else None
+                    empty = np.empty(0, np.float32)
+                    feature = Feature(
+                        movie_id, frame.number, tuple(box.tolist()), keypoints, empty, width, height
+                    )
+                    saved.append((one, feature, picture))
+        with profile.time("embed"):
+            embeddings = extractor.embedder.embed(crops)
+        for (one, feature, picture), embedding in zip(saved, embeddings, strict=True):
+            one.saved.append(_Saved(feature.with_embedding(embedding), picture))
+        yield seen
+
+
+def _write_frame(
+    folder: MovieFolder, room: Path, one: _Seen, evidence: BinaryIO, features: BinaryIO, log: _ShardLog
+) -> None:
+    evidence.write(to_line(one.evidence))
+    log.numbers.append(one.evidence.frame)
+    log.changes.append(np.nan if one.evidence.change is None else one.evidence.change)
+    log.boxes += [face.box for face in one.evidence.faces]
+    log.frames += [one.evidence.frame] * len(one.evidence.faces)
+    for face in one.saved:
+        features.write(to_line(face.feature))
+        log.saved += 1
+        if face.picture is not None:
+            with folder.picture(face.feature.tag, room).open("wb") as file:
+                file.write(face.picture)
+                file.flush()
+                os.fsync(file.fileno())
+            log.pictures[face.feature.tag] = len(face.picture)
+
+
+def _write_time(film: Film, movie_id: int, files: ShardFiles, log: _ShardLog) -> None:
+    """The shard's own view of time: cuts and trajectories of its slice. The merge decides anew."""
+    cuts = find_cuts(np.array(log.numbers, np.int64), np.array(log.changes, np.float64))
+    files.scene_changes.write_bytes(scene_changes_bytes(movie_id, cuts))
+    tracks = track(log.frames, np.array(log.boxes, np.int64).reshape(-1, 4), cuts)
+    with files.trajectories.open("wb") as file:
+        for trajectory in to_trajectories(tracks, movie_id, film.display_width, film.display_height):
+            file.write(to_line(trajectory))
+
+
+def _commit(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, marker: bytes) -> None:
+    """Move the shard's files into place, the marker last; of two processes the second finds it done."""
+    made, final = folder.shard(beg, end, room), folder.shard(beg, end)
+    made.done.write_bytes(marker)
+    for path in (*made.results, made.done):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    lock = os.open(final.done.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            read_marker(folder, plan, beg, end)
+            logging.info("%s: another process finished this shard meanwhile; its result stays", final.done)
+            return
+        except PlanError:
+            final.done.unlink(missing_ok=True)
+        for picture in sorted(folder.picture("", room).parent.iterdir()):
+            picture.replace(folder.images / picture.name)
+        for source, target in zip(made.results, final.results, strict=True):
+            source.replace(target)
+        for path in (folder.images, *(path.parent for path in final.results)):
+            sync_folder(path)
+        made.done.replace(final.done)
+        sync_folder(final.done.parent)
+    finally:
+        os.close(lock)
