@@ -1,0 +1,56 @@
+# facerec: plain `make` lists what can be done.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# --- where things are; every one can be given on the command line: make extract MOVIE=12345 OUT=/data
+VENV    ?= .venv
+PYTHON  ?= $(shell command -v python3.11 || echo python3)
+OUT     ?= data
+FILMS   ?= films
+ACTOR_DB ?= actor_db
+DEMO    ?= demo
+MODELS  ?= retinaface facenet
+PYTEST  ?= $(VENV)/bin/python -m pytest
+
+BIN := $(VENV)/bin/python -u
+READY := $(VENV)/.ready
+
+.PHONY: help env models demo test test-slow lint clean
+
+help:  ## this list
+	@echo "facerec: every actor of a film found, followed, grouped and named"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
+
+env: $(READY)  ## make .venv with all that is needed (about 3 minutes, 6 GB)
+
+$(READY): requirements.txt requirements-no-deps.txt requirements-dev.txt
+	@echo "making $(VENV): torch and the other packages, about 6 GB"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
+	@touch $@
+
+models: $(READY)  ## fetch weights once, on a machine with a network: make models MODELS="retinaface facenet yunet"
+	$(BIN) ./facerec/fetch_models.py $(MODELS)
+
+demo: $(READY)  ## make a small film and take it through all stages, offline
+	@echo "the demo: a film of two people, four shards, four stages, with the models that need no download"
+	@$(BIN) -m facerec.demo --out $(DEMO)
+
+test: $(READY)  ## the test suite, about 5 minutes; what a machine cannot run is skipped with the reason
+	@echo "running the tests"
+	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not slurm"
+
+test-slow: $(READY)  ## the long tests: kill points, all numbers of shards
+	@echo "running the long tests"
+	$(PYTEST) -n 2 --dist loadgroup -m slow
+
+lint: $(READY)  ## ruff and mypy
+	@echo "checking style and types"
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean:  ## remove what `make demo` and the tests made; never your films or data
+	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+
+-include slurm/slurm.mk
