@@ -99,6 +99,7 @@ class MovieFolder:
         self.plan = self.path / "plan.json"
         self.manifest = self.path / "manifest.json"
         self.previous = self.path / "previous"
+        self.contact_sheet = self.path / "contact_sheet.png"
 
     @classmethod
     def existing(cls, path: Path | str) -> MovieFolder:

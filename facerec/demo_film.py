@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
@@ -119,12 +119,12 @@ def demo_shots() -> list[Shot]:
     ]
 
 
-def cut_frames(shots: list[Shot]) -> list[int]:
+def cut_frames(shots: Sequence[Shot]) -> list[int]:
     """The first frame of each new shot, as scene_changes.json counts them."""
     return list(accumulate(shot.frames for shot in shots))[:-1]
 
 
-def write_film(path: Path, shots: list[Shot]) -> None:
+def write_film(path: Path, shots: Sequence[Shot]) -> None:
     """Render the shots and encode them as H.264 in `path`, 640x360 at 24 frames a second."""
     import av
 
@@ -139,7 +139,7 @@ def write_film(path: Path, shots: list[Shot]) -> None:
         film.mux(stream.encode(None))
 
 
-def _render(shots: list[Shot]) -> Iterator[NDArray[np.uint8]]:
+def _render(shots: Sequence[Shot]) -> Iterator[NDArray[np.uint8]]:
     for shot in shots:
         for i in range(shot.frames):
             picture = shot.view(i / (shot.frames - 1))

@@ -1,0 +1,123 @@
+"""A finished movie folder by cluster: who may it be, how often and when on screen, in which pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from facerec.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
+from facerec.movie_folder import MovieFolder, tag_of
+from facerec.plan import read_plan
+from facerec.records import Trajectory, read_trajectories
+
+Span = tuple[int, int]  # frames [beg, end)
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """One cluster.
+
+    Attributes:
+        id: as in clusters.json.
+        names: actor id and probability, the most likely first.
+        trajectories: in the order of trajectories.jsonl.
+        pictures: for each trajectory the tags of its saved pictures, in the order of time.
+    """
+
+    id: int
+    names: tuple[tuple[str, float], ...]
+    trajectories: tuple[Trajectory, ...]
+    pictures: tuple[tuple[str, ...], ...]
+
+    @property
+    def name(self) -> str | None:
+        """The actor id that an annotator would see first; None where no name is likely enough."""
+        return self.names[0][0] if self.names and self.names[0][1] > SHOWN_ABOVE else None
+
+    @property
+    def spans(self) -> list[Span]:
+        """The frames in which it is on screen, as disjoint ascending spans."""
+        return _union((t.start, t.end) for t in self.trajectories)
+
+    @property
+    def frames(self) -> int:
+        """How many frames it is on screen."""
+        return sum(end - beg for beg, end in self.spans)
+
+    @property
+    def shown(self) -> list[str]:
+        """The pictures that the annotator's page shows: a trajectory's first and last."""
+        return [tag for tags in self.pictures for tag in dict.fromkeys((*tags[:1], *tags[-1:]))]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A movie by cluster.
+
+    Attributes:
+        film: name of the film's file; of the folder, where no plan is in it.
+        frames: length of the film; up to the last face, where no plan says it.
+        frame_rate: frames a second, None where no plan says it.
+        cuts: first frame of each new shot.
+        clusters: the biggest first.
+    """
+
+    movie_id: int
+    film: str
+    frames: int
+    frame_rate: Fraction | None
+    cuts: list[int]
+    clusters: tuple[ClusterView, ...]
+
+
+def read_overview(folder: MovieFolder) -> Overview:
+    """Read a folder in which all stages have run.
+
+    Raises:
+        ContractError: a file is missing or breaks the contract.
+    """
+    trajectories = read_trajectories(folder.trajectories, folder.movie_id)
+    labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
+    names = read_predictions(folder.predictions, folder.movie_id, len(set(labels)))
+    saved = {entry.name for entry in os.scandir(folder.images)} if folder.images.is_dir() else set()
+    members: dict[int, list[Trajectory]] = {cluster: [] for cluster in names}
+    for trajectory, label in zip(trajectories, labels, strict=True):
+        members[label].append(trajectory)
+    clusters = tuple(
+        ClusterView(
+            cluster,
+            tuple(sorted(names[cluster].items(), key=lambda item: -item[1])),
+            tuple(members[cluster]),
+            tuple(_pictures(folder, trajectory, saved) for trajectory in members[cluster]),
+        )
+        for cluster in sorted(members)
+    )
+    plan = read_plan(folder)
+    return Overview(
+        folder.movie_id,
+        plan.film["name"] if plan else folder.path.name,
+        plan.frame_count if plan else max((t.end for t in trajectories), default=0),
+        Fraction(plan.video["frame_rate"]) if plan else None,
+        read_scene_changes(folder.scene_changes, folder.movie_id),
+        clusters,
+    )
+
+
+def _pictures(folder: MovieFolder, trajectory: Trajectory, saved: set[str]) -> tuple[str, ...]:
+    tags = (
+        tag_of(folder.movie_id, frame, box)
+        for frame, box in enumerate(trajectory.boxes.tolist(), start=trajectory.start)
+    )
+    return tuple(tag for tag in tags if folder.picture(tag).name in saved)
+
+
+def _union(spans: Iterable[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for beg, end in sorted(spans):
+        if joined and beg <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((beg, end))
+    return joined

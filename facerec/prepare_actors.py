@@ -1,0 +1,143 @@
+"""Find and embed the one face in each picture of an actor database.
+
+Reads actor_images.csv and the pictures in actor_images/, writes actor_embeddings.jsonl (with
+actor_embeddings.meta.json, which says what made it) and the n_detections column of actor_images.csv.
+A picture in which no face or several are found is not used for naming. What looks wrong in the database
+is reported: pictures or faces under two actors, a picture that resembles somebody else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # run as a plain script: import from the repository's root, not from this folder
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import argparse
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facerec.cli import configure_logging, parser, progress, run_main
+from facerec.settings import ExtractSettings
+
+if TYPE_CHECKING:
+    from facerec.actor_db import ActorDatabase
+    from facerec.actor_faces import Prepared
+    from facerec.models.base import Detector, Embedder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _arguments(argv)
+    configure_logging(args.verbose)
+    from facerec.actor_db import ActorDatabase
+
+    database = ActorDatabase(args.actor_db)
+    return _evaluate(database) if args.evaluate else _prepare(database, args)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    from facerec.actor_faces import FaceSettings
+
+    made = parser(__doc__)
+    add, models, faces = made.add_argument, ExtractSettings, FaceSettings
+    add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
+    add("--detector", default=models.detector, metavar="NAME[:FILE]", help="retinaface, mtcnn or yunet")
+    add("--embedder", default=models.embedder, metavar="NAME[:FILE]", help="facenet, dlib or arcface")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:i")
+    add("--min-face-size", type=int, default=faces.min_face_size, metavar="PIXELS",
+        help="ignore smaller faces")  # fmt: skip
+    add("--face-threshold", type=float, default=faces.face_threshold, metavar="SCORE",
+        help="least detection score, 0 to 1; None: the detector's own")  # fmt: skip
+    add("--min-share", type=float, default=faces.min_share, metavar="SHARE",
+        help="least height of a face that counts, as a share of the picture's highest face")  # fmt: skip
+    add("--max-side", type=int, default=faces.max_side, metavar="PIXELS",
+        help="longer side to which larger pictures are shrunk")  # fmt: skip
+    add("--evaluate", action="store_true",
+        help="change nothing; leave each embedded picture out in turn and name it")  # fmt: skip
+    return made.parse_args(argv)
+
+
+def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
+    from facerec.actor_faces import FaceSettings, prepare
+    from facerec.models import card_of, check_device, load_detector, load_embedder
+
+    settings = FaceSettings(args.max_side, args.min_share, args.min_face_size, args.face_threshold)
+    cards = card_of(args.detector), card_of(args.embedder)
+
+    def load() -> tuple[Detector, Embedder]:
+        check_device(args.device, args.detector, args.embedder)
+        detector = load_detector(
+            args.detector,
+            device=args.device,
+            min_face_size=settings.min_face_size,
+            face_threshold=settings.face_threshold,
+        )
+        return detector, load_embedder(args.embedder, device=args.device)
+
+    pictures = len({row["filename"] for _, row in database.read_images()})
+    with progress("pictures", pictures, "pictures") as advance:
+        done = prepare(database, cards, load, settings, advance)
+    warnings = list(_warnings(database, done))
+    for warning in warnings:
+        logging.warning("%s", warning)
+    found = Counter(min(n, 2) for n in done.faces.values())
+    what = f"written: {', '.join(done.written)}" if done.written else "nothing changed, nothing written"
+    print(  # noqa: T201 (the summary line)
+        f"{database.folder}: {len(done.faces)} pictures, {found[1]} with one face, {found[0]} with none, "
+        f"{found[2]} with several; {done.fresh} embedded with {args.embedder.partition(':')[0]}, "
+        f"{len(warnings)} warnings; {what}"
+    )
+    return 0
+
+
+def _warnings(database: ActorDatabase, done: Prepared) -> Iterator[str]:
+    """What looks wrong in the database, a sentence each."""
+    from facerec.gallery_checks import strays, twins
+
+    names = database.cast(None)
+    rows: dict[str, set[str]] = defaultdict(set)  # picture → actors
+    for _, row in database.read_images():
+        rows[row["filename"]].add(row["actor_id"])
+    for actor in sorted({actor for actors in rows.values() for actor in actors} - names.keys()):
+        yield f"actor {actor!r} has pictures but no row in {database.actors.name}: nobody is named so"
+    for name, n in done.faces.items():
+        if n != 1:
+            yield f"{name}: {'no face' if n == 0 else f'{n} faces'} found, so the picture is not used"
+        if len(rows[name]) > 1:
+            yield f"{name}: listed for {_several(rows[name])}, so the picture is not used"
+    copies: dict[str, list[str]] = defaultdict(list)
+    for name, digest in done.sha256.items():
+        copies[digest].append(name)
+    for same in copies.values():
+        actors = set().union(*(rows[name] for name in same))
+        if len(same) > 1:
+            whose = f"one picture under {_several(actors)}" if len(actors) > 1 else "one picture twice"
+            yield f"{' and '.join(same)} are {whose}"
+    gallery = database.gallery()
+    if not len(gallery.vectors):
+        yield "no picture can be used, so nobody can be named"
+        return
+    meta = database.read_meta() or {}
+    same_person = meta["embedder"]["same_person"]
+    owners = zip(gallery.images, gallery.actor_of, strict=True)
+    label = [f"{image} ({gallery.actors[actor]})" for image, actor in owners]
+    for i, j in twins(gallery.vectors, gallery.actor_of, same_person):
+        if done.sha256[gallery.images[i]] != done.sha256[gallery.images[j]]:
+            yield f"{label[i]} and {label[j]} show nearly the same face under two actors"
+    for stray in strays(gallery.vectors, gallery.actor_of, same_person):
+        yield (
+            f"{label[stray.picture]} may be somebody else: it lies {stray.own:.2f} from the actor's "
+            f"other pictures and {stray.distance:.2f} from {label[stray.nearest]}"
+        )
+
+
+def _several(actors: set[str]) -> str:
+    return " and ".join(sorted(actors))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
