@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
+from facerec.models.device import choose_device, place
 from facerec.models.feed import count_feed
 from facerec.models.weights import Found, find
 
@@ -65,6 +66,7 @@ def load_detector(
     *,
     device: str = "auto",
     batch_size: int | None = None,
+    precision: str = "auto",
     min_face_size: float = DetectorSettings.min_face_size,
     face_threshold: float | None = DetectorSettings.face_threshold,
 ) -> Detector:
@@ -74,6 +76,8 @@ def load_detector(
         spec: `retinaface`, `mtcnn` or `yunet`, or one of them with `:FILE`.
         device: `auto`, `cpu`, `cuda` or `cuda:i`.
         batch_size: frames at once; None: what suits the model and the device.
+        precision: `float32`, `float16`, `bfloat16`, or `auto`: float16 on a GPU, float32 on a CPU. Models
+            that have no reduced precision (all but RetinaFace and FaceNet) compute in float32.
         min_face_size, face_threshold: see `DetectorSettings`.
 
     Raises:
@@ -85,15 +89,18 @@ def load_detector(
         raise ModelError(f"the face threshold lies between 0 and 1, not at {face_threshold}")
     entry, found = _look_up(spec, DETECTORS, "detector")
     threshold = entry.threshold if face_threshold is None else face_threshold
-    loaded: Detector = _load(
-        entry, found, device, batch_size, min_face_size=min_face_size, face_threshold=threshold
-    )
+    placement = place(device, precision, batch_size, entry.name, entry.runs_on_cuda)
+    loaded: Detector = _class(entry)(found, placement, min_face_size=min_face_size, face_threshold=threshold)
     return loaded
 
 
-def load_embedder(spec: str, *, device: str = "auto", batch_size: int | None = None) -> Embedder:
+def load_embedder(
+    spec: str, *, device: str = "auto", batch_size: int | None = None, precision: str = "auto"
+) -> Embedder:
     """Load a face embedder: `facenet`, `dlib` or `arcface:FILE`; the rest is as in `load_detector`."""
-    loaded: Embedder = _load(*_look_up(spec, EMBEDDERS, "embedder"), device, batch_size)
+    entry, found = _look_up(spec, EMBEDDERS, "embedder")
+    placement = place(device, precision, batch_size, entry.name, entry.runs_on_cuda)
+    loaded: Embedder = _class(entry)(found, placement)
     return loaded
 
 
@@ -114,8 +121,6 @@ def check_device(device: str, *specs: str) -> None:
     Raises:
         ModelError: so it is.
     """
-    from facerec.models.device import choose_device
-
     entries = [_entry(spec, {**DETECTORS, **EMBEDDERS}, "model") for spec in specs]
     choose_device(device, " and ".join(specs), True)
     if device.startswith("cuda") and not any(entry.runs_on_cuda for entry in entries):
@@ -137,11 +142,6 @@ def _look_up(spec: str, table: Mapping[str, _Entry], what: str) -> tuple[_Entry,
     return entry, count_feed(found) if entry.has_feed else found
 
 
-def _load(entry: _Entry, found: Found, device: str, batch_size: int | None, **settings: float) -> Any:
-    from facerec.models.device import choose_device
-
-    if batch_size is not None and batch_size < 1:
-        raise ModelError(f"the batch size must be at least 1, not {batch_size}")
-    chosen = choose_device(device, entry.name, entry.runs_on_cuda)
-    model: Callable[..., Any] = getattr(importlib.import_module(f"facerec.models.{entry.module}"), entry.name)
-    return model(found, device=chosen, batch_size=batch_size, **settings)
+def _class(entry: _Entry) -> Callable[..., Any]:
+    made: Callable[..., Any] = getattr(importlib.import_module(f"facerec.models.{entry.module}"), entry.name)
+    return made

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import ModelError
 from facerec.models.base import Image, unit
-from facerec.models.device import cpu_threads
+from facerec.models.device import Placement, cpu_threads
 from facerec.models.feed import read_feed
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import Found
@@ -29,13 +29,13 @@ class ArcFace:
 
     Args:
         found: the ONNX file.
-        batch_size: crops a call of the network, where its file leaves that open.
+        placement: how many crops a call of the network takes, where its file leaves that open.
 
     Raises:
         ModelError: the file is no embedder, or its `FILE.toml` does not fit it.
     """
 
-    def __init__(self, found: Found, *, device: str, batch_size: int | None) -> None:
+    def __init__(self, found: Found, placement: Placement) -> None:
         self.card = found.card
         path = found.paths[0]
         self._feed = read_feed(path)
@@ -47,7 +47,7 @@ class ArcFace:
                 raise ModelError(f"{path}: takes crops of {shape[2:]}, and {said}")
         # A fixed batch is always filled, an open one never padded: a crop's vector is its own either way.
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
-        self._batch_size = self._fixed or batch_size or 32
+        self._batch_size = self._fixed or placement.batch_size or 32
         self._session = onnx_session(path, cpu_threads())
         self._input = self._session.get_inputs()[0].name
         blank = np.zeros((*self._feed.size, 3), np.uint8)

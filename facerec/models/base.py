@@ -53,10 +53,33 @@ class ModelCard:
     licence: str
 
 
+def finished(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    keypoints: NDArray[np.float32],
+    size: tuple[int, int],
+    min_face_size: float,
+) -> Detections:
+    """What a network found, as `Detections`: clipped, best first, without what is too small.
+
+    Args:
+        boxes, scores, keypoints: as in `Detections`, in any order, boxes beyond the frame or turned over.
+        size: height and width of the frame.
+        min_face_size: least longer side of a box before clipping, in pixels.
+    """
+    height, width = size
+    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= min_face_size
+    boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
+    kept = np.flatnonzero(large & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+    kept = kept[np.argsort(-scores[kept], kind="stable")]
+    return Detections(boxes[kept], scores[kept], keypoints[kept])
+
+
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """`vectors` (n, d), every row at Euclidean length 1."""
     lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-    return vectors / np.maximum(lengths, np.float32(1e-12))
+    units: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
+    return units
 
 
 class Detector(Protocol):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import ModelError
 from facerec.models.base import Image, unit
+from facerec.models.device import Placement
 from facerec.models.weights import Found
 
 SIZE, PADDING = 150, 0.25  # of the network's training crops
@@ -25,7 +26,7 @@ class DlibResNet:
 
     Args:
         found: the network's file and that of the five-landmark predictor.
-        batch_size: crops a call of the network.
+        placement: how many crops a call of the network takes.
 
     Raises:
         ModelError: a file is not what it should be.
@@ -36,9 +37,9 @@ class DlibResNet:
     # are about 1.43 long (1.32 to 1.57 on portraits)
     same_person = 0.6 / 1.43
 
-    def __init__(self, found: Found, *, device: str, batch_size: int | None) -> None:
+    def __init__(self, found: Found, placement: Placement) -> None:
         self.card = found.card
-        self._batch_size = batch_size or 32
+        self._batch_size = placement.batch_size or 32
         self._network = _open(dlib.face_recognition_model_v1, found, 0)
         self._landmarks = _open(dlib.shape_predictor, found, 1)
 

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from facerec.errors import ModelError
-from facerec.models.base import Detections, Image
+from facerec.models.base import Detections, Image, finished
+from facerec.models.device import Placement
 from facerec.models.loading import check_onnx
 from facerec.models.weights import Found
 
@@ -25,7 +26,7 @@ class YuNet:
 
     Args:
         found: its ONNX file.
-        batch_size: frames that are best given at once.
+        placement: not of interest; OpenCV runs it on the CPU.
         min_face_size: pixels; smaller faces are dropped.
         face_threshold: least score, 0..1.
 
@@ -34,23 +35,17 @@ class YuNet:
     """
 
     def __init__(
-        self,
-        found: Found,
-        *,
-        device: str,
-        batch_size: int | None,
-        min_face_size: float,
-        face_threshold: float,
+        self, found: Found, placement: Placement, *, min_face_size: float, face_threshold: float
     ) -> None:
         self.card = found.card
-        self.batch_size = batch_size or 8
+        self.batch_size = placement.batch_size or 8
         self.min_face_size = min_face_size
         path = found.paths[0]
         _, outputs = check_onnx(path, inputs=1, outputs=12)
         if {name.rpartition("_")[0] for name in outputs} != {"cls", "obj", "bbox", "kps"}:
             raise ModelError(f"{path}: an ONNX model, but not YuNet: it gives {', '.join(outputs[:4])}, …")
         self._size = (320, 320)
-        level = cv2.utils.logging.setLogLevel(2)  # errors only: OpenCV 5 warns of a setting that it makes itself
+        level = cv2.utils.logging.setLogLevel(2)  # errors: OpenCV 5 warns of a setting that it makes itself
         try:
             self._net = cv2.FaceDetectorYN.create(
                 str(path), "", self._size, face_threshold, NMS_IOU, MAX_FACES
@@ -73,8 +68,6 @@ class YuNet:
             self._net.setInputSize(self._size)
         _, rows = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         found = np.empty((0, 15), np.float32) if rows is None else rows
-        found = found[found[:, 2:4].max(axis=1, initial=0) >= self.min_face_size]
-        found = found[np.argsort(-found[:, 14], kind="stable")]
         boxes = np.hstack([found[:, :2], found[:, :2] + found[:, 2:4]])
-        boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
-        return Detections(boxes, found[:, 14].copy(), found[:, 4:14].reshape(-1, 5, 2).copy())
+        keypoints = found[:, 4:14].reshape(-1, 5, 2)
+        return finished(boxes, found[:, 14], keypoints, (height, width), self.min_face_size)

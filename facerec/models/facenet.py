@@ -1,0 +1,74 @@
+"""FaceNet (Schroff et al., 2015): facenet-pytorch's InceptionResnetV1, trained on VGGFace2; 512 numbers.
+
+Crops are that library's: the detector's box with a margin of 14 pixels of 160 (the one with which the
+library measures 99.65 % on LFW), resized to 160 x 160 without turning or keeping its aspect, and
+normalised to (value - 127.5) / 128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from facerec.models.base import Image
+from facerec.models.device import Placement
+from facerec.models.loading import fold_batch_norms, load_state
+from facerec.models.weights import Found
+
+SIZE, MARGIN = 160, 14
+
+
+class FaceNet:
+    """An `Embedder`.
+
+    Args:
+        found: the network's weights.
+        placement: device, precision and crops a call of the network (64 on a GPU, 16 on a CPU).
+
+    Raises:
+        ModelError: the file is something else.
+    """
+
+    dimension = 512
+    same_person = 1.1  # the FaceNet paper's distance, of unit vectors, that tells pairs apart
+
+    def __init__(self, found: Found, placement: Placement) -> None:
+        from facenet_pytorch import InceptionResnetV1
+
+        self.card = found.card
+        self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
+        self._batch_size = placement.batch_size or (16 if self._device.type == "cpu" else 64)
+        with torch.device("meta"):
+            self._network = InceptionResnetV1(pretrained=None)
+        load_state(found.paths[0], self._network, ignored=("logits.",))
+        fold_batch_norms(self._network)
+        self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
+
+    def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
+        """Cut the `box` with its margin out of `frame`, (160, 160, 3) RGB; `keypoints` are not used."""
+        height, width = frame.shape[:2]
+        margin = (box[2:] - box[:2]) * (MARGIN / (SIZE - MARGIN) / 2)
+        x1, y1 = np.clip(box[:2] - margin, 0, [width - 1, height - 1]).astype(int)
+        x2, y2 = np.maximum(np.clip(box[2:] + margin, 0, [width, height]).astype(int), [x1 + 1, y1 + 1])
+        crop: Image = cv2.resize(frame[y1:y2, x1:x2], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+        return crop
+
+    @torch.inference_mode()
+    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """(n, 512) float32 unit vectors."""
+        vectors = [torch.empty((0, self.dimension))]
+        for begin in range(0, len(crops), self._batch_size):
+            batch = torch.from_numpy(np.stack(crops[begin : begin + self._batch_size])).to(self._device)
+            pixels = ((batch.permute(0, 3, 1, 2).float() - 127.5) / 128).to(self._type)
+            with torch.backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+            ):
+                found = self._network(pixels.contiguous(memory_format=torch.channels_last))
+            vectors.append(F.normalize(found.float()).cpu())
+        joined: NDArray[np.float32] = torch.cat(vectors).numpy()
+        return joined

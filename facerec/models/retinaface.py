@@ -1,0 +1,167 @@
+"""RetinaFace (Deng et al., "RetinaFace: single-shot multi-level face localisation in the wild", 2020).
+
+Network and weights are retinaface-pytorch's, with a ResNet-50; what surrounds them is ours: frames go
+to the device as bytes, are resized and normalised there in batches, and the boxes are decoded and
+thinned out there, so that one small array a batch comes back. Held against that library's own
+`predict_jsons` in tests.
+
+A batch always has the same shape, its last filled up with black frames, and each frame is thinned out
+alone: what is found in a frame is the same bits wherever in a batch it is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import nms
+
+from facerec.models.base import Detections, Image, finished
+from facerec.models.device import Placement
+from facerec.models.loading import fold_batch_norms, load_state
+from facerec.models.weights import Found
+
+STEPS = (8, 16, 32)  # pixels between anchors, of the three levels
+ANCHORS = ((16, 32), (64, 128), (256, 512))  # their sides
+VARIANCES = (0.1, 0.2)  # of centres and sizes, as in training
+NMS_IOU = 0.4  # that library's
+MAX_CANDIDATES = 4096  # a frame before non-maximum suppression, best first
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of pixel values
+
+
+class RetinaFace:
+    """A `Detector`.
+
+    Frames are reduced such that `min_face_size` becomes the smallest anchor, 16 pixels, and never
+    enlarged; the cost goes with the inverse square of `min_face_size`.
+
+    Args:
+        found: the network's weights.
+        placement: device, precision and frames a batch (16 on a GPU; 1 on a CPU, which gains nothing
+            from more).
+        min_face_size: pixels; smaller faces are not searched for.
+        face_threshold: least score, 0..1.
+
+    Raises:
+        ModelError: the file is something else.
+    """
+
+    def __init__(
+        self, found: Found, placement: Placement, *, min_face_size: float, face_threshold: float
+    ) -> None:
+        self.card = found.card
+        self.min_face_size, self.face_threshold = min_face_size, face_threshold
+        self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
+        self.batch_size = placement.batch_size or (1 if self._device.type == "cpu" else 16)
+        self._network = _network()
+        load_state(found.paths[0], self._network)
+        fold_batch_norms(self._network)
+        self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
+        self._priors: dict[tuple[int, int], Tensor] = {}
+        self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
+        self._std = torch.tensor(STD, device=self._device)[:, None, None]
+
+    @torch.inference_mode()
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        """Find the faces of each of `frames`."""
+        found: list[Detections] = []
+        for begin in range(0, len(frames), self.batch_size):
+            found += self._detect(frames[begin : begin + self.batch_size])
+        return found
+
+    def _detect(self, frames: Sequence[Image]) -> list[Detections]:
+        height, width = frames[0].shape[:2]
+        boxes, scores, points = self._decoded(self._pixels(frames))
+        order = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), dim=1)
+        counts = (order.values > self.face_threshold).sum(1).tolist()
+        kept = []
+        for index in range(len(frames)):
+            best = order.indices[index, : counts[index]]
+            best = best[nms(boxes[index, best], scores[index, best], NMS_IOU)]
+            kept.append(
+                torch.cat([boxes[index, best], scores[index, best, None], points[index, best]], dim=1)
+            )
+        rows = torch.cat(kept).cpu().numpy()  # the one transfer
+        scale = np.array([width, height] * 7, np.float32)
+        ends = np.cumsum([len(part) for part in kept])[:-1]
+        return [
+            finished(
+                part[:, :4] * scale[:4],
+                part[:, 4],
+                (part[:, 5:] * scale[4:]).reshape(-1, 5, 2),
+                (height, width),
+                self.min_face_size,
+            )
+            for part in np.split(rows, ends)
+        ]
+
+    def _pixels(self, frames: Sequence[Image]) -> Tensor:
+        """The normalised input (batch_size, 3, h, w) of the network."""
+        height, width = frames[0].shape[:2]
+        batch = torch.zeros(
+            (self.batch_size, height, width, 3), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
+        )
+        for index, frame in enumerate(frames):
+            batch.numpy()[index] = frame
+        pixels = batch.to(self._device, non_blocking=True).permute(0, 3, 1, 2).float()
+        scale = min(1.0, ANCHORS[0][0] / self.min_face_size)
+        if scale < 1:
+            size = (max(1, round(height * scale)), max(1, round(width * scale)))
+            pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+        pixels = (pixels - self._mean) / self._std
+        return pixels.to(self._type).contiguous(memory_format=torch.channels_last)
+
+    def _decoded(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (b, p, 4), scores (b, p) and keypoints (b, p, 10) of the p anchors, in parts of the frame."""
+        # A library that picks its algorithms by trying them would not pick the same in every process.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            moves, logits, points = (head.float() for head in self._network(pixels))
+        priors = self._anchors(pixels.shape[2], pixels.shape[3])
+        centres, sizes = priors[:, :2], priors[:, 2:]
+        middle = centres + moves[..., :2] * VARIANCES[0] * sizes
+        half = sizes * torch.exp(moves[..., 2:] * VARIANCES[1]) / 2
+        boxes = torch.cat([middle - half, middle + half], dim=-1)
+        keypoints = centres.repeat(1, 5) + points * VARIANCES[0] * sizes.repeat(1, 5)
+        return boxes, torch.sigmoid(logits[..., 1] - logits[..., 0]), keypoints
+
+    def _anchors(self, height: int, width: int) -> Tensor:
+        """(p, 4) centres x, y and sizes of the anchors of an input, in parts of it; made once a size."""
+        if (height, width) not in self._priors:
+            self._priors[height, width] = anchors(height, width).to(self._device)
+        return self._priors[height, width]
+
+
+def anchors(height: int, width: int) -> Tensor:
+    """Anchors (p, 4) of an input of `height` x `width` pixels: centre x, y, width, height in parts of it."""
+    levels = []
+    for step, sides in zip(STEPS, ANCHORS, strict=True):
+        rows, columns = -(-height // step), -(-width // step)
+        y, x, side = torch.meshgrid(
+            (torch.arange(rows) + 0.5) * step,
+            (torch.arange(columns) + 0.5) * step,
+            torch.tensor(sides, dtype=torch.float32),
+            indexing="ij",
+        )
+        levels.append(
+            torch.stack([x / width, y / height, side / width, side / height], dim=-1).reshape(-1, 4)
+        )
+    return torch.cat(levels)
+
+
+def _network() -> torch.nn.Module:
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")  # torchvision's, of an argument's new name
+        from retinaface.network import RetinaFace as Network
+
+        network: torch.nn.Module = Network(
+            name="Resnet50",
+            pretrained=False,
+            return_layers={"layer2": 1, "layer3": 2, "layer4": 3},
+            in_channels=256,
+            out_channels=256,
+        )
+    return network
