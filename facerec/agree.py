@@ -78,7 +78,7 @@ def planned_film(plan: Plan, path: Path) -> Film:
 def _wanted(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
     """What can be known without reading the film: enough to tell whether a plan fits."""
     options = asdict(settings)
-    models = {role: asdict(card_of(options.pop(role))) for role in ("detector", "embedder")}
+    models = {role: asdict(card_of(options.pop(role), role)) for role in ("detector", "embedder")}
     if options["face_threshold"] is None:
         options["face_threshold"] = DETECTORS[models["detector"]["kind"]].threshold
     return {
