@@ -104,15 +104,19 @@ def load_embedder(
     return loaded
 
 
-def card_of(spec: str) -> ModelCard:
+def card_of(spec: str, role: str | None = None) -> ModelCard:
     """What to record of the model `spec`; hashes its weights, loads nothing.
+
+    Args:
+        role: `detector` or `embedder`, where it must be one.
 
     Raises:
         ModelError: no such model, or its weights are missing or others.
     """
     name = spec.partition(":")[0]
-    kind = "detector" if name in DETECTORS else "embedder" if name in EMBEDDERS else "model"
-    return _look_up(spec, {**DETECTORS, **EMBEDDERS}, kind)[1].card
+    role = role or ("detector" if name in DETECTORS else "embedder" if name in EMBEDDERS else "model")
+    table = {"detector": DETECTORS, "embedder": EMBEDDERS}.get(role, {**DETECTORS, **EMBEDDERS})
+    return _look_up(spec, table, role)[1].card
 
 
 def check_device(device: str, *specs: str) -> None:
