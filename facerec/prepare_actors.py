@@ -63,10 +63,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
     from facerec.actor_faces import FaceSettings, prepare
-    from facerec.models import card_of, check_device, load_detector, load_embedder
+    from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
 
-    settings = FaceSettings(args.max_side, args.min_share, args.min_face_size, args.face_threshold)
-    cards = card_of(args.detector), card_of(args.embedder)
+    cards = card_of(args.detector, "detector"), card_of(args.embedder, "embedder")
+    threshold = args.face_threshold if args.face_threshold is not None else DETECTORS[cards[0].kind].threshold
+    settings = FaceSettings(args.max_side, args.min_share, args.min_face_size, threshold)
 
     def load() -> tuple[Detector, Embedder]:
         check_device(args.device, args.detector, args.embedder)
