@@ -53,12 +53,14 @@ class Prepared:
         sha256: of each picture's bytes.
         fresh: how many pictures were embedded now; the others are as they were.
         written: names of the files that changed.
+        same_person: the embedder's distance, see `models.base.Embedder`.
     """
 
     faces: dict[str, int]
     sha256: dict[str, str]
     fresh: int
     written: tuple[str, ...]
+    same_person: float
 
 
 def faces_of(
@@ -128,7 +130,8 @@ def prepare(
         "settings": asdict(settings),
         "pictures": hashes,
     }
-    return Prepared(faces, hashes, fresh, _write(database, lines, [faces[name] for name in rows], meta))
+    written = _write(database, lines, [faces[name] for name in rows], meta)
+    return Prepared(faces, hashes, fresh, written, embedder_says["same_person"])
 
 
 class _Known:

@@ -122,14 +122,12 @@ def _warnings(database: ActorDatabase, done: Prepared) -> Iterator[str]:
     if not len(gallery.vectors):
         yield "no picture can be used, so nobody can be named"
         return
-    meta = database.read_meta() or {}
-    same_person = meta["embedder"]["same_person"]
     owners = zip(gallery.images, gallery.actor_of, strict=True)
     label = [f"{image} ({gallery.actors[actor]})" for image, actor in owners]
-    for i, j in twins(gallery.vectors, gallery.actor_of, same_person):
+    for i, j in twins(gallery.vectors, gallery.actor_of, done.same_person):
         if done.sha256[gallery.images[i]] != done.sha256[gallery.images[j]]:
             yield f"{label[i]} and {label[j]} show nearly the same face under two actors"
-    for stray in strays(gallery.vectors, gallery.actor_of, same_person):
+    for stray in strays(gallery.vectors, gallery.actor_of, done.same_person):
         yield (
             f"{label[stray.picture]} may be somebody else: it lies {stray.own:.2f} from the actor's "
             f"other pictures and {stray.distance:.2f} from {label[stray.nearest]}"
