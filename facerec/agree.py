@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from facerec import __version__
-from facerec.atomic import part_name, sha256_of, sweep
+from facerec.atomic import locked, sha256_of, sync_folder
 from facerec.errors import PlanError
 from facerec.models import DETECTORS, card_of
 from facerec.movie_folder import MovieFolder
 from facerec.opencv_seek import differs_from_opencv
-from facerec.plan import Plan, film_probe, pack_times, read_plan, shard_range, unpack_times, write_plan
+from facerec.plan import Plan, film_probe, pack_times, read_plan, unpack_times, write_plan
 from facerec.settings import ExtractSettings
 from facerec.video import Film, describe_film, open_film
 
@@ -31,31 +31,34 @@ def agree_on_plan(
     options: Sequence[str],
     fresh: bool,
     aspect_ratios: Path | None,
+    prepare: Callable[[], object],
 ) -> Plan:
     """The folder's plan, made now if there is none.
 
     Args:
         options: the command line's words for `settings`, for whoever must call again.
-        fresh: put away a plan that differs, and its shards.
+        fresh: drop a plan that differs or is damaged, and its shards.
         aspect_ratios: table that may override the film's display size.
+        prepare: called before a plan is made; what fails there leaves no trace in the folder.
 
     Raises:
         PlanError: the folder's plan is another one; the message names what differs.
     """
     wanted = _wanted(film, n, settings)
-    plan = read_plan(folder)
-    if plan is not None and fresh and plan.differences(wanted):
-        _put_away(folder, plan, n)
-        plan = None
-    if plan is None:
+    if _must_be_made(folder, wanted, fresh):
         made = _make(folder, film, wanted, aspect_ratios)
+        prepare()
         folder.create()
-        sweep(folder.path)
-        if write_plan(folder, made, film, options):
-            for note in made.notes:
-                log.warning("%s: %s", film, note)
-        plan = read_plan(folder)
-        assert plan is not None
+        with locked(folder.lock):
+            if _must_be_made(folder, wanted, fresh):  # no other task was quicker
+                if folder.plan.exists():
+                    _drop(folder)
+                if write_plan(folder, made, film, options):
+                    for note in made.notes:
+                        log.warning("%s: %s", film, note)
+    plan = read_plan(folder)
+    if plan is None:
+        raise PlanError(f"{folder.path}: another task is beginning afresh there; run the same command again")
     differences = plan.differences(wanted)
     if differences:
         raise PlanError(
@@ -69,10 +72,14 @@ def agree_on_plan(
 def planned_film(plan: Plan, path: Path) -> Film:
     """The film of a plan, without indexing it again."""
     video = plan.video
-    film = describe_film(
-        path, unpack_times(video["times"]), seekable=video["seekable"], losses=video["losses"]
+    width, height = video["display_size"]
+    return describe_film(
+        path,
+        unpack_times(video["times"]),
+        seekable=video["seekable"],
+        losses=video["losses"],
+        display_size=(width, height),
     )
-    return replace(film, display_width=video["display_size"][0], display_height=video["display_size"][1])
 
 
 def _wanted(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
@@ -132,21 +139,25 @@ def _seeking_note(path: Path, film: Film, frames: list[int]) -> str:
     )
 
 
-def _put_away(folder: MovieFolder, plan: Plan, n: int) -> None:
-    """Drop a plan and the shard files that no shard of the new one will replace.
-
-    Of several tasks that begin afresh at once one gets the plan. Files of a range that both plans
-    have are left: their markers name the old plan, so they count for nothing until replaced.
-    """
-    parked = folder.path / part_name("plan")
+def _must_be_made(folder: MovieFolder, wanted: dict[str, Any], fresh: bool) -> bool:
+    """Whether there is no plan, or one that `fresh` drops."""
     try:
-        folder.plan.rename(parked)
-    except FileNotFoundError:
-        return
+        plan = read_plan(folder)
+    except PlanError:
+        if not fresh:
+            raise
+        return True
+    return plan is None or (fresh and bool(plan.differences(wanted)))
+
+
+def _drop(folder: MovieFolder) -> None:
+    """Drop the plan and all shards: markers first, the plan last, so that a kill leaves nothing to trust.
+
+    A task that still works on one of those shards sees the other plan before it commits.
+    """
     log.warning("%s: beginning afresh, the shards of the plan before are dropped", folder.path)
-    kept = {shard_range(plan.frame_count, shard, n) for shard in range(n)}
-    for beg, end in {plan.range_of(shard) for shard in range(plan.n)} - kept:
-        files = folder.shard(beg, end)
-        for path in (files.done, *files.results):
+    for room in reversed(folder.shard_rooms):
+        for path in room.iterdir():
             path.unlink(missing_ok=True)
-    parked.unlink()
+        sync_folder(room)
+    folder.plan.unlink(missing_ok=True)

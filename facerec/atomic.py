@@ -8,6 +8,7 @@ such a name is told by the name itself (`.<host>-<pid>-<random>.part`) and swept
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -48,11 +49,48 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
+def named(place: Path) -> Iterator[None]:
+    """Make what goes wrong with a file in the block say where, also where the system does not (full disk)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(place)
+        raise
+
+
+@contextmanager
+def locked(path: Path, byte: int | None = None) -> Iterator[None]:
+    """Keep other processes, on all machines, out of the block; `path` is made where it is missing.
+
+    A record lock, because network file systems have it where `flock` fails on them. Where there is no
+    lock at all the block runs without: every single file still appears whole or not at all.
+
+    Args:
+        byte: only those who lock the same byte, or the whole (None), exclude each other.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # somebody else made the file, in a folder that we share
+        yield
+        return
+    try:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX, 0 if byte is None else 1, byte or 0)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
+                raise
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file that becomes `path` when the block ends well, and vanishes when it does not."""
     part = path.with_name(part_name(path.name))
     try:
-        with part.open("xb") as file:
+        with named(path), part.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -77,7 +115,7 @@ def create_once(path: Path, data: bytes) -> bool:
     """
     part = path.with_name(part_name(path.name))
     try:
-        with part.open("xb") as file:
+        with named(path), part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -86,7 +124,7 @@ def create_once(path: Path, data: bytes) -> bool:
         except FileExistsError:
             return False
         except OSError as error:  # no hard links here: the file appears whole all the same
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
                 raise
             if path.exists():
                 return False
@@ -100,8 +138,8 @@ def create_once(path: Path, data: bytes) -> bool:
 def sweep(folder: Path) -> int:
     """Remove from `folder` what dead processes left half-written; returns how many names that were.
 
-    A part is dead when its process was on this machine and is gone, or when it is a day old: another
-    machine's live process must keep its own.
+    A part is dead when its process was on this machine and is gone, or when nothing was written in it
+    for a day: another machine's live process must keep its own.
     """
     swept = 0
     for entry in os.scandir(folder) if folder.is_dir() else ():
@@ -126,9 +164,10 @@ def _alive(owner_host: str, pid: int, entry: os.DirEntry[str]) -> bool:
             return True
         return True
     try:
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime < _FORGOTTEN_S
-    except FileNotFoundError:
+        written = [path.lstat().st_mtime for path in (Path(entry), *Path(entry).rglob("*"))]
+    except FileNotFoundError:  # it is being written, or has just become what it was written for
         return True
+    return time.time() - max(written) < _FORGOTTEN_S
 
 
 def sha256_of(path: Path) -> str:

@@ -15,15 +15,18 @@ if not __package__:  # run as a plain script: import from the repository's root,
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec.cli import configure_logging, parser, progress, run_main
 from facerec.errors import InputError
+from facerec.interrupt import stop_on_signals
 from facerec.settings import ExtractSettings
 
 if TYPE_CHECKING:
+    from facerec.models.base import Detector, Embedder
     from facerec.movie_folder import MovieFolder
     from facerec.plan import Plan
 
@@ -113,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.film}: no such film")
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
+    models = cache(partial(_load, args))  # once, and only where there is work for them
     plan = agree_on_plan(
         folder,
         args.film,
@@ -121,21 +125,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         options=_options(args),
         fresh=args.fresh,
         aspect_ratios=_aspect_ratios(args),
+        prepare=models,
     )
     done = done_markers(folder, plan, shards)
     if done:
         print(f"movie {folder.movie_id}: shards {format_ranges(done)} of {plan.n} are done already")  # noqa: T201
     todo = [shard for shard in shards if shard not in done]
     if todo:
-        _extract(args, folder, plan, todo)
+        _extract(args, folder, plan, todo, models)
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
+    from facerec.plan import MAX_SHARDS
+
     for name in ("n", "save_every", "min_face_size", "batch_size"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+    if args.n > MAX_SHARDS:
+        raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards can be told apart")
+    try:
+        str(args.film.absolute()).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{args.film}: its name or folder is not valid UTF-8; rename it") from None
 
 
 def _settings(args: argparse.Namespace) -> ExtractSettings:
@@ -151,11 +164,17 @@ def _settings(args: argparse.Namespace) -> ExtractSettings:
 
 def _options(args: argparse.Namespace) -> list[str]:
     """The words that ask for the same settings again; device and batch size are each task's own affair."""
-    words = ["--detector", args.detector, "--embedder", args.embedder]
+    words = ["--detector", _anywhere(args.detector), "--embedder", _anywhere(args.embedder)]
     words += ["--save-every", str(args.save_every), "--min-face-size", str(args.min_face_size)]
     if args.face_threshold is not None:
         words += ["--face-threshold", str(args.face_threshold)]
     return [*words, *(["--no-images"] if args.no_images else [])]
+
+
+def _anywhere(spec: str) -> str:
+    """A model's spec with its file, if it names one, as it is called from any folder."""
+    name, colon, file = spec.partition(":")
+    return f"{name}:{Path(file).absolute()}" if colon else spec
 
 
 def _aspect_ratios(args: argparse.Namespace) -> Path | None:
@@ -165,28 +184,34 @@ def _aspect_ratios(args: argparse.Namespace) -> Path | None:
     return table if table.exists() else None
 
 
-def _extract(args: argparse.Namespace, folder: MovieFolder, plan: Plan, shards: Sequence[int]) -> None:
-    """Load the models once and extract `shards` one after the other."""
-    from facerec.agree import planned_film
-    from facerec.interrupt import stop_on_signals
+def _load(args: argparse.Namespace) -> tuple[Detector, Embedder]:
     from facerec.models import check_device, load_detector, load_embedder
-    from facerec.shard import Extractor, extract_shard
 
     check_device(args.device, args.detector, args.embedder)
-    settings = plan.settings
+    detector = load_detector(
+        args.detector,
+        device=args.device,
+        batch_size=args.batch_size,
+        min_face_size=args.min_face_size,
+        face_threshold=args.face_threshold,
+    )
+    return detector, load_embedder(args.embedder, device=args.device)
+
+
+def _extract(
+    args: argparse.Namespace,
+    folder: MovieFolder,
+    plan: Plan,
+    shards: Sequence[int],
+    models: Callable[[], tuple[Detector, Embedder]],
+) -> None:
+    """Extract `shards` one after the other with the same models."""
+    from facerec.agree import planned_film
+    from facerec.shard import Extractor, extract_shard
+
+    extractor = Extractor(*models(), args.save_every, args.min_face_size, not args.no_images)
+    film = planned_film(plan, args.film)
     with stop_on_signals() as stop:
-        detector = load_detector(
-            args.detector,
-            device=args.device,
-            batch_size=args.batch_size,
-            min_face_size=settings["min_face_size"],
-            face_threshold=settings["face_threshold"],
-        )
-        embedder = load_embedder(args.embedder, device=args.device)
-        extractor = Extractor(
-            detector, embedder, settings["save_every"], settings["min_face_size"], settings["images"]
-        )
-        film = planned_film(plan, args.film)
         for shard in shards:
             stop.check()
             beg, end = plan.range_of(shard)

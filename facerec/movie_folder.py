@@ -7,6 +7,7 @@
     features.jsonl trajectories.jsonl scene_changes.json quality.jsonl     of the whole film
     clusters.json predictions.json
     plan.json manifest.json previous/                                      how it was made
+    .lock                                                                  of no content, held while changing
 """
 
 from __future__ import annotations
@@ -99,6 +100,10 @@ class MovieFolder:
         self.plan = self.path / "plan.json"
         self.manifest = self.path / "manifest.json"
         self.previous = self.path / "previous"
+        self.lock = self.path / ".lock"
+        self.shard_rooms = tuple(
+            self.path / name for name in ("features", "trajectories", "scene_changes", "evidence", "done")
+        )
         self.contact_sheet = self.path / "contact_sheet.png"
 
     @classmethod
@@ -117,7 +122,7 @@ class MovieFolder:
 
     def create(self) -> None:
         """Make the folder and its rooms where they are missing."""
-        for room in (self.path, self.images, *self._shard_rooms()):
+        for room in (self.path, self.images, *self.shard_rooms):
             try:
                 room.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError) as error:
@@ -125,15 +130,10 @@ class MovieFolder:
                     f"{error.filename or room}: a file lies where a folder must be; move it away"
                 ) from None
 
-    def _shard_rooms(self) -> tuple[Path, ...]:
-        return tuple(
-            self.path / name for name in ("features", "trajectories", "scene_changes", "evidence", "done")
-        )
-
     def shard(self, beg: int, end: int, root: Path | None = None) -> ShardFiles:
         """The files of shard `[beg, end)`, under another `root` while they are being written."""
         features, trajectories, scene_changes, evidence, done = (
-            (root / room.name if root else room) for room in self._shard_rooms()
+            (root / room.name if root else room) for room in self.shard_rooms
         )
         part = f"{self.movie_id}_{beg}-{end}"
         return ShardFiles(

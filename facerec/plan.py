@@ -8,6 +8,7 @@ Coverage is read off the plan, never off the files that happen to lie in the fol
 from __future__ import annotations
 
 import io
+import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -22,11 +23,16 @@ from numpy.typing import NDArray
 
 from facerec import __version__
 from facerec.atomic import create_once, sha256_of
-from facerec.errors import InputError, PlanError
-from facerec.jsonfile import keys, read_json
-from facerec.movie_folder import MovieFolder
+from facerec.errors import ContractError, InputError, PlanError
+from facerec.jsonfile import Broken, is_int, keys, read_json, require
+from facerec.movie_folder import MovieFolder, parse_tag
 
+NOT_DONE = "not done"
+MAX_SHARDS = 1_000_000
+_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _PROBE = 1 << 20  # bytes at either end of the film that identify it cheaply
+_KINDS = {"movie_id": int, "film": dict, "video": dict, "frame_count": int, "n": int, "settings": dict,
+          "models": dict, "notes": list, "program": str}  # fmt: skip
 
 
 def shard_range(frame_count: int, shard: int, n: int) -> tuple[int, int]:
@@ -38,10 +44,10 @@ def parse_ranges(text: str, n: int) -> list[int]:
     """The shards of a list such as `0-31,40`, ascending, each once, all below `n`."""
     shards: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
+        match = _RANGE.fullmatch(part.strip())
+        if match is None:
             raise InputError(f"--shard {text}: give shard numbers such as 5, 0-31 or 0-31,40")
-        lo, hi = int(first), int(last or first)
+        lo, hi = int(match[1]), int(match[2] or match[1])
         if lo > hi:
             raise InputError(f"--shard {text}: {part.strip()} runs backwards")
         if hi >= n:
@@ -128,28 +134,40 @@ def _short(value: object) -> str:
 
 
 def read_plan(folder: MovieFolder) -> Plan | None:
-    """The folder's plan, None where no shard has begun."""
+    """The folder's plan, None where no shard has begun.
+
+    Raises:
+        PlanError: the file is damaged, or of another program.
+    """
     if not folder.plan.exists():
         return None
-    record = _read(folder)["run"]
-    try:
-        return Plan(**{**record, "notes": tuple(record["notes"])})
-    except TypeError as error:
-        raise PlanError(
-            f"{folder.plan}: not a plan of this program ({error}); start afresh with --fresh"
-        ) from None
+    return _read(folder)[0]
 
 
 def rerun_command(folder: MovieFolder, plan: Plan, shards: Iterable[int]) -> str:
     """The command line that extracts just `shards` of the folder's plan."""
-    command = _read(folder)["command"]
+    command = _read(folder)[1]
     words = ["python", "-u", "./facerec/extract.py", "--shard", format_ranges(shards), "--n", str(plan.n)]
     words += ["--out", str(folder.path.parent), *command["options"], command["film"]]
     return shlex.join(words)
 
 
-def _read(folder: MovieFolder) -> dict[str, Any]:
-    return read_json(folder.plan, lambda value: keys(value, {"run", "command"}))
+def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
+    """The plan, and the film's path and options that `extract.py` was called with for it."""
+    try:
+        return read_json(folder.plan, _parse)
+    except ContractError as error:
+        raise PlanError(f"{error}; start afresh with extract.py --fresh") from None
+
+
+def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
+    record = keys(value, {"run", "command"})
+    run = keys(record["run"], {field.name for field in fields(Plan)})
+    for name, kind in _KINDS.items():
+        require(type(run[name]) is kind, f"{name} must be of type {kind.__name__}")
+    require(run["n"] > 0 and run["frame_count"] >= 0, "n and frame_count must be positive")
+    command = keys(record["command"], {"film", "options"})
+    return Plan(**{**run, "notes": tuple(run["notes"])}), command
 
 
 def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[str]) -> bool:
@@ -190,11 +208,8 @@ def marker_bytes(
     Args:
         pictures: the size in bytes of each picture, by tag.
     """
-    made, final = folder.shard(beg, end, root).results, folder.shard(beg, end).results
-    files = {
-        folder.relative(target): {"bytes": source.stat().st_size, "sha256": sha256_of(source)}
-        for source, target in zip(made, final, strict=True)
-    }
+    made = zip(_names(folder, beg, end), folder.shard(beg, end, root).results, strict=True)
+    files = {name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for name, path in made}
     record = {
         "fingerprint": plan.fingerprint,
         "files": files,
@@ -216,8 +231,11 @@ def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int, contents: b
     """
     path = folder.shard(beg, end).done
     if not path.exists():
-        raise PlanError("not done")
-    marker = read_json(path, lambda value: keys(value, {"fingerprint", "files", "pictures", "report"}))
+        raise PlanError(NOT_DONE)
+    try:
+        marker = read_json(path, lambda value: _parse_marker(value, _names(folder, beg, end), beg, end))
+    except ContractError as error:
+        raise PlanError(f"its marker is damaged or another shard's ({error})") from None
     if marker["fingerprint"] != plan.fingerprint:
         raise PlanError("done for another plan")
     for name, file in marker["files"].items():
@@ -233,6 +251,29 @@ def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int, contents: b
         if not picture.is_file() or picture.stat().st_size != size:
             raise PlanError(f"{folder.relative(picture)} is missing or was changed")
     return marker
+
+
+def _names(folder: MovieFolder, beg: int, end: int) -> list[str]:
+    return [folder.relative(path) for path in folder.shard(beg, end).results]
+
+
+def _parse_marker(value: object, names: list[str], beg: int, end: int) -> dict[str, Any]:
+    """A marker names just its shard's files, pictures by tag, and frames of the shard as skipped."""
+    record = keys(value, {"fingerprint", "files", "pictures", "report"})
+    for file in keys(record["files"], set(names)).values():
+        keys(file, {"bytes", "sha256"})
+    require(isinstance(record["pictures"], dict), "pictures must be sizes by tag")
+    try:
+        for tag in record["pictures"]:
+            parse_tag(tag)
+    except ValueError as error:
+        raise Broken(str(error)) from None
+    skipped = record["report"].get("skipped") if isinstance(record["report"], dict) else None
+    require(
+        isinstance(skipped, list) and all(is_int(frame) and beg <= frame < end for frame in skipped),
+        "the report must name the skipped frames",
+    )
+    return record
 
 
 def done_markers(

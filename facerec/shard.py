@@ -7,7 +7,6 @@ the marker last.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -20,14 +19,14 @@ from typing import BinaryIO
 import numpy as np
 
 from facerec import faces
-from facerec.atomic import host, sync_folder
+from facerec.atomic import host, locked, sync_folder
 from facerec.documents import scene_changes_bytes
 from facerec.errors import PlanError
 from facerec.interrupt import Stop
 from facerec.models.base import Detections, Detector, Embedder, Image
 from facerec.movie_folder import MovieFolder, ShardFiles
 from facerec.pipeline import Profile, ahead
-from facerec.plan import Plan, marker_bytes, read_marker
+from facerec.plan import Plan, marker_bytes, read_marker, read_plan
 from facerec.publish import staging
 from facerec.records import FaceEvidence, Feature, FrameEvidence, to_line
 from facerec.shots import ChangeScorer, find_cuts
@@ -246,9 +245,10 @@ def _commit(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, mar
     for path in (*made.results, made.done):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    lock = os.open(final.done.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder.lock, 1 + beg):
+        now = read_plan(folder)
+        if now is None or now.fingerprint != plan.fingerprint:
+            raise PlanError(f"{folder.path}: another run began afresh there; this shard's work is dropped")
         try:
             read_marker(folder, plan, beg, end)
             logging.info("%s: another process finished this shard meanwhile; its result stays", final.done)
@@ -263,5 +263,3 @@ def _commit(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, mar
             sync_folder(path)
         made.done.replace(final.done)
         sync_folder(final.done.parent)
-    finally:
-        os.close(lock)
