@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from facerec.documents import scene_changes_bytes
 from facerec.errors import ContractError, PlanError
 from facerec.jsonfile import read_lines
 from facerec.movie_folder import MovieFolder, tag_of
-from facerec.plan import Plan, done_markers, format_ranges, read_plan, rerun_command
+from facerec.plan import NOT_DONE, Plan, done_markers, format_ranges, read_plan, rerun_command
 from facerec.publish import is_published, outputs_of, publish, staging
 from facerec.records import Feature, FrameEvidence, Quality, read_features, read_trajectories, to_line
 from facerec.settings import KeepSettings, TrackSettings
@@ -32,7 +34,7 @@ class Detected:
     """Every detection of a film.
 
     Attributes:
-        frames: (n,) int64, ascending.
+        frames: (n,) int64.
         boxes: (n, 4) int64 x1, y1, x2, y2.
         numbers: (m,) the frames that could be decoded, ascending.
         changes: (m,) difference of each from the decoded frame before it; NaN for the first.
@@ -82,13 +84,13 @@ def merge(
             folder,
             STAGE,
             made,
-            inputs={"plan.json": plan.fingerprint},
+            inputs={folder.relative(folder.plan): plan.fingerprint, "shards": _digest(markers)},
             settings={**asdict(linking), **asdict(keeping)},
             report={"trajectories": len(trajectories), "dropped": len(tracks) - len(kept), "cuts": len(cuts)},
             overwrite=overwrite,
             about=_about(plan, markers),
         )
-    if plan.settings["images"]:
+    if plan.settings["images"] and len(markers) == plan.n:  # no shard can be on its way to its pictures
         _prune_pictures(folder, saved)
     return (
         f"{len(trajectories)} trajectories, {len(saved)} saved faces, {len(cuts)} scene changes "
@@ -107,7 +109,7 @@ def covered(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Markers:
     if not why:
         return markers
     for shard, reason in list(why.items())[:20]:
-        if reason != "not done":
+        if reason != NOT_DONE:
             logging.warning("%s: shard %d: %s", folder.path, shard, reason)
     missing = f"{folder.path}: shards {format_ranges(why)} of {plan.n} are not done"
     command = rerun_command(folder, plan, why)
@@ -115,6 +117,12 @@ def covered(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Markers:
         raise PlanError(f"{missing}; run: {command}")
     logging.warning("%s; merged without them. To complete it: %s", missing, command)
     return markers
+
+
+def _digest(markers: Markers) -> str:
+    """What tells apart shards that are there and that hold other contents: a hash of their files' hashes."""
+    hashes = {shard: marker["files"] for shard, marker in sorted(markers.items())}
+    return sha256(orjson.dumps(hashes, option=orjson.OPT_NON_STR_KEYS)).hexdigest()
 
 
 def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detected:

@@ -14,16 +14,18 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from facerec import __version__
-from facerec.atomic import part_name, sha256_of, sweep, sync_folder, write_bytes
-from facerec.errors import StaleError
-from facerec.jsonfile import read_json
+from facerec.atomic import locked, named, part_name, sha256_of, sweep, sync_folder, write_bytes
+from facerec.errors import ContractError, StaleError
+from facerec.jsonfile import read_json, require
 from facerec.movie_folder import MovieFolder
+from facerec.plan import read_plan
 
 STAGES = ("merge_shards", "cluster", "classify_knn")  # in the order in which they run
 
@@ -41,7 +43,27 @@ def read_manifest(folder: MovieFolder) -> dict[str, Any]:
     """The folder's manifest; an empty one where no stage has run."""
     if not folder.manifest.exists():
         return {"movie_id": folder.movie_id, "stages": {}, "history": []}
-    return read_json(folder.manifest, lambda value: value if isinstance(value, dict) else {})
+    try:
+        return read_json(folder.manifest, _parse_manifest)
+    except ContractError as error:
+        raise StaleError(
+            f"{error}; move it away and run the stages again, from merge_shards.py on: they make a new one"
+        ) from None
+
+
+def _parse_manifest(value: object) -> dict[str, Any]:
+    require(isinstance(value, dict), "a JSON object is expected")
+    assert isinstance(value, dict)
+    stages = value.get("stages")
+    require(
+        isinstance(stages, dict) and isinstance(value.get("history"), list), "stages or history is missing"
+    )
+    assert isinstance(stages, dict)
+    for name, stage in stages.items():
+        require(name in STAGES and isinstance(stage, dict), f"{name!r} is no stage")
+        hashes = stage.get("inputs"), stage.get("outputs")
+        require("made_at" in stage and all(isinstance(h, dict) for h in hashes), f"{name} is cut short")
+    return value
 
 
 def is_published(folder: MovieFolder) -> bool:
@@ -56,7 +78,8 @@ def checked_inputs(folder: MovieFolder, stage: str) -> dict[str, str]:
         StaleError: a file is missing, is not what its stage recorded, or was made from another one.
     """
     recorded = read_manifest(folder)["stages"]
-    now: dict[str, str] = {}
+    plan = read_plan(folder)
+    now = {folder.relative(folder.plan): plan.fingerprint} if plan else {}
     for maker in STAGES[: STAGES.index(stage)]:
         again = f"run: python -u ./facerec/{maker}.py --path {folder.path}"
         if maker not in recorded:
@@ -83,7 +106,8 @@ def staging(folder: MovieFolder) -> Iterator[Path]:
     room = folder.path / part_name("staging")
     room.mkdir()
     try:
-        yield room
+        with named(room.parent):
+            yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
@@ -114,6 +138,20 @@ def publish(
     Raises:
         StaleError: the folder is published, the results differ, and `overwrite` is not given.
     """
+    with locked(folder.lock, 0):
+        return _publish(folder, stage, made, inputs, settings, report, overwrite, about or {})
+
+
+def _publish(
+    folder: MovieFolder,
+    stage: str,
+    made: Mapping[Path, Path],
+    inputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+    report: Mapping[str, Any],
+    overwrite: bool,
+    about: Mapping[str, Any],
+) -> bool:
     manifest = read_manifest(folder)
     outputs = {folder.relative(target): sha256_of(source) for target, source in made.items()}
     same = all(target.exists() and sha256_of(target) == outputs[folder.relative(target)] for target in made)
@@ -128,6 +166,7 @@ def publish(
         for target, source in made.items():
             source.replace(target)
         sync_folder(folder.path)
+    if before.get("outputs") != outputs:
         for later in downstream:
             manifest["stages"].pop(later, None)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -136,7 +175,7 @@ def publish(
             {"stage": stage, "made_at": before["made_at"], "outputs": before["outputs"]}
         )
     manifest["stages"][stage] = {"made_at": now, "program": f"facerec {__version__}", **entry}
-    manifest.update(about or {})
+    manifest.update(about)
     write_bytes(folder.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     return True
 
@@ -150,22 +189,27 @@ def _make_room(folder: MovieFolder, stage: str, downstream: Sequence[str], overw
                 f"{folder.path}: the results differ from the published ones, and annotators' labels hang on "
                 "cluster ids and trajectory indices; --overwrite replaces them and keeps the old in previous/"
             )
-        kept = _unused_name(folder.previous)
-        kept.mkdir(parents=True)
-        for path in (*outputs_of(folder, stage), *stale, folder.manifest):
-            if path.exists():
-                try:
-                    os.link(path, kept / path.name)
-                except OSError:  # a file system without hard links
-                    shutil.copy2(path, kept / path.name)
-        sync_folder(kept)
-        logging.warning("%s: the published results are kept in %s", folder.path, kept)
+        _keep(folder)
     for path in stale:
         logging.info("%s was made from what is replaced now and is removed", path)
         path.unlink()
+    sync_folder(folder.path)
 
 
-def _unused_name(parent: Path) -> Path:
+def _keep(folder: MovieFolder) -> None:
+    """Copy the published version, whole or not at all, into `previous/<stamp>`."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    names = (parent / (stamp if not i else f"{stamp}-{i}") for i in range(1000))
-    return next(path for path in names if not path.exists())
+    names = (folder.previous / (stamp if not i else f"{stamp}-{i}") for i in count())
+    kept = next(path for path in names if not path.exists())
+    with staging(folder) as room:
+        for path in (*(file for stage in STAGES for file in outputs_of(folder, stage)), folder.manifest):
+            if path.exists():
+                try:
+                    os.link(path, room / path.name)
+                except OSError:  # a file system without hard links
+                    shutil.copy2(path, room / path.name)
+        sync_folder(room)
+        folder.previous.mkdir(exist_ok=True)
+        room.replace(kept)
+    sync_folder(folder.previous)
+    logging.warning("%s: the published results are kept in %s", folder.path, kept)
