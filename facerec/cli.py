@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -12,12 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from facerec.errors import FacerecError
+from facerec.errors import EXIT_RERUN, FacerecError
+from facerec.interrupt import stop_on_signals
 
 if TYPE_CHECKING:
     from facerec.movie_folder import MovieFolder
 
 LOG_SECONDS = 10.0  # between two progress lines where nobody watches
+EXIT_CTRL_C = 130  # as shells have it: 128 + SIGINT
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -72,7 +76,10 @@ def each_folder(paths: Sequence[Path], work: Callable[[MovieFolder], str]) -> in
             print(f"movie {folder.movie_id}: {work(folder)}", flush=True)  # noqa: T201
             return 0
 
-        status = run_main(one) or status
+        failed = run_main(one)
+        if failed in (EXIT_RERUN, EXIT_CTRL_C):
+            return failed
+        status = failed or status
     return status
 
 
@@ -80,22 +87,24 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
     """Run a stage's `main` and turn its failures into one line and an exit status.
 
     Returns:
-        What `main` returned; the error's `exit_status` for a `FacerecError`; 1 for an `OSError`
-        (full disk, missing right); 130 after Ctrl-C.
+        What `main` returned; the error's `exit_status` for a `FacerecError`, which SIGTERM and SIGUSR2
+        become; 1 for an `OSError` (full disk, missing right); 130 after Ctrl-C.
     """
     program = Path(sys.argv[0]).name
     try:
-        return main(argv)
+        with stop_on_signals(at_once=True):
+            return main(argv)
     except FacerecError as error:
         return _fail(program, str(error), error.exit_status)
     except KeyboardInterrupt:
-        return _fail(program, "stopped by Ctrl-C; run the same command again to go on", 130)
+        return _fail(program, "stopped by Ctrl-C; run the same command again to go on", EXIT_CTRL_C)
     except BrokenPipeError:  # the reader of our summary line went away: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(program, f"{where}{error.strerror or error}", 1)
+        full = "; make room and run the same command again" if error.errno in FULL else ""
+        return _fail(program, f"{where}{error.strerror or error}{full}", 1)
 
 
 def _fail(program: str, message: str, status: int) -> int:
