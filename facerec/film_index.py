@@ -72,11 +72,11 @@ def _checked(path: Path, shown: list[int | None], time_base: Fraction) -> FrameI
         return None
     index = FrameIndex(np.array(sorted(times), dtype=np.int64), time_base)
     decoding = Decoding(path, None, None)
-    frames = list(islice(((f.pts, f.is_corrupt) for f in decoding.frames()), HEAD))
+    frames = list(islice(((frame.pts, sound) for frame, sound in decoding.frames()), HEAD))
     numbers = [index.number(pts) for pts, _ in frames]
     if None in numbers or any(b <= a for a, b in pairwise(numbers)):  # type: ignore[operator]
         return None
-    sound = [number for number, (_, corrupt) in zip(numbers, frames, strict=True) if not corrupt]
+    sound = [number for number, (_, is_sound) in zip(numbers, frames, strict=True) if is_sound]
     if sound and len(sound) < sound[-1] - sound[0] + 1 and not decoding.damaged:  # type: ignore[operator]
         return None
     first = next(iter(sound), None)
@@ -100,7 +100,7 @@ def _end(path: Path, index: FrameIndex) -> int:
 
 def _index_by_decoding(path: Path, time_base: Fraction) -> FrameIndex:
     """Count frames by decoding them; by their times if those lead back to the same pictures."""
-    seen = [(frame.pts, _checksum(frame)) for frame in Decoding(path, None, None).frames()]
+    seen = [(frame.pts, _checksum(frame)) for frame, _ in Decoding(path, None, None).frames()]
     if not seen:
         raise InputError(f"{path}: not one picture of it can be decoded")
     times = [pts for pts, _ in seen if pts is not None]

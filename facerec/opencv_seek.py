@@ -25,7 +25,7 @@ def differs_from_opencv(film: Film, samples: int = 6) -> list[int]:
     """
     import cv2
 
-    capture = cv2.VideoCapture("file:" + os.path.abspath(film.path), cv2.CAP_FFMPEG)  # noqa: PTH100
+    capture = cv2.VideoCapture("file:" + os.path.abspath(film.path), cv2.CAP_FFMPEG)
     try:
         wanted = sorted({(film.frame_count - 1) * (k + 1) // samples for k in range(samples)})
         return [number for number in wanted if _differs(film, capture, number)]

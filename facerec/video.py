@@ -128,8 +128,13 @@ def describe_film(
     seekable: bool = True,
     losses: Sequence[str] = (),
     aspect_ratios: Path | None = None,
+    display_size: tuple[int, int] | None = None,
 ) -> Film:
-    """As `open_film`, for a film whose frames were found before (`Film.pts`, `.seekable`, `.losses`)."""
+    """As `open_film`, for a film whose frames were found before (`Film.pts`, `.seekable`, `.losses`).
+
+    Args:
+        display_size: width and height that were found before, too.
+    """
     with open_video(path) as (_, stream):
         time_base = stream.time_base or Fraction(1, 1000)
         declared, rate = stream.frames or None, stream.average_rate or stream.guessed_rate
@@ -141,16 +146,24 @@ def describe_film(
     rotation = frame.rotation % 360
     if rotation % 90:
         raise InputError(f"{path}: is turned by {rotation} degrees; only quarter turns can be read")
-    shown = Fraction(frame.width) * sample_aspect, Fraction(frame.height)
-    if rotation % 180:
-        shown = Fraction(frame.height), Fraction(frame.width) * sample_aspect
-    height = round(shown[1])
-    ratio = read_aspect_ratio(aspect_ratios, path.name) if aspect_ratios else None
-    width = int((height * ratio if ratio else shown[0]) + Fraction(1, 2))
+    if display_size:
+        width, height = display_size
+    else:
+        ratio = read_aspect_ratio(aspect_ratios, path.name) if aspect_ratios else None
+        width, height = _display_size(frame.width * sample_aspect, frame.height, rotation, ratio)
     if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
         raise InputError(f"{path}: is {width}x{height} pixels by its header and aspect ratio; one is wrong")
     return Film(path, movie_id_of(path), frame.width, frame.height, width, height, rotation,
                 _frame_rate(index, rate), declared, index)  # fmt: skip
+
+
+def _display_size(
+    width: Fraction, height: int, rotation: int, ratio: Fraction | None
+) -> tuple[int, int]:
+    """Width and height in square pixels after turning; `ratio` overrides the film's own."""
+    shown = (width, Fraction(height)) if rotation % 180 == 0 else (Fraction(height), width)
+    tall = int(shown[1] + Fraction(1, 2))
+    return int((tall * ratio if ratio else shown[0]) + Fraction(1, 2)), tall
 
 
 def _frame_rate(index: FrameIndex, declared: Fraction | None) -> Fraction:
