@@ -79,3 +79,64 @@ class KeepSettings:
     def __post_init__(self) -> None:
         if self.min_trajectory < 1:
             raise InputError(f"the shortest trajectory is a number of frames, not {self.min_trajectory}")
+
+
+@dataclass(frozen=True)
+class VectorSettings:
+    """How the faces of a trajectory become one vector.
+
+    Attributes:
+        half_sharpness: variance of the Laplacian at which a face counts half. Higher: blurred faces count
+            less beside sharp ones.
+        half_size: pixels of the box's shorter side at which a face counts half.
+        min_quality: worth, 0..1, of the best face below which a trajectory is too poor to be told from
+            others: it joins no cluster and gets no name. Higher: purer clusters, more of them.
+        outlier: median absolute deviations from the median distance beyond which a face is left out.
+        least_spread: distance that always counts as one deviation, so that equal faces make no outliers.
+        max_faces: the best so many faces of a trajectory are looked at; bounds time and memory.
+    """
+
+    half_sharpness: float = 8.0
+    half_size: float = 32.0
+    min_quality: float = 0.08
+    outlier: float = 3.0
+    least_spread: float = 0.05
+    max_faces: int = 256
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Which trajectories are one person. Distances are shares of the embedder's `same_person`.
+
+    Attributes:
+        threshold: mean distance of two groups' vectors below which they are joined. Lower: purer
+            clusters, more of them. Below 1, because means of many faces lie closer than two faces.
+        strangers: share of the pairs of faces seen in one frame, who are strangers, that the threshold
+            may let through; it is lowered where a film's strangers lie closer than elsewhere.
+        least_threshold: how low it may get by that.
+        allow_same_frame: faces in one frame may be one person (mirrors, screens, split screens).
+        max_size: trajectories on one page of the annotator; a larger cluster is split.
+        same_box: intersection over union from which two boxes are one face found twice.
+        max_gap: frames between two trajectories of one shot that may be one person's.
+        max_shift: distance, in face sizes, between the end of the one and the beginning of the other.
+        max_growth: ratio of their sizes.
+        tolerance: by how much of `same_person` their distance may exceed it at the shortest gap; at the
+            longest it may not exceed it at all.
+    """
+
+    threshold: float = 0.88
+    strangers: float = 0.05
+    least_threshold: float = 0.6
+    allow_same_frame: bool = False
+    max_size: int = 100
+    same_box: float = 0.5
+    max_gap: int = 50
+    max_shift: float = 0.8
+    max_growth: float = 1.4
+    tolerance: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 2:
+            raise InputError(f"the threshold is a share of the embedder's own distance, not {self.threshold}")
+        if self.max_size < 1:
+            raise InputError(f"a cluster holds at least one trajectory, not {self.max_size}")

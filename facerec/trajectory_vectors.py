@@ -1,0 +1,126 @@
+"""One vector a trajectory: the mean of its faces' embeddings, in which a good face counts for more.
+
+A face's worth is judged from what detection left behind: its score, its size, its sharpness, and how
+far it is turned away. The mean is made robust against faces of somebody else (a box that slipped, a
+passer-by): those are left out that lie farther from the weighted medoid than the median distance by
+several median absolute deviations (F. R. Hampel, "The influence curve and its role in robust
+estimation", 1974). Of the mean only the direction is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.settings import VectorSettings
+
+Floats = NDArray[np.float32]
+
+PROFILE = 0.2  # worth of a face in profile beside the same one from the front
+
+
+@dataclass(frozen=True)
+class TrajectoryVectors:
+    """What stands for each of n trajectories.
+
+    Attributes:
+        vectors: (n, d) float32 of Euclidean length 1; zero where not usable.
+        usable: (n,) bool; False where there is no face, or none good enough to tell people apart.
+        weights: (n,) float32 0..1, the worth of its best face; 0 where there is none.
+        dropped: number of faces left out as outliers.
+    """
+
+    vectors: Floats
+    usable: NDArray[np.bool_]
+    weights: Floats
+    dropped: int
+
+
+def face_quality(
+    scores: Floats, sharpness: Floats, sizes: Floats, keypoints: Floats, settings: VectorSettings
+) -> Floats:
+    """How much each of m faces says about whose it is, (m,) float32 in 0..1.
+
+    Args:
+        scores: (m,) of the detector, 0..1.
+        sharpness: (m,) variance of the Laplacian, see `faces.sharpness`.
+        sizes: (m,) shorter side of the box in pixels.
+        keypoints: (m, 5, 2) pixels, in the order of `models.base.KEYPOINTS`.
+    """
+    sharp = np.square(sharpness) / (np.square(sharpness) + settings.half_sharpness**2)
+    large = sizes / (sizes + settings.half_size)
+    quality = np.clip(scores, 0, 1) * sharp * large * frontality(keypoints)
+    return np.asarray(np.nan_to_num(quality), np.float32)
+
+
+def frontality(keypoints: Floats) -> Floats:
+    """1 for a face seen from the front, towards `PROFILE` for one in profile, (m,) float32.
+
+    Turning the head moves the nose along the line of the eyes: it is below their middle from the front,
+    and below one of them when turned by about 45 degrees. Rolling the head changes nothing.
+    """
+    left, right, nose = (keypoints[:, i].astype(np.float64) for i in range(3))
+    eyes = right - left
+    squared = np.maximum(np.square(eyes).sum(1), 1e-6)
+    turned = 2 * ((nose - (left + right) / 2) * eyes).sum(1) / squared  # 1: the nose is below an eye
+    return np.asarray(PROFILE + (1 - PROFILE) * np.exp(-np.square(turned)), np.float32)
+
+
+def trajectory_vectors(
+    trajectory_of_face: NDArray[np.int64],
+    embeddings: Floats,
+    quality: Floats,
+    n_trajectories: int,
+    settings: VectorSettings | None = None,
+) -> TrajectoryVectors:
+    """The vector of each of `n_trajectories`.
+
+    Args:
+        trajectory_of_face: (m,) the trajectory of each face; negative: none, the face is not used.
+        embeddings: (m, d) of Euclidean length 1.
+        quality: (m,) 0..1, see `face_quality`.
+    """
+    settings = settings or VectorSettings()
+    vectors = np.zeros((n_trajectories, embeddings.shape[1]), np.float32)
+    usable = np.zeros(n_trajectories, bool)
+    weights = np.zeros(n_trajectories, np.float32)
+    dropped = 0
+    order = np.argsort(trajectory_of_face, kind="stable")
+    bounds = np.searchsorted(trajectory_of_face[order], np.arange(n_trajectories + 1))
+    for trajectory in range(n_trajectories):
+        faces = order[bounds[trajectory] : bounds[trajectory + 1]]
+        if not len(faces):
+            continue
+        weights[trajectory] = quality[faces].max()
+        mean, left_out = _robust_mean(embeddings[faces], quality[faces].astype(np.float64), settings)
+        length = float(np.linalg.norm(mean))
+        dropped += left_out
+        if weights[trajectory] >= settings.min_quality and length > 1e-6:
+            vectors[trajectory] = mean / length
+            usable[trajectory] = True
+    return TrajectoryVectors(vectors, usable, weights, dropped)
+
+
+def _robust_mean(
+    embeddings: Floats, quality: NDArray[np.float64], settings: VectorSettings
+) -> tuple[NDArray[np.float64], int]:
+    """The weighted mean (d,) without outliers, and how many those were."""
+    weight = quality + 1e-9  # all of no worth: all alike
+    best = np.argsort(-weight, kind="stable")[: settings.max_faces]
+    distances = np.sqrt(np.maximum(2 - 2 * (embeddings[best] @ embeddings[best].T), 0)).astype(np.float64)
+    medoid = int((distances @ weight[best]).argmin())
+    away = distances[medoid]
+    middle = _weighted_median(away, weight[best])
+    spread = _weighted_median(np.abs(away - middle), weight[best])
+    kept = away <= middle + settings.outlier * max(1.4826 * spread, settings.least_spread)
+    chosen = best[kept]
+    mean = weight[chosen] @ embeddings[chosen].astype(np.float64)
+    return mean / weight[chosen].sum(), int((~kept).sum())
+
+
+def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    order = np.argsort(values, kind="stable")
+    half = np.cumsum(weight[order])
+    return float(values[order[np.searchsorted(half, half[-1] / 2)]])
