@@ -9,7 +9,7 @@ cannot be used is refused with its file and line.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,11 +129,14 @@ class ActorDatabase:
             raise ContractError(path, rule)
         return dict(meta)
 
-    def check_embedder(self, embedder: dict[str, Any], maker: Path) -> None:
-        """Refuse embeddings that another embedder made than `embedder`, which made those of `maker`.
+    def check_embedder(self, embedder: Mapping[str, Any], maker: Path) -> None:
+        """Refuse embeddings of another embedder than `embedder`, which made those of `maker`.
 
         Args:
             embedder: kind, sha256 and dimension, as the movie folder's manifest has them.
+
+        Raises:
+            InputError: naming both.
         """
         meta = self.read_meta()
         if meta is None:
@@ -251,5 +254,5 @@ def _inside(filename: str, path: Path, line: int | None) -> str:
     return filename
 
 
-def _describe(embedder: dict[str, Any]) -> str:
+def _describe(embedder: Mapping[str, Any]) -> str:
     return f"{embedder['kind']} ({embedder['dimension']}-d, weights {str(embedder['sha256'])[:12]})"

@@ -140,3 +140,29 @@ class ClusterSettings:
             raise InputError(f"the threshold is a share of the embedder's own distance, not {self.threshold}")
         if self.max_size < 1:
             raise InputError(f"a cluster holds at least one trajectory, not {self.max_size}")
+
+
+@dataclass(frozen=True)
+class NamingSettings:
+    """How sure a name must be. Distances are shares of the embedder's `same_person`.
+
+    Attributes:
+        k: nearest pictures of each actor whose mean distance counts; an actor with fewer is judged by all.
+            Higher: a wrong picture in the database does less harm, a rare pose is missed more often.
+        softness: distance over which the odds of one person against two change by a factor of e.
+            Lower: probabilities nearer 0 and 1.
+        unknown: how much likelier, before any look, a face is of somebody who is not in the database than
+            of a given actor; background faces, mostly. Higher: fewer names, fewer wrong ones.
+        unknown_share: by how much that grows with every actor, as chance likenesses do.
+    """
+
+    k: int = 3
+    softness: float = 0.06
+    unknown: float = 5.0
+    unknown_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise InputError(f"a name needs at least one picture, not {self.k}")
+        if self.softness <= 0 or self.unknown <= 0 or self.unknown_share < 0:
+            raise InputError("softness and the weight of the unknown are positive")

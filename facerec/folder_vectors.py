@@ -1,0 +1,101 @@
+"""A movie folder's saved faces, brought to one vector a trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.errors import ContractError, StaleError
+from facerec.jsonfile import read_lines
+from facerec.movie_folder import MovieFolder
+from facerec.publish import read_manifest
+from facerec.records import Quality, Trajectory, read_features
+from facerec.settings import VectorSettings
+from facerec.trajectory_vectors import TrajectoryVectors, face_quality, trajectory_vectors
+
+
+@dataclass(frozen=True)
+class FolderEmbedder:
+    """What made a folder's embeddings, as its manifest says.
+
+    Attributes:
+        dimension: of a vector; None where the film has no shard.
+        same_person: distance at which two faces are as likely one person as two; 1 without a shard.
+    """
+
+    kind: str
+    sha256: str
+    dimension: int | None
+    same_person: float
+
+
+def embedder_of(folder: MovieFolder) -> FolderEmbedder:
+    """The embedder that `merge_shards.py` recorded.
+
+    Raises:
+        StaleError: none is recorded.
+    """
+    said = read_manifest(folder).get("models", {}).get("embedder", {})
+    try:
+        return FolderEmbedder(said["kind"], said["sha256"], said["dimension"], said["same_person"] or 1.0)
+    except KeyError as error:
+        raise StaleError(
+            f"{folder.manifest}: does not say the embedder's {error.args[0]}; "
+            f"run: python -u ./facerec/merge_shards.py --path {folder.path}"
+        ) from None
+
+
+def read_vectors(
+    folder: MovieFolder, trajectories: Sequence[Trajectory], settings: VectorSettings | None = None
+) -> TrajectoryVectors:
+    """The vector of each of `trajectories`, from the folder's features and their qualities.
+
+    Raises:
+        ContractError: a line of either file breaks its rules, or the two are not of the same faces.
+    """
+    settings = settings or VectorSettings()
+    frames, boxes, scores, sharpness = [], [], [], []
+    keypoints: list[NDArray[np.float32]] = []
+    embeddings: list[NDArray[np.float32]] = []
+    qualities = read_lines(folder.quality, Quality.from_json)
+    for face in read_features(folder.features, folder.movie_id):
+        line, quality = next(qualities, (None, None))
+        if quality is None or quality.tag != face.tag:
+            rule = f"no line here for face {face.tag} of {folder.features.name}"
+            raise ContractError(folder.quality, rule, line)
+        frames.append(face.frame)
+        boxes.append(face.box)
+        scores.append(quality.score)
+        sharpness.append(quality.sharpness)
+        keypoints.append(face.keypoints)
+        embeddings.append(face.embedding)
+    for line, quality in qualities:
+        raise ContractError(folder.quality, f"{folder.features.name} has no face {quality.tag}", line)
+    whose = _trajectory_of(frames, boxes, trajectories)
+    box = np.array(boxes, np.float32).reshape(-1, 4)
+    worth = face_quality(
+        np.array(scores, np.float32),
+        np.array(sharpness, np.float32),
+        (box[:, 2:] - box[:, :2]).min(1),
+        np.array(keypoints, np.float32).reshape(-1, 5, 2),
+        settings,
+    )
+    stacked = np.array(embeddings, np.float32).reshape(len(embeddings), -1 if embeddings else 0)
+    return trajectory_vectors(whose, stacked, worth, len(trajectories), settings)
+
+
+def _trajectory_of(
+    frames: Sequence[int], boxes: Sequence[tuple[int, ...]], trajectories: Sequence[Trajectory]
+) -> NDArray[np.int64]:
+    """The trajectory that each face was detected for, -1 where none was kept."""
+    saved = set(frames)
+    owner: dict[tuple[int, ...], int] = {}
+    for one in trajectories:
+        for offset in np.flatnonzero(one.detected).tolist():
+            if one.start + offset in saved:
+                owner[(one.start + offset, *one.boxes[offset].tolist())] = one.index
+    found = (owner.get((frame, *box), -1) for frame, box in zip(frames, boxes, strict=True))
+    return np.fromiter(found, np.int64, len(frames))
