@@ -23,6 +23,7 @@ from facerec.pictures import MAX_SIDE, read_picture
 from facerec.settings import ExtractSettings
 from facerec.table_edit import with_column
 
+_PROGRAM = f"facerec {__version__}"
 _LISTED = 5  # pictures that one error line names
 
 
@@ -125,6 +126,7 @@ def prepare(
     _refuse(wrong)
     faces = {name: int(orjson.loads(line)["n"]) for name, line in lines.items()}
     meta = {
+        "program": _PROGRAM,
         "detector": asdict(cards[0]),
         "embedder": {**asdict(cards[1]), **embedder_says},
         "settings": asdict(settings),
@@ -147,8 +149,9 @@ class _Known:
             if meta is None or not database.embeddings.is_file():
                 return
             embedder_says = {key: meta["embedder"][key] for key in ("dimension", "same_person")}
-            made_by = meta["detector"], meta["embedder"], meta["settings"]
-            if made_by != (asdict(cards[0]), {**asdict(cards[1]), **embedder_says}, asdict(settings)):
+            made_by = meta["program"], meta["detector"], meta["embedder"], meta["settings"]
+            models = asdict(cards[0]), {**asdict(cards[1]), **embedder_says}
+            if made_by != (_PROGRAM, *models, asdict(settings)):
                 return
             if meta["embeddings_sha256"] != sha256_of(database.embeddings):
                 return
@@ -179,11 +182,12 @@ def _write(
         before = database.read_meta() or {}
     except ContractError:  # about to be replaced
         before = {}
-    about = {"program": f"facerec {__version__}", "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
     if all(before.get(key) == value for key, value in meta.items()):
-        about = {key: before.get(key, value) for key, value in about.items()}
-    wanted = {  # in this order they are renamed last, so that what is said of the vectors is never too early
-        database.embeddings_meta: orjson.dumps({**about, **meta}, option=orjson.OPT_INDENT_2) + b"\n",
+        made_at = before.get("made_at", made_at)
+    said = orjson.dumps({"made_at": made_at, **meta}, option=orjson.OPT_INDENT_2) + b"\n"
+    wanted = {  # renamed from the last to the first: nothing is said of vectors that are not there yet
+        database.embeddings_meta: said,
         database.embeddings: embeddings,
         database.images: with_column(database.images.read_bytes().decode(), "n_detections", column).encode(),
     }

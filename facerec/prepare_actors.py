@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.cli import configure_logging, parser, progress, run_main
+from facerec.errors import InputError
 from facerec.settings import ExtractSettings
 
 if TYPE_CHECKING:
@@ -132,6 +133,42 @@ def _warnings(database: ActorDatabase, done: Prepared) -> Iterator[str]:
             f"{label[stray.picture]} may be somebody else: it lies {stray.own:.2f} from the actor's "
             f"other pictures and {stray.distance:.2f} from {label[stray.nearest]}"
         )
+
+
+def _evaluate(database: ActorDatabase) -> int:
+    """Name the pictures of every movie's cast by one another and print how that went."""
+    import numpy as np
+
+    from facerec.documents import SHOWN_ABOVE
+    from facerec.gallery_checks import LeaveOneOut, leave_one_out
+
+    meta = database.read_meta()
+    if meta is None or "same_person" not in meta["embedder"]:
+        raise InputError(f"{database.embeddings_meta}: does not say what made them; run prepare_actors.py")
+    embedder = meta["embedder"]
+    gallery = database.gallery(dimension=embedder["dimension"])
+    casts: dict[int, set[str]] = defaultdict(set)
+    for _, movie, row in database.read_actors():
+        casts[movie].add(row["id"])
+    total = LeaveOneOut()
+    with progress("casts", len(casts), "casts") as advance:
+        for cast in casts.values():
+            member = np.isin(gallery.actor_of, [i for i, actor in enumerate(gallery.actors) if actor in cast])
+            total += leave_one_out(gallery.vectors[member], gallery.actor_of[member], embedder["same_person"])
+            advance(1)
+    print(  # noqa: T201 (the summary)
+        f"{database.folder}: {len(gallery.images)} pictures of {len(gallery.actors)} actors "
+        f"in {len(casts)} {'cast' if len(casts) == 1 else 'casts'}, "
+        f"embedded with {embedder['kind']}; named at p > {SHOWN_ABOVE:.2f}\n"
+        f"picture left out: top-1 accuracy {_share(total.first, total.probes)}; "
+        f"named right {total.right}, wrong {total.wrong}, not at all {total.silent}\n"
+        f"actor left out:   false-name rate {_share(total.false_names, total.strangers)}"
+    )
+    return 0
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.4f} ({part} of {whole})" if whole else "unknown (too few pictures)"
 
 
 def _several(actors: set[str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import facerec.gallery_checks as checks
-from facerec.gallery_checks import strays, twins
+from facerec.gallery_checks import LeaveOneOut, leave_one_out, strays, twins
 
 SAME = 0.6
 
@@ -72,3 +72,30 @@ def test_blocks_of_a_large_gallery_change_nothing(
     in_blocks = twins(vectors, actor_of, SAME), strays(vectors, actor_of, SAME)
     assert in_blocks[0] == whole[0]
     assert [s.picture for s in in_blocks[1]] == [s.picture for s in whole[1]]
+
+
+def test_every_picture_of_a_clean_cast_is_named_and_no_stranger_is(rng: np.random.Generator) -> None:
+    vectors = np.concatenate([faces(rng, actor, 4, 0.2) for actor in range(3)])
+    found = leave_one_out(vectors, np.repeat(np.arange(3), 4), SAME)
+    assert found == LeaveOneOut(probes=12, right=12, first=12, strangers=12)
+
+
+def test_only_picture_of_an_actor_is_asked_for_as_a_stranger_only(rng: np.random.Generator) -> None:
+    vectors = np.concatenate([faces(rng, 0, 1, 0.2), faces(rng, 1, 3, 0.2)])
+    found = leave_one_out(vectors, np.array([0, 1, 1, 1]), SAME)
+    assert (found.probes, found.strangers) == (3, 4)
+
+
+def test_cast_of_one_has_nobody_to_be_mistaken_for(rng: np.random.Generator) -> None:
+    found = leave_one_out(faces(rng, 0, 3, 0.2), np.zeros(3, np.int64), SAME)
+    assert found == LeaveOneOut(probes=3, right=3, first=3)
+    assert leave_one_out(np.empty((0, 32), np.float32), np.empty(0, np.int64), SAME) == LeaveOneOut()
+
+
+def test_lookalikes_count_as_false_names_and_faces_far_from_all_as_silence(rng: np.random.Generator) -> None:
+    twin = faces(rng, 0, 4, 0.15)
+    found = leave_one_out(twin, np.array([0, 0, 1, 1]), SAME)
+    assert found.false_names == found.strangers == 4
+    far = faces(rng, 0, 6, 6.0)
+    found = leave_one_out(far, np.array([0, 0, 0, 1, 1, 1]), SAME)
+    assert (found.silent, found.right, found.wrong, found.false_names) == (6, 0, 0, 0)

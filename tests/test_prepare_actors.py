@@ -159,7 +159,7 @@ def test_only_the_new_picture_is_embedded(database: ActorDatabase) -> None:
     assert [i for i in range(5) if before[i] != after[i]] == [2]
 
 
-@pytest.mark.parametrize("what", ["model", "threshold", "tampered", "foreign_meta", "no_meta"])
+@pytest.mark.parametrize("what", ["model", "threshold", "version", "tampered", "foreign_meta", "no_meta"])
 def test_vectors_of_another_making_are_not_kept(database: ActorDatabase, what: str) -> None:
     run(database)
     whole = files(database.folder)
@@ -168,6 +168,9 @@ def test_vectors_of_another_making_are_not_kept(database: ActorDatabase, what: s
         detector.card = replace(Blocks.card, sha256="2" * 64)
     elif what == "threshold":
         settings = FaceSettings(face_threshold=0.5)
+    elif what == "version":
+        text = database.embeddings_meta.read_text()
+        database.embeddings_meta.write_text(text.replace('"facerec ', '"facerec 0.'))
     elif what == "tampered":
         lines = database.embeddings.read_bytes().splitlines(keepends=True)
         database.embeddings.write_bytes(b"".join([lines[0].replace(b"ada", b"bob"), *lines[1:]]))
@@ -235,6 +238,36 @@ def test_disk_that_fills_up_leaves_all_files_as_they_were(
     with pytest.raises(OSError, match="No space left"):
         run(database)
     assert calls and files(database.folder) == before
+
+
+def test_evaluation_tells_a_good_gallery_from_a_bad_one(
+    database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--actor-db", str(database.folder), "--evaluate"]
+    portrait(database.pictures / "empty.png", (20, 30, 250))
+    run(database)
+    before = files(database.folder)
+    assert run_main(prepare_actors.main, arguments) == 0
+    said = capsys.readouterr().out
+    assert "4 pictures of 2 actors in 1 cast" in said
+    assert "top-1 accuracy 1.0000 (4 of 4); named right 4, wrong 0, not at all 0" in said
+    assert "false-name rate 0.0000 (0 of 4)" in said
+    assert files(database.folder) == before
+    portrait(database.pictures / "bob.png", RED)  # and one of Bob's pictures is Ada's
+    run(database)
+    assert run_main(prepare_actors.main, arguments) == 0
+    said = capsys.readouterr().out
+    assert "top-1 accuracy 0.5000 (2 of 4)" in said
+    assert "false-name rate 0.2500 (1 of 4)" in said
+
+
+def test_evaluation_of_vectors_of_unknown_making_is_refused(
+    database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(database)
+    database.embeddings_meta.unlink()
+    assert run_main(prepare_actors.main, ["--actor-db", str(database.folder), "--evaluate"]) == 1
+    assert "run prepare_actors.py" in capsys.readouterr().err
 
 
 def test_empty_database_is_valid(database: ActorDatabase) -> None:
