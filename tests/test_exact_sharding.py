@@ -1,0 +1,215 @@
+"""However many shards a film is cut into, the same bytes come out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facerec import extract
+from facerec.merge import _read_detections
+from facerec.models.base import KEYPOINTS
+from facerec.movie_folder import MovieFolder
+from facerec.plan import Plan, shard_range
+from facerec.records import FaceEvidence, FrameEvidence, to_line
+from facerec.shots import find_cuts
+from facerec.track import track
+from facerec.trajectories import to_trajectories
+from tests.toy import MOVIE, Story, extracted, merged, results
+
+ALL_N = (1, 2, 3, 7, 64)
+OPEN_GOP = {"open_gop": True, "bframes": 3, "gop": 10}
+
+# Of 36 frames in two shards the second begins at frame 18, of three at 12 and 24; of 36 shards every
+# frame is a border, so each story also has borders just before, at and just after all of its events.
+FRAMES = 36
+JUMPY = [40 * i + 13 * (i % 3) + 300 * (i // 20) for i in range(FRAMES)]
+STORIES = {
+    "border on a cut": ("mp4", Story(FRAMES, cuts=(18,))),
+    "border one frame before a cut": ("mp4", Story(FRAMES, cuts=(19,))),
+    "border one frame after a cut": ("mp4", Story(FRAMES, cuts=(17,))),
+    "border inside a gap of a track": ("mp4", Story(FRAMES, cuts=(9,), unseen=frozenset(range(16, 21)))),
+    "border inside a dissolve": ("mp4", Story(FRAMES, cuts=(30,), dissolves=((14, 22),))),
+    "cuts closer than a shot": ("mp4", Story(FRAMES, cuts=(11, 17, 24, 29))),
+    "open groups of pictures": ("ts", Story(FRAMES, cuts=(13, 25), film=OPEN_GOP)),
+    "B-frames": ("mkv", Story(FRAMES, cuts=(12, 24), film={"bframes": 2, "gop": 30})),
+    "variable frame rate": (
+        "mkv",
+        Story(FRAMES, cuts=(21,), film={"pts": JUMPY, "time_base": Fraction(1, 1000)}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None:
+    suffix, story = STORIES[name]
+    film = story.make(tmp_path / f"{MOVIE}-story.{suffix}")
+    whole = results(merged(extracted(film, tmp_path / "1", 1, "--save-every", "3")))
+    assert whole["trajectories.jsonl"].count(b"\n") > len(story.cuts), "nothing is seen, nothing is tested"
+    expected = sorted(story.cuts) if name != "cuts closer than a shot" else [11, 24]
+    assert json.loads(whole["scene_changes.json"])["frame_indices"] == expected
+    for n in (*ALL_N[1:], FRAMES):
+        assert results(merged(extracted(film, tmp_path / str(n), n, "--save-every", "3"))) == whole, (
+            f"N = {n}"
+        )
+        shutil.rmtree(tmp_path / str(n))
+
+
+def test_a_gap_and_a_dissolve_over_a_border_split_no_trajectory(tmp_path: Path) -> None:
+    for name in ("border inside a gap of a track", "border inside a dissolve"):
+        _, story = STORIES[name]
+        film = story.make(tmp_path / f"{MOVIE}-{len(name)}.mp4")
+        folder = merged(extracted(film, tmp_path / str(len(name)), 2))
+        spans = [(r["start"], r["start"] + r["len"]) for r in map(json.loads, folder.trajectories.open())]
+        assert any(start < 16 and end > 21 for start, end in spans), f"{name}: {spans}"
+
+
+@st.composite
+def films(
+    draw: st.DrawFn,
+) -> tuple[list[tuple[int, float | None, list[tuple[int, int, int, int]]]], list[int]]:
+    """What is seen of each decodable frame of a film (number, change, boxes), and borders of shards."""
+    count = draw(st.integers(1, 40))
+    seed = np.random.default_rng(draw(st.integers(0, 2**32)))
+    people = [(seed.integers(0, 200, 2), seed.integers(-6, 7, 2)) for _ in range(draw(st.integers(0, 5)))]
+    lost = draw(st.sets(st.integers(0, count - 1), max_size=5))
+    frames: list[tuple[int, float | None, list[tuple[int, int, int, int]]]] = []
+    for number in sorted(set(range(count)) - lost):
+        change = (
+            None
+            if not frames
+            else float(seed.choice([seed.uniform(0, 12), seed.uniform(15, 90)], p=[0.8, 0.2]))
+        )
+        boxes = set()
+        for at, speed in people:
+            if seed.random() < 0.8:
+                x, y = np.clip(at + speed * number + seed.integers(-3, 4, 2), 0, 300).tolist()
+                boxes.add((x, y, x + 30 + int(seed.integers(0, 4)), y + 30))
+        frames.append((number, change, sorted(boxes)))
+    borders = draw(st.lists(st.integers(0, count), max_size=8))
+    return frames, sorted({0, count, *borders})
+
+
+def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[bytes, list[int]]:
+    """Cuts and trajectories of evidence that was cut at `borders`, written, and read back."""
+    folder = MovieFolder(root / f"{MOVIE}-data")
+    folder.create()
+    ranges = list(pairwise(borders))
+    markers = {}
+    for shard, (beg, end) in enumerate(ranges):
+        mine = [frame for frame in frames if beg <= frame[0] < end]
+        files = folder.shard(beg, end)
+        evidence = [
+            FrameEvidence(n, c, tuple(FaceEvidence(b, 0.9, None) for b in boxes)) for n, c, boxes in mine
+        ]
+        files.evidence.write_bytes(b"".join(map(to_line, evidence)))
+        numbers, changes = [n for n, _, _ in mine], [np.nan if c is None else c for _, c, _ in mine]
+        cuts = find_cuts(np.array(numbers, np.int64), np.array(changes, np.float64))
+        where, boxes = [n for n, _, found in mine for _ in found], [b for _, _, found in mine for b in found]
+        tracks = track(where, np.array(boxes, np.int64).reshape(-1, 4), cuts)
+        lines = map(to_line, to_trajectories(tracks, MOVIE, 400, 400))
+        files.trajectories.write_bytes(b"".join(lines))
+        markers[shard] = {"report": {"skipped": sorted(set(range(beg, end)) - set(numbers))}}
+    plan = Plan(MOVIE, {}, {}, borders[-1], len(ranges), {}, {}, ())
+    object.__setattr__(plan, "range_of", lambda shard: ranges[shard])
+    found = _read_detections(folder, plan, markers)
+    cuts = find_cuts(found.numbers, found.changes)
+    tracks = track(found.frames, found.boxes, cuts)
+    return b"".join(map(to_line, to_trajectories(tracks, MOVIE, 400, 400))), cuts
+
+
+@settings(max_examples=40, deadline=None)
+@given(films())
+def test_tracks_and_cuts_do_not_depend_on_where_shards_begin(
+    tmp_path_factory: pytest.TempPathFactory, film: tuple[list, list[int]]
+) -> None:
+    frames, borders = film
+    root = tmp_path_factory.mktemp("random")
+    whole = _merge_through_files(root / "whole", frames, [borders[0], borders[-1]])
+    assert _merge_through_files(root / "parts", frames, borders) == whole
+    shutil.rmtree(root)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**4))
+@settings(max_examples=200)
+def test_every_frame_has_one_owner(frame_count: int, n: int) -> None:
+    edges = [shard_range(frame_count, shard, n) for shard in (0, n // 3, n // 2, n - 1)]
+    assert edges[0][0] == 0 and edges[-1][1] == frame_count
+    for shard in {0, n // 3, n // 2, n - 1} - {n - 1}:
+        assert shard_range(frame_count, shard, n)[1] == shard_range(frame_count, shard + 1, n)[0]
+
+
+# --- real film, real models
+
+
+def _real(shared: Path, clip: str, n: int, out: Path, models: list[str]) -> dict[str, bytes]:
+    film = next((shared / "data/clips").glob(f"{clip}-*"))
+    words = ["--shard", f"0-{n - 1}", "--n", str(n), "--out", str(out), *models, str(film)]
+    assert extract.main(words) == 0
+    return results(merged(MovieFolder.of_film(out, film)))
+
+
+def _yunet_and_mobilefacenet(shared: Path) -> list[str]:
+    weights = shared / "data/weights"
+    detector, embedder = weights / "face_detection_yunet_2026may.onnx", weights / "MobileFaceNet.onnx"
+    return ["--detector", f"yunet:{detector}", "--embedder", f"arcface:{embedder}"]
+
+
+def digest(found: dict[str, bytes]) -> str:
+    """One hash for all that annotators and later stages get."""
+    total = hashlib.sha256()
+    for name, data in sorted(found.items()):
+        total.update(f"{name}:{len(data)}:".encode() + data)
+    return total.hexdigest()[:16]
+
+
+def _assert_same(found: dict[str, bytes], whole: dict[str, bytes], what: str) -> None:
+    """The same bytes, but for embeddings, which may differ by 1e-4 in cosine."""
+    assert found.keys() == whole.keys(), what
+    assert all(found[name] == whole[name] for name in whole if name != "features.jsonl"), what
+    for one, other in zip(
+        map(json.loads, found["features.jsonl"].splitlines()),
+        map(json.loads, whole["features.jsonl"].splitlines()),
+        strict=True,
+    ):
+        assert 1 - np.dot(one.pop("embedding"), other.pop("embedding")) <= 1e-4, f"{what}: {one['tag']}"
+        assert one == other and one["keypoints"].keys() == set(KEYPOINTS), what
+
+
+def _check(shared: Path, tmp_path: Path, clip: str, counts: tuple[int, ...], models: list[str]) -> None:
+    whole: dict[str, bytes] = {}
+    for n in counts:
+        found = _real(shared, clip, n, tmp_path / str(n), models)
+        whole = whole or found
+        assert len(found) > 4, "no picture, nothing is tested"
+        print(f"clip {clip} N={n}: {digest(found)} of {len(found)} files")  # noqa: T201 — the table
+        _assert_same(found, whole, f"clip {clip}, N = {n}")
+        shutil.rmtree(tmp_path / str(n))
+
+
+def test_yunet_and_mobilefacenet_on_variable_frame_rate(shared: Path, tmp_path: Path) -> None:
+    _check(shared, tmp_path, "10006", (1, 7), _yunet_and_mobilefacenet(shared))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("clip", "counts"),
+    [("10001", (*ALL_N, 275)), ("10004", ALL_N), ("10005", ALL_N), ("10006", (*ALL_N, 160))],
+)
+def test_yunet_and_mobilefacenet_for_every_n(
+    shared: Path, tmp_path: Path, clip: str, counts: tuple[int, ...]
+) -> None:
+    _check(shared, tmp_path, clip, counts, _yunet_and_mobilefacenet(shared))
+
+
+@pytest.mark.slow
+def test_mtcnn_and_dlib_for_every_n(shared: Path, tmp_path: Path) -> None:
+    _check(shared, tmp_path, "10006", ALL_N, ["--detector", "mtcnn", "--embedder", "dlib"])

@@ -1,0 +1,179 @@
+"""A film of coloured squares, and models that find and tell them apart: exact, tiny, quick to load.
+
+What they find is a function of a frame's decoded pixels alone, as it must be of a real model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import facerec.agree
+from facerec import extract, merge_shards, models
+from facerec.models.base import Detections, Image, ModelCard, unit
+from facerec.movie_folder import MovieFolder
+from tests.films import make_film
+
+MOVIE = 77
+WIDTH, HEIGHT = 176, 132
+SHADES = (200, 60, 150, 20, 230, 100)  # of the shots' backgrounds, in turn
+COLOURS = ((230, 30, 30), (30, 60, 230), (20, 200, 40))  # of the people
+SIZE = 28  # of their faces, in pixels
+LOOSE = ["--detector", "toy", "--embedder", "toy"]
+
+
+class ToyDetector:
+    """Finds patches of strong colour."""
+
+    card = ModelCard("toy", "toy-detector.none", "d" * 64, "none")
+    batch_size = 4
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        return [self._one(frame) for frame in frames]
+
+    def _one(self, frame: Image) -> Detections:
+        colourful = (frame.max(2).astype(np.int16) - frame.min(2) > 90).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(colourful, connectivity=4)
+        x, y, w, h, area = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= 300].T.astype(np.float32)
+        boxes = np.stack([x, y, x + w, y + h], 1)
+        places = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+        keypoints = boxes[:, None, :2] + places * np.stack([w, h], 1)[:, None]
+        return Detections(boxes, np.minimum(area / 2000, 1).astype(np.float32), keypoints)
+
+
+class ToyEmbedder:
+    """Describes a face by a thumbnail of it."""
+
+    card = ModelCard("toy", "toy-embedder.none", "e" * 64, "none")
+    dimension = 48
+    same_person = 0.5
+
+    def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
+        x1, y1, x2, y2 = box.astype(int)
+        small: Image = cv2.resize(frame[y1:y2, x1:x2], (4, 4), interpolation=cv2.INTER_AREA)
+        return small
+
+    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        vectors = [unit(crop.astype(np.float32).reshape(1, -1) + 1) for crop in crops]
+        return np.concatenate([np.empty((0, self.dimension), np.float32), *vectors])
+
+
+def _card(spec: str, role: str | None = None) -> ModelCard:
+    return ToyDetector.card if role == "detector" else ToyEmbedder.card
+
+
+@contextmanager
+def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Have the stages use these models; `loaded` is called where one of them is loaded."""
+
+    def detector(spec: str, **settings: Any) -> ToyDetector:
+        loaded()
+        return ToyDetector()
+
+    entry = models._Entry("toy", "ToyDetector", threshold=0.1)
+    with (
+        mock.patch.object(models, "load_detector", detector),
+        mock.patch.object(models, "load_embedder", lambda spec, **settings: ToyEmbedder()),
+        mock.patch.object(models, "check_device", lambda *names: None),
+        mock.patch.object(facerec.agree, "card_of", _card),
+        mock.patch.dict(models.DETECTORS, {"toy": entry}),  # type: ignore[arg-type]
+    ):
+        yield
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a film shows.
+
+    Attributes:
+        cuts: first frames of its further shots.
+        dissolves: (first, last) frames over which one shot fades into the next.
+        unseen: frames in which the detector finds nobody.
+    """
+
+    frames: int
+    cuts: tuple[int, ...] = ()
+    dissolves: tuple[tuple[int, int], ...] = ()
+    unseen: frozenset[int] = frozenset()
+    film: dict[str, Any] = field(default_factory=dict)
+
+    def draw(self, number: int, width: int, height: int) -> Image:
+        y, x = np.mgrid[0:height, 0:width]
+        shade = self._shade(number) + 8 * np.sin(x / 9 + number / 5) + 6 * np.cos(y / 7)
+        image = np.repeat(shade.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+        shot = sum(number >= cut for cut in self.cuts)
+        for person in range(1 + shot % len(COLOURS)) if number not in self.unseen else ():
+            left = 10 + 50 * person + abs(number % 40 - 20)
+            top = 12 + 30 * person + abs((number + 7 * person) % 30 - 15)
+            image[top : top + SIZE, left : left + SIZE] = COLOURS[(person + shot) % len(COLOURS)]
+        return image
+
+    def _shade(self, number: int) -> float:
+        steps = [(cut, cut) for cut in self.cuts] + list(self.dissolves)
+        shade, shades = float(SHADES[0]), iter(SHADES[1:] * 20)
+        for first, last in sorted(steps):
+            to = next(shades)
+            share = min(1.0, max(0.0, (number - first + 1) / (last - first + 1)))
+            shade += (to - shade) * share
+        return shade
+
+    def make(self, path: Path) -> Path:
+        options = {"width": WIDTH, "height": HEIGHT, "draw": self.draw, **self.film}
+        return make_film(path, self.frames, **options)
+
+
+def extracted(film: Path, out: Path, n: int, *more: str, shards: str | None = None) -> MovieFolder:
+    """Run `extract.py` with the toy models over all shards (or `shards`) of `n`."""
+    words = ["--shard", shards or f"0-{n - 1}", "--n", str(n), "--out", str(out), *LOOSE, *more, str(film)]
+    with toy_models(), mock.patch("os.fsync"):  # nobody pulls the plug here
+        assert extract.main(words) == 0
+    return MovieFolder.of_film(out, film)
+
+
+def merged(folder: MovieFolder, *more: str) -> MovieFolder:
+    """Run `merge_shards.py`."""
+    with mock.patch("os.fsync"):
+        assert merge_shards.main(["--path", str(folder.path), *more]) == 0
+    return folder
+
+
+def contents(folder: MovieFolder) -> dict[str, bytes]:
+    """Every file of the folder by name, without what tells when, where and how fast it was made."""
+    found = {}
+    for path in sorted(folder.path.rglob("*")):
+        if path.is_dir() and not path.name.endswith(".part"):
+            continue
+        name = folder.relative(path)
+        found[name] = b"" if path.is_dir() else path.read_bytes()
+        if path.parent.name == "done" or path == folder.manifest:
+            found[name] = json.dumps(_timeless(json.loads(found[name])), sort_keys=True).encode()
+    return found
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        told = ("made_at", "seconds", "stage_seconds", "host", "history")
+        return {key: _timeless(entry) for key, entry in value.items() if key not in told}
+    return [_timeless(entry) for entry in value] if isinstance(value, list) else value
+
+
+def results(folder: MovieFolder) -> dict[str, bytes]:
+    """What annotators and later stages get: the top-level files, and the pictures that trajectories name."""
+    files = (folder.trajectories, folder.features, folder.quality, folder.scene_changes)
+    named = {path.name: path.read_bytes() for path in files}
+    for line in folder.trajectories.read_bytes().splitlines():
+        record = json.loads(line)
+        for frame, box in enumerate(record["bbs"], record["start"]):
+            picture = folder.picture(f"{folder.movie_id}:{frame}:{'_'.join(map(str, box))}")
+            if picture.exists():
+                named[picture.name] = picture.read_bytes()
+    return named
