@@ -125,7 +125,7 @@ class ClusterSettings:
     """
 
     threshold: float = 0.88
-    strangers: float = 0.05
+    strangers: float = 0.02
     least_threshold: float = 0.6
     allow_same_frame: bool = False
     max_size: int = 100
@@ -166,3 +166,21 @@ class NamingSettings:
             raise InputError(f"a name needs at least one picture, not {self.k}")
         if self.softness <= 0 or self.unknown <= 0 or self.unknown_share < 0:
             raise InputError("softness and the weight of the unknown are positive")
+
+
+@dataclass(frozen=True)
+class FaceSettings:
+    """Which faces of a picture count.
+
+    Attributes:
+        max_side: pixels of the longer side to which larger pictures are shrunk; raising it finds
+            smaller faces in large pictures and takes longer.
+        min_share: height of the smallest face that counts, as a share of the picture's highest; lowering
+            it refuses more pictures for a bystander far behind, raising it may overlook a second person.
+        min_face_size, face_threshold: the detector's, as in `ExtractSettings`.
+    """
+
+    max_side: int = 1600
+    min_share: float = 0.25
+    min_face_size: int = ExtractSettings.min_face_size
+    face_threshold: float | None = ExtractSettings.face_threshold
