@@ -19,30 +19,12 @@ from facerec.actor_db import ActorDatabase
 from facerec.atomic import atomic_write, sha256_of, sweep
 from facerec.errors import ContractError, InputError
 from facerec.models.base import Detector, Embedder, Image, ModelCard
-from facerec.pictures import MAX_SIDE, read_picture
-from facerec.settings import ExtractSettings
+from facerec.pictures import read_picture
+from facerec.settings import FaceSettings
 from facerec.table_edit import with_column
 
 _PROGRAM = f"facerec {__version__}"
 _LISTED = 5  # pictures that one error line names
-
-
-@dataclass(frozen=True)
-class FaceSettings:
-    """Which faces of a picture count.
-
-    Attributes:
-        max_side: pixels of the longer side to which larger pictures are shrunk; raising it finds
-            smaller faces in large pictures and takes longer.
-        min_share: height of the smallest face that counts, as a share of the picture's highest; lowering
-            it refuses more pictures for a bystander far behind, raising it may overlook a second person.
-        min_face_size, face_threshold: the detector's, as in `settings.ExtractSettings`.
-    """
-
-    max_side: int = MAX_SIDE
-    min_share: float = 0.25
-    min_face_size: int = ExtractSettings.min_face_size
-    face_threshold: float | None = ExtractSettings.face_threshold
 
 
 @dataclass(frozen=True)

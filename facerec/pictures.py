@@ -10,15 +10,15 @@ import numpy as np
 
 from facerec.errors import InputError
 from facerec.models.base import Image
+from facerec.settings import FaceSettings
 
 if TYPE_CHECKING:
     import PIL.Image
 
-MAX_SIDE = 1600  # pixels; a portrait's face is still large then, and any scan fits into memory
 _DEEP = ("I", "F")  # Pillow's modes of more than 8 bits a channel; their variants begin alike
 
 
-def read_picture(path: Path, max_side: int = MAX_SIDE) -> Image:
+def read_picture(path: Path, max_side: int = FaceSettings.max_side) -> Image:
     """Read a picture as it is meant to be seen: (height, width, 3) uint8 RGB.
 
     EXIF orientation is applied, transparency laid on white, CMYK, palette, gray and 16-bit pictures

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from facerec.cli import configure_logging, parser, progress, run_main
 from facerec.errors import InputError
-from facerec.settings import ExtractSettings
+from facerec.settings import ExtractSettings, FaceSettings
 
 if TYPE_CHECKING:
     from facerec.actor_db import ActorDatabase
@@ -41,8 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    from facerec.actor_faces import FaceSettings
-
     made = parser(__doc__)
     add, models, faces = made.add_argument, ExtractSettings, FaceSettings
     add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
@@ -63,7 +61,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
-    from facerec.actor_faces import FaceSettings, prepare
+    from facerec.actor_faces import prepare
     from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
 
     cards = card_of(args.detector, "detector"), card_of(args.embedder, "embedder")

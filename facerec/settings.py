@@ -184,3 +184,9 @@ class FaceSettings:
     min_share: float = 0.25
     min_face_size: int = ExtractSettings.min_face_size
     face_threshold: float | None = ExtractSettings.face_threshold
+
+    def __post_init__(self) -> None:
+        if self.max_side < 100:
+            raise InputError(f"a picture shrunk to {self.max_side} pixels shows no face; give at least 100")
+        if not 0 <= self.min_share <= 1:
+            raise InputError(f"the least share of the highest face lies in 0..1, not at {self.min_share}")

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from facerec import prepare_actors
 from facerec.actor_db import ActorDatabase
-from facerec.actor_faces import FaceSettings, Prepared, faces_of, prepare
+from facerec.actor_faces import Prepared, faces_of, prepare
 from facerec.cli import run_main
 from facerec.demo_film import COLLINS, HOPPER, write_gallery
 from facerec.errors import ContractError, InputError
 from facerec.models.base import Detections, Image, ModelCard
+from facerec.settings import FaceSettings
 
 from .conftest import ROOT
 
@@ -335,3 +336,37 @@ def test_the_database_that_ships_is_what_its_pictures_give(
     assert ours.actors == theirs.actors == (COLLINS, HOPPER) and ours.images == theirs.images
     np.testing.assert_allclose(ours.vectors, theirs.vectors, atol=1e-4)
     shipped.check_embedder((made.read_meta() or {})["embedder"], tmp_path)
+
+
+WHOSE = {"miranda": "lmm", "lacamoire": "al", "obama": "bo", "biden": "jb", "leslie": "rl"}
+
+
+def test_real_portraits_are_told_from_pictures_of_two_and_name_each_other(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ActorDatabase(tmp_path)
+    made.pictures.symlink_to(shared / "data" / "people")
+    names = sorted(path.name for path in made.pictures.iterdir())
+    actor_of = {name: next((a for part, a in WHOSE.items() if part in name), "kh") for name in names}
+    made.images.write_text(
+        "actor_id,movie_id,filename\n" + "".join(f"{actor_of[n]},10001,{n}\n" for n in names)
+    )
+    rows = [f"10001,Hamilton,2016,{actor},{actor},self,1970,\n" for actor in sorted(set(actor_of.values()))]
+    made.actors.write_text(
+        "movie_id,movie_name,movie_year,id,name,role,birthday,birthplace\n" + "".join(rows)
+    )
+    weights = shared / "data" / "weights"
+    detector = f"yunet:{weights / 'face_detection_yunet_2026may.onnx'}"
+    embedder = f"arcface:{weights / 'MobileFaceNet.onnx'}"
+    arguments = ["--actor-db", str(tmp_path), "--detector", detector, "--embedder", embedder]
+    assert run_main(prepare_actors.main, arguments) == 0
+    assert "15 pictures, 12 with one face, 0 with none, 3 with several" in capsys.readouterr().out
+    several = {faces.image for _, faces in made.read_embeddings() if len(faces.vectors) > 1}
+    assert several == {
+        "knn_examples_test_kit_with_rose.jpg",
+        "knn_examples_test_obama_and_biden.jpg",
+        "two_people.jpg",
+    }
+    assert run_main(prepare_actors.main, [*arguments[:2], "--evaluate"]) == 0
+    said = capsys.readouterr().out
+    assert "top-1 accuracy 1.0000" in said and "false-name rate 0.0000" in said
