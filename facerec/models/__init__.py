@@ -51,8 +51,8 @@ class _Entry:
 
 DETECTORS: Mapping[str, _Entry] = {
     "retinaface": _Entry("retinaface", "RetinaFace", runs_on_cuda=True, threshold=0.7),
-    "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.9),
-    "yunet": _Entry("yunet", "YuNet", threshold=0.7),
+    "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.8),
+    "yunet": _Entry("yunet", "YuNet", threshold=0.6),
 }
 EMBEDDERS: Mapping[str, _Entry] = {
     "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True),

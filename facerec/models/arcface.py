@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import ModelError
+from facerec.models.align import align
 from facerec.models.base import Image, unit
 from facerec.models.device import Placement, cpu_threads
 from facerec.models.feed import read_feed
@@ -62,16 +62,8 @@ class ArcFace:
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
         """Cut a face out of `frame` such that its `keypoints` lie on the template; `box` is not used."""
-        height, width = self._feed.size
-        # The best similarity transform (Umeyama 1991) of points taken as complex numbers is a quotient.
-        points = keypoints[:, 0].astype(np.float64) + 1j * keypoints[:, 1]
-        target = (TEMPLATE[:, 0] * width + 1j * TEMPLATE[:, 1] * height) / 112
-        centred = points - points.mean()
-        turn = np.vdot(centred, target - target.mean()) / max(np.vdot(centred, centred).real, 1e-9)
-        shift = target.mean() - turn * points.mean()
-        matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-        crop: Image = cv2.warpAffine(frame, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        return crop
+        size = self._feed.size
+        return align(frame, keypoints, TEMPLATE * np.array(size[::-1]) / 112, size)
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """(n, dimension) float32 unit vectors."""

@@ -35,7 +35,7 @@ class FaceNet:
     """
 
     dimension = 512
-    same_person = 1.1  # the FaceNet paper's distance, of unit vectors, that tells pairs apart
+    same_person = 1.05  # the FaceNet paper's squared distance of 1.1 (its figure 1)
 
     def __init__(self, found: Found, placement: Placement) -> None:
         from facenet_pytorch import InceptionResnetV1

@@ -6,7 +6,7 @@ Without one the convention of insightface's models holds, which reads:
     channels = "RGB"                # or "BGR"
     mean = [127.5, 127.5, 127.5]    # pixel values 0..255, per channel: (value - mean) / std
     std = [127.5, 127.5, 127.5]
-    same_person = 1.1               # see base.Embedder; the one key that the weights' hash leaves out
+    same_person = 1.16              # see base.Embedder; the one key that the weights' hash leaves out
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from facerec.models.weights import Found
 class Feed:
     """How a file wants its crops; the keys of `FILE.toml`."""
 
-    size: tuple[int, ...] = (112, 112)
+    size: tuple[int, int] = (112, 112)
     channels: str = "RGB"
     mean: tuple[float, ...] = (127.5, 127.5, 127.5)
     std: tuple[float, ...] = (127.5, 127.5, 127.5)
-    same_person: float = 1.1
+    same_person: float = 1.16
 
 
 def read_feed(weights: Path) -> Feed:

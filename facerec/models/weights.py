@@ -73,11 +73,11 @@ CATALOGUE: Mapping[str, Weights] = {
         sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
     ),
     "dlib": Weights(
-        ("dlib_face_recognition_resnet_model_v1.dat", "shape_predictor_5_face_landmarks.dat"),
+        ("dlib_face_recognition_resnet_model_v1.dat",),
         "face_recognition_models",
         "public domain (CC0-1.0)",
         package="face_recognition_models/models",
-        sha256="b07578e076b45393750962187fb798ba127f6622ab75c3f69e0002d45ae4407a",
+        sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
     ),
 }
 

@@ -19,6 +19,9 @@ from facerec.models.weights import Found
 
 NMS_IOU = 0.3  # the OpenCV Zoo's
 MAX_FACES = 5000
+# Pixels to which the smallest wanted face may be reduced. On real film that lost none of 91 faces (60
+# pixels to 40) and 1 of 62 (80 to 40); to 30 pixels it lost 10 of 91, blurred ones, to 20 more.
+SAFE_SIZE = 40
 
 
 class YuNet:
@@ -27,7 +30,8 @@ class YuNet:
     Args:
         found: its ONNX file.
         placement: not of interest; OpenCV runs it on the CPU.
-        min_face_size: pixels; smaller faces are dropped.
+        min_face_size: pixels; smaller faces are dropped. Above `SAFE_SIZE` the frame is reduced, and
+            the cost goes with the inverse square.
         face_threshold: least score, 0..1.
 
     Raises:
@@ -63,11 +67,15 @@ class YuNet:
 
     def _detect(self, frame: Image) -> Detections:
         height, width = frame.shape[:2]
-        if (width, height) != self._size:
-            self._size = (width, height)
+        scale = min(1.0, SAFE_SIZE / self.min_face_size)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        if size != self._size:
+            self._size = size
             self._net.setInputSize(self._size)
-        _, rows = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        _, rows = self._net.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         found = np.empty((0, 15), np.float32) if rows is None else rows
+        found[:, :14] *= np.array([width / size[0], height / size[1]] * 7, np.float32)
         boxes = np.hstack([found[:, :2], found[:, :2] + found[:, 2:4]])
         keypoints = found[:, 4:14].reshape(-1, 5, 2)
         return finished(boxes, found[:, 14], keypoints, (height, width), self.min_face_size)
