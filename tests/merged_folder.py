@@ -64,7 +64,8 @@ def merged_folder(
             if frame % 5 == 0:
                 box = (one.x, 10, one.x + 100, 110)
                 vector = near(person(one.who), rng, spread)
-                feature = Feature(movie_id, frame, box, FRONTAL + np.float32([one.x, 10]), vector, WIDTH, HEIGHT)
+                keypoints = FRONTAL + np.float32([one.x, 10])
+                feature = Feature(movie_id, frame, box, keypoints, vector, WIDTH, HEIGHT)
                 faces.append((feature, Quality(feature.tag, 0.95, one.sharpness)))
     faces.sort(key=lambda face: (face[0].frame, face[0].box))
     with staging(folder) as room:
