@@ -136,15 +136,23 @@ def _order(args: argparse.Namespace) -> Order:
         films=Path(args.films),
         out=Path(args.out),
         actor_db=Path(args.actor_db),
-        site=load(site if site.exists() else ROOT / site, [*settings, *shlex.split(args.set)]),
+        site=load(site if site.exists() else ROOT / site, [*settings, *_words("--set", args.set)]),
         shards=int(shards) if shards else None,
         detector=args.detector,
         embedder=args.embedder,
         device=args.device,
-        args={stage: tuple(shlex.split(values[f"{stage}_args"])) for stage in STAGES},
+        args={stage: tuple(_words(f"--{stage}-args", values[f"{stage}_args"])) for stage in STAGES},
         fresh=args.fresh,
         overwrite=args.overwrite,
     )
+
+
+def _words(flag: str, text: str) -> list[str]:
+    """Words as a shell would split them, with no shell."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"{flag}: {error} in {text!r}") from None
 
 
 def _status(args: argparse.Namespace, movies: Sequence[int]) -> int:

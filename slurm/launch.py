@@ -58,7 +58,7 @@ def plan_extraction(order: Order, run: RunFolder, seen: Survey, say: Say) -> Ext
     else:
         done, busy = seen.having("done"), seen.having(*ACTIVE)
         missing = [shard for shard in range(n) if shard not in {*done, *busy}]
-        failed = [shard for shard in missing if seen.shards[shard].times]
+        failed = [shard for shard in missing if shard in seen.shards and seen.shards[shard].times]
     argv = order.extract_argv(film, n)
     if done:
         _same_options([*argv, "--shard", str(done[0])])

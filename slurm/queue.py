@@ -108,8 +108,10 @@ def max_array_size() -> int:
 
 
 def out_of_memory(log: Collection[str]) -> bool:
-    """Whether the last lines of a log hold SLURM's or the kernel's word that memory ran out."""
-    return any(re.search(r"memory limit|oom[-_ ]?kill|out[ _]of[ _]memory", line, re.I) for line in log)
+    """Whether the last lines of a log say that memory ran out, in SLURM's, Python's or CUDA's words."""
+    return any(
+        re.search(r"memory limit|oom[-_ ]?kill|out[ _]of[ _]memory|MemoryError", line, re.I) for line in log
+    )
 
 
 def tail(log: Path, lines: int = 10) -> list[str]:

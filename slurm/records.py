@@ -93,7 +93,7 @@ class TaskState:
     Attributes:
         outcome: `running` until it ends; then `done`, `failed`, `interrupted`, `cancelled`, or
             `requeued` where SLURM was asked to run it again.
-        trying: the shards its present process was given, as a range list.
+        trying: the shards its present process was given, as a range list; `since`: when.
         failed: by shard number (as text); a stage that is not sharded uses `""`.
         files: the movie folder's top-level files as they were when it ended: size, time in ns.
     """
@@ -104,6 +104,7 @@ class TaskState:
     ended: float | None = None
     outcome: str = "running"
     trying: str = ""
+    since: float = 0.0
     failed: dict[str, Failure] = field(default_factory=dict)
     files: dict[str, list[int]] = field(default_factory=dict)
 

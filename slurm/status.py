@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from facerec.plan import done_markers, parse_ranges, read_plan
+from facerec.plan import done_markers, parse_ranges
 from slurm import queue
 from slurm.queue import QueuedTask
 from slurm.records import RunFolder, Submission, TaskState
 from slurm.site import STAGES
+from slurm.work import sound_plan
 
 STATES = ("done", "running", "queued", "failed", "cancelled", "missing")
 ACTIVE = ("running", "queued")
@@ -101,7 +102,7 @@ def survey(
     """
     submissions = run.submissions()
     tasks = [view for one in submissions for view in _views(run, one, queued)]
-    plan = read_plan(run.movie_folder)
+    plan = sound_plan(run.movie_folder)
     extracts = [task for task in tasks if task.submission.stage == "extract"]
     if plan:
         n = plan.n
@@ -112,10 +113,11 @@ def survey(
     for task in extracts:  # oldest first: what is said last holds, but a live task outweighs a dead one
         if task.submission.n == n:
             _place(shards, task)
-    stages = {
-        stage: next((task for task in reversed(tasks) if task.submission.stage == stage), None)
-        for stage in STAGES[1:]
-    }
+    newest = {task.submission.stage: task for task in tasks}
+    stages = {stage: newest.get(stage) for stage in STAGES[1:]}
+    for last in stages.values():
+        if last and last.state == "cancelled" and last.own is None and not _parents_good(last, tasks):
+            last.reason = "what it waited for did not end well"
     return Survey(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
 
 
@@ -196,17 +198,26 @@ def _from_last_word(view: TaskView, word: str) -> None:
         view.reason = f"out of memory (asked for {one.memory})"
 
 
+def _parents_good(task: TaskView, tasks: Collection[TaskView]) -> bool:
+    parents = [one.state for one in tasks if one.submission.key in task.submission.parents]
+    return all(state in (*ACTIVE, "done") for state in parents)
+
+
 def _place(shards: dict[int, ShardView], task: TaskView) -> None:
     """Say of the task's shards how they stand."""
     pack = parse_ranges(task.submission.packs[task.index], task.submission.n)
     left = [shard for shard in pack if shards[shard].state != "done"]
-    trying = parse_ranges(task.own.trying, task.submission.n) if task.own and task.own.trying else []
+    own = task.own
+    trying = parse_ranges(own.trying, task.submission.n) if own and own.trying and own.ended is None else []
+    if task.state == "running" and not trying:  # it is just starting
+        trying = pack
     at = next((shard for shard in trying if shard in left), None)
+    blamed = {at} if at is not None else set() if own and own.failed else set(left)
     for shard in left:
         if shards[shard].state in ACTIVE:  # another task has it already
             continue
         view = ShardView("missing", task)
-        failure = task.own.failed.get(str(shard)) if task.own else None
+        failure = own.failed.get(str(shard)) if own else None
         if failure:
             view.reason, view.tail, view.times = failure.reason, failure.tail, failure.times
         given_up = failure is not None and failure.times > task.submission.retry
@@ -216,7 +227,7 @@ def _place(shards: dict[int, ShardView], task: TaskView) -> None:
             view.state = "failed" if given_up else task.state
         elif failure:
             view.state = "failed"
-        elif task.state == "failed" and (at is None or shard == at):
+        elif task.state == "failed" and shard in blamed:
             view.state, view.reason, view.tail, view.times = "failed", task.reason, task.tail(), 1
         shards[shard] = view
 

@@ -83,15 +83,15 @@ def _leave(task: Task, outcome: str) -> None:
     """End the task as it came out, or have it run again where that helps."""
     again = False
     if outcome != "done":
-        alive = queue.job_state(_own_id()) == "RUNNING"
-        if outcome == "interrupted" and not alive:
-            outcome = "cancelled"  # scancel, or the time limit's end: not ours to take back
-        elif outcome == "interrupted" and task.shards:
+        state = queue.job_state(_own_id())
+        if outcome == "interrupted" and state == "RUNNING":
             _blame_the_time_limit(task)
-            again = bool(task.left())
+            again = not task.shards or bool(task.left())
             outcome = outcome if again else "failed"
-        else:
-            again = alive and (outcome == "interrupted" or bool(task.left()))
+        elif outcome == "interrupted" and state:
+            outcome = "cancelled"  # by scancel, or at the time limit's end: not ours to take back
+        elif state == "RUNNING":
+            again = bool(task.left())
     _end(task, outcome, again)
 
 
@@ -115,7 +115,7 @@ def _blame_the_time_limit(task: Task) -> None:
     """A whole time limit in which no shard was finished is a failure of the one that filled it."""
     limit = task.submission.minutes
     trying = task.ranges(task.state.trying)
-    full = time.time() - task.state.began >= limit * 60 - task.submission.warn - _EARLY_S
+    full = time.time() - task.state.since >= limit * 60 - task.submission.warn - _EARLY_S
     if full and trying and task.undone(trying) == trying:
         reason = f"did not end within the time limit of {limit} min: ask for more time or more shards"
         task.fail(trying[0], reason, queue.tail(task.log))

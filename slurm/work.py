@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from facerec.errors import EXIT_RERUN
+from facerec.errors import EXIT_RERUN, PlanError
 from facerec.movie_folder import MovieFolder
-from facerec.plan import done_markers, format_ranges, parse_ranges, read_plan
+from facerec.plan import Plan, done_markers, format_ranges, parse_ranges, read_plan
 from slurm.queue import out_of_memory
 from slurm.records import Failure, RunFolder, Submission, TaskState
 
@@ -115,7 +115,7 @@ def wait_until(check: Callable[[], bool], seconds: float) -> bool:
 
 def reason_of(status: int, said: Collection[str], memory: str) -> str:
     """Why a process ended, in a phrase."""
-    if out_of_memory(said) or (said and any("MemoryError" in line for line in said)):
+    if out_of_memory(said):
         return f"out of memory (asked for {memory})"
     if status == -signal.SIGKILL or status == 128 + signal.SIGKILL:
         return f"killed, most likely out of memory (asked for {memory})"
@@ -124,9 +124,18 @@ def reason_of(status: int, said: Collection[str], memory: str) -> str:
     return f"exit status {status}"
 
 
+def sound_plan(folder: MovieFolder) -> Plan | None:
+    """The folder's plan; one that cannot be read counts for nothing until a shard begins afresh."""
+    try:
+        return read_plan(folder)
+    except PlanError as error:
+        log.warning("%s", error)
+        return None
+
+
 def undone(folder: MovieFolder, n: int, shards: Collection[int], contents: bool = False) -> list[int]:
     """Those of the `shards` that are not done; all where there is no plan yet, or one with another N."""
-    plan = read_plan(folder)
+    plan = sound_plan(folder)
     if plan is None or plan.n != n:
         return sorted(shards)
     return sorted(set(shards) - done_markers(folder, plan, shards, contents=contents).keys())
@@ -208,7 +217,7 @@ class Task:
             while group:
                 if stop.asked:
                     return "interrupted"
-                self.state.trying = format_ranges(group)
+                self.state.trying, self.state.since = format_ranges(group), time.time()
                 self.save()
                 status, said = run_child([*argv, "--shard", self.state.trying], stop, sink, env)
                 missing = self._missing(group, status)

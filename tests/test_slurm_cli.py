@@ -1,0 +1,201 @@
+"""The command line and make's variables: nothing is read by a shell, nothing misspelt is ignored."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facerec.errors import InputError
+from slurm import cli, queue
+from slurm.records import RunFolder
+from slurm.stages import ROOT
+from slurm.status import Survey, survey
+from tests.slurm_fakes import MOVIE, MockSlurm, make_film, use_fake_stages
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
+    """A folder with films and a mocked SLURM, as the environment says it."""
+    use_fake_stages(monkeypatch)
+    for name in os.environ:
+        if name.startswith("FACEREC_"):
+            monkeypatch.delenv(name)
+    for stage in ("extract", "merge", "cluster", "classify"):
+        monkeypatch.setenv(f"FACEREC_{stage.upper()}_ARGS", f"--stage {stage}")
+    monkeypatch.setenv("FACEREC_FILMS", str(tmp_path / "films"))
+    monkeypatch.setenv("FACEREC_OUT", str(tmp_path / "out"))
+    monkeypatch.setenv("FACEREC_SHARDS", "4")
+    make_film(tmp_path / "films")
+    return MockSlurm(tmp_path / "mock", monkeypatch)
+
+
+def test_extract_submits_says_so_and_returns(there: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        cli.main(
+            ["extract", "--movie", str(MOVIE), "--tasks", "2", "--partition", "p", "--set", "warn=30 cpus=3"]
+        )
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert "4 of 4 shards to do\n  job 100: shards 0-3 in 2 tasks, at most 64 at once\n  logs in " in said
+    text = there.script("100")
+    assert "--partition=p\n" in text and "USR2@30\n" in text and "--cpus-per-task=3\n" in text
+
+
+def test_variables_in_the_environment_are_options(there: MockSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "MOVIE": f"{MOVIE}",
+        "MEMORY": "3G",
+        "WALLTIME": "2:00:00",
+        "PARALLEL": "3",
+        "RETRY": "2",
+    }.items():
+        monkeypatch.setenv(f"FACEREC_{name}", value)
+    assert cli.main(["extract"]) == 0
+    text = there.script("100")
+    assert "--mem=3072M\n" in text and "--time=120\n" in text and "--array=0-3%3\n" in text
+
+
+def test_a_collection_goes_on_after_a_movie_that_cannot(there: MockSlurm, tmp_path: Path) -> None:
+    make_film(tmp_path / "films", movie=78)
+    make_film(tmp_path / "films", movie=79)
+    make_film(tmp_path / "films", movie=79, name="twice")
+    assert cli.main(["movie", "--movies", "all", "--tasks", "1"]) == 1
+    assert len(there.states()) == 8  # two chains of four
+    assert [RunFolder(tmp_path / "out", movie).submissions() == [] for movie in (77, 78, 79)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_status_is_a_table_and_json(there: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["extract", "--movie", str(MOVIE)])
+    there.set("100_2", "RUNNING")
+    capsys.readouterr()
+    assert cli.main(["status", "--movie", str(MOVIE)]) == 0
+    assert "  queued         3  0-1,3" in capsys.readouterr().out
+    assert cli.main(["status", "--movie", str(MOVIE), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["shards"]["running"] == "2"
+    (there.folder / "down").touch()
+    assert cli.main(["status", "--movie", str(MOVIE)]) == 0
+    said = capsys.readouterr()
+    assert "no answer; showing what was last heard of" in said.err and "movie 77: 4 shards" in said.out
+
+
+def test_watch_ends_when_nothing_is_on_its_way(
+    there: MockSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["extract", "--movie", str(MOVIE)])
+    monkeypatch.setattr(cli, "_WATCH_S", 0.0)
+    looks = 0
+
+    def look(out: Path, movie: int) -> Survey:
+        nonlocal looks
+        looks += 1
+        seen = survey(RunFolder(out, movie), queue.tasks_of(movie))
+        there.queue.write_text("")
+        return seen
+
+    monkeypatch.setattr(cli, "_survey", look)
+    assert cli.main(["status", "--movie", str(MOVIE), "--watch"]) == 0
+    assert looks == 2 and "cancelled      4" in capsys.readouterr().out
+
+
+def test_local_runs_here_although_there_is_a_slurm(
+    there: MockSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["extract", "--movie", str(MOVIE), "--local", "--workers", "1", "--tasks", "1"]) == 0
+    assert there.states() == {} and "running here, as asked with LOCAL=1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "answer"),
+    [
+        ([], "which movie"),
+        (["--movie", "1", "--movies", "2"], "not both"),
+        (["--movie", "1 2"], 'for several: MOVIES="1 2"'),
+        (["--movie", "$(id)"], "is no movie id"),
+        (["--movie", "77", "--shards", "0"], "SHARDS=0: give a number of 1 or more"),
+        (["--movie", "77", "--shards", "4.5"], "SHARDS=4.5"),
+        (["--movie", "77", "--set", "extract.memroy=1G"], "did you mean 'memory'"),
+        (["--movie", "77", "--set", "extract.memory='1G"], "--set: No closing quotation"),
+        (["--movie", "77", "--gpus", "one"], "gpus must be a whole number"),
+        (["--movie", "77", "--site", "nowhere.toml"], "no such site profile"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(there: MockSlurm, argv: list[str], answer: str) -> None:
+    with pytest.raises(InputError) as caught:
+        cli.main(["extract", *argv])
+    assert answer in str(caught.value)
+
+
+def test_a_misspelt_make_variable_is_answered_and_a_foreign_one_is_not(
+    there: MockSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEREC_MAKE_VARIABLES", "SHARD MOVIE")
+    with pytest.raises(InputError, match=r"unknown variable SHARD, did you mean SHARDS\? Valid are: MOVIE, "):
+        cli.main(["status", "--movie", "77"])
+    monkeypatch.setenv("FACEREC_MAKE_VARIABLES", "PYTHON MOVIE V")
+    assert cli.main(["status", "--movie", "77"]) == 0
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_hands_variables_over_untouched_by_any_shell(there: MockSlurm, tmp_path: Path) -> None:
+    films = tmp_path / "my films $(touch HACKED) `touch HACKED` 'q' \"d\" ; touch HACKED"
+    (tmp_path / "films").rename(films)
+    command = ["make", "-s", "-f", "slurm/slurm.mk", f"PYTHON={sys.executable}", "status"]
+    variables = ["MOVIE=77", "JSON=1", f"OUT={tmp_path}/o'ut", "FILMS=" + str(films).replace("$", "$$")]
+    done = subprocess.run([*command, *variables], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["movie_id"] == 77
+    done = subprocess.run(
+        [*command, "MOVIES=all", *variables[1:]], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["movie_id"] == 77 and not (ROOT / "HACKED").exists()
+    done = subprocess.run(
+        [*command, "MOVIE=77", "SHRADS=3"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "unknown variable SHRADS, did you mean SHARDS?" in done.stderr and "Traceback" not in done.stderr
+    done = subprocess.run(
+        [*command, "MOVIE=77;touch HACKED"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "is no movie id" in done.stderr and not (ROOT / "HACKED").exists()
+
+
+def test_every_option_of_the_launcher_is_a_variable_of_make() -> None:
+    text = (ROOT / "slurm" / "slurm.mk").read_text()
+    listed = (
+        text.partition("LAUNCHER_VARIABLES :=")[2]
+        .partition("LAUNCHER_TARGETS")[0]
+        .replace("\\\n", " ")
+        .split()
+    )
+    assert sorted(listed) == sorted(name for name, *_ in (*cli._TEXTS, *cli._FLAGS))
+
+
+def test_the_program_names_itself_in_its_errors(there: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = sys.argv
+    try:
+        sys.argv = ["x", "extract"]
+        assert cli.run() == 1
+    finally:
+        sys.argv = argv
+    assert capsys.readouterr().err.splitlines()[-1].startswith("python -m slurm: error: which movie?")
+
+
+def test_the_help_is_quick_to_import_and_tells_of_every_variable() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "slurm", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "--actor-db" in done.stdout and "WALLTIME" in done.stdout
+    heavy = (
+        "import sys, slurm.cli; print([name for name in ('torch', 'cv2', 'submitit') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", heavy], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

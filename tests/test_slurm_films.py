@@ -1,0 +1,69 @@
+"""Which film is meant: one, or a clear word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facerec.errors import InputError
+from slurm.films import find_film, movie_ids
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    for name in (
+        "12-A b: ç$(id);'.mp4",
+        "123-Other.mkv",
+        "7-Two.mp4",
+        "7-Two.srt",
+        "no-id.mp4",
+        "readme.txt",
+    ):
+        (tmp_path / name).touch()
+    (tmp_path / "55-folder").mkdir()
+    return tmp_path
+
+
+def test_the_film_is_found_by_its_whole_id(films: Path) -> None:
+    assert find_film(films, 12) == films / "12-A b: ç$(id);'.mp4"
+
+
+@pytest.mark.parametrize("movie", [1, 55])
+def test_no_film_says_so(films: Path, movie: int) -> None:
+    with pytest.raises(InputError, match=rf"no film of movie {movie}: .*/{movie}-\* matches nothing"):
+        find_film(films, movie)
+
+
+def test_two_films_are_both_named(films: Path) -> None:
+    with pytest.raises(InputError, match=r"2 films of movie 7 .*'7-Two.mp4', '7-Two.srt'"):
+        find_film(films, 7)
+
+
+def test_a_missing_films_folder_says_how_to_name_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="FILMS=DIR"):
+        find_film(tmp_path / "nowhere", 1)
+
+
+def test_a_list_of_movies_keeps_its_order_and_drops_repeats(films: Path) -> None:
+    assert movie_ids("123 7,12 7", films) == [123, 7, 12]
+
+
+def test_all_is_every_film_once(films: Path) -> None:
+    assert movie_ids("all", films) == [7, 12, 123]
+
+
+def test_all_of_nothing_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no film here"):
+        movie_ids("all", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["x", "012", "-1", "1;id", "12a", "2147483648", "１２", "../3"])
+def test_what_is_no_movie_id_is_refused(text: str, films: Path) -> None:
+    with pytest.raises(InputError, match="is no movie id"):
+        movie_ids(text, films)
+
+
+def test_no_movie_at_all_is_answered_with_how_to_give_one(films: Path) -> None:
+    with pytest.raises(InputError, match="MOVIE=12345"):
+        movie_ids(" ", films)
