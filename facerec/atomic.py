@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_OWNER = re.compile(r"\.(?P<host>[\w.]+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
+_OWNER = re.compile(r"\.(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
 _FORGOTTEN_S = 86400.0  # after a day another machine's leavings are nobody's
 
 
@@ -32,8 +32,11 @@ def host() -> str:
 
 def part_name(name: str) -> str:
     """A name beside `name` that only this process uses."""
-    plain = re.sub(r"[^\w.]", "_", host())
-    return f".{name[:100]}.{plain}-{os.getpid()}-{secrets.token_hex(4)}.part"
+    return f".{name[:100]}.{_plain_host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+
+
+def _plain_host() -> str:
+    return re.sub(r"\W", "_", host())
 
 
 def sync_folder(folder: Path) -> None:
@@ -155,7 +158,7 @@ def sweep(folder: Path) -> int:
 
 
 def _alive(owner_host: str, pid: int, entry: os.DirEntry[str]) -> bool:
-    if owner_host == re.sub(r"[^\w.]", "_", host()):
+    if owner_host == _plain_host():
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
