@@ -39,7 +39,7 @@ FORMATS = (
     "flv,live_flv,asf,ogg,mxf,gxf,lxf,dv,nut,rm,wtv,swf,mjpeg,yuv4mpegpipe,dirac,h263,h261,nsv,nuv,roq,bink,smk,vob"
 )
 PREROLL = 1.0  # seconds decoded before the wanted frame, at least: leading pictures of an open GOP
-FRAME_THREADS = {"h264", "hevc", "vp8", "vp9", "libdav1d"}
+FRAME_THREADS = {"h264", "vp9", "libdav1d"}
 MAX_THREADS = 12  # of a decoder; H.264's reordering buffer has room for 16 frames
 MAX_BIDIRECTIONAL = 16  # frames in a row predicted from both sides: as many as x264 makes
 # Decoders that mend what is damaged in a frame from what lies around it, always in the same way. Of
@@ -106,7 +106,9 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             if not stream.disposition & av.stream.Disposition.attached_pic:
                 break
         else:
-            raise InputError(f"{path}: has sound but no pictures; is it the right file?")
+            raise InputError(f"{path}: has no pictures, perhaps sound; is it the right file?")
+        if stream.codec_context is None:
+            raise InputError(f"{path}: its pictures are coded in a way that no decoder here knows")
         for other in container.streams:
             if other is not stream:
                 other.discard = av.stream.Discard.all
@@ -143,8 +145,8 @@ def _use_threads(context: VideoCodecContext, threads: int) -> None:
     H.264's decoder hands out a frame with its "corrupt" mark as it stands when the frame leaves the
     reordering buffer, which a thread that is still at the frame may set too late. So frames are held
     there until as many more have come as there are threads. Of the other decoders only those that
-    report by an error, in the order of the packets, may have frames decoded side by side. (HEVC's
-    says nothing at all of a slice that a turned bit ends too early: the one damage known to escape.)
+    report by an error, in the order of the packets, may have frames decoded side by side; HEVC's and
+    VP8's keep errors to themselves there, and get threads within a frame alone.
     """
     threads = min(threads or len(os.sched_getaffinity(0)), MAX_THREADS)
     context.thread_count = threads

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from facerec.decoding import Decoding, FrameIndex, frames_around, open_video, packets
+from facerec.decoding import PREROLL, Decoding, FrameIndex, frames_around, open_video, packets
 from facerec.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEAD = 96  # frames at a film's beginning that are decoded to see that packets are frames
+SEEKS = 9  # one more than the places to which seeks are tried
 TAIL = 64  # frames at its end; more where none of them decodes
 
 
@@ -38,8 +39,8 @@ def build_index(path: Path) -> FrameIndex:
     with open_video(path) as (container, stream):
         time_base = stream.time_base or Fraction(1, 1000)
         declared, duration = stream.frames, container.duration
-        shown: list[int | None] = []
-        count = corrupt = jumps = 0
+        sizes: dict[int, int] = {}  # by time, of the packets whose frames are shown
+        shown = count = corrupt = jumps = 0
         before: int | None = None
         for packet in packets(container, stream):
             count += 1
@@ -48,29 +49,48 @@ def build_index(path: Path) -> FrameIndex:
                 jumps += before is not None and packet.dts < before
                 before = packet.dts
             if not packet.is_discard:
-                shown.append(packet.pts)
+                shown += 1
+                if packet.pts is not None:
+                    sizes[packet.pts] = packet.size
     losses = []
     if declared > count:
         losses.append(f"the container promises {declared} frames, {count} could be read")
     if corrupt:
         losses.append(f"{corrupt} of {count} packets are marked as corrupt")
-    index = _checked(path, shown, time_base) if not jumps else None
+    index = None
+    if not jumps and len(sizes) == shown > 0 and _seeks_lead_back(path, sizes, time_base):
+        index = _checked(path, sorted(sizes), time_base)
     if index is None:
         log.warning("%s: its packets do not tell its frames; counting them by decoding all of it", path)
         index = _index_by_decoding(path, time_base)
     if not declared and duration:
-        promised, read = duration / av.time_base, float((index.pts[-1] - index.pts[0]) * index.time_base)
+        promised = duration / av.time_base
+        read = float((int(index.pts[-1]) - int(index.pts[0])) * index.time_base)
         if index.seekable and read < 0.98 * promised - 1:
             losses.append(f"the container promises {promised:.1f} s, {read:.1f} s could be read")
     return FrameIndex(index.pts, index.time_base, index.seekable, tuple(losses))
 
 
-def _checked(path: Path, shown: list[int | None], time_base: Fraction) -> FrameIndex | None:
+def _seeks_lead_back(path: Path, sizes: dict[int, int], time_base: Fraction) -> bool:
+    """Whether packets have the same times after seeks as in one go; an AVI's damaged index changes them."""
+    times = sorted(sizes)
+    for k in range(1, SEEKS):
+        wanted = times[len(times) * k // SEEKS]
+        with open_video(path) as (container, stream):
+            try:
+                container.seek(wanted - int(PREROLL / time_base), stream=stream)
+            except (av.FFmpegError, ValueError, OSError):
+                continue  # a read will find that, too, and decode from the start
+            found = ((packet.pts, packet.size) for packet in packets(container, stream))
+            after = ((pts, size) for pts, size in found if pts is not None and pts >= wanted)
+            if any(sizes.get(pts, size) != size for pts, size in islice(after, 16)):
+                return False
+    return True
+
+
+def _checked(path: Path, times: list[int], time_base: Fraction) -> FrameIndex | None:
     """The index that the packets' times make, if its head and tail decode to just that."""
-    times = [pts for pts in shown if pts is not None]
-    if not times or len(set(times)) != len(shown):  # a time missing, or one for two packets
-        return None
-    index = FrameIndex(np.array(sorted(times), dtype=np.int64), time_base)
+    index = FrameIndex(np.array(times, dtype=np.int64), time_base)
     decoding = Decoding(path, None, None)
     frames = list(islice(((frame.pts, sound) for frame, sound in decoding.frames()), HEAD))
     numbers = [index.number(pts) for pts, _ in frames]

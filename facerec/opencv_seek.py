@@ -23,6 +23,7 @@ def differs_from_opencv(film: Film, samples: int = 6) -> list[int]:
     Returns:
         Frame numbers, increasing; empty where OpenCV agrees.
     """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with the film is said elsewhere
     import cv2
 
     capture = cv2.VideoCapture("file:" + os.path.abspath(film.path), cv2.CAP_FFMPEG)

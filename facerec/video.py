@@ -170,10 +170,10 @@ def _frame_rate(index: FrameIndex, declared: Fraction | None) -> Fraction:
     """The declared rate where the frames' times bear it out, else their mean rate."""
     if not index.seekable or len(index.pts) < 2:
         return declared or Fraction(25)
-    measured = (len(index.pts) - 1) / (int(index.pts[-1] - index.pts[0]) * index.time_base)
+    measured = (len(index.pts) - 1) / ((int(index.pts[-1]) - int(index.pts[0])) * index.time_base)
     if declared and abs(declared / measured - 1) < 0.01:
         return declared
-    return measured.limit_denominator(1001)
+    return measured.limit_denominator(1001) or measured
 
 
 def read_aspect_ratio(table: Path, film_name: str) -> Fraction | None:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
+from facerec import video
 from facerec.errors import FacerecError, InputError
 from facerec.opencv_seek import differs_from_opencv
 from facerec.video import SEGMENT, Film, describe_film, movie_id_of, open_film, read_frames
@@ -69,6 +70,31 @@ def test_a_frame_is_the_same_frame_however_it_is_reached(name: str, tmp_path: Pa
         assert fingerprints(film, beg, end) == whole[max(0, beg - 1) : end], (beg, end)
     assert fingerprints(film, 129, 500) == whole[128:]
     assert fingerprints(film, 7, 7) == fingerprints(film, 200, 300) == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_sound_film_is_never_taken_for_damaged(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = open_film(make_film(tmp_path / name, 130, **KINDS[name]))
+
+    def alarm(*_: object) -> None:
+        raise AssertionError("the slow path")
+
+    monkeypatch.setattr(video, "_careful", alarm)
+    for beg in range(0, 130, 9):
+        assert len(list(read_frames(film, beg, beg + 9))) >= min(9, 130 - beg)
+
+
+def test_an_index_that_leads_seeks_astray_is_not_used(tmp_path: Path) -> None:
+    path = make_film(tmp_path / "1-a.avi", 200, codec="mpeg4")
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"idx1") + 8 + 16 * 20
+    assert data[entry : entry + 4] == b"00dc"
+    data[entry + 1] = ord("7")  # the entry is another stream's now, and all times after it are wrong
+    path.write_bytes(data)
+    film = open_film(path)
+    assert numbers_read(film, 150, 152) == [(149, 149), (150, 150), (151, 151)]
 
 
 def test_a_film_one_frame_long(tmp_path: Path) -> None:
@@ -273,6 +299,13 @@ def test_a_film_without_the_right_to_read_it_is_refused(tmp_path: Path) -> None:
     path = make_film(tmp_path / "1-film.mp4", 2)
     path.chmod(0)
     with pytest.raises(InputError, match="no right"):
+        open_film(path)
+
+
+def test_a_film_in_an_unknown_code_is_refused(tmp_path: Path) -> None:
+    path = make_film(tmp_path / "1-a.mkv", 5)
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/XXX/AVC"))
+    with pytest.raises(InputError, match="no decoder"):
         open_film(path)
 
 
