@@ -4,16 +4,17 @@ SHELL := /bin/bash
 
 # --- where things are; every one can be given on the command line: make extract MOVIE=12345 OUT=/data
 VENV    ?= .venv
-PYTHON  ?= $(shell command -v python3.11 || echo python3)
+PYTHON  ?= $(VENV)/bin/python
+BASE_PYTHON ?= $(shell command -v python3.11 || echo python3)
 OUT     ?= data
 FILMS   ?= films
 ACTOR_DB ?= actor_db
 DEMO    ?= demo
 MODELS  ?= retinaface facenet
-PYTEST  ?= $(VENV)/bin/python -m pytest
 
-BIN := $(VENV)/bin/python -u
-READY := $(VENV)/.ready
+# .venv is made when it is needed; with another PYTHON (a conda environment's, say) it is not
+READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(VENV)/.ready)
+PYTEST := $(PYTHON) -m pytest
 
 .PHONY: help env models demo test test-slow lint clean
 
@@ -21,21 +22,21 @@ help:  ## this list
 	@echo "facerec: every actor of a film found, followed, grouped and named"
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
 
-env: $(READY)  ## make .venv with all that is needed (about 3 minutes, 6 GB)
+env: $(VENV)/.ready  ## make .venv with all that is needed (about 3 minutes, 6 GB)
 
-$(READY): requirements.txt requirements-no-deps.txt requirements-dev.txt
+$(VENV)/.ready: requirements.txt requirements-no-deps.txt requirements-dev.txt
 	@echo "making $(VENV): torch and the other packages, about 6 GB"
-	$(PYTHON) -m venv $(VENV)
+	$(BASE_PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
 	@touch $@
 
 models: $(READY)  ## fetch weights once, on a machine with a network: make models MODELS="retinaface facenet yunet"
-	$(BIN) ./facerec/fetch_models.py $(MODELS)
+	$(PYTHON) -u ./facerec/fetch_models.py $(MODELS)
 
 demo: $(READY)  ## make a small film and take it through all stages, offline
 	@echo "the demo: a film of two people, four shards, four stages, with the models that need no download"
-	@$(BIN) -m facerec.demo --out $(DEMO)
+	@$(PYTHON) -u -m facerec.demo --out $(DEMO)
 
 test: $(READY)  ## the test suite, about 5 minutes; what a machine cannot run is skipped with the reason
 	@echo "running the tests"
@@ -47,10 +48,11 @@ test-slow: $(READY)  ## the long tests: kill points, all numbers of shards
 
 lint: $(READY)  ## ruff and mypy
 	@echo "checking style and types"
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
 
 clean:  ## remove what `make demo` and the tests made; never your films or data
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
--include slurm/slurm.mk
+include slurm/slurm.mk
+$(LAUNCHER_TARGETS) test-slurm: $(READY)
