@@ -148,7 +148,7 @@ def _check(args: argparse.Namespace) -> None:
     try:
         str(args.film.absolute()).encode()
     except UnicodeEncodeError:
-        raise InputError(f"{args.film}: its name or folder is not valid UTF-8; rename it") from None
+        raise InputError(f"{str(args.film)!r}: its name or folder is not valid UTF-8; rename it") from None
 
 
 def _settings(args: argparse.Namespace) -> ExtractSettings:
@@ -207,6 +207,7 @@ def _extract(
 ) -> None:
     """Extract `shards` one after the other with the same models."""
     from facerec.agree import planned_film
+    from facerec.plan import done_markers
     from facerec.shard import Extractor, extract_shard
 
     extractor = Extractor(*models(), args.save_every, args.min_face_size, not args.no_images)
@@ -214,6 +215,8 @@ def _extract(
     with stop_on_signals() as stop:
         for shard in shards:
             stop.check()
+            if done_markers(folder, plan, [shard]):  # by another task meanwhile, or as an equally empty one
+                continue
             beg, end = plan.range_of(shard)
             label = f"movie {folder.movie_id} shard {shard} of {plan.n} (frames {beg}-{end})"
             with progress(label, end - beg) as advance:
