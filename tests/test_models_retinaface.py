@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage import data
+
 from facerec.errors import ModelError
 from facerec.models import load_detector
 from facerec.models.base import finished
 from facerec.models.retinaface import anchors
-from skimage import data
 
 THRESHOLD = 0.55
 

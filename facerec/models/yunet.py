@@ -51,8 +51,9 @@ class YuNet:
         self._size = (320, 320)
         level = cv2.utils.logging.setLogLevel(2)  # errors: OpenCV 5 warns of a setting that it makes itself
         try:
+            model = np.frombuffer(path.read_bytes(), np.uint8)  # by its path OpenCV goes by the name's ending
             self._net = cv2.FaceDetectorYN.create(
-                str(path), "", self._size, face_threshold, NMS_IOU, MAX_FACES
+                "onnx", model, np.empty(0, np.uint8), self._size, face_threshold, NMS_IOU, MAX_FACES
             )
         except cv2.error as error:
             raise ModelError(
