@@ -36,30 +36,30 @@ class TrackSettings:
     """What counts as the same face; the defaults suit 24 to 60 frames a second.
 
     Attributes:
-        iou_threshold: intersection over union, 0..1, above which two boxes of neighbouring frames are one
-            face at first sight. Higher: fast faces wait for a later round, which asks for steady motion
-            and size; lower: more is linked over a cut that nobody noticed.
+        iou_threshold: intersection over union, 0..1, from which two boxes of neighbouring frames are one
+            face at first sight. Higher: fast faces wait for the later rounds, which look at motion and
+            size; lower: more is linked over a cut that nobody noticed.
         max_gap: longest gap of missed frames inside a trajectory, in frames. Higher: fewer, longer
             trajectories, more of whose boxes are interpolated; lower: a face is split where it is missed.
-        gate: largest squared distance between the two predictions in the middle of a gap, in units of
-            its expected variance. Higher: sudden moves are followed; lower: trajectories split on them.
-        jitter: standard deviation of a detected box about the true one, as a share of the face's size.
-        acceleration: standard deviation of the change of velocity in one frame, in face sizes a frame.
-        speed: standard deviation of the velocity of a face seen once, in face sizes a frame.
+        reach: face sizes by which a face that comes back may miss the place where it was expected. Higher:
+            sudden moves are followed; lower: trajectories split on them, and fewer take in a stranger.
+        growth: ratio, above 1, of a face's sizes before and after a gap. Higher and lower: as `reach`.
     """
 
     iou_threshold: float = 0.4
     max_gap: int = 10
-    gate: float = 9.0
-    jitter: float = 0.05
-    acceleration: float = 0.02
-    speed: float = 0.06
+    reach: float = 0.45
+    growth: float = 1.45
 
     def __post_init__(self) -> None:
         if not 0 < self.iou_threshold <= 1:
             raise InputError(f"the IoU threshold must lie in 0..1, not at {self.iou_threshold}")
         if self.max_gap < 0:
             raise InputError(f"the longest gap of a trajectory is a number of frames, not {self.max_gap}")
+        if not self.reach > 0:
+            raise InputError(f"a face's reach is a positive number of face sizes, not {self.reach}")
+        if not self.growth > 1:
+            raise InputError(f"the growth of a face is a ratio above 1, not {self.growth}")
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 The whole film is at hand, so nothing is decided online. Boxes grow into trajectories in rounds, the
 hierarchical association of C. Huang, B. Wu, R. Nevatia, "Robust object tracking by hierarchical
-association of detection responses" (ECCV 2008): neighbouring frames first, then ever longer gaps.
-In each round the ends of trajectories are matched with the beginnings of later ones by an optimal
-assignment (H. W. Kuhn, "The Hungarian method", 1955), where a link must be explained by the motion on
-both sides: a constant-velocity Kalman filter runs over the last boxes of the one, forwards, and over the
-first boxes of the other, backwards, and both predict the face in the middle of the gap (the two-filter
-form of smoothing, D. C. Fraser, J. E. Potter, 1969). A face seen in the frame before therefore always
-goes before one that is merely expected there, and where nothing fits a trajectory ends.
+association of detection responses" (ECCV 2008): neighbouring frames first, then ever longer gaps, so
+that a face seen a moment ago goes before one that is merely expected at that place. In each round the
+ends of trajectories are matched with the beginnings of later ones by an optimal assignment (H. W. Kuhn,
+"The Hungarian method", 1955). A link must be explained from both sides: a constant-velocity Kalman filter
+runs over the last boxes of the one, forwards, and over the first boxes of the other, backwards, and the
+two must predict the same place in the middle of the gap (the two-filter form of smoothing: D. C. Fraser,
+J. E. Potter, "The optimum linear smoother as a combination of two optimum linear filters", 1969). Where
+nothing fits, a trajectory ends: two pieces of one person are put together later, two people in one
+trajectory never come apart.
 
-Every length is relative to the face's size, so near and far faces are treated alike. Only + - * / of
-IEEE numbers decide, each computed for one pair on its own, so all machines agree and no shot,
-and no order of a frame's boxes, can change another's result.
+Every length is relative to the face's size, so near and far faces are treated alike. Each pair is judged
+by + - * / of its own numbers, and what is summed over pairs is rounded to whole numbers first. So all
+machines agree, and neither another shot nor the order of a frame's boxes can change a result.
 """
 
 from __future__ import annotations
@@ -28,7 +30,13 @@ from facerec.settings import TrackSettings
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_WINDOW = 12  # boxes at an end that say where the face is going
+_WINDOW = 12  # boxes at an end that say where the face is going; older ones have no weight left
+_JITTER = 0.05  # standard deviation of a detected edge, in face sizes
+_TURN = 0.02  # standard deviation of the change of velocity in one frame, in face sizes a frame
+_SPEED = 0.05  # standard deviation of the velocity of a face seen once, in face sizes a frame
+_STEADY = 8.0  # frames after which half of the way that a velocity would have gone is gone: heads turn back
+_SUDDEN = 2  # missed frames up to which no stranger is likely to have come, so that a face may leap,
+_LEAP = 1.5  # by this many times what is allowed later
 _PAIRS_AT_ONCE = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
@@ -116,7 +124,8 @@ class _Detections:
         shared = np.prod(np.maximum(sides, 0), axis=1)
         areas = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1)
         union = areas - shared
-        return np.divide(shared, union, out=np.zeros(len(a)), where=union > 0)
+        overlap: Floats = np.divide(shared, union, out=np.zeros(len(a)), where=union > 0)
+        return overlap
 
 
 class _Links:
@@ -132,19 +141,14 @@ class _Links:
 
     def chains(self) -> list[Ints]:
         """The chains, each in order of time, sorted by their first detection."""
-        label = self.labels()
-        order = np.argsort(label, kind="stable")
-        return [] if not len(order) else np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-
-    def labels(self) -> Ints:
-        """(n,) number of the chain of each detection, counted in order of their first detections."""
-        label = np.flatnonzero(self.before < 0).searchsorted(np.arange(len(self.before)))
-        previous = self.before.tolist()
+        label = np.cumsum(self.before < 0) - 1  # right where a chain begins
         found: list[int] = label.tolist()
-        for i, p in enumerate(previous):  # links go forward in time, so one pass does
-            if p >= 0:
-                found[i] = found[p]
-        return np.asarray(found, np.int64)
+        for i, previous in enumerate(self.before.tolist()):  # links go forward in time, so one pass will do
+            if previous >= 0:
+                found[i] = found[previous]
+        order = np.argsort(found, kind="stable")
+        counts = np.bincount(np.asarray(found, np.int64))
+        return [chain for chain in np.split(order, np.cumsum(counts)) if len(chain)]
 
 
 def _rounds(max_gap: int) -> list[int]:
@@ -184,48 +188,46 @@ def _bridges(
 ) -> tuple[Ints, Ints, Floats]:
     """Candidate links of a later round: ends and beginnings whose motions meet in the middle of the gap."""
     tails, heads = np.flatnonzero(links.after < 0), np.flatnonzero(links.before < 0)
-    going = _motion(found, tails, links.before, settings)
-    coming = _motion(found, heads, links.after, settings)
+    going, coming = _motion(found, tails, links.before), _motion(found, heads, links.after)
     kept = []
     for i, j in _pairs(found.frames[tails], found.frames[heads], longest):
         same = found.shots[tails[i]] == found.shots[heads[j]]
         i, j = i[same], j[same]
-        half = (found.frames[heads[j]] - found.frames[tails[i]]) / 2
-        there, there_variance = going.predict(i, half)
-        here, here_variance = coming.predict(j, half)
-        size = np.minimum(going.state[i, 2], coming.state[j, 2])
-        apart = ((there - here) / np.maximum(size, 1.0)[:, None]) ** 2
-        distance = (apart[:, 0] + apart[:, 1] + apart[:, 2]) / (there_variance + here_variance)
-        good = distance <= settings.gate
-        kept.append((tails[i[good]], heads[j[good]], (1 + settings.gate) - distance[good]))
+        step = found.frames[heads[j]] - found.frames[tails[i]]
+        one, other = going.ahead(i, step / 2), coming.ahead(j, step / 2)
+        small = np.minimum(going.state[i, 2], coming.state[j, 2])
+        large = np.maximum(going.state[i, 2], coming.state[j, 2])
+        apart = (one[:, 0] - other[:, 0]) ** 2 + (one[:, 1] - other[:, 1]) ** 2
+        leap = np.where(step - 1 <= _SUDDEN, _LEAP, 1.0)
+        miss = apart / (leap * settings.reach * small) ** 2
+        miss += ((large / small - 1) / (leap * (settings.growth - 1))) ** 2
+        good = miss <= 1
+        kept.append((tails[i[good]], heads[j[good]], 2 - miss[good]))  # a poor link is better than none
     a, b, worth = (np.concatenate(part) for part in zip(*kept, strict=True))
     return a, b, worth
 
 
 @dataclass(frozen=True)
 class _Motion:
-    """Filtered ends of chains: (n, 3) state and velocity a frame, and their common covariance.
-
-    The three coordinates have the same noise, so they share one covariance: (n,) variances of position
-    and velocity and their covariance, in squared face sizes.
-    """
+    """Filtered ends of chains: (n, 3) x, y and size, and (n, 3) their velocity a frame, outwards."""
 
     state: Floats
     velocity: Floats
-    pp: Floats
-    pv: Floats
-    vv: Floats
-    acceleration: float
 
-    def predict(self, chosen: Ints, dt: Floats) -> tuple[Floats, Floats]:
-        """Where the `chosen` (m,) ends will be `dt` (m,) frames on: (m, 3) state, (m,) variance."""
-        state = self.state[chosen] + self.velocity[chosen] * dt[:, None]
-        noise = self.acceleration * self.acceleration * dt * dt * dt / 3
-        return state, self.pp[chosen] + 2 * dt * self.pv[chosen] + dt * dt * self.vv[chosen] + noise
+    def ahead(self, chosen: Ints, dt: Floats) -> Floats:
+        """(m, 2) where the centres of the `chosen` (m,) ends will be `dt` (m,) frames on.
+
+        Heads do not go on for long: a velocity is lost by and by (R. A. Singer, "Estimating optimal
+        tracking filter performance for manned maneuvering targets", 1970).
+        """
+        return self.state[chosen, :2] + self.velocity[chosen, :2] * (dt / (1 + dt / _STEADY))[:, None]
 
 
-def _motion(found: _Detections, ends: Ints, inwards: Ints, settings: TrackSettings) -> _Motion:
-    """Run the filter over the last boxes of each chain, towards its end.
+def _motion(found: _Detections, ends: Ints, inwards: Ints) -> _Motion:
+    """Run a constant-velocity Kalman filter over the last boxes of each chain, towards its end.
+
+    The noise is relative to the face's size and the same for all three coordinates, so they share one
+    covariance: `pp`, `pv`, `vv`, in squared face sizes.
 
     Args:
         ends: (n,) detections at which chains end.
@@ -234,33 +236,33 @@ def _motion(found: _Detections, ends: Ints, inwards: Ints, settings: TrackSettin
     steps = [ends]
     while len(steps) < _WINDOW:
         steps.append(np.where(steps[-1] >= 0, inwards[steps[-1]], -1))
-    r, q, v0 = (value * value for value in (settings.jitter, settings.acceleration, settings.speed))
+    r, q, v0 = _JITTER * _JITTER, _TURN * _TURN, _SPEED * _SPEED
     n = len(ends)
     state, velocity = np.zeros((n, 3)), np.zeros((n, 3))
     pp, pv, vv, last = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     begun = np.zeros(n, bool)
-    for step in reversed(steps):
+    for step in reversed(steps):  # the oldest first; a chain that is shorter begins later
         here = step >= 0
         seen, now = found.state[step], found.frames[step]
-        fresh = here & ~begun
-        dt = np.where(begun & here, np.abs(now - last), 0.0)
-        state = state + velocity * dt[:, None]
+        first, later = here & ~begun, here & begun
+        dt = np.where(later, np.abs(now - last), 0.0)
         pp, pv, vv = (
             pp + 2 * dt * pv + dt * dt * vv + q * dt * dt * dt / 3,
             pv + dt * vv + q * dt * dt / 2,
             vv + q * dt,
         )
-        gain, gain_v = np.where(begun & here, (pp / (pp + r), pv / (pp + r)), 0.0)
-        innovation = seen - state
-        state = np.where(fresh[:, None], seen, state + gain[:, None] * innovation)
-        velocity = velocity + gain_v[:, None] * innovation
+        gain, turn = np.where(later, (pp / (pp + r), pv / (pp + r)), 0.0)
+        predicted = state + velocity * dt[:, None]
+        state = np.where(first[:, None], seen, predicted + gain[:, None] * (seen - predicted))
+        velocity = velocity + turn[:, None] * (seen - predicted) * later[:, None]
         pp, pv, vv = (
-            np.where(fresh, r, (1 - gain) * pp),
-            np.where(fresh, 0.0, (1 - gain) * pv),
-            np.where(fresh, v0, vv - gain_v * pv),
+            np.where(first, r, (1 - gain) * pp),
+            np.where(first, 0.0, (1 - gain) * pv),
+            np.where(first, v0, vv - turn * pv),
         )
         begun, last = begun | here, np.where(here, now, last)
-    return _Motion(state, velocity, pp, pv, vv, settings.acceleration)
+    state[:, 2] = np.maximum(state[:, 2], 1.0)
+    return _Motion(state, velocity)
 
 
 def _match(a: Ints, b: Ints, worth: Floats) -> tuple[Ints, Ints]:
