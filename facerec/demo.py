@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.overview import read_overview
 
     out = _fresh_folder(args.out)
-    film, database = out / FILM, ActorDatabase(out / "actor_db")
+    film, database = out / "films" / FILM, ActorDatabase(out / "actor_db")
+    film.parent.mkdir()
     shots = demo_shots()
     write_film(film, shots)
     _say(f"made {film}: {sum(shot.frames for shot in shots)} frames in {len(shots)} shots")

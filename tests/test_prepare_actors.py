@@ -334,6 +334,7 @@ def test_the_database_that_ships_is_what_its_pictures_give(
     assert "2 pictures, 2 with one face" in capsys.readouterr().out
     ours, theirs = made.gallery(1), shipped.gallery(1)
     assert ours.actors == theirs.actors == (COLLINS, HOPPER) and ours.images == theirs.images
+    # after a change of the models: make demo && cp demo/actor_db/actor_embeddings.* actor_db/
     np.testing.assert_allclose(ours.vectors, theirs.vectors, atol=1e-4)
     shipped.check_embedder((made.read_meta() or {})["embedder"], tmp_path)
 
