@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from facerec.plan import format_ranges
@@ -45,10 +46,10 @@ def failures(seen: Survey) -> Iterator[str]:
     for (reason, _), shards in list(alike.items())[:_SHOWN]:
         view = seen.shards[shards[0]]
         times = f", {view.times} times" if view.times > 1 else ""
-        host = view.task.own.host if view.task and view.task.own else "no node"
+        host = view.task.node if view.task and view.task.node else "no node"
         yield f"  shard {format_ranges(shards)} failed on {host}{times}: {reason}"
         yield from (_INDENT + line for line in view.tail)
-        yield f"{_INDENT}log: {seen.run.shard_log(shards[0])}"
+        yield f"{_INDENT}log: {_log(seen, shards[0])}"
     if len(alike) > _SHOWN:
         yield f"  … and in {len(alike) - _SHOWN} more ways; all of them with --json (JSON=1)"
     for stage, task in seen.stages.items():
@@ -96,9 +97,15 @@ def _failure(seen: Survey, shard: int) -> dict[str, Any]:
         "times": view.times,
         "reason": view.reason,
         "tail": view.tail,
-        "log": str(seen.run.shard_log(shard)),
+        "log": str(_log(seen, shard)),
         "task": view.task and _task(view.task),
     }
+
+
+def _log(seen: Survey, shard: int) -> Path:
+    """The shard's log; the task's own where it ended before it could say which shards it takes."""
+    task, link = seen.shards[shard].task, seen.run.shard_log(shard)
+    return link if link.exists() or task is None else seen.run.log(task.submission, task.index)
 
 
 def _task(task: TaskView) -> dict[str, Any]:

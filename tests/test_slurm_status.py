@@ -127,6 +127,7 @@ def test_memory_that_ran_out_is_told_from_the_log_where_slurm_only_says_failed(m
     log.write_text("begin\nslurmstepd-n1: error: Exceeded job memory limit\n")
     seen = movie.see(t5="FAILED")
     assert seen.shards[0].reason == "out of memory (asked for 8G)" and "memory limit" in text(seen)
+    assert f"log: {log}" in text(seen)  # it died before it could say which shards it takes
 
 
 def test_a_failure_is_shown_with_host_reason_and_last_lines(movie: Movie) -> None:
@@ -134,6 +135,9 @@ def test_a_failure_is_shown_with_host_reason_and_last_lines(movie: Movie) -> Non
     movie.finish(0, 1, 3)
     failure = Failure(4, "n1", "killed by SIGSEGV", ["one", "two"])
     movie.wrote(one, outcome="failed", ended=9.0, failed={"2": failure})
+    movie.run.link_log([2], movie.run.log(one, 0))
+    movie.run.log(one, 0).parent.mkdir()
+    movie.run.log(one, 0).touch()
     seen = movie.see(t5="FAILED")
     shown = text(seen)
     assert "shard 2 failed on n1, 4 times: killed by SIGSEGV\n      one\n      two\n      log: " in shown

@@ -1,4 +1,4 @@
-"""A task on its node: preempted, out of time, cancelled, killed whole; what SLURM is told, what is written."""
+"""A task on its node: preempted, out of time, cancelled, killed whole; what SLURM is told, what written."""
 
 from __future__ import annotations
 

@@ -111,8 +111,10 @@ echo CgroupPlugin=cgroup/v1 >"$conf/cgroup.conf"
 export SLURM_CONF=$conf/slurm.conf
 
 (umask 077; head -c 1024 /dev/urandom >"$BASE/munge/munge.key")
-munged --key-file="$BASE/munge/munge.key" --socket="$socket" --pid-file="$BASE/pid/munged.pid" \
-  --log-file="$BASE/munge/munged.log" --seed-file="$BASE/munge/munged.seed" --num-threads=10
+trap '[ $? = 0 ] || KEEP=1 "$here/down.sh" "$BASE" >&2' EXIT   # half a cluster is none; its logs stay
+# --force: it would refuse a socket below a folder that only root may enter, as a test's is
+munged --force --key-file="$BASE/munge/munge.key" --socket="$socket" --pid-file="$BASE/pid/munged.pid" \
+  --log-file="$BASE/munge/munged.log" --seed-file="$BASE/munge/munged.seed" --num-threads=10 2>/dev/null
 slurmctld -c -f "$SLURM_CONF"
 cat >"$BASE/bin/node" <<NODE
 #!/bin/bash
