@@ -77,7 +77,7 @@ def test_a_file_that_no_longer_is_what_was_recorded_is_refused(tmp_path):
     with path.open("r+b") as file:
         file.seek(1000)
         file.write(b"damage")
-    with pytest.raises(ModelError, match="not the file that weights.json beside it records"):
+    with pytest.raises(ModelError, match=r"not the file that weights\.json beside it records"):
         card_of(f"dlib:{path}")
 
 
@@ -167,7 +167,7 @@ def test_the_example_in_the_package_tells_two_people_apart(capsys):
     astronaut = data.astronaut()[:300, 100:400]
     mirrored = np.ascontiguousarray(astronaut[:, ::-1])
     lines = textwrap.dedent(facerec.__doc__.split("height, width, 3)):\n")[1])
-    exec(lines, {"frame": np.hstack([astronaut, mirrored])})  # noqa: S102
+    exec(lines, {"frame": np.hstack([astronaut, mirrored])})
     assert capsys.readouterr().out.startswith("one person")
 
 

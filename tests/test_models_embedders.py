@@ -1,0 +1,190 @@
+"""Embedders: fed as they were trained, unit vectors, and one person's faces close together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from facerec.errors import ModelError
+from facerec.models import card_of, load_detector, load_embedder
+from facerec.models.align import align
+from facerec.models.arcface import TEMPLATE
+
+KEYPOINTS = (TEMPLATE + np.array([20, 30])).astype(np.float32)
+BOX = np.array([30, 40, 120, 160], np.float32)
+
+
+def tiny_onnx(path: Path, batch: int | str = "n", size: int = 112) -> Path:
+    """An embedder that gives the mean of each channel as it was fed, and 1."""
+    shape = [batch, 3, size, size]
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["means"]),
+        helper.make_node("Pad", ["means", "pads", "one"], ["y"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([0, 0, 0, 1], np.int64), "pads"),
+        numpy_helper.from_array(np.array(1, np.float32), "one"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 4])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 4, "n"])
+def test_any_batch_size_of_the_file_works(tmp_path, batch):
+    embedder = load_embedder(f"arcface:{tiny_onnx(tmp_path / 'tiny.onnx', batch)}", batch_size=3)
+    crops = [np.full((112, 112, 3), value, np.uint8) for value in (0, 50, 100, 200, 255)]
+    vectors = embedder.embed(crops)
+    assert vectors.shape == (5, embedder.dimension) == (5, 4) and vectors.dtype == np.float32
+    for crop, vector in zip(crops, vectors, strict=True):
+        fed = (float(crop[0, 0, 0]) - 127.5) / 127.5
+        expected = np.array([fed, fed, fed, 1]) / np.sqrt(3 * fed**2 + 1)
+        np.testing.assert_allclose(vector, expected, atol=1e-4)
+    assert embedder.embed([]).shape == (0, 4)
+
+
+def test_the_toml_says_how_it_is_fed_and_counts_into_the_hash(tmp_path):
+    path = tiny_onnx(tmp_path / "tiny.onnx")
+    plain = card_of(f"arcface:{path}").sha256
+    toml = tmp_path / "tiny.onnx.toml"
+    toml.write_text('channels = "BGR"\nmean = [1, 2, 3]\nstd = [1, 2, 4]\nsame_person = 0.9\n')
+    embedder = load_embedder(f"arcface:{path}")
+    assert embedder.same_person == 0.9
+    vector = embedder.embed([np.tile(np.uint8([11, 22, 33]), (112, 112, 1))])[0]
+    np.testing.assert_allclose(vector[:3] / vector[3], [32, 10, 2], atol=1e-4)
+    assert card_of(f"arcface:{path}").sha256 == embedder.card.sha256 != plain
+    toml.write_text("same_person = 0.8\n")  # a threshold does not change the vectors
+    assert card_of(f"arcface:{path}").sha256 == plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chanels = 'RGB'",
+        "channels = 'GRB'",
+        "std = [1, 1, 0]",
+        "mean = [1, 2]",
+        "size = 112",
+        "size = [64, 64]",
+        "same_person = 'far'",
+        "no toml",
+    ],
+)
+def test_a_toml_that_cannot_be_is_refused(tmp_path, text):
+    path = tiny_onnx(tmp_path / "tiny.onnx")
+    (tmp_path / "tiny.onnx.toml").write_text(text)
+    with pytest.raises(ModelError, match=r"tiny\.onnx"):
+        load_embedder(f"arcface:{path}")
+
+
+def test_keypoints_come_to_lie_on_the_template():
+    frame = np.zeros((200, 200, 3), np.uint8)
+    angle = np.deg2rad(25)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = ((TEMPLATE - 56) @ turn.T * 1.3 + 100).astype(np.float32)
+    for x, y in points.round().astype(int):
+        frame[y - 2 : y + 3, x - 2 : x + 3] = 255
+    crop = align(frame, points, TEMPLATE, (112, 112))
+    for x, y in TEMPLATE.round().astype(int):
+        assert crop[y, x].min() > 200
+
+
+def test_keypoints_in_one_place_give_a_crop_and_no_crash():
+    crop = align(np.zeros((50, 50, 3), np.uint8), np.ones((5, 2), np.float32), TEMPLATE, (112, 112))
+    assert crop.shape == (112, 112, 3)
+
+
+@pytest.fixture(scope="module")
+def facenet(tmp_path_factory):
+    from facenet_pytorch import InceptionResnetV1
+
+    torch.manual_seed(3)
+    with torch.device("meta"):  # its own random start takes 15 s
+        network = InceptionResnetV1(pretrained=None)
+    network = network.to_empty(device="cpu").eval().requires_grad_(False)
+    for name, values in network.state_dict().items():
+        if name.endswith(("running_var", "bn.weight")):
+            values.uniform_(0.5, 1.5)
+        elif values.is_floating_point():
+            values.normal_(0, 1 / max(values[0].numel(), 100) ** 0.5)
+    path = tmp_path_factory.mktemp("facenet") / "random.pt"
+    torch.save(network.state_dict() | {"logits.weight": torch.zeros(2, 512)}, path)
+    return network, load_embedder(f"facenet:{path}", device="cpu")
+
+
+def test_facenet_is_the_librarys_network_fed_as_the_library_feeds_it(facenet):
+    from facenet_pytorch import extract_face, fixed_image_standardization
+
+    network, embedder = facenet
+    frame = np.random.default_rng(0).integers(0, 256, (240, 240, 3), np.uint8)
+    box = np.array([31.7, 42.2, 150.4, 201.9], np.float32)
+    crop = embedder.crop(frame, box, KEYPOINTS)
+    theirs = extract_face(frame, box, image_size=160, margin=14)
+    np.testing.assert_array_equal(crop, theirs.permute(1, 2, 0).numpy().astype(np.uint8))
+    with torch.no_grad():
+        expected = network(fixed_image_standardization(theirs)[None]).numpy()
+    vectors = embedder.embed([crop] * 3)
+    assert vectors.shape == (3, 512)
+    np.testing.assert_allclose(vectors, np.repeat(expected, 3, axis=0), atol=1e-4)
+    assert embedder.embed([]).shape == (0, 512)
+
+
+def test_a_box_beyond_the_frame_gives_a_crop(facenet):
+    frame = np.zeros((40, 40, 3), np.uint8)
+    assert facenet[1].crop(frame, np.array([39, 39, 40, 40], np.float32), KEYPOINTS).shape == (160, 160, 3)
+    assert facenet[1].crop(frame, np.array([-9, -9, 90, 90], np.float32), KEYPOINTS).shape == (160, 160, 3)
+
+
+def test_dlibs_vectors_are_its_own_at_length_one_whatever_the_batch():
+    embedder = load_embedder("dlib", batch_size=2)
+    frame = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
+    crops = [embedder.crop(frame, BOX, KEYPOINTS + shift) for shift in (0, 5, 9)]
+    vectors = embedder.embed(crops)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(vectors[2], embedder.embed(crops[2:])[0])
+    assert embedder.embed([]).shape == (0, 128)
+
+
+@pytest.mark.parametrize("models", [("mtcnn", "dlib"), ("yunet", "arcface")])
+def test_real_portraits_of_one_person_are_close_and_of_others_far(shared, models):
+    folder = shared / "data" / "weights"
+    files = {
+        "yunet": f":{folder / 'face_detection_yunet_2026may.onnx'}",
+        "arcface": f":{folder / 'MobileFaceNet.onnx'}",
+    }
+    detector = load_detector(models[0] + files.get(models[0], ""), min_face_size=60)
+    embedder = load_embedder(models[1] + files.get(models[1], ""))
+    people = {
+        "obama": ["obama.jpg", "obama2.jpg"],
+        "biden": ["biden.jpg", "knn_examples_train_biden_biden2.jpg"],
+        "leslie": ["knn_examples_train_rose_leslie_img1.jpg", "knn_examples_train_rose_leslie_img2.jpg"],
+        "lacamoire": ["alex-lacamoire.png", "knn_examples_train_alex_lacamoire_img1.jpg"],
+        "miranda": ["lin-manuel-miranda.png"],
+    }
+    names, crops = [], []
+    for name, pictures in people.items():
+        for picture in pictures:
+            with Image.open(shared / "data" / "people" / picture) as opened:
+                opened.thumbnail((700, 700))
+                frame = np.array(opened.convert("RGB"))
+            found = detector.detect([frame])[0]
+            names.append(name)
+            crops.append(embedder.crop(frame, found.boxes[0], found.keypoints[0]))
+    vectors = embedder.embed(crops)
+    distance = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    same = np.array(names)[:, None] == np.array(names)
+    assert distance[same].max() < embedder.same_person < distance[~same].min()
