@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SEGMENT = 64  # frames that share one decision between quick and careful decoding
+UNSPECIFIED = 2  # of colour spaces, transfer functions and primaries, by ITU-T H.273
 LONGEST_SIDE = 16384  # pixels; a larger picture is a broken header, not a film
 ASPECT_COLUMNS = ("filename", "display_width", "display_height")
 
@@ -279,7 +281,15 @@ def _to_image(film: Film, frame: VideoFrame) -> Image:
     width, height = film.display_width, film.display_height
     if film.rotation % 180:
         width, height = height, width
-    # one thread: frames are many and small, and the cores are the decoder's and the models'
-    rgb = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
+    try:
+        rgb = _to_rgb(frame, width, height)
+    except (av.FFmpegError, OSError):  # a damaged or reserved colour description; the planes are there
+        frame.colorspace = frame.color_trc = frame.color_primaries = UNSPECIFIED
+        rgb = _to_rgb(frame, width, height)
     image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
     return np.ascontiguousarray(np.rot90(image, film.rotation // 90)) if film.rotation else image
+
+
+def _to_rgb(frame: VideoFrame, width: int, height: int) -> VideoFrame:
+    # one thread: frames are many and small, and the cores are the decoder's and the models'
+    return frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)

@@ -302,6 +302,12 @@ def test_a_film_without_the_right_to_read_it_is_refused(tmp_path: Path) -> None:
         open_film(path)
 
 
+def test_a_reserved_colour_description_is_read_as_none(tmp_path: Path) -> None:
+    reserved = {"x264-params": "keyint=12:colormatrix=ictcp"}
+    film = open_film(make_film(tmp_path / "1-a.mp4", 5, options=reserved))
+    assert numbers_read(film, 0, 5) == [(n, n) for n in range(5)]
+
+
 def test_a_film_in_an_unknown_code_is_refused(tmp_path: Path) -> None:
     path = make_film(tmp_path / "1-a.mkv", 5)
     path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/XXX/AVC"))
