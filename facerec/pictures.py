@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DEEP = ("I", "F")  # Pillow's modes of more than 8 bits a channel; their variants begin alike
 
 
-def read_picture(path: Path, max_side: int = FaceSettings.max_side) -> Image:
+def read_picture(path: Path | str, max_side: int = FaceSettings.max_side) -> Image:
     """Read a picture as it is meant to be seen: (height, width, 3) uint8 RGB.
 
     EXIF orientation is applied, transparency laid on white, CMYK, palette, gray and 16-bit pictures
@@ -33,6 +33,7 @@ def read_picture(path: Path, max_side: int = FaceSettings.max_side) -> Image:
     import PIL.Image
     from PIL import ImageOps, UnidentifiedImageError
 
+    path = Path(path)
     if not path.is_file():  # neither a folder, nor a pipe that never ends
         raise InputError(f"{path}: no such picture")
     with warnings.catch_warnings():

@@ -1,0 +1,90 @@
+"""What the README shows a stranger must be what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facerec.demo import FILM
+from facerec.demo_film import demo_shots, write_film, write_gallery
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+def test_the_example_in_python_runs_as_it_stands(tmp_path: Path) -> None:
+    from facerec.actor_db import ActorDatabase
+
+    database = ActorDatabase(tmp_path / "actor_db")
+    write_gallery(database.pictures)
+    one, two = sorted(database.pictures.iterdir())
+    shutil.copyfile(one, tmp_path / "one.jpg")
+    shutil.copyfile(two, tmp_path / "two.jpg")
+    (example,) = blocks("python")
+    assert len(example.strip().splitlines()) <= 12
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("two people")
+
+
+def test_each_stage_by_hand_runs_as_it_stands(tmp_path: Path) -> None:
+    from facerec.actor_db import ActorDatabase
+
+    (tmp_path / "facerec").symlink_to(ROOT / "facerec")
+    database = ActorDatabase(tmp_path / "demo" / "actor_db")
+    for table in ("actors.csv", "actor_images.csv", "aspect_ratios.csv"):
+        database.folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / "actor_db" / table, database.folder / table)
+    write_gallery(database.pictures)
+    (tmp_path / "demo" / "films").mkdir()
+    write_film(tmp_path / "demo" / "films" / FILM, demo_shots()[:2])
+    (by_hand,) = (block for block in blocks("sh") if "./facerec/extract.py" in block)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", by_hand],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "will take it" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.M))))
+def test_every_target_that_is_named_is_listed_by_make(target: str) -> None:
+    listed = subprocess.run(
+        ["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert f"make {target} " in listed
+
+
+def test_no_option_is_named_that_no_stage_has() -> None:
+    stages = ("extract", "merge_shards", "cluster", "classify_knn", "prepare_actors", "check")
+    known = {"--help", "--no-deps"}
+    for stage in stages:
+        shown = subprocess.run(
+            [sys.executable, f"facerec/{stage}.py", "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        known |= set(re.findall(r"--[a-z-]+", shown))
+    assert set(re.findall(r"--[a-z-]+[a-z]", README)) <= known
