@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
 
 from facerec.jsonfile import is_int, keys, read_json, require
+from facerec.movie_folder import MAX_FRAME
 
 SHOWN_ABOVE = 0.40  # a name's probability above which, strictly, the annotator sees it
+_CLUSTER = re.compile("0|[1-9][0-9]{0,8}")
 LEFT_OUT_BELOW = 0.05  # a probability that is not written down
+
+
+def _document(value: object, key: str, movie_id: int) -> Any:
+    """What stands under `key` beside the movie's id."""
+    record = keys(value, {key, "movie_id"})
+    found = record["movie_id"]
+    require(is_int(found) and found == movie_id, f"movie_id {found!r} in the folder of movie {movie_id}")
+    return record[key]
 
 
 def scene_changes_bytes(movie_id: int, cuts: Iterable[int]) -> bytes:
     """`scene_changes.json`: the first frame of each new shot."""
-    return orjson.dumps({"frame_indices": [int(cut) for cut in cuts], "movie_id": movie_id})
+    record = {"frame_indices": [int(cut) for cut in cuts], "movie_id": movie_id}
+    _parse_scene_changes(record, movie_id)
+    return orjson.dumps(record)
 
 
 def read_scene_changes(path: Path, movie_id: int) -> list[int]:
     """The first frame of each new shot, ascending."""
+    return read_json(path, lambda value: _parse_scene_changes(value, movie_id))
 
-    def parse(value: object) -> list[int]:
-        record = keys(value, {"frame_indices", "movie_id"})
-        cuts = record["frame_indices"]
-        require(
-            isinstance(cuts, list) and all(is_int(c) and c > 0 for c in cuts),
-            "frame_indices must be positive ints",
-        )
-        require(all(a < b for a, b in pairwise(cuts)), "frame_indices must ascend, each once")
-        require(
-            record["movie_id"] == movie_id, f"movie_id {record['movie_id']} in the folder of movie {movie_id}"
-        )
-        return list(cuts)
 
-    return read_json(path, parse)
+def _parse_scene_changes(value: object, movie_id: int) -> list[int]:
+    cuts = _document(value, "frame_indices", movie_id)
+    require(
+        isinstance(cuts, list) and all(is_int(cut) and 0 < cut <= MAX_FRAME for cut in cuts),
+        "frame_indices must be frame numbers above 0",
+    )
+    require(all(a < b for a, b in pairwise(cuts)), "frame_indices must ascend, each once")
+    return list(cuts)
 
 
 def clusters_bytes(movie_id: int, labels: Iterable[int]) -> bytes:
@@ -52,19 +62,17 @@ def read_clusters(path: Path, movie_id: int, trajectories: int | None = None) ->
 
 
 def _parse_clusters(value: object, movie_id: int, trajectories: int | None) -> list[int]:
-    record = keys(value, {"clusters", "movie_id"})
-    labels = record["clusters"]
-    require(
-        record["movie_id"] == movie_id, f"movie_id {record['movie_id']} in the folder of movie {movie_id}"
-    )
+    labels = _document(value, "clusters", movie_id)
     require(isinstance(labels, list) and all(map(is_int, labels)), "clusters must be a list of ints")
     if trajectories is not None:
         require(
             len(labels) == trajectories,
             f"{len(labels)} clusters for {trajectories} trajectories; there is one each",
         )
-    ids, sizes = np.unique(np.array(labels, np.int64), return_counts=True)
-    require(ids.tolist() == list(range(len(ids))), "cluster ids must be dense, 0..n-1")
+    dense = "cluster ids must be dense, 0..n-1"
+    require(all(0 <= label < len(labels) for label in labels), dense)
+    sizes = np.bincount(np.array(labels, np.int64))
+    require(bool((sizes > 0).all()), dense)
     require(bool((np.diff(sizes) <= 0).all()), "the biggest cluster comes first")
     return list(labels)
 
@@ -93,11 +101,7 @@ def read_predictions(path: Path, movie_id: int, clusters: int | None = None) -> 
 
 
 def _parse_predictions(value: object, movie_id: int, clusters: int | None) -> dict[int, dict[str, float]]:
-    record = keys(value, {"movie_id", "predictions"})
-    require(
-        record["movie_id"] == movie_id, f"movie_id {record['movie_id']} in the folder of movie {movie_id}"
-    )
-    predictions = record["predictions"]
+    predictions = _document(value, "predictions", movie_id)
     require(isinstance(predictions, dict), "predictions must be an object by cluster id")
     if clusters is not None:
         require(
@@ -105,7 +109,7 @@ def _parse_predictions(value: object, movie_id: int, clusters: int | None) -> di
             f"there must be one entry for each of the {clusters} clusters",
         )
     for cluster, names in predictions.items():
-        require(cluster.isascii() and cluster.isdigit(), f"{cluster!r} is no cluster id")
+        require(_CLUSTER.fullmatch(cluster) is not None, f"{cluster!r} is no cluster id")
         require(isinstance(names, dict), f"cluster {cluster}: an object by actor id is expected")
         for actor, p in names.items():
             require(

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import ContractError, StaleError
+from facerec.evidence import Quality
 from facerec.jsonfile import read_lines
 from facerec.movie_folder import MovieFolder
 from facerec.publish import read_manifest
-from facerec.records import Quality, Trajectory, read_features
+from facerec.records import Trajectory, read_features
 from facerec.settings import VectorSettings
 from facerec.trajectory_vectors import TrajectoryVectors, face_quality, trajectory_vectors
 

@@ -11,7 +11,8 @@ import orjson
 from facerec.errors import ContractError
 
 MAX_LINE = 1 << 26  # bytes; a trajectory of a whole film's length has half as many
-MAX_FILE = 1 << 30  # bytes of a file that is one JSON value
+MAX_FILE = 1 << 27  # bytes of a file that is one JSON value; a marker of two million pictures has as many
+_MAX_RULE = 300  # characters of a message, which may quote what is wrong
 
 Record = TypeVar("Record")
 
@@ -31,14 +32,44 @@ def is_int(value: object) -> bool:
     return type(value) is int
 
 
+def is_float(value: object) -> bool:
+    """Whether a JSON value is a number with a point or an exponent; orjson knows only finite ones."""
+    return type(value) is float
+
+
 def keys(value: object, names: set[str]) -> dict[str, Any]:
     """`value` as an object with exactly the keys `names`."""
     if not isinstance(value, dict):
         raise Broken("a JSON object is expected")
     missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
     require(not missing, f"missing key {', '.join(missing)}")
-    require(not unknown, f"unknown key {', '.join(map(str, unknown))}")
+    require(not unknown, f"unknown key {', '.join(unknown)}")
     return value
+
+
+def scan_lines(
+    path: Path, parse: Callable[[object], Record], max_line: int = MAX_LINE
+) -> Iterator[tuple[int, Record | ContractError]]:
+    """Every line of a JSON-lines file by its 1-based number: its record, or what is wrong with it.
+
+    Memory is bounded by `max_line` bytes; of a longer line the rest is passed over.
+
+    Raises:
+        ContractError: the file does not exist.
+    """
+    with _open(path) as file:
+        number = 0
+        while line := file.readline(max_line + 1):
+            number += 1
+            if len(line) > max_line:
+                yield number, ContractError(path, f"the line is longer than {max_line} bytes", number)
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(max_line)
+                continue
+            try:
+                yield number, _parsed(path, number, line, parse)
+            except ContractError as error:
+                yield number, error
 
 
 def read_lines(
@@ -49,13 +80,15 @@ def read_lines(
     Raises:
         ContractError: at the first line that is blank, no JSON, too long or against the rules.
     """
-    with _open(path) as file:
-        number = 0
-        while line := file.readline(max_line):
-            number += 1
-            if len(line) == max_line and not line.endswith(b"\n"):
-                raise ContractError(path, f"the line is longer than {max_line} bytes", number)
-            yield number, _parsed(path, number, line, parse)
+    return sound(scan_lines(path, parse, max_line))
+
+
+def sound(scanned: Iterator[tuple[int, Record | ContractError]]) -> Iterator[tuple[int, Record]]:
+    """What was scanned, up to the first error, which is raised."""
+    for number, record in scanned:
+        if isinstance(record, ContractError):
+            raise record
+        yield number, record
 
 
 def read_json(path: Path, parse: Callable[[object], Record]) -> Record:
@@ -72,10 +105,9 @@ def read_json(path: Path, parse: Callable[[object], Record]) -> Record:
 
 
 def _open(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise ContractError(path, "this file must exist") from None
+    if not path.is_file():  # nor a pipe, which may never end
+        raise ContractError(path, "this file must exist")
+    return path.open("rb")
 
 
 def _parsed(path: Path, number: int | None, data: bytes, parse: Callable[[object], Record]) -> Record:
@@ -86,4 +118,4 @@ def _parsed(path: Path, number: int | None, data: bytes, parse: Callable[[object
     except orjson.JSONDecodeError as error:
         raise ContractError(path, f"no valid JSON: {error}", number) from None
     except Broken as error:
-        raise ContractError(path, str(error), number) from None
+        raise ContractError(path, str(error)[:_MAX_RULE], number) from None

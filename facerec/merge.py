@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from facerec.documents import scene_changes_bytes
 from facerec.errors import ContractError, PlanError
+from facerec.evidence import FrameEvidence, Quality
 from facerec.jsonfile import read_lines
 from facerec.movie_folder import MovieFolder, tag_of
 from facerec.plan import NOT_DONE, Plan, done_markers, format_ranges, read_plan, rerun_command
 from facerec.publish import is_published, outputs_of, publish, staging
-from facerec.records import Feature, FrameEvidence, Quality, read_features, read_trajectories, to_line
+from facerec.records import Feature, read_features, read_trajectories, to_line
 from facerec.settings import KeepSettings, TrackSettings
 from facerec.shots import find_cuts
 from facerec.track import Track, track

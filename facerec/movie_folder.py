@@ -20,10 +20,11 @@ from pathlib import Path
 from facerec.errors import InputError
 
 MAX_MOVIE_ID = 2**31 - 1  # the labeling backend's database column
+MAX_FRAME = 2**31 - 1  # a film of two years
 Box = Sequence[int]
 
-_FOLDER = re.compile(r"(0|[1-9]\d*)-data")
-_TAG = re.compile(r"(?P<movie>\d+):(?P<frame>\d+):(?P<box>\d+_\d+_\d+_\d+)")
+_FOLDER = re.compile(r"(0|[1-9]\d*)-data", re.ASCII)
+_TAG = re.compile(r"(?P<movie>\d+):(?P<frame>\d+):(?P<box>\d+_\d+_\d+_\d+)", re.ASCII)
 
 
 def film_movie_id(film: Path) -> int:

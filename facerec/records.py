@@ -2,36 +2,49 @@
 
 Everything is checked when it is read and when it is written, by the same code, and a deviation is a
 `ContractError` with file, line and rule. Boxes are integers x1, y1, x2, y2 in display pixels.
+The lines that the contract does not know are in `evidence.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from facerec.errors import ContractError
-from facerec.jsonfile import Broken, is_int, keys, read_lines, require
+from facerec.errors import ContractError, FacerecError
+from facerec.jsonfile import Broken, is_int, keys, require, scan_lines, sound
 from facerec.models.base import KEYPOINTS
-from facerec.movie_folder import parse_tag, tag_of
+from facerec.movie_folder import MAX_FRAME, parse_tag, tag_of
 
+MAX_SIDE = 1 << 16  # display pixels; no film is larger
+_MAX_FEATURE = 1 << 20  # bytes of a line; 512 numbers have 6,000
 _UNIT = 1e-3  # how far an embedding's length may be from 1
 _TRAJECTORY = {"index", "movie_id", "start", "len", "bbs", "detected", "w", "h", "object_type"}
 _FEATURE = {"frame", "tag", "embedding", "box", "keypoints", "w", "h"}
 
 
-def _box_rule(box: object, w: int, h: int) -> None:
-    require(
-        isinstance(box, list) and len(box) == 4 and all(map(is_int, box)), "a box is four ints x1, y1, x2, y2"
-    )
-    assert isinstance(box, list)
+def check_box(box: object, w: int, h: int) -> None:
+    """Raise `Broken` unless `box` is a JSON list of four ints, not empty, inside `w` x `h` pixels."""
+    if not (type(box) is list and len(box) == 4 and all(map(is_int, box))):
+        raise Broken("a box is four ints x1, y1, x2, y2")
     x1, y1, x2, y2 = box
-    require(0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h, f"box {box} is empty or outside 0..{w} x 0..{h}")
+    if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h):  # no call with a message: a film has millions
+        raise Broken(f"box {box} is empty or outside 0..{w} x 0..{h}")
+
+
+def check_ints(record: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raise `Broken` unless the record's values called `names` are ints."""
+    for name in names:
+        require(is_int(record[name]), f"{name} must be an int, not {record[name]!r}")
+
+
+def _check_size(w: int, h: int) -> None:
+    require(0 < w <= MAX_SIDE and 0 < h <= MAX_SIDE, f"w and h must lie in 1..{MAX_SIDE}")
 
 
 @dataclass(frozen=True)
@@ -75,10 +88,9 @@ class Trajectory:
     @classmethod
     def from_json(cls, value: object) -> Trajectory:
         record = keys(value, _TRAJECTORY)
-        for key in ("index", "movie_id", "start", "len", "w", "h"):
-            require(is_int(record[key]), f"{key} must be an int, not {record[key]!r}")
-        require(record["start"] >= 0, "start is negative")
-        require(record["w"] > 0 and record["h"] > 0, "w and h must be positive")
+        check_ints(record, ("index", "movie_id", "start", "len", "w", "h"))
+        _check_size(record["w"], record["h"])
+        require(0 <= record["start"] <= MAX_FRAME - record["len"], "start is no frame number")
         boxes, detected = record["bbs"], record["detected"]
         require(
             isinstance(boxes, list) and len(boxes) == record["len"] > 0,
@@ -91,7 +103,7 @@ class Trajectory:
             "detected must hold len booleans",
         )
         for box in boxes:
-            _box_rule(box, record["w"], record["h"])
+            check_box(box, record["w"], record["h"])
         require(detected[-1], "the last box must be a detected one")
         require(record["object_type"] == "face", 'object_type must be "face"')
         return cls(
@@ -143,9 +155,10 @@ class Feature:
     @classmethod
     def from_json(cls, value: object) -> Feature:
         record = keys(value, _FEATURE)
-        for key in ("frame", "w", "h"):
-            require(is_int(record[key]), f"{key} must be an int, not {record[key]!r}")
-        _box_rule(record["box"], record["w"], record["h"])
+        check_ints(record, ("frame", "w", "h"))
+        _check_size(record["w"], record["h"])
+        require(0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
+        check_box(record["box"], record["w"], record["h"])
         require(isinstance(record["tag"], str), "tag must be a string")
         try:
             movie_id, frame, box = parse_tag(record["tag"])
@@ -165,102 +178,64 @@ class Feature:
 
 def unit_vector(value: object) -> NDArray[np.float32]:
     """`value` as an embedding (d,); raises what the readers turn into a ContractError."""
-    require(isinstance(value, list) and len(value) > 0, "an embedding is a list of numbers")
-    assert isinstance(value, list)
-    try:
-        vector = np.array(value, np.float32)
-    except (ValueError, TypeError):
-        raise Broken("an embedding is a list of numbers") from None
-    require(
-        vector.ndim == 1 and bool(np.isfinite(vector).all()), "an embedding is a flat list of finite numbers"
-    )
-    require(abs(float(np.linalg.norm(vector)) - 1) <= _UNIT, "an embedding must be L2-normalised")
-    return vector
+    rule = "an embedding is a flat list of numbers"
+    vector = _numbers(value, rule)
+    require(len(vector) > 0, rule)
+    small = np.abs(vector).max() < 2  # the squares of what is not may be infinite
+    require(small and abs(float(np.linalg.norm(vector)) - 1) <= _UNIT, "an embedding must be L2-normalised")
+    return vector.astype(np.float32)
 
 
 def _points(value: object) -> NDArray[np.float32]:
-    points = [keys(value, set(KEYPOINTS))[name] for name in KEYPOINTS]
-    try:
-        array = np.array(points, np.float32)
-    except (ValueError, TypeError):
-        raise Broken("a keypoint is [x, y]") from None
-    require(array.shape == (5, 2) and bool(np.isfinite(array).all()), "a keypoint is [x, y]")
-    return array
+    points = keys(value, set(KEYPOINTS))
+    array = np.array([_numbers(points[name], "a keypoint is [x, y]", 2) for name in KEYPOINTS])
+    require(bool((np.abs(array) <= MAX_SIDE).all()), f"a keypoint lies beyond {MAX_SIDE} pixels")
+    return array.astype(np.float32)
 
 
-@dataclass(frozen=True)
-class FaceEvidence:
-    """What the rigid files have no place for: a detection's score and, where it was saved, its sharpness."""
-
-    box: tuple[int, int, int, int]
-    score: float
-    sharpness: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"box": list(self.box), "score": self.score, "sharpness": self.sharpness}
+def _numbers(value: object, rule: str, length: int | None = None) -> NDArray[np.float64]:
+    """A flat JSON list of numbers; numpy alone would take strings and booleans for some."""
+    if not (type(value) is list and {*map(type, value)} <= {float, int} and length in (None, len(value))):
+        raise Broken(rule)
+    return np.array(value, np.float64)
 
 
-@dataclass(frozen=True)
-class FrameEvidence:
-    """What a shard saw in one of its frames.
+class Line(Protocol):
+    """What can be written as a line, and read back from it."""
 
-    Attributes:
-        change: the frame's difference from the one before it, None for the film's first.
+    def to_json(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_json(cls, value: object) -> Self: ...
+
+
+def to_line(record: Line) -> bytes:
+    """A record as its line, newline included, after reading it back.
+
+    Raises:
+        FacerecError: a reader would refuse the line (a model that gives NaN, say).
     """
+    line = orjson.dumps(record.to_json(), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+    try:
+        record.from_json(orjson.loads(line))
+    except Broken as error:
+        raise FacerecError(f"not written, because {error}: {line[:80].decode(errors='replace')}…") from None
+    return line
 
-    frame: int
-    change: float | None
-    faces: tuple[FaceEvidence, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        return {"frame": self.frame, "change": self.change, "faces": [face.to_json() for face in self.faces]}
-
-    @classmethod
-    def from_json(cls, value: object) -> FrameEvidence:
-        record = keys(value, {"frame", "change", "faces"})
-        require(is_int(record["frame"]), "frame must be an int")
-        require(
-            record["change"] is None or isinstance(record["change"], float), "change must be a float or null"
-        )
-        require(isinstance(record["faces"], list), "faces must be a list")
-        faces = []
-        for face in record["faces"]:
-            keys(face, {"box", "score", "sharpness"})
-            _box_rule(face["box"], 1 << 31, 1 << 31)
-            require(isinstance(face["score"], float), "score must be a float")
-            require(
-                face["sharpness"] is None or isinstance(face["sharpness"], float),
-                "sharpness must be a float or null",
+def scan_trajectories(path: Path, movie_id: int) -> Iterator[tuple[int, Trajectory | ContractError]]:
+    """Every line's errors, and its trajectory, by the rules for a line and those before it."""
+    size: tuple[int, int] | None = None
+    for number, record in scan_lines(path, Trajectory.from_json):
+        if isinstance(record, Trajectory):
+            size = size or (record.w, record.h)
+            rules = (
+                _foreign(record.movie_id, movie_id),
+                f"index {record.index} on the 0-based line {number - 1}" * (record.index != number - 1),
+                _resized(record, size),
             )
-            faces.append(FaceEvidence(tuple(face["box"]), face["score"], face["sharpness"]))
-        return cls(record["frame"], record["change"], tuple(faces))
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How good a saved face is, line by line beside `features.jsonl`."""
-
-    tag: str
-    score: float
-    sharpness: float
-
-    def to_json(self) -> dict[str, Any]:
-        return {"tag": self.tag, "score": self.score, "sharpness": self.sharpness}
-
-    @classmethod
-    def from_json(cls, value: object) -> Quality:
-        record = keys(value, {"tag", "score", "sharpness"})
-        require(isinstance(record["tag"], str), "tag must be a string")
-        require(
-            isinstance(record["score"], float) and isinstance(record["sharpness"], float),
-            "score and sharpness must be floats",
-        )
-        return cls(record["tag"], record["score"], record["sharpness"])
-
-
-def to_line(record: Trajectory | Feature | FrameEvidence | Quality) -> bytes:
-    """A record as its line, newline included."""
-    return orjson.dumps(record.to_json(), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
+        yield number, record
 
 
 def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
@@ -269,39 +244,42 @@ def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
     Raises:
         ContractError: a line breaks the contract, or two trajectories share a (frame, box).
     """
-    records: list[Trajectory] = []
-    for number, record in read_lines(path, Trajectory.from_json):
-        if record.index != len(records):
-            raise ContractError(
-                path, f"index {record.index} is not the 0-based line number {len(records)}", number
-            )
-        _same_movie(path, number, record.movie_id, movie_id)
-        if records and (record.w, record.h) != (records[0].w, records[0].h):
-            raise ContractError(
-                path,
-                f"w, h is {record.w}, {record.h} where line 1 has {records[0].w}, {records[0].h}",
-                number,
-            )
-        records.append(record)
-    _each_box_once(path, records)
-    return records
+    records = list(sound(scan_trajectories(path, movie_id)))
+    for error in shared_boxes(path, records):
+        raise error
+    return [record for _, record in records]
 
 
-def _each_box_once(path: Path, records: list[Trajectory]) -> None:
+def shared_boxes(path: Path, records: Sequence[tuple[int, Trajectory]]) -> Iterator[ContractError]:
+    """The trajectories, by line number, that have a box where another has it in the same frame."""
     if not records:
         return
     rows = np.concatenate(
-        [
-            np.column_stack([np.arange(r.start, r.end), r.boxes, np.full(len(r.boxes), r.index)])
-            for r in records
-        ]
+        [np.column_stack([np.arange(r.start, r.end), r.boxes, np.full(len(r.boxes), n)]) for n, r in records]
     )
     rows = rows[np.lexsort(rows.T[::-1])]
-    twice = np.flatnonzero((rows[1:, :5] == rows[:-1, :5]).all(1))
-    if len(twice):
-        frame, *box, index = rows[twice[0] + 1].tolist()
-        first = int(rows[twice[0], 5])
-        raise ContractError(path, f"frame {frame} has the same box {box} as line {first + 1}", index + 1)
+    for row in np.flatnonzero((rows[1:, :5] == rows[:-1, :5]).all(1)).tolist():
+        (*_, first), (frame, *box, line) = rows[row].tolist(), rows[row + 1].tolist()
+        yield ContractError(path, f"frame {frame} has the same box {box} as line {first}", line)
+
+
+def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | ContractError]]:
+    """Every line's errors, and its saved face, by the rules for a line and those before it."""
+    before: tuple[int, ...] = (-1,)
+    first: Feature | None = None
+    for number, record in scan_lines(path, Feature.from_json, _MAX_FEATURE):
+        if isinstance(record, Feature):
+            first = first or record
+            here, d, d1 = (record.frame, *record.box), len(record.embedding), len(first.embedding)
+            rules = (
+                _foreign(record.movie_id, movie_id),
+                "faces must be sorted by frame and box, each once" * (here <= before),
+                f"the embedding has {d} numbers where line 1 has {d1}" * (d != d1),
+                _resized(record, (first.w, first.h)),
+            )
+            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
+            before = here
+        yield number, record
 
 
 def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
@@ -310,24 +288,13 @@ def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
     Raises:
         ContractError: a line breaks the contract, is out of order, or has another dimension than line 1.
     """
-    before: tuple[int, ...] = (-1,)
-    dimension = 0
-    for number, record in read_lines(path, Feature.from_json):
-        _same_movie(path, number, record.movie_id, movie_id)
-        here = (record.frame, *record.box)
-        if here <= before:
-            raise ContractError(path, "faces must be sorted by frame and box, each once", number)
-        dimension = dimension or len(record.embedding)
-        if len(record.embedding) != dimension:
-            raise ContractError(
-                path,
-                f"the embedding has {len(record.embedding)} numbers where line 1 has {dimension}",
-                number,
-            )
-        before = here
-        yield record
+    return (record for _, record in sound(scan_features(path, movie_id)))
 
 
-def _same_movie(path: Path, number: int | None, found: int, movie_id: int) -> None:
-    if found != movie_id:
-        raise ContractError(path, f"movie_id {found} in the folder of movie {movie_id}", number)
+def _foreign(found: int, movie_id: int) -> str:
+    return "" if found == movie_id else f"movie_id {found} in the folder of movie {movie_id}"
+
+
+def _resized(record: Trajectory | Feature, size: tuple[int, int]) -> str:
+    w, h = record.w, record.h
+    return "" if (w, h) == size else f"w, h is {w}, {h} where line 1 has {size[0]}, {size[1]}"

@@ -22,13 +22,14 @@ from facerec import faces
 from facerec.atomic import host, locked, sync_folder
 from facerec.documents import scene_changes_bytes
 from facerec.errors import PlanError
+from facerec.evidence import FaceEvidence, FrameEvidence
 from facerec.interrupt import Stop
 from facerec.models.base import Detections, Detector, Embedder, Image
 from facerec.movie_folder import MovieFolder, ShardFiles
 from facerec.pipeline import Profile, ahead
 from facerec.plan import Plan, marker_bytes, read_marker, read_plan
 from facerec.publish import staging
-from facerec.records import FaceEvidence, Feature, FrameEvidence, to_line
+from facerec.records import Feature, to_line
 from facerec.shots import ChangeScorer, find_cuts
 from facerec.track import track
 from facerec.trajectories import to_trajectories
