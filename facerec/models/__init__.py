@@ -17,24 +17,10 @@ from facerec.models.base import ModelCard
 from facerec.models.device import choose_device, place
 from facerec.models.feed import count_feed
 from facerec.models.weights import Found, find
+from facerec.settings import ExtractSettings
 
 if TYPE_CHECKING:
     from facerec.models.base import Detector, Embedder
-
-
-@dataclass(frozen=True)
-class DetectorSettings:
-    """What is the same for all detectors.
-
-    Attributes:
-        min_face_size: pixels of the frame as it is displayed. Raising it is faster with some models
-            and loses distant faces; below about 20 there is too little to tell people apart by.
-        face_threshold: least score, 0..1, of a face; None: the model's own. Raising it loses faces,
-            lowering it brings hands, posters and patterns.
-    """
-
-    min_face_size: float = 20.0
-    face_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +53,8 @@ def load_detector(
     device: str = "auto",
     batch_size: int | None = None,
     precision: str = "auto",
-    min_face_size: float = DetectorSettings.min_face_size,
-    face_threshold: float | None = DetectorSettings.face_threshold,
+    min_face_size: float = ExtractSettings.min_face_size,
+    face_threshold: float | None = ExtractSettings.face_threshold,
 ) -> Detector:
     """Load a face detector.
 
@@ -78,7 +64,8 @@ def load_detector(
         batch_size: frames at once; None: what suits the model and the device.
         precision: `float32`, `float16`, `bfloat16`, or `auto`: float16 on a GPU, float32 on a CPU. Models
             that have no reduced precision (all but RetinaFace and FaceNet) compute in float32.
-        min_face_size, face_threshold: see `DetectorSettings`.
+        min_face_size, face_threshold: see `ExtractSettings`; of a box that comes back the longer side is
+            at least `min_face_size`.
 
     Raises:
         ModelError: no such model, its weights are missing or others, the device is not there.
