@@ -21,17 +21,10 @@ from tests.toy import toy_models
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    [
-        "tests.kills",
-        "facerec.shard",
-        "facerec.merge",
-        "facerec.agree",
-        "facerec.opencv_seek",
-        "scenedetect.detectors",
-        "scipy.optimize",
-        "scipy.sparse.csgraph",
-    ]
-)
+    ["tests.kills", "facerec.shard", "facerec.merge", "facerec.agree", "facerec.opencv_seek",
+     "facerec.naming", "facerec.folder_vectors", "facerec.clustering", "facerec.constraints",
+     "facerec.actor_db", "scenedetect.detectors", "scipy.optimize", "scipy.sparse.csgraph"]
+)  # fmt: skip
 CALLS = ("replace", "rename", "link", "unlink", "mkdir", "rmdir", "fsync")
 
 

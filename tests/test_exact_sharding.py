@@ -15,15 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerec import extract
+from facerec.evidence import FaceEvidence, FrameEvidence
 from facerec.merge import _read_detections
 from facerec.models.base import KEYPOINTS
 from facerec.movie_folder import MovieFolder
 from facerec.plan import Plan, shard_range
-from facerec.records import FaceEvidence, FrameEvidence, to_line
+from facerec.records import to_line
 from facerec.shots import find_cuts
 from facerec.track import track
 from facerec.trajectories import to_trajectories
-from tests.toy import MOVIE, Story, extracted, merged, results
+from tests.toy import MOVIE, Story, extracted, make_cast, merged, named, results
 
 ALL_N = (1, 2, 3, 7, 64)
 OPEN_GOP = {"open_gop": True, "bframes": 3, "gop": 10}
@@ -61,6 +62,15 @@ def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None
             f"N = {n}"
         )
         shutil.rmtree(tmp_path / str(n))
+
+
+def test_the_number_of_shards_changes_no_cluster_and_no_name(tmp_path: Path) -> None:
+    film = Story(FRAMES, cuts=(12, 24)).make(tmp_path / f"{MOVIE}-film.mp4")
+    cast = make_cast(tmp_path / "actor_db")
+    folders = [named(merged(extracted(film, tmp_path / str(n), n)), cast) for n in ALL_N]
+    whole = results(folders[0])
+    assert b"actor0" in whole["predictions.json"] and b"actor1" in whole["predictions.json"]
+    assert all(results(folder) == whole for folder in folders[1:])
 
 
 def test_a_gap_and_a_dissolve_over_a_border_split_no_trajectory(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from facerec import extract, merge_shards
 from facerec.cli import run_main
 from facerec.movie_folder import MovieFolder
 from tests import kills
-from tests.toy import LOOSE, MOVIE, Story, contents, extracted, merged, results, toy_models
+from tests.toy import LOOSE, MOVIE, Story, contents, extracted, make_cast, merged, results, toy_models
 
 
 class Scene:
@@ -27,12 +27,18 @@ class Scene:
         self.extract = ["--shard", "0-1", "--n", "2", "--out", str(self.out), "--save-every", "4", *LOOSE]
         self.extract.append(str(self.film))
         self.merge = ["--path", str(self.folder.path)]
-        self.commands = [("extract", self.extract), ("merge_shards", self.merge)]
+        naming = [*self.merge, "--actor-db", str(make_cast(root / "actor_db"))]
+        self.commands = [
+            ("extract", self.extract),
+            ("merge_shards", self.merge),
+            ("cluster", self.merge),
+            ("classify_knn", naming),
+        ]
         told = root / "steps"
         assert kills.run(self.commands, self.log, told=told) == 0, self.log.read_text()
         self.steps = int(told.read_text())
         self.undisturbed = contents(self.folder)
-        assert any(name.startswith("images/") for name in self.undisturbed)
+        assert b"actor0" in self.undisturbed["predictions.json"]
 
     def begin(self) -> None:
         shutil.rmtree(self.out)
@@ -64,9 +70,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return Scene(tmp_path_factory.mktemp("killed"))
 
 
-def test_killed_in_the_midst_of_every_fifth_write(scene: Scene) -> None:
-    assert scene.steps > 100
-    for step in range(3, scene.steps + 1, 5):
+def test_killed_in_the_midst_of_every_ninth_write(scene: Scene) -> None:
+    assert scene.steps > 200
+    for step in range(3, scene.steps + 1, 9):
         scene.kill_at(step)
 
 
@@ -111,7 +117,7 @@ def test_killed_while_beginning_afresh(scene: Scene) -> None:
     shutil.copytree(scene.out, before)
     assert kills.run(fresh, scene.log, told=told) == 0
     wanted = contents(scene.folder)
-    for step in range(2, int(told.read_text()), 9):
+    for step in range(2, int(told.read_text()), 15):
         scene.begin()
         shutil.copytree(before, scene.out)
         assert kills.run(fresh, scene.log, fatal=step) == -9

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import facerec.agree
-from facerec import extract, merge_shards, models
+from facerec import classify_knn, cluster, extract, merge_shards, models
+from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
 from facerec.models.base import Detections, Image, ModelCard, unit
 from facerec.movie_folder import MovieFolder
+from facerec.publish import STAGES, outputs_of
 from tests.films import make_film
 
 MOVIE = 77
@@ -146,6 +148,34 @@ def merged(folder: MovieFolder, *more: str) -> MovieFolder:
     return folder
 
 
+def make_cast(folder: Path) -> Path:
+    """An actor database with a picture each of the people of the first two colours."""
+    folder.mkdir(parents=True)
+    database = ActorDatabase(folder)
+    people = {f"actor{i}": np.full((4, 4, 3), colour, np.uint8) for i, colour in enumerate(COLOURS[:2])}
+    rows = [f"{MOVIE},Film,1999,{actor},Name,role,1970,Rome" for actor in people]
+    database.actors.write_text("\n".join([",".join(ACTOR_COLUMNS), *rows]) + "\n")
+    rows = [f"{actor},{MOVIE},{actor}.jpg,1" for actor in people]
+    database.images.write_text("\n".join(["actor_id,movie_id,filename,n_detections", *rows]) + "\n")
+    vectors = ToyEmbedder().embed(list(people.values())).tolist()
+    lines = [
+        json.dumps({"image": f"{actor}.jpg", "n": 1, "faces": [{"vector": vector}]})
+        for actor, vector in zip(people, vectors, strict=True)
+    ]
+    database.embeddings.write_text("\n".join(lines) + "\n")
+    embedder = {**asdict(ToyEmbedder.card), "dimension": ToyEmbedder.dimension, "same_person": 0.5}
+    database.embeddings_meta.write_text(json.dumps({"embedder": embedder}))
+    return folder
+
+
+def named(folder: MovieFolder, cast: Path, *more: str) -> MovieFolder:
+    """Run `cluster.py` and `classify_knn.py` on a merged folder."""
+    with mock.patch("os.fsync"):
+        assert cluster.main(["--path", str(folder.path), *more]) == 0
+        assert classify_knn.main(["--path", str(folder.path), "--actor-db", str(cast), *more]) == 0
+    return folder
+
+
 def contents(folder: MovieFolder) -> dict[str, bytes]:
     """Every file of the folder by name, without what tells when, where and how fast it was made."""
     found = {}
@@ -155,7 +185,8 @@ def contents(folder: MovieFolder) -> dict[str, bytes]:
         name = folder.relative(path)
         found[name] = b"" if path.is_dir() else path.read_bytes()
         if path.parent.name == "done" or path == folder.manifest:
-            found[name] = json.dumps(_timeless(json.loads(found[name])), sort_keys=True).encode()
+            with suppress(json.JSONDecodeError):  # a damaged one stands for itself
+                found[name] = json.dumps(_timeless(json.loads(found[name])), sort_keys=True).encode()
     return found
 
 
@@ -168,12 +199,12 @@ def _timeless(value: Any) -> Any:
 
 def results(folder: MovieFolder) -> dict[str, bytes]:
     """What annotators and later stages get: the top-level files, and the pictures that trajectories name."""
-    files = (folder.trajectories, folder.features, folder.quality, folder.scene_changes)
-    named = {path.name: path.read_bytes() for path in files}
+    files = [path for stage in STAGES for path in outputs_of(folder, stage) if path.exists()]
+    shown = {path.name: path.read_bytes() for path in files}
     for line in folder.trajectories.read_bytes().splitlines():
         record = json.loads(line)
         for frame, box in enumerate(record["bbs"], record["start"]):
             picture = folder.picture(f"{folder.movie_id}:{frame}:{'_'.join(map(str, box))}")
             if picture.exists():
-                named[picture.name] = picture.read_bytes()
-    return named
+                shown[picture.name] = picture.read_bytes()
+    return shown
