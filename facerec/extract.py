@@ -55,6 +55,12 @@ def arguments() -> argparse.ArgumentParser:
     )
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
     made.add_argument(
+        "--precision",
+        choices=("float32", "float16", "bfloat16"),
+        default=s.precision,
+        help="number format of the networks that can reduce it; float16 is for GPUs",
+    )
+    made.add_argument(
         "--batch-size",
         type=int,
         default=None,
@@ -159,6 +165,7 @@ def _settings(args: argparse.Namespace) -> ExtractSettings:
         min_face_size=args.min_face_size,
         face_threshold=args.face_threshold,
         images=not args.no_images,
+        precision=args.precision,
     )
 
 
@@ -168,6 +175,7 @@ def _options(args: argparse.Namespace) -> list[str]:
     words += ["--save-every", str(args.save_every), "--min-face-size", str(args.min_face_size)]
     if args.face_threshold is not None:
         words += ["--face-threshold", str(args.face_threshold)]
+    words += ["--precision", args.precision]
     return [*words, *(["--no-images"] if args.no_images else [])]
 
 
@@ -186,16 +194,20 @@ def _aspect_ratios(args: argparse.Namespace) -> Path | None:
 
 def _load(args: argparse.Namespace) -> tuple[Detector, Embedder]:
     from facerec.models import check_device, load_detector, load_embedder
+    from facerec.models.device import limit_threads
 
     check_device(args.device, args.detector, args.embedder)
     detector = load_detector(
         args.detector,
         device=args.device,
         batch_size=args.batch_size,
+        precision=args.precision,
         min_face_size=args.min_face_size,
         face_threshold=args.face_threshold,
     )
-    return detector, load_embedder(args.embedder, device=args.device)
+    embedder = load_embedder(args.embedder, device=args.device, precision=args.precision)
+    limit_threads()
+    return detector, embedder
 
 
 def _extract(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from dataclasses import dataclass
 
 from facerec.errors import ModelError
@@ -84,3 +85,15 @@ def cpu_threads() -> int:
         if value.isdigit() and int(value) > 0:
             return int(value)
     return len(os.sched_getaffinity(0))
+
+
+def limit_threads() -> None:
+    """Hold the libraries that are loaded to `cpu_threads()`, so that workers share a node fairly.
+
+    Left alone they take every core of the machine, whatever SLURM gave to this task.
+    """
+    import cv2
+
+    cv2.setNumThreads(cpu_threads())
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(cpu_threads())
