@@ -6,7 +6,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +130,7 @@ def _extract(order: Order, run: RunFolder, seen: Survey, say: Say) -> list[Submi
         submitted.append(one)
         say(
             f"  job {one.job}: shards {format_ranges(shard for shards in part.packs for shard in shards)} in "
-            f"{len(part.packs)} tasks, at most {part.parallelism} at once"
+            f"{len(part.packs)} task{'s' * (len(part.packs) > 1)}, at most {part.parallelism} at once"
         )
     return submitted
 
@@ -197,7 +199,8 @@ def _submit(
     arguments = [(str(run.out), run.movie_id, one.key, index, argv) for index in range(len(one.packs))]
     run.save(one)
     try:
-        jobs = executor.map_array(function, *zip(*arguments, strict=True))
+        with redirect_stderr(StringIO()):  # submitit shows there what its error says again
+            jobs = executor.map_array(function, *zip(*arguments, strict=True))
     except (FailedJobError, FailedSubmissionError) as error:
         run.forget(one)
         raise queue.SlurmError(f"sbatch: {queue.plain(str(error))}") from None
