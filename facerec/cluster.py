@@ -41,8 +41,8 @@ def arguments() -> argparse.ArgumentParser:
         type=float,
         default=c.threshold,
         metavar="SHARE",
-        help="join up to this mean distance, as a share of the distance at which the embedder cannot tell "
-        "two faces of one person from two people's; lower: purer clusters, more of them",
+        help="join groups whose mean faces are up to this far apart, as a share of the distance at which the "
+        "embedder cannot tell one person's two faces from two people's; lower: purer clusters, more of them",
     )
     made.add_argument(
         "--min-quality",

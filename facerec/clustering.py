@@ -1,13 +1,13 @@
-"""Which trajectories are one person: average linkage that never joins two faces of one frame.
+"""Which trajectories are one person: agglomeration that never joins two faces of one frame.
 
-Pure first, then few. The groups whose members are closest on average are joined first (UPGMA: R. R.
-Sokal, C. D. Michener, 1958), each trajectory counting by its worth, and nothing is joined beyond a
-threshold from the embedder's own calibration; how many people there are is nobody's input. A group
-cannot-link whatever one of its members does.
+Pure first, then few. The two groups whose mean directions are closest are joined first, each trajectory
+counting by its worth, and nothing is joined beyond a threshold from the embedder's own calibration; how
+many people there are is nobody's input. A group cannot-link whatever one of its members does.
 
-The average is taken of cosines, half the squared distances of unit vectors, so the similarity of two
-groups is the product of their mean vectors. Groups that no pair of members bring below the threshold
-can never be joined, so the work is done, exactly, on the connected parts of the graph of near pairs.
+The mean direction (the centroid of spherical k-means, I. S. Dhillon, D. S. Modha, "Concept decompositions
+for large sparse text data using clustering", 2001), not the mean distance: looks of one person scatter
+about the person, and averaging takes that away, so a person's groups come closer the more they hold,
+while strangers stay as far apart as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from facerec.settings import ClusterSettings
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-_BLOCK = 512  # rows of the similarity matrix computed at once
+_APART = np.float32(-1e30)  # similarity of a cannot-link; finite, so that sums of it stay what they are
 _ENOUGH = 20  # pairs of strangers from which a film may speak for itself
 
 
@@ -31,7 +31,7 @@ _ENOUGH = 20  # pairs of strangers from which a film may speak for itself
 class Clustering:
     """Attributes:
     labels: (n,) int64, dense from 0, biggest cluster first, then by first trajectory.
-    distance: the mean distance up to which groups were joined.
+    distance: between mean directions, up to which groups were joined.
     continued: how many trajectories were joined because they go on where another ended.
     split: how many clusters more there are because of `max_size`.
     """
@@ -75,15 +75,9 @@ def cluster(
         if (alike and usable[i] and usable[j]) or unseen:
             continued += groups.join(i, j)
     of = groups.labels()
-    means, weight = _means(vectors, np.where(usable, weights, 0), of)
-    seen = np.flatnonzero(weight > 0)
-    at = np.full(len(weight), -1)
-    at[seen] = np.arange(len(seen))
-    apart = at[of[cannot_link]]
-    joined = _agglomerate(means[seen], weight[seen], apart[(apart >= 0).all(1)], 1 - distance**2 / 2)
-    final = np.arange(len(weight)) + len(seen)
-    final[seen] = joined
-    whole = final[of] if n else np.empty(0, np.int64)
+    sums = _sums(vectors, np.where(usable, weights, 0), of)
+    final = _link(sums, of[cannot_link], 1 - distance**2 / 2)
+    whole = final[of] if n else of
     parts = _split(vectors, whole, settings.max_size)
     split = len(np.unique(parts)) - len(np.unique(whole))
     return Clustering(_by_size(parts), distance, continued, split)
@@ -140,84 +134,67 @@ class _Groups:
         return np.unique(np.array(self._of, np.int64), return_inverse=True)[1].astype(np.int64)
 
 
-def _means(vectors: Floats, weights: Floats, of: Ints) -> tuple[Floats, NDArray[np.float64]]:
-    """Weighted mean vector, not normalised, and whole weight of each group."""
+def _sums(vectors: Floats, weights: Floats, of: Ints) -> Floats:
+    """Weighted sum of the vectors of each group."""
     from scipy.sparse import csr_array
 
-    m = int(of.max(initial=-1)) + 1
-    member = csr_array((weights.astype(np.float64), (of, np.arange(len(of)))), shape=(m, len(of)))
-    weight = np.asarray(member.sum(axis=1), np.float64)
-    return ((member @ vectors) / np.maximum(weight, 1e-12)[:, None]).astype(np.float32), weight
+    shape = int(of.max(initial=-1)) + 1, len(of)
+    return np.asarray(csr_array((weights, (of, np.arange(len(of)))), shape=shape) @ vectors, np.float32)
 
 
-def _agglomerate(means: Floats, weight: NDArray[np.float64], apart: Pairs, least: float) -> Ints:
-    """Labels (m,) of constrained weighted average linkage down to the similarity `least`."""
-    labels = _connected(means, least)
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(labels.max(initial=-1) + 2))
-    place = np.empty(len(means), np.int64)
-    place[order] = np.arange(len(means)) - bounds[labels[order]]
-    inner = apart[labels[apart[:, 0]] == labels[apart[:, 1]]]
-    inner = inner[np.argsort(labels[inner[:, 0]], kind="stable")]
-    inner_bounds = np.searchsorted(labels[inner[:, 0]], np.arange(len(bounds)))
-    found = np.arange(len(means))
-    for part in range(len(bounds) - 1):
-        members = order[bounds[part] : bounds[part + 1]]
-        if len(members) > 1:
-            pairs = place[inner[inner_bounds[part] : inner_bounds[part + 1]]]
-            found[members] = members[_link(means[members], weight[members], pairs, least)]
-    return found
-
-
-def _connected(means: Floats, least: float) -> Ints:
-    """Labels (m,) of the connected parts of the graph of pairs with similarity ≥ `least`."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    labels = np.arange(len(means))
-    for begin in range(0, len(means), _BLOCK):
-        near = means[begin : begin + _BLOCK] @ means[begin:].T >= least
-        rows, columns = np.nonzero(near)
-        a, b = labels[begin + rows], labels[begin + columns]
-        edges = np.divmod(np.unique((a * len(means) + b)[a != b]), len(means))
-        graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(len(means), len(means)))
-        labels = connected_components(graph, directed=False)[1][labels]
-    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
-
-
-def _link(means: Floats, weight: NDArray[np.float64], apart: Pairs, least: float) -> Ints:
+def _link(sums: Floats, apart: Pairs, least: float) -> Ints:
     """For each of m groups the lowest member of the cluster that it ends in.
 
-    The whole similarity matrix is kept up to date (G. N. Lance, W. T. Williams, 1967), and beside it a
-    best partner of each row, which is looked for again only when its turn comes (the generic algorithm
-    of D. Müllner, "Modern hierarchical, agglomerative clustering algorithms", 2011).
+    The products of all sums are kept up to date, which is adding rows, and beside them each row's best
+    partner. A partner's likeness can have fallen since it was noted, never risen, and is looked at again
+    when its turn comes (the generic algorithm of D. Müllner, "Modern hierarchical, agglomerative
+    clustering algorithms", 2011).
+
+    Args:
+        sums: (m, d) weighted sum of each group's vectors; zero: nothing is known, it stays alone.
+        least: cosine of two sums below which they are not joined.
     """
-    similar = means @ means.T
-    np.fill_diagonal(similar, -np.inf)
-    similar[apart[:, 0], apart[:, 1]] = similar[apart[:, 1], apart[:, 0]] = -np.inf
-    of = np.arange(len(means))
-    weight = weight.astype(np.float64)
-    partner = similar.argmax(1)
-    best = similar[np.arange(len(means)), partner]
+    m = len(sums)
+    of = np.arange(m)
+    if m < 2:
+        return of
+    least = max(least, 1e-6)  # 0 is the likeness of what is unknown, or gone
+    products = sums @ sums.T
+    scale = 1 / np.sqrt(np.maximum(np.diag(products), 1e-12))
+    scale[np.diag(products) < 1e-12] = 0
+    np.fill_diagonal(products, _APART)
+    products[apart[:, 0], apart[:, 1]] = products[apart[:, 1], apart[:, 0]] = _APART
+    partner = np.empty(m, np.int64)
+    best = np.empty(m, np.float32)
+
+    def look(i: int) -> Floats:
+        row = np.asarray(products[i] * scale * scale[i])
+        partner[i] = row.argmax()
+        best[i] = row[partner[i]]
+        return row
+
+    for i in range(m):
+        look(i)
     while True:
         i = int(best.argmax())
         if best[i] < least:
             return of
-        if similar[i, partner[i]] < best[i]:  # an average can only have fallen since: look again
-            partner[i] = similar[i].argmax()
-            best[i] = similar[i, partner[i]]
+        j = int(partner[i])
+        if products[i, j] * scale[j] * scale[i] < best[i]:
+            look(i)
             continue
-        i, j = sorted((i, int(partner[i])))
-        share = np.float32(weight[i] / (weight[i] + weight[j]))
-        row = share * similar[i] + (1 - share) * similar[j]  # -inf, a cannot-link, stays
-        row[[i, j]] = -np.inf
-        similar[i], similar[:, i] = row, row
-        similar[j], similar[:, j] = -np.inf, -np.inf
-        weight[i] += weight[j]
+        i, j = min(i, j), max(i, j)
+        sums[i] += sums[j]
         of[of == j] = i
+        products[i] += products[j]
+        products[i, i] = _APART
+        products[:, i] = products[i]
+        scale[i], scale[j] = 1 / np.sqrt(sums[i] @ sums[i]), 0
         best[j] = -np.inf
-        partner[i] = row.argmax()
-        best[i] = row[partner[i]]
+        row = look(i)
+        closer = row > best
+        closer[[i, j]] = False
+        partner[closer], best[closer] = i, row[closer]
 
 
 def _split(vectors: Floats, labels: Ints, max_size: int) -> Ints:

@@ -127,7 +127,7 @@ class ClusterSettings:
             longest it may not exceed it at all.
     """
 
-    threshold: float = 0.88
+    threshold: float = 0.84
     strangers: float = 0.02
     least_threshold: float = 0.6
     allow_same_frame: bool = False
@@ -136,7 +136,7 @@ class ClusterSettings:
     max_gap: int = 50
     max_shift: float = 0.8
     max_growth: float = 1.4
-    tolerance: float = 0.2
+    tolerance: float = 0.12
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 2:
