@@ -48,7 +48,7 @@ def cannot_links(trajectories: Sequence[Trajectory], settings: ClusterSettings |
             end = min(this.end, other.end)
             a, b = slice(0, end - this.start), slice(this.start - other.start, end - other.start)
             both = this.detected[a] & other.detected[b]
-            if both.any() and np.median(_iou(this.boxes[a][both], other.boxes[b][both])) < limit:
+            if both.any() and np.median(iou(this.boxes[a][both], other.boxes[b][both])) < limit:
                 found.append((min(i, j), max(i, j)))
         active.append(i)
     return np.array(sorted(found), np.int64).reshape(-1, 2)
@@ -102,7 +102,7 @@ def _displacement(
     return distance, np.maximum(sizes / size, size / sizes)
 
 
-def _iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
+def iou(a: NDArray[np.number], b: NDArray[np.number]) -> NDArray[np.float64]:
     """Intersection over union of boxes (n, 4), row by row."""
     sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
     shared = sides.prod(1)

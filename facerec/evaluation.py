@@ -6,6 +6,7 @@ Definitions are given with each figure of `Scores`; they are the same for every 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.constraints import iou
 from facerec.documents import SHOWN_ABOVE
 from facerec.records import Trajectory
 
 NO_FACE = "NOT_A_FACE"  # identity of a box that shows none
-MIXED_SHARE = 0.1  # of a trajectory's matched boxes that are another person's, for it to mix people
+NOT = "not "  # begins the identity of which only this is known: whose it is not; no plain name has a space
+MIXED_SHARE = 0.1  # of a trajectory's matched boxes that are another's, for it to mix people
 MATCH_IOU = 0.4  # overlap from which a box is taken for a truth's box: detectors frame faces differently
 CALIBRATION_BINS = 10
 
@@ -26,20 +29,22 @@ CALIBRATION_BINS = 10
 class Matched:
     """A folder's trajectories in the light of a truth.
 
+    An identity is a person's plain name, `NO_FACE`, or `NOT` and the name of whom it is not.
+
     Attributes:
         boxes: for each trajectory, how many of its boxes are which identity.
-        pictures: for each trajectory, the identity on the first and on the last saved picture; None
-            where the truth does not say.
-        truth_boxes, found_boxes: truth's boxes of faces, and how many of them a trajectory has; None
-            where the truth has no boxes.
-        truth_tracks: how many tracks the truth has of each identity.
+        pictures: for each trajectory, the identity on the first and on the last saved picture (one entry
+            where they are one picture); None where the truth does not say.
+        truth_boxes, found_boxes: truth's boxes of faces, those of unsure identity included, and how many
+            of them a trajectory has; None where the truth has no boxes.
+        truth_tracks: how many tracks the truth has of each identity; None where it has no tracks.
     """
 
     boxes: Sequence[Counter[str]]
     pictures: Sequence[tuple[str | None, ...]]
     truth_boxes: int | None
     found_boxes: int | None
-    truth_tracks: Mapping[str, int]
+    truth_tracks: Mapping[str, int] | None
 
     def identity(self, trajectory: int) -> str | None:
         """Who a trajectory is: the identity of most of its matched boxes."""
@@ -49,32 +54,36 @@ class Matched:
 
 @dataclass(frozen=True)
 class Scores:
-    """The figures.
+    """The figures; None where the truth, or the folder, has nothing to compute one from.
 
     Attributes:
         recall: share of the truth's face boxes that lie under a trajectory's box.
         trajectories, judged: all, and those whose identity the truth knows; only these count below.
-        mixed: trajectories of which a tenth or more of the matched boxes are another person's.
-        fragments: trajectories a person's track of the truth, mean over the persons found.
-        clusters, people: clusters that hold a judged trajectory; persons (false faces are none).
+        mixed: trajectories of which a tenth or more of the matched boxes are not their majority's.
+        fragments: a person's trajectories for each of the person's tracks in the truth, mean over the
+            persons found.
+        clusters, people: clusters that hold a judged trajectory; persons named by the truth among them.
         purity: WCP, the share of judged trajectories that are their cluster's majority.
         nmi: normalised mutual information of clusters and identities, arithmetic mean (as scikit-learn's).
-        clicks: one a cluster, and one for each picture shown that is not the cluster's majority.
+        clicks: one a cluster, and one for each picture shown that is not the cluster's majority; where
+            the truth does not know a picture it is taken for its trajectory's identity.
         right, wrong, silent: judged trajectories whose cluster shows their person's name alone; shows
-            another name (above 0.40, the second of two included); shows none.
-        calibration_error, brier: of each cluster's best probability as a forecast that it is right,
-            weighted by trajectories: expected calibration error over ten bins, and mean squared error.
+            another name (above 0.40, the second of two included); shows none. False faces and people
+            whose name is not known can only be silent or wrong.
+        calibration_error, brier: of the best name's probability as a forecast that it is right, each
+            judged trajectory of a cluster that has one counting once: expected calibration error over
+            ten bins, and mean squared error.
     """
 
     recall: float | None
     trajectories: int
     judged: int
     mixed: int
-    fragments: float
+    fragments: float | None
     clusters: int
     people: int
-    purity: float
-    nmi: float
+    purity: float | None
+    nmi: float | None
     clicks: int
     right: int
     wrong: int
@@ -108,23 +117,18 @@ def match_boxes(
         for t in trajectories
     ]
     rows = np.concatenate([np.empty((0, 6), np.int64), *ours])
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
     found = 0
-    for frame in np.unique(frames).tolist():
-        here, there = rows[rows[:, 0] == frame], np.flatnonzero(frames == frame)
-        for mine, theirs in _best_pairs(here[:, 2:].astype(float), boxes[there]):
-            identity, index = identities[there[theirs]], int(here[mine, 1])
-            found += identity != NO_FACE
-            if identity is not None:
-                counts[index][identity] += 1
-                who[index, frame] = identity
-    shown = [
-        tuple(who.get((t.index, f)) for f in _first_and_last(saved.get(t.index, ()))) for t in trajectories
-    ]
+    for mine, theirs in _best_pairs(rows[:, 0], rows[:, 2:], frames, boxes):
+        identity, frame, index = identities[theirs], int(rows[mine, 0]), int(rows[mine, 1])
+        found += identity != NO_FACE
+        if identity is not None:
+            counts[index][identity] += 1
+            who[index, frame] = identity
     faces = sum(identity != NO_FACE for identity in identities)
-    per_track = {
-        (track, identity) for track, identity in zip(tracks, identities, strict=True) if identity is not None
-    }
-    return Matched(counts, shown, faces, found, Counter(identity for _, identity in per_track))
+    of_tracks = set(zip(tracks, identities, strict=True))
+    per_identity = Counter(identity for _, identity in of_tracks if identity is not None)
+    return Matched(counts, _shown(trajectories, saved, who), faces, found, per_identity)
 
 
 def match_tags(
@@ -140,28 +144,46 @@ def match_tags(
     counts: list[Counter[str]] = [Counter() for _ in trajectories]
     for (index, _), identity in labels.items():
         counts[index][identity] += 1
-    shown = [
-        tuple(labels.get((t.index, f)) for f in _first_and_last(saved.get(t.index, ()))) for t in trajectories
+    return Matched(counts, _shown(trajectories, saved, labels), None, None, None)
+
+
+def _shown(
+    trajectories: Sequence[Trajectory],
+    saved: Mapping[int, Sequence[int]],
+    who: Mapping[tuple[int, int], str],
+) -> list[tuple[str | None, ...]]:
+    """Who is on the pictures of each trajectory that the labeling page shows: the first and the last."""
+    return [
+        tuple(who.get((t.index, frame)) for frame in sorted({*saved[t.index][:1], *saved[t.index][-1:]}))
+        if t.index in saved
+        else ()
+        for t in trajectories
     ]
-    return Matched(counts, shown, None, None, {})
 
 
-def _first_and_last(frames: Sequence[int]) -> list[int]:
-    return sorted({frames[0], frames[-1]}) if frames else []
+def _best_pairs(
+    our_frames: NDArray[np.int64],
+    ours: NDArray[np.int64],
+    frames: NDArray[np.int64],
+    boxes: NDArray[np.float64],
+) -> list[tuple[int, int]]:
+    """Pairs (row of `ours`, row of `boxes`) that overlap in one frame, one to one, best overlap first.
 
-
-def _best_pairs(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Pairs of overlapping boxes, one to one, best overlap first."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inter = np.prod(np.clip(high - low, 0, None), axis=2)
-    area_a, area_b = np.prod(a[:, 2:] - a[:, :2], axis=1), np.prod(b[:, 2:] - b[:, :2], axis=1)
-    iou = inter / (area_a[:, None] + area_b[None] - inter)
+    Args:
+        our_frames: (m,) ascending, of `ours` (m, 4); frames: (n,) of `boxes` (n, 4).
+    """
+    first, end = (np.searchsorted(our_frames, frames, side) for side in ("left", "right"))
+    candidates = end - first
+    theirs = np.repeat(np.arange(len(frames)), candidates)
+    mine = np.arange(len(theirs)) + np.repeat(first - (np.cumsum(candidates) - candidates), candidates)
+    overlap = iou(ours[mine], boxes[theirs])
+    order = np.lexsort((theirs, mine, -overlap))
+    order = order[overlap[order] >= MATCH_IOU]
+    taken_mine, taken_theirs = np.zeros(len(ours), bool), np.zeros(len(boxes), bool)
     pairs: list[tuple[int, int]] = []
-    for flat in np.argsort(-iou, axis=None, kind="stable").tolist():
-        i, j = divmod(flat, iou.shape[1])
-        if iou[i, j] < MATCH_IOU:
-            break
-        if all(i != x and j != y for x, y in pairs):
+    for i, j in zip(mine[order].tolist(), theirs[order].tolist(), strict=True):
+        if not taken_mine[i] and not taken_theirs[j]:
+            taken_mine[i] = taken_theirs[j] = True
             pairs.append((i, j))
     return pairs
 
@@ -177,7 +199,7 @@ def score(
     Args:
         clusters: of each trajectory.
         predictions: probabilities of actor ids by cluster.
-        names: the identity in the truth of each actor id.
+        names: the identity in the truth of each actor id; an id that is not there stands for itself.
     """
     who = [matched.identity(index) for index in range(len(clusters))]
     judged = [index for index, identity in enumerate(who) if identity is not None]
@@ -188,13 +210,13 @@ def score(
         by_cluster.setdefault(label, Counter())[identity] += 1
     majority = {label: min(c, key=lambda who: (-c[who], str(who))) for label, c in by_cluster.items()}
     stray = sum(
-        picture is not None and picture != majority[clusters[index]]
+        (picture or who[index]) != majority[clusters[index]]
         for index in judged
         for picture in matched.pictures[index]
     )
-    people = {identity for identity in identities if identity and identity != NO_FACE}
-    tracks = {person: matched.truth_tracks[person] for person in people if person in matched.truth_tracks}
     ours = Counter(identities)
+    people = [identity for identity in ours if identity and is_person(identity)]
+    tracks = matched.truth_tracks
     right, wrong, forecasts = _names(judged, who, clusters, predictions, names)
     error, brier = _calibration(forecasts)
     return Scores(
@@ -204,13 +226,13 @@ def score(
         trajectories=len(clusters),
         judged=len(judged),
         mixed=sum(_is_mixed(matched.boxes[index]) for index in judged),
-        fragments=float(np.mean([ours[person] / count for person, count in tracks.items()]))
-        if tracks
-        else 0.0,
+        fragments=float(np.mean([ours[person] / tracks[person] for person in people]))
+        if tracks and people
+        else None,
         clusters=len(by_cluster),
         people=len(people),
-        purity=sum(max(c.values()) for c in by_cluster.values()) / len(judged) if judged else 1.0,
-        nmi=_nmi(labels, identities),
+        purity=sum(max(c.values()) for c in by_cluster.values()) / len(judged) if judged else None,
+        nmi=_nmi(labels, identities) if judged else None,
         clicks=len(by_cluster) + stray,
         right=right,
         wrong=wrong,
@@ -227,7 +249,7 @@ def _is_mixed(counts: Counter[str]) -> bool:
 def _nmi(labels: Sequence[int], identities: Sequence[str | None]) -> float:
     from sklearn.metrics import normalized_mutual_info_score
 
-    return float(normalized_mutual_info_score([str(i) for i in identities], labels)) if labels else 1.0
+    return float(normalized_mutual_info_score([str(i) for i in identities], labels))
 
 
 def _names(
@@ -242,12 +264,12 @@ def _names(
     forecasts = []
     for index in judged:
         said = predictions.get(clusters[index], {})
-        shown = {names.get(actor, actor) for actor, p in said.items() if p > SHOWN_ABOVE}
+        shown = {names.get(actor, plain_name(actor)) for actor, p in said.items() if p > SHOWN_ABOVE}
         right += shown == {who[index]}
         wrong += bool(shown - {who[index]})
         if said:
             best = max(said, key=lambda actor: said[actor])
-            forecasts.append((said[best], names.get(best, best) == who[index]))
+            forecasts.append((said[best], names.get(best, plain_name(best)) == who[index]))
     return right, wrong, forecasts
 
 
@@ -262,5 +284,14 @@ def _calibration(forecasts: Sequence[tuple[float, bool]]) -> tuple[float | None,
 
 
 def plain_name(name: str) -> str:
-    """A person's name as truth files spell it: `Lin-Manuel Miranda` is `lin_manuel_miranda`."""
-    return re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")
+    """A person's name as truth files spell it: `Lin-Manuel Miranda` is `lin_manuel_miranda`.
+
+    Accents are dropped, as truth files do; letters of other scripts stay.
+    """
+    bare = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return re.sub(r"[\W_]+", "_", "".join(bare).casefold()).strip("_")
+
+
+def is_person(identity: str) -> bool:
+    """Whether an identity is a person's name."""
+    return identity != NO_FACE and not identity.startswith(NOT)

@@ -1,9 +1,21 @@
-"""Reads what people found true of a film: tables of boxes, or the labeling backend's export."""
+"""Reads what people found true of a film: tables of boxes, or the labeling backend's export.
+
+A table has a row for each face box: its frame, its track, x, y, w, h in display pixels, and whose it is
+(`NOT_A_FACE`: nobody's; empty, or with `(SWITCH`: not sure).
+
+The export has a row for each picture. Annotators give a cluster a status (`labeled` with one label, an
+actor id or a typed name) and each of its pictures another: `same` as the label, `different`, or
+`invalid`, which is no face or none to be judged. A picture that is `different` is known not to be the
+label's person, and counts as that: not as the cluster's majority, but as nobody's name either.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +24,14 @@ import orjson
 from facerec.actor_db import ActorDatabase
 from facerec.documents import read_clusters, read_predictions
 from facerec.errors import ContractError, InputError
-from facerec.evaluation import NO_FACE, Matched, match_boxes, match_tags, plain_name, score
-from facerec.movie_folder import MovieFolder, parse_tag
+from facerec.evaluation import NO_FACE, NOT, Matched, match_boxes, match_tags, plain_name, score
+from facerec.movie_folder import MAX_FRAME, MovieFolder, parse_tag
 from facerec.records import Trajectory, read_features, read_trajectories
 from facerec.tables import read_table
 
 BOX_COLUMNS = ("frame", "track", "x", "y", "w", "h", "identity")
 EXPORT_COLUMNS = ("movie_id", "cluster_id", "cluster_status", "label", "tag", "image_status", "trajectory")
-IMAGE_STATUSES = ("same", "different", "invalid")  # as the backend's: the cluster's label, another, no face
+IMAGE_STATUSES = ("same", "different", "invalid")
 CLUSTER_STATUSES = ("labeled", "mixed", "postponed", "discarded")
 _UNSURE = "(SWITCH"  # an identity that changes somewhere inside its track
 
@@ -28,7 +40,7 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
     """Every figure of `evaluation.Scores` for a folder, as JSON.
 
     Args:
-        min_trajectory: frames; shorter trajectories are not scored.
+        min_trajectory: frames; shorter trajectories are not judged (recall counts their boxes).
     """
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     clusters = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
@@ -36,10 +48,11 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
     saved = saved_frames(folder, trajectories)
     names = names_of(actor_db, folder.movie_id)
     matched = read_truth(truth, folder, trajectories, saved, names)
-    for index, trajectory in enumerate(trajectories):
-        if len(trajectory.boxes) < min_trajectory:
-            matched.boxes[index].clear()
-    scores = score(matched, clusters, predictions, names)
+    kept = [
+        counts if len(one.boxes) >= min_trajectory else Counter[str]()
+        for one, counts in zip(trajectories, matched.boxes, strict=True)
+    ]
+    scores = score(replace(matched, boxes=kept), clusters, predictions, names)
     record = {
         "movie_id": folder.movie_id,
         "truth": truth.name,
@@ -80,10 +93,7 @@ def read_truth(
     if set(BOX_COLUMNS) <= set(columns):
         return _match_table(path, trajectories, saved)
     if set(EXPORT_COLUMNS) <= set(columns):
-        labels = export_labels(path, folder.movie_id, trajectories)
-        named = {NO_FACE: NO_FACE, **names}  # a label is an actor id, or a name that somebody typed
-        known = {where: named.get(label) or plain_name(label) for where, label in labels.items()}
-        return match_tags(trajectories, saved, known)
+        return match_tags(trajectories, saved, _identities(path, folder, trajectories, names))
     raise InputError(
         f"{path}:1: neither a table of boxes ({', '.join(BOX_COLUMNS)}) "
         f"nor an export ({', '.join(EXPORT_COLUMNS)})"
@@ -100,9 +110,11 @@ def _match_table(
             frames.append(int(row["frame"]))
         except ValueError:
             raise ContractError(path, "frame is an int and x, y, w, h are numbers", line) from None
+        if not (0 <= frames[-1] <= MAX_FRAME and w > 0 and h > 0 and math.isfinite(x + y + w + h)):
+            raise ContractError(path, "no frame number, or a box without area", line)
         boxes.append((x, y, x + w, y + h))
         tracks.append(row["track"])
-        identities.append(None if _UNSURE in row["identity"] else row["identity"])
+        identities.append(_identity(row["identity"]))
     return match_boxes(
         trajectories,
         saved,
@@ -113,46 +125,80 @@ def _match_table(
     )
 
 
-def export_labels(
-    path: Path, movie_id: int, trajectories: Sequence[Trajectory]
+def _identity(cell: str) -> str | None:
+    if _UNSURE in cell:
+        return None
+    return NO_FACE if cell == NO_FACE else plain_name(cell) or None
+
+
+def _identities(
+    path: Path, folder: MovieFolder, trajectories: Sequence[Trajectory], names: Mapping[str, str]
 ) -> dict[tuple[int, int], str]:
-    """Identity by (trajectory, frame) from the backend's export; what annotators left open is not there.
+    """Identity by (trajectory, frame) of an export's pictures; what annotators left open is not there."""
+    identities: dict[tuple[int, int], str] = {}
+    open_to_doubt = set()
+    for row in read_export(path, folder.movie_id, trajectories):
+        person = names.get(row.label) or plain_name(row.label)
+        if row.image_status == "invalid":
+            identity = NO_FACE
+        elif row.cluster_status == "labeled" and person and row.image_status:
+            identity = person if row.image_status == "same" else NOT + person
+        else:
+            continue
+        if identities.setdefault((row.trajectory, row.frame), identity) != identity:
+            open_to_doubt.add((row.trajectory, row.frame))
+    if open_to_doubt:
+        logging.warning("%s: %d pictures have several answers and count as open", path, len(open_to_doubt))
+    return {where: identity for where, identity in identities.items() if where not in open_to_doubt}
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A row of the backend's export: what people said of one picture.
+
+    Attributes:
+        line: of the file, 1-based.
+        label: of the picture's cluster: an actor id, or a name that somebody typed; empty where none.
+        cluster_status, image_status: one of `CLUSTER_STATUSES`, `IMAGE_STATUSES`, or empty.
+    """
+
+    line: int
+    cluster_status: str
+    label: str
+    tag: str
+    frame: int
+    image_status: str
+    trajectory: int
+
+
+def read_export(path: Path, movie_id: int, trajectories: Sequence[Trajectory]) -> Iterator[Annotation]:
+    """The rows of the backend's export that are of this movie.
 
     Raises:
-        ContractError: a status that the backend does not have, a tag or trajectory that is not this folder's.
+        ContractError: a status that the backend does not have, a tag or trajectory that is not this
+            folder's.
+        InputError: no row is of this movie.
     """
-    labels: dict[tuple[int, int], str] = {}
+    rows = 0
     for line, row in read_table(path, EXPORT_COLUMNS):
         if row["movie_id"] != str(movie_id):
             continue
-        if row["cluster_status"] not in ("", *CLUSTER_STATUSES):
-            raise ContractError(
-                path,
-                f"cluster_status {row['cluster_status']!r} is none of {', '.join(CLUSTER_STATUSES)}",
-                line,
-            )
-        if row["image_status"] not in ("", *IMAGE_STATUSES):
-            raise ContractError(
-                path, f"image_status {row['image_status']!r} is none of {', '.join(IMAGE_STATUSES)}", line
-            )
+        rows += 1
+        for key, known in (("cluster_status", CLUSTER_STATUSES), ("image_status", IMAGE_STATUSES)):
+            if row[key] not in ("", *known):
+                raise ContractError(path, f"{key} {row[key]!r} is none of {', '.join(known)}", line)
         try:
-            index, (_, frame, box) = int(row["trajectory"]), parse_tag(row["tag"])
-            trajectory = trajectories[index]
-            here = (
-                trajectory.boxes[frame - trajectory.start].tolist()
-                if trajectory.start <= frame < trajectory.end
-                else None
-            )
-        except (ValueError, IndexError) as error:
-            raise ContractError(path, f"no picture of this folder: {error}", line) from None
-        if here != list(box):
-            raise ContractError(
-                path,
-                f"trajectory {index} has no box {row['tag']}: labels of another version of the folder",
-                line,
-            )
-        if row["image_status"] == "invalid":
-            labels[index, frame] = NO_FACE
-        elif row["image_status"] == "same" and row["label"] and row["cluster_status"] == "labeled":
-            labels[index, frame] = row["label"]
-    return labels
+            of_movie, frame, box = parse_tag(row["tag"])
+            index = int(row["trajectory"])
+        except ValueError as error:
+            raise ContractError(path, f"no picture of a trajectory: {error}", line) from None
+        one = trajectories[index] if 0 <= index < len(trajectories) else None
+        here = one.boxes[frame - one.start].tolist() if one and one.start <= frame < one.end else None
+        if of_movie != movie_id or here != list(box):
+            rule = f"trajectory {index} has no box {row['tag']}: labels of another version of the folder"
+            raise ContractError(path, rule, line)
+        yield Annotation(
+            line, row["cluster_status"], row["label"].strip(), row["tag"], frame, row["image_status"], index
+        )
+    if not rows:
+        raise InputError(f"{path}: no row of movie {movie_id}")
