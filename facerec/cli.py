@@ -102,7 +102,7 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = "".join(f"{name}: " for name in (error.filename, error.filename2) if name)
         full = "; make room and run the same command again" if error.errno in FULL else ""
         return _fail(program, f"{where}{error.strerror or error}{full}", 1)
 
