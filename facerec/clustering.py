@@ -7,7 +7,8 @@ many people there are is nobody's input. A group cannot-link whatever one of its
 The mean direction (the centroid of spherical k-means, I. S. Dhillon, D. S. Modha, "Concept decompositions
 for large sparse text data using clustering", 2001), not the mean distance: looks of one person scatter
 about the person, and averaging takes that away, so a person's groups come closer the more they hold,
-while strangers stay as far apart as they are.
+while strangers stay as far apart as they are. In the end whoever is well known is also recognised in
+small groups from somewhat farther away, if nobody else who is well known is nearly as close.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def cluster(
     of = groups.labels()
     sums = _sums(vectors, np.where(usable, weights, 0), of)
     final = _link(sums, of[cannot_link], 1 - distance**2 / 2)
+    final = _recognise(sums, np.bincount(of), final, of[cannot_link], distance, settings)
     whole = final[of] if n else of
     parts = _split(vectors, whole, settings.max_size)
     split = len(np.unique(parts)) - len(np.unique(whole))
@@ -195,6 +197,37 @@ def _link(sums: Floats, apart: Pairs, least: float) -> Ints:
         closer = row > best
         closer[[i, j]] = False
         partner[closer], best[closer] = i, row[closer]
+
+
+def _recognise(
+    sums: Floats, sizes: Ints, labels: Ints, apart: Pairs, distance: float, settings: ClusterSettings
+) -> Ints:
+    """Join small clusters to the well-known one that they are closest to, by far; labels (m,) as given.
+
+    Args:
+        sums, sizes: (m, d), (m,) of the groups that were linked.
+        labels: (m,) the lowest group of each one's cluster.
+    """
+    clusters, of = np.unique(labels, return_inverse=True)
+    total = np.bincount(of, sizes)
+    means = _sums(sums, np.ones(len(sums), np.float32), of)
+    length = np.linalg.norm(means, axis=1)
+    means = means / np.maximum(length, 1e-6)[:, None]
+    known = np.flatnonzero((total >= settings.well_known) & (length > 1e-6))
+    small = np.flatnonzero((total < settings.well_known) & (length > 1e-6))
+    if not len(known) or not len(small):
+        return labels
+    groups = _Groups(len(clusters), np.unique(of[apart], axis=0))
+    away = np.sqrt(np.maximum(2 - 2 * (means[small] @ means[known].T), 0))
+    nearest = away.argmin(1)
+    closest = away[np.arange(len(small)), nearest]
+    away[np.arange(len(small)), nearest] = np.inf
+    limit = distance * settings.recognised / settings.threshold
+    sure = (closest <= limit) & (away.min(1) >= closest + settings.margin * limit)
+    for at in np.argsort(closest, kind="stable").tolist():
+        if sure[at]:
+            groups.join(int(small[at]), int(known[nearest[at]]))
+    return clusters[groups.labels()[of]] if len(of) else labels
 
 
 def _split(vectors: Floats, labels: Ints, max_size: int) -> Ints:

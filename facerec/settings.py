@@ -46,13 +46,14 @@ class TrackSettings:
             trajectories, more of whose boxes are interpolated; lower: a face is split where it is missed.
         reach: face sizes by which a face that comes back may miss the place where it was expected. Higher:
             sudden moves are followed; lower: trajectories split on them, and fewer take in a stranger.
+            After one or two missed frames more is allowed, as no stranger is likely to have come.
         growth: ratio, above 1, of a face's sizes before and after a gap. Higher and lower: as `reach`.
     """
 
     iou_threshold: float = 0.4
     max_gap: int = 10
-    reach: float = 0.45
-    growth: float = 1.45
+    reach: float = 0.48
+    growth: float = 1.37
 
     def __post_init__(self) -> None:
         if not 0 < self.iou_threshold <= 1:
@@ -114,6 +115,10 @@ class ClusterSettings:
     Attributes:
         threshold: distance between two groups' mean directions up to which they are joined. Lower: purer
             clusters, more of them. Below 1, because means of many faces lie closer than two faces.
+        recognised: distance from the mean direction of somebody well known up to which a small group is
+            that person's, in the same unit as `threshold`.
+        well_known: trajectories from which a cluster is well known, its mean hardly a matter of chance.
+        margin: share of that distance by which everybody else who is well known must be farther away.
         strangers: share of the pairs of faces seen in one frame, who are strangers, that the threshold
             may let through; it is lowered where a film's strangers lie closer than elsewhere.
         least_threshold: how low it may get by that.
@@ -128,6 +133,9 @@ class ClusterSettings:
     """
 
     threshold: float = 0.84
+    recognised: float = 0.95
+    well_known: int = 5
+    margin: float = 0.1
     strangers: float = 0.02
     least_threshold: float = 0.6
     allow_same_frame: bool = False

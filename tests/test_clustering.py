@@ -122,6 +122,25 @@ def test_in_a_film_whose_strangers_look_alike_the_threshold_falls() -> None:
     assert len(mixed) <= 1  # of the 145 pairs that nobody saw together a few lie closer than any that were
 
 
+def test_whoever_is_well_known_is_recognised_from_farther_away_but_never_by_a_stranger() -> None:
+    def beside(*weights: float) -> NDArray[np.float32]:
+        """A look at these cosines from the people 0, 1, …, otherwise like nobody."""
+        rest = np.sqrt(1 - sum(w * w for w in weights))
+        made = sum(w * person(who, 32) for who, w in enumerate(weights)) + rest * person(20, 32)
+        return np.asarray(made, np.float32)
+
+    crowd = [person(0, 32)] * 6 + [person(1, 32)] * 6
+    alone = grouped(np.array([person(0, 32), beside(0.46)])).labels
+    assert alone.tolist() == [0, 1]
+    for look, apart, cluster_of_look in (
+        (beside(0.46), NOBODY, 0),
+        (beside(0.46), [(0, 12)], 2),  # seen in a frame with him
+        (beside(0.46, 0.44), NOBODY, 2),  # might be either
+        (beside(0.30), NOBODY, 2),  # like nobody
+    ):
+        assert grouped(np.array([*crowd, look]), apart).labels[-1] == cluster_of_look
+
+
 @pytest.mark.parametrize("max_size", [1, 3, 10])
 def test_a_page_is_never_longer_than_max_size_nor_mixed(max_size: int) -> None:
     whose = [0] * 23 + [1] * 7 + [2]
@@ -175,7 +194,9 @@ def test_the_fast_way_is_the_linkage_as_defined(n: int, seed: int, spread: float
     weights = rng.uniform(0.1, 1, n).astype(np.float32)
     apart = np.unique(np.sort(rng.integers(0, n, (n // 2, 2)), axis=1), axis=0)
     apart = apart[apart[:, 0] != apart[:, 1]]
-    made = cluster(vectors, weights, np.ones(n, bool), apart, ALONE, SAME_PERSON, ClusterSettings())
+    made = cluster(
+        vectors, weights, np.ones(n, bool), apart, ALONE, SAME_PERSON, ClusterSettings(well_known=n + 1)
+    )
     groups = {frozenset(np.flatnonzero(made.labels == c).tolist()) for c in range(made.labels.max() + 1)}
     pairs = {(i, j) for i, j in apart.tolist()}
     assert groups == slow_linkage(vectors, weights, pairs, 1 - made.distance**2 / 2)
