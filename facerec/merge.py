@@ -85,7 +85,7 @@ def merge(
             folder,
             STAGE,
             made,
-            inputs={folder.relative(folder.plan): plan.fingerprint, "shards": _digest(markers)},
+            inputs={folder.relative(folder.plan): plan.fingerprint, "shards": shards_digest(markers)},
             settings={**asdict(linking), **asdict(keeping)},
             report={"trajectories": len(trajectories), "dropped": len(tracks) - len(kept), "cuts": len(cuts)},
             overwrite=overwrite,
@@ -120,7 +120,7 @@ def covered(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Markers:
     return markers
 
 
-def _digest(markers: Markers) -> str:
+def shards_digest(markers: Markers) -> str:
     """What tells apart shards that are there and that hold other contents: a hash of their files' hashes."""
     hashes = {shard: marker["files"] for shard, marker in sorted(markers.items())}
     return sha256(orjson.dumps(hashes, option=orjson.OPT_NON_STR_KEYS)).hexdigest()

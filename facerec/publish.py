@@ -77,10 +77,15 @@ def checked_inputs(folder: MovieFolder, stage: str) -> dict[str, str]:
     Raises:
         StaleError: a file is missing, is not what its stage recorded, or was made from another one.
     """
+    return checked_chain(folder, STAGES[: STAGES.index(stage)])
+
+
+def checked_chain(folder: MovieFolder, makers: Sequence[str]) -> dict[str, str]:
+    """As `checked_inputs`, of the files that the stages `makers` made."""
     recorded = read_manifest(folder)["stages"]
     plan = read_plan(folder)
     now = {folder.relative(folder.plan): plan.fingerprint} if plan else {}
-    for maker in STAGES[: STAGES.index(stage)]:
+    for maker in makers:
         again = f"run: python -u ./facerec/{maker}.py --path {folder.path}"
         if maker not in recorded:
             raise StaleError(f"{folder.path}: {maker}.py has not run here; {again}")

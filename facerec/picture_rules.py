@@ -1,0 +1,128 @@
+"""The rules for the pictures that annotators see: their names, their pixels, and whose face they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from facerec.deviations import Deviations, Expected
+from facerec.faces import PICTURE_SIDE
+from facerec.movie_folder import MovieFolder, parse_tag, tag_of
+from facerec.records import Trajectory
+
+NEAR = 0.5  # intersection over union from which two boxes of a frame are meant to be one face's
+
+Box = tuple[int, int, int, int]
+Boxes = Mapping[int, Mapping[Box, int]]  # by frame: the boxes there, each with its line
+
+
+def scan_pictures(folder: MovieFolder, found: Deviations) -> Boxes:
+    """The boxes of the pictures by frame; whatever else lies among them is a deviation."""
+    pictures: dict[int, dict[Box, int]] = defaultdict(dict)
+    if not folder.images.is_dir():
+        found.add(folder.images, "this folder must exist, even where it is empty")
+        return pictures
+    for path in sorted(folder.images.iterdir()):
+        try:
+            movie_id, frame, box = parse_tag(path.stem)
+        except ValueError as error:
+            found.add(path, f"no picture's name: {error}")
+            continue
+        if path.suffix != ".jpeg":
+            found.add(path, "a picture's extension is .jpeg")
+        elif movie_id != folder.movie_id:
+            found.add(path, f"movie_id {movie_id} in the folder of movie {folder.movie_id}")
+        elif not (box[0] < box[2] and box[1] < box[3]):
+            found.add(path, "its box is empty")
+        else:
+            pictures[frame][box] = 0
+            if rule := _pixel_rule(path):
+                found.add(path, rule)
+    return pictures
+
+
+def _pixel_rule(path: Path) -> str:
+    """What is wrong with a picture's pixels; empty where nothing is."""
+    import PIL.Image
+
+    if not path.is_file():
+        return "a picture is a file"
+    try:
+        with PIL.Image.open(path, formats=["JPEG"]) as picture:
+            if max(picture.size) > PICTURE_SIDE:
+                return (
+                    f"{'x'.join(map(str, picture.size))} pixels; a picture fits {PICTURE_SIDE}x{PICTURE_SIDE}"
+                )
+            picture.load()
+    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError):
+        return "no JPEG that can be read"
+    return ""
+
+
+def check_pictures(
+    folder: MovieFolder,
+    expected: Expected,
+    trajectories: list[tuple[int, Trajectory]],
+    faces: Boxes,
+    pictures: Boxes,
+    found: Deviations,
+) -> None:
+    """Saved faces, their pictures and the trajectories' boxes name each other, integer for integer."""
+    owners: dict[int, dict[Box, int]] = defaultdict(dict)  # the trajectories' boxes on saved frames
+    for line, one in trajectories:
+        shown = False
+        for frame, box in _saved_boxes(one, faces, pictures):
+            owners[frame][box] = line
+            shown |= box in pictures.get(frame, ())
+        if pictures and not shown:
+            found.add(folder.trajectories, "no picture is saved of any of its boxes", line)
+    for frame, boxes in faces.items():
+        for box, line in boxes.items():
+            if expected.pictures and box not in pictures.get(frame, ()):
+                name = folder.picture(tag_of(folder.movie_id, frame, box)).name
+                found.add(folder.features, f"its picture {name} is missing", line)
+    for line, one in trajectories:
+        for frame, box in _saved_boxes(one, faces):
+            if box in faces[frame] or not one.detected[frame - one.start]:
+                continue
+            near = _nearest(box, faces[frame].keys() - owners[frame].keys())
+            if near:
+                rule = f"frame {frame}: box {list(box)} is not the saved face's, {list(near)}"
+                found.add(folder.trajectories, rule, line)
+    if faces and not folder.previous.exists():  # what was published once may still be shown with its pictures
+        _check_strays(folder, owners, faces, pictures, found)
+
+
+def _check_strays(
+    folder: MovieFolder, owners: Boxes, faces: Boxes, pictures: Boxes, found: Deviations
+) -> None:
+    """Pictures that are of no saved face: of nobody, or wrongly named."""
+    for frame, boxes in pictures.items():
+        for box in boxes.keys() - faces.get(frame, {}).keys():
+            rule = f"no line of {folder.features.name} has this face"
+            near = _nearest(box, owners.get(frame, {}))
+            if near and near != box:
+                line = owners[frame][near]
+                rule = f"wrongly named: line {line} of {folder.trajectories.name} has {list(near)}"
+            found.add(folder.picture(tag_of(folder.movie_id, frame, box)), rule)
+
+
+def _saved_boxes(one: Trajectory, *saved: Boxes) -> Iterator[tuple[int, Box]]:
+    """The boxes of a trajectory on frames of which any face is saved."""
+    for frame in range(one.start, one.end):
+        if any(frame in boxes for boxes in saved):
+            x1, y1, x2, y2 = one.boxes[frame - one.start].tolist()
+            yield frame, (x1, y1, x2, y2)
+
+
+def _nearest(box: Box, others: Iterable[Box]) -> Box | None:
+    """The one of `others` that overlaps most with `box`, where it is near."""
+    overlap, near = max(((_iou(box, other), other) for other in others), default=(0.0, None))
+    return near if overlap >= NEAR else None
+
+
+def _iou(a: Box, b: Box) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(0, width) * max(0, height)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)

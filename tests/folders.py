@@ -1,0 +1,138 @@
+"""A whole valid data folder, made by the program's own writers out of invented faces: no film, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
+from facerec.documents import clusters_bytes, predictions_bytes, read_clusters, scene_changes_bytes
+from facerec.evidence import FaceEvidence, FrameEvidence
+from facerec.faces import picture_bytes
+from facerec.merge import merge
+from facerec.movie_folder import MovieFolder
+from facerec.plan import Plan, marker_bytes, write_plan
+from facerec.publish import checked_inputs, publish, staging
+from facerec.records import Feature, read_trajectories, to_line
+from facerec.settings import KeepSettings, TrackSettings
+from facerec.track import track
+from facerec.trajectories import to_trajectories
+
+MOVIE, WIDTH, HEIGHT = 7, 320, 180
+FRAMES, SHARDS, CUT, EVERY = 40, 3, 20, 5
+FILM = f"{MOVIE}-Film.mp4"
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Face:
+    """Somebody (`who`, an axis of the embeddings) in frames `first`..`last`, but not in `missed`."""
+
+    who: int
+    first: int
+    last: int
+    x: int
+    missed: tuple[int, ...] = ()
+
+    def box(self, frame: int) -> Box | None:
+        if not self.first <= frame <= self.last or frame in self.missed:
+            return None
+        x = self.x + frame % 7
+        return x, 30, x + 50, 90
+
+
+FACES = (  # two people until the cut, one of them missed for a frame; one after it; a glimpse of a third
+    Face(0, 0, 19, 20),
+    Face(1, 2, 19, 150, missed=(12,)),
+    Face(0, 20, 39, 80),
+    Face(2, 25, 25, 250),
+)
+
+
+def make_folder(
+    out: Path, faces: Sequence[Face] = FACES, pictures: bool = True, skip: Sequence[int] = ()
+) -> MovieFolder:
+    """The published folder `7-data` under `out`: trajectories 0 and 2 are cluster 0, trajectory 1 is 1.
+
+    Args:
+        skip: shards that are not extracted, which the merge is then told to allow.
+    """
+    folder = MovieFolder(out / f"{MOVIE}-data")
+    folder.create()
+    settings = {"save_every": EVERY, "min_face_size": 20, "images": pictures}
+    models = {role: {"kind": "toy", "sha256": role[0] * 64} for role in ("detector", "embedder")}
+    video = {"display_size": [WIDTH, HEIGHT]}
+    plan = Plan(MOVIE, {"name": FILM, "bytes": 1}, video, FRAMES, SHARDS, settings, models, ())
+    with mock.patch("os.fsync"):  # nobody pulls the plug here
+        write_plan(folder, plan, Path(FILM), [])
+        for shard in set(range(SHARDS)) - set(skip):
+            _write_shard(folder, plan, *plan.range_of(shard), faces, pictures)
+        merge(folder, TrackSettings(), KeepSettings(), allow_missing=bool(skip), overwrite=False)
+        trajectories = read_trajectories(folder.trajectories, MOVIE)
+        who = [next(f.who for f in faces if f.box(t.end - 1) == tuple(t.boxes[-1])) for t in trajectories]
+        _publish(folder, "cluster", folder.clusters, clusters_bytes(MOVIE, who))
+        clusters = set(read_clusters(folder.clusters, MOVIE))
+        names = {cluster: {"nm1": 0.9, "nm2": 0.06} if cluster == 0 else {} for cluster in clusters}
+        _publish(folder, "classify_knn", folder.predictions, predictions_bytes(MOVIE, names))
+    return folder
+
+
+def _publish(folder: MovieFolder, stage: str, path: Path, data: bytes) -> None:
+    inputs = checked_inputs(folder, stage)
+    with staging(folder) as room:
+        (room / path.name).write_bytes(data)
+        publish(
+            folder, stage, {path: room / path.name}, inputs=inputs, settings={}, report={}, overwrite=False
+        )
+
+
+def _write_shard(
+    folder: MovieFolder, plan: Plan, beg: int, end: int, faces: Sequence[Face], pictures: bool
+) -> None:
+    files, sizes = folder.shard(beg, end), {}
+    boxes, evidence, features = [], [], []
+    image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    for frame in range(beg, end):
+        here = sorted((box, face.who) for face in faces if (box := face.box(frame)))
+        boxes += [(frame, box) for box, _ in here]
+        sharpness = 20.0 if frame % EVERY == 0 else None
+        seen = tuple(FaceEvidence(box, 0.9, sharpness) for box, _ in here)
+        change = None if frame == 0 else 60.0 if frame == CUT else 1.0
+        evidence.append(to_line(FrameEvidence(frame, change, seen)))
+        for box, who in here if frame % EVERY == 0 else ():
+            keypoints = np.array(box[:2], np.float32) + np.arange(10, dtype=np.float32).reshape(5, 2)
+            vector = np.eye(8, dtype=np.float32)[who]
+            feature = Feature(MOVIE, frame, box, keypoints, vector, WIDTH, HEIGHT)
+            features.append(to_line(feature))
+            if pictures:
+                folder.picture(feature.tag).write_bytes(picture_bytes(image, np.array(box)))
+                sizes[feature.tag] = folder.picture(feature.tag).stat().st_size
+    cuts = [CUT] if beg <= CUT < end else []
+    tracks = track([f for f, _ in boxes], np.array([b for _, b in boxes], np.int64).reshape(-1, 4), cuts)
+    trajectories = to_trajectories(tracks, MOVIE, WIDTH, HEIGHT)
+    files.evidence.write_bytes(b"".join(evidence))
+    files.features.write_bytes(b"".join(features))
+    files.trajectories.write_bytes(b"".join(map(to_line, trajectories)))
+    files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, cuts))
+    report = {"skipped": [], "dimension": 8, "same_person": 1.1}
+    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, sizes, report))
+
+
+def make_cast(folder: Path) -> ActorDatabase:
+    """A valid actor database for the folder above: nm1 and nm2, a picture each."""
+    database = ActorDatabase(folder)
+    database.pictures.mkdir(parents=True)
+    actors, images, vectors = [",".join(ACTOR_COLUMNS)], ["actor_id,movie_id,filename,n_detections"], []
+    for i, actor in enumerate(("nm1", "nm2")):
+        actors.append(f"{MOVIE},A film,1999,{actor},Name {i},Role,0{i + 1}.02.1970,Rome")
+        images.append(f"{actor},{MOVIE},{actor}.jpg,1")
+        vectors.append(f'{{"image":"{actor}.jpg","n":1,"faces":[{{"vector":[{1 - i},{i},0,0,0,0,0,0]}}]}}')
+        (database.pictures / f"{actor}.jpg").write_bytes(b"a picture")
+    for path, lines in ((database.actors, actors), (database.images, images), (database.embeddings, vectors)):
+        path.write_text("\n".join(lines) + "\n")
+    database.aspect_ratios.write_text(f"filename,display_width,display_height\n{FILM},{WIDTH},{HEIGHT}\n")
+    return database
