@@ -14,10 +14,9 @@ from facerec import prepare_actors
 from slurm.stages import ROOT
 from tests.cast import make_database
 from tests.slurm.conftest import Lab
-from tests.test_clips import CLIPS, models
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
-MOVIE = 10001
+MOVIE, FILM = 10001, "10001-HamiltonAtTheWhiteHouse.mp4"
 RESULTS = ("trajectories.jsonl", "scene_changes.json", "features.jsonl", "clusters.json", "predictions.json")
 
 
@@ -45,11 +44,16 @@ def test_16_shards_on_4_nodes_are_the_bytes_of_a_local_run_and_of_one_shard(
 ) -> None:
     films = tmp_path / "films"
     films.mkdir()
-    (films / CLIPS[MOVIE][0]).symlink_to(shared / "data" / "clips" / CLIPS[MOVIE][0])
-    options = models(shared, "beside")
+    (films / FILM).symlink_to(shared / "data" / "clips" / FILM)
+    weights = shared / "data" / "weights"
+    detector = f"yunet:{weights / 'face_detection_yunet_2026may.onnx'}"
+    embedder = f"arcface:{weights / 'MobileFaceNet.onnx'}"
     database = make_database(tmp_path / "actor_db", shared / "data" / "people", MOVIE).folder
-    assert prepare_actors.main(["--actor-db", str(database), *options]) == 0
-    common = {"FILMS": films, "ACTOR_DB": database, "DETECTOR": options[1], "EMBEDDER": options[3]}
+    assert (
+        prepare_actors.main(["--actor-db", str(database), "--detector", detector, "--embedder", embedder])
+        == 0
+    )
+    common = {"FILMS": films, "ACTOR_DB": database, "DETECTOR": detector, "EMBEDDER": embedder}
     common |= {"SET": "memory=2G cpus=4"}
 
     cluster = {**common, "OUT": tmp_path / "cluster"}
