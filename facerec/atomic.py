@@ -16,8 +16,8 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,6 +88,12 @@ def locked(path: Path, byte: int | None = None) -> Iterator[None]:
         os.close(handle)
 
 
+def look_anew(folder: Path) -> None:
+    """Have a network file system look what is in `folder`, where it would remember what was not there."""
+    if folder.is_dir():
+        next(folder.iterdir(), None)
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file that becomes `path` when the block ends well, and vanishes when it does not."""
@@ -108,6 +114,26 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
     with atomic_write(path) as file:
         file.write(data)
+
+
+def write_changed(files: Mapping[Path, bytes]) -> tuple[Path, ...]:
+    """Write those of `files` that hold something else, all of them or, where one cannot be written, none.
+
+    They take their places in the order given, after all are on the disk: a power cut just then leaves
+    the first of them new and the others old.
+
+    Returns:
+        The paths that changed.
+    """
+    changed = {path: data for path, data in files.items() if not path.is_file() or path.read_bytes() != data}
+    with ExitStack() as parts:
+        for path, data in reversed(changed.items()):  # an exit stack unwinds from its end
+            part = parts.enter_context(atomic_write(path))
+            with named(path):
+                part.write(data)
+                part.flush()
+                os.fsync(part.fileno())
+    return tuple(changed)
 
 
 def create_once(path: Path, data: bytes) -> bool:

@@ -22,7 +22,7 @@ import orjson
 from numpy.typing import NDArray
 
 from facerec import __version__
-from facerec.atomic import create_once, sha256_of
+from facerec.atomic import create_once, look_anew, sha256_of
 from facerec.errors import ContractError, InputError, PlanError
 from facerec.jsonfile import Broken, is_int, keys, read_json, require
 from facerec.movie_folder import MovieFolder, parse_tag
@@ -139,6 +139,7 @@ def read_plan(folder: MovieFolder) -> Plan | None:
     Raises:
         PlanError: the file is damaged, or of another program.
     """
+    look_anew(folder.path)
     if not folder.plan.exists():
         return None
     return _read(folder)[0]
@@ -289,6 +290,7 @@ def done_markers(
         tell: called with shard and reason for each that is not.
         contents: as in `read_marker`.
     """
+    look_anew(folder.shard(0, 0).done.parent)
     markers: dict[int, dict[str, Any]] = {}
     for shard in range(plan.n) if shards is None else shards:
         try:
@@ -297,8 +299,3 @@ def done_markers(
             if tell:
                 tell(shard, str(error))
     return markers
-
-
-def done_shards(folder: MovieFolder, plan: Plan) -> set[int]:
-    """The shards of the plan that are done."""
-    return set(done_markers(folder, plan))

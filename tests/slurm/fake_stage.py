@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from facerec import plan as plans
 from facerec.atomic import write_bytes
 from facerec.movie_folder import MovieFolder
-from facerec.plan import Plan, done_shards, read_plan, write_plan
+from facerec.plan import Plan, done_markers, read_plan, write_plan
 
 stopped = False
 
@@ -56,7 +56,7 @@ def extract(args: argparse.Namespace) -> None:
     if plan.fingerprint != wanted.fingerprint:
         refuse(f"{folder.path} holds the shards of another run")
     for shard in plans.parse_ranges(args.shard, args.n):
-        if shard in done_shards(folder, plan):
+        if shard in done_markers(folder, plan):
             sys.stdout.write(f"shard {shard} is done already\n")
             continue
         sys.stdout.write(f"shard {shard} begins, threads {os.environ.get('OMP_NUM_THREADS')}\n")
@@ -114,7 +114,7 @@ def stage(name: str, args: argparse.Namespace) -> None:
         refuse(f"{name} cannot")
     if name in orders.get("kill", ()):
         os.kill(os.getpid(), signal.SIGKILL)
-    missing = set(range(plan.n)) - done_shards(folder, plan)
+    missing = set(range(plan.n)) - done_markers(folder, plan).keys()
     if missing:
         refuse(f"shards {plans.format_ranges(missing)} are missing")
     made = {"merge": folder.trajectories, "cluster": folder.clusters, "classify": folder.predictions}[name]
