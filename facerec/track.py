@@ -34,9 +34,11 @@ _WINDOW = 12  # boxes at an end that say where the face is going; older ones hav
 _JITTER = 0.05  # standard deviation of a detected edge, in face sizes
 _TURN = 0.02  # standard deviation of the change of velocity in one frame, in face sizes a frame
 _SPEED = 0.05  # standard deviation of the velocity of a face seen once, in face sizes a frame
-_STEADY = 8.0  # frames after which half of the way that a velocity would have gone is gone: heads turn back
+_STEADY = 16.0  # frames after which half of the way that a velocity would have gone is gone: heads turn back
 _SUDDEN = 2  # missed frames up to which no stranger is likely to have come, so that a face may leap,
-_LEAP = 1.5  # by this many times what is allowed later
+_LEAP = 1.6  # by this many times what is allowed later;
+_LONE_LEAP = 1.25  # less to or from a box that is all alone, for it may be no face:
+_LONE = 1  # two such boxes are no trajectory at all where more frames than this lie between them
 _PAIRS_AT_ONCE = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
@@ -198,10 +200,12 @@ def _bridges(
         small = np.minimum(going.state[i, 2], coming.state[j, 2])
         large = np.maximum(going.state[i, 2], coming.state[j, 2])
         apart = (one[:, 0] - other[:, 0]) ** 2 + (one[:, 1] - other[:, 1]) ** 2
-        leap = np.where(step - 1 <= _SUDDEN, _LEAP, 1.0)
+        alone = links.before[tails[i]] < 0, links.after[heads[j]] < 0
+        leap = np.where(alone[0] | alone[1], _LONE_LEAP, _LEAP)
+        leap[step - 1 > _SUDDEN] = 1
         miss = apart / (leap * settings.reach * small) ** 2
         miss += ((large / small - 1) / (leap * (settings.growth - 1))) ** 2
-        good = miss <= 1
+        good = (miss <= 1) & ~(alone[0] & alone[1] & (step - 1 > _LONE))
         kept.append((tails[i[good]], heads[j[good]], 2 - miss[good]))  # a poor link is better than none
     a, b, worth = (np.concatenate(part) for part in zip(*kept, strict=True))
     return a, b, worth
