@@ -12,7 +12,7 @@ from facerec.errors import ContractError
 
 MAX_LINE = 1 << 26  # bytes; a trajectory of a whole film's length has half as many
 MAX_FILE = 1 << 27  # bytes of a file that is one JSON value; a marker of two million pictures has as many
-_MAX_RULE = 300  # characters of a message, which may quote what is wrong
+_ENDS = 150  # characters that are left of both ends of a long message
 
 Record = TypeVar("Record")
 
@@ -41,6 +41,8 @@ def keys(value: object, names: set[str]) -> dict[str, Any]:
     """`value` as an object with exactly the keys `names`."""
     if not isinstance(value, dict):
         raise Broken("a JSON object is expected")
+    if value.keys() == names:
+        return value
     missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
     require(not missing, f"missing key {', '.join(missing)}")
     require(not unknown, f"unknown key {', '.join(unknown)}")
@@ -118,4 +120,9 @@ def _parsed(path: Path, number: int | None, data: bytes, parse: Callable[[object
     except orjson.JSONDecodeError as error:
         raise ContractError(path, f"no valid JSON: {error}", number) from None
     except Broken as error:
-        raise ContractError(path, str(error)[:_MAX_RULE], number) from None
+        raise ContractError(path, _shortened(str(error)), number) from None
+
+
+def _shortened(rule: str) -> str:
+    """A rule that may quote what is wrong, without the middle of a long quotation."""
+    return rule if len(rule) <= 2 * _ENDS else f"{rule[:_ENDS]} … {rule[-_ENDS:]}"

@@ -30,7 +30,7 @@ _FEATURE = {"frame", "tag", "embedding", "box", "keypoints", "w", "h"}
 
 def check_box(box: object, w: int, h: int) -> None:
     """Raise `Broken` unless `box` is a JSON list of four ints, not empty, inside `w` x `h` pixels."""
-    if not (type(box) is list and len(box) == 4 and all(map(is_int, box))):
+    if not (type(box) is list and len(box) == 4 and {*map(type, box)} == {int}):
         raise Broken("a box is four ints x1, y1, x2, y2")
     x1, y1, x2, y2 = box
     if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h):  # no call with a message: a film has millions
@@ -188,14 +188,17 @@ def unit_vector(value: object) -> NDArray[np.float32]:
 
 def _points(value: object) -> NDArray[np.float32]:
     points = keys(value, set(KEYPOINTS))
-    array = np.array([_numbers(points[name], "a keypoint is [x, y]", 2) for name in KEYPOINTS])
+    pairs = [points[name] for name in KEYPOINTS]
+    rule = "a keypoint is [x, y]"
+    require(all(type(pair) is list and len(pair) == 2 for pair in pairs), rule)
+    array = _numbers([number for pair in pairs for number in pair], rule).reshape(-1, 2)
     require(bool((np.abs(array) <= MAX_SIDE).all()), f"a keypoint lies beyond {MAX_SIDE} pixels")
     return array.astype(np.float32)
 
 
-def _numbers(value: object, rule: str, length: int | None = None) -> NDArray[np.float64]:
+def _numbers(value: object, rule: str) -> NDArray[np.float64]:
     """A flat JSON list of numbers; numpy alone would take strings and booleans for some."""
-    if not (type(value) is list and {*map(type, value)} <= {float, int} and length in (None, len(value))):
+    if not (type(value) is list and {*map(type, value)} <= {float, int}):
         raise Broken(rule)
     return np.array(value, np.float64)
 

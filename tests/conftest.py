@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("facerec", deadline=None)  # a busy machine is no failure
+settings.load_profile("facerec")
 
 
 @pytest.fixture(scope="session")
