@@ -150,6 +150,13 @@ def _must_be_made(folder: MovieFolder, wanted: dict[str, Any], fresh: bool) -> b
     return plan is None or (fresh and bool(plan.differences(wanted)))
 
 
+def begin_afresh(folder: MovieFolder) -> None:
+    """Drop the plan and all shards of the folder, if it has any; nothing may be at work in it."""
+    if folder.plan.exists():
+        with locked(folder.lock):
+            _drop(folder)
+
+
 def _drop(folder: MovieFolder) -> None:
     """Drop the plan and all shards: markers first, the plan last, so that a kill leaves nothing to trust.
 

@@ -9,16 +9,16 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
 
 from facerec.cli import configure_logging, parser, run_main
-from facerec.errors import FacerecError, InputError
+from facerec.errors import FacerecError, InputError, Interrupted
 from slurm import queue
 from slurm.films import movie_ids
-from slurm.launch import launch
+from slurm.launch import Say, launch
 from slurm.local import run_local
 from slurm.records import RunFolder
 from slurm.report import as_json, table
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _PREFIX = "FACEREC_"  # of the environment variables that stand for make's
 _CHAINS = {**{stage: (stage,) for stage in STAGES}, "movie": STAGES}
 _WATCH_S = 5.0
+Work = Callable[[Order, int, Sequence[str], Say], int]
 
 # name on make's command line, default, help
 _TEXTS = (
@@ -59,7 +60,7 @@ _TEXTS = (
 )
 _FLAGS = (
     ("LOCAL", "run here although there is a SLURM"),
-    ("FRESH", "begin again where another run's shards lie"),
+    ("FRESH", "drop the shards that are done and begin again"),
     ("OVERWRITE", "replace published results; the old ones are kept"),
     ("WATCH", "status: keep showing until nothing is queued or running"),
     ("JSON", "status: for programs"),
@@ -104,22 +105,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command == "status":
         return _status(args, movies)
     order = _order(args)
-    if args.local or not queue.available():
+    here = args.local or not queue.available()
+    if here:
         say("running here, as asked with LOCAL=1" if args.local else "no SLURM on this machine: running here")
-        return max(run_local(order, movie, _CHAINS[args.command], say) for movie in movies)
-    return max(_launched(order, movie, _CHAINS[args.command], len(movies) > 1) for movie in movies)
+    work = run_local if here else _submit
+    return max(_one(work, order, movie, _CHAINS[args.command], len(movies) > 1) for movie in movies)
 
 
-def _launched(order: Order, movie: int, stages: Sequence[str], others: bool) -> int:
-    """Submit one movie of a collection; its failure does not keep the others from being submitted."""
+def _one(work: Work, order: Order, movie: int, stages: Sequence[str], others: bool) -> int:
+    """Do one movie of a collection; its failure does not keep the others from being done."""
     try:
-        submitted = launch(order, movie, stages, say)
+        return work(order, movie, stages, say)
+    except Interrupted:
+        raise
     except FacerecError as error:
         if not others:
             raise
         log.error("%s", error)
         return error.exit_status
-    if submitted:
+
+
+def _submit(order: Order, movie: int, stages: Sequence[str], say: Say) -> int:
+    if launch(order, movie, stages, say):
         say(f"  logs in {RunFolder(order.out, movie).path}; how it goes: make status MOVIE={movie}")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
@@ -56,6 +57,9 @@ def plan_extraction(order: Order, run: RunFolder, seen: Survey, say: Say) -> Ext
     if order.fresh:
         if seen.active:
             raise PlanError(f"movie {run.movie_id} has tasks queued or running: cancel them before FRESH=1")
+        from facerec.agree import begin_afresh
+
+        begin_afresh(run.movie_folder)
         missing, done, busy, failed = list(range(n)), [], [], []
     else:
         done, busy = seen.having("done"), seen.having(*ACTIVE)
@@ -79,11 +83,15 @@ def _same_options(argv: Sequence[str]) -> None:
 
 
 def settled(run: RunFolder, seen: Survey, settle: float) -> bool:
-    """Wait, bounded, for the markers of shards whose tasks say they are done; whether it waited."""
+    """Wait, bounded, for the markers of shards whose tasks have just said they are done; whether it waited."""
+    just = time.time() - settle
     claimed = {
         shard
         for task in seen.extracting()
-        if task.submission.n == seen.n and task.own and task.own.outcome == "done"
+        if task.submission.n == seen.n
+        and task.own
+        and task.own.outcome == "done"
+        and (task.own.ended or 0) > just
         for shard in parse_ranges(task.submission.packs[task.index], seen.n)
     }
     late = claimed & set(seen.having("missing"))

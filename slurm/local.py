@@ -84,7 +84,7 @@ def _extract(order: Order, run: RunFolder, stop: StopRequest, say: Say) -> bool:
     one = _submission(order, run, "extract", [format_ranges(shards) for shards in packs], todo.n)
     run.save(one)
     where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in slots[0] else f"{os.cpu_count()} cores"
-    say(f"  {len(slots)} workers here ({where}), logs in {run.path / 'extract'}")
+    say(f"  {len(slots)} worker{'s' * (len(slots) > 1)} here ({where}), logs in {run.path / 'extract'}")
     with run.living(one):
         _pool(run, one, todo, slots, stop)
     seen = survey(run, None)

@@ -126,9 +126,12 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
 
     def stage_dir(self, stage: str) -> Path:
-        """submitit's folder for the stage; `%` would be a pattern to SLURM."""
-        if "%" in str(self.path):
-            raise FacerecError(f"{self.path}: SLURM reads % in a log's path as a pattern; choose another OUT")
+        """submitit's folder for the stage, whose path stands in batch scripts."""
+        path = str(self.path)
+        if "%" in path or "\\" in path or not path.isprintable():
+            raise FacerecError(
+                f"{path!r}: SLURM misreads %, \\ and line breaks in a log's path; choose another OUT"
+            )
         return self.path / stage
 
     def log(self, submission: Submission, task: int) -> Path:

@@ -27,7 +27,7 @@ class Order:
         shards: None for those of the movie's plan, or DEFAULT_SHARDS where there is none yet.
         detector, embedder, device: empty for the stage's own default.
         args: further arguments of a stage's program, by stage.
-        fresh: begin again where the folder holds another run's shards.
+        fresh: drop the shards that are there and begin again.
         overwrite: replace what was published; the stages keep the old version.
         workers: of a local run; 0 for what the machine allows.
     """
@@ -53,7 +53,6 @@ class Order:
         given = {"--detector": self.detector, "--embedder": self.embedder, "--device": device}
         for flag, value in given.items():
             argv += [flag, value] if value else []
-        argv += ["--fresh"] if self.fresh else []
         return [*argv, *self.args.get("extract", ()), str(film)]
 
     def stage_argv(self, stage: str, folder: Path) -> list[str]:

@@ -115,6 +115,12 @@ def test_local_runs_here_although_there_is_a_slurm(
     assert there.states() == {} and "running here, as asked with LOCAL=1" in capsys.readouterr().out
 
 
+def test_a_collection_run_here_goes_on_after_a_movie_that_cannot(there: MockSlurm, tmp_path: Path) -> None:
+    argv = ["extract", "--movies", f"5 {MOVIE}", "--local", "--workers", "1", "--tasks", "1"]
+    assert cli.main(argv) == 1
+    assert (tmp_path / "out" / f"{MOVIE}-data" / "plan.json").exists()
+
+
 @pytest.mark.parametrize(
     ("argv", "answer"),
     [

@@ -218,15 +218,9 @@ def test_another_number_of_shards_is_refused_before_and_after_the_first_is_done(
     (one,) = site.launch()
     with pytest.raises(PlanError, match="was begun with SHARDS=8: go on with that, or drop it with FRESH=1"):
         site.launch(shards=9)
-    with pytest.raises(PlanError, match="cancel them before FRESH=1"):
-        site.launch(shards=9, fresh=True)
     site.finish(one)
     with pytest.raises(PlanError, match="was begun with SHARDS=8"):
         site.launch(shards=9)
-    (fresh,) = site.launch(shards=9, fresh=True)
-    assert len(fresh.packs) == 9
-    site.finish(fresh)
-    assert site.launch(shards=None) == [] and site.said[0].endswith("(9 done)")
 
 
 def test_other_options_than_what_is_done_was_made_with_are_refused_at_once(site: Site) -> None:
@@ -237,13 +231,30 @@ def test_other_options_than_what_is_done_was_made_with_are_refused_at_once(site:
         site.launch(detector="other")
 
 
+@pytest.mark.parametrize("options", [{"shards": 9}, {"detector": "other"}, {}])
+def test_fresh_drops_what_is_done_and_only_when_nothing_is_on_its_way(
+    site: Site, options: dict[str, object]
+) -> None:
+    make_film(site.folder / "films")
+    (one,) = site.launch()
+    with pytest.raises(PlanError, match="cancel them before FRESH=1"):
+        site.launch(fresh=True, **options)
+    site.finish(one)
+    marker = site.run.movie_folder.shard(0, 20).done
+    assert marker.exists()
+    (fresh,) = site.launch(fresh=True, **options)
+    assert not marker.exists() and len(fresh.packs) == options.get("shards", 8)
+    site.finish(fresh)
+    assert site.launch(**{"shards": None, **options}) == []
+
+
 def test_a_damaged_plan_does_not_keep_from_beginning_afresh(site: Site) -> None:
     make_film(site.folder / "films")
     (one,) = site.launch()
     site.finish(one)
-    plan = site.run.movie_folder.plan
-    plan.write_text("{")
-    assert len(packs(site.launch())) == 8
+    site.run.movie_folder.plan.write_text("{")
+    (fresh,) = site.launch(fresh=True)
+    assert len(fresh.packs) == 8 and not site.run.movie_folder.plan.exists()
 
 
 def test_no_shards_given_means_as_begun_or_256(site: Site) -> None:

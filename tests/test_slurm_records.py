@@ -79,5 +79,6 @@ def test_a_shard_s_log_is_found_from_its_number(run: RunFolder) -> None:
 
 
 def test_a_folder_that_slurm_would_misread_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FacerecError, match="reads % in a log's path as a pattern"):
-        RunFolder(tmp_path / "100%j", 5).stage_dir("extract")
+    for name in ("100%j", "a\nb", "a\\b"):
+        with pytest.raises(FacerecError, match="SLURM misreads"):
+            RunFolder(tmp_path / name, 5).stage_dir("extract")

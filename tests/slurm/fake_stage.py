@@ -49,10 +49,6 @@ def extract(args: argparse.Namespace) -> None:
         write_plan(folder, wanted, args.film, [])
     plan = read_plan(folder)
     assert plan is not None
-    if args.fresh and plan.fingerprint != wanted.fingerprint:
-        folder.plan.unlink(missing_ok=True)
-        write_plan(folder, wanted, args.film, [])
-        plan = wanted
     if plan.fingerprint != wanted.fingerprint:
         refuse(f"{folder.path} holds the shards of another run")
     for shard in plans.parse_ranges(args.shard, args.n):
@@ -138,7 +134,6 @@ def main() -> None:
     made.add_argument("--actor-db")
     made.add_argument("--detector", default="fake")
     made.add_argument("--device")
-    made.add_argument("--fresh", action="store_true")
     made.add_argument("--stage", default="extract")
     made.add_argument("film", type=Path, nargs="?")
     args = made.parse_args()
