@@ -23,7 +23,8 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     ["tests.kills", "facerec.shard", "facerec.merge", "facerec.agree", "facerec.opencv_seek",
      "facerec.naming", "facerec.folder_vectors", "facerec.clustering", "facerec.constraints",
-     "facerec.actor_db", "scenedetect.detectors", "scipy.optimize", "scipy.sparse.csgraph"]
+     "facerec.actor_db", "facerec.inspection", "scenedetect.detectors", "scipy.optimize",
+     "scipy.sparse.csgraph"]
 )  # fmt: skip
 CALLS = ("replace", "rename", "link", "unlink", "mkdir", "rmdir", "fsync")
 

@@ -8,6 +8,7 @@ import shutil
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,18 +50,29 @@ STORIES = {
 }
 
 
+def _evidence(folder: MovieFolder) -> list[dict[str, Any]]:
+    """What was seen of each frame, over all shards."""
+    files = (folder.path / "evidence").iterdir()
+    return sorted(
+        (json.loads(line) for file in files for line in file.open()), key=lambda line: line["frame"]
+    )
+
+
 @pytest.mark.parametrize("name", STORIES)
 def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None:
     suffix, story = STORIES[name]
     film = story.make(tmp_path / f"{MOVIE}-story.{suffix}")
-    whole = results(merged(extracted(film, tmp_path / "1", 1, "--save-every", "3")))
+    folder = merged(extracted(film, tmp_path / "1", 1, "--save-every", "3"))
+    whole, seen = results(folder), _evidence(folder)
+    assert [n for n, line in enumerate(seen) if line["change"] is None] == [0], (
+        "only the first has none before"
+    )
     assert whole["trajectories.jsonl"].count(b"\n") > len(story.cuts), "nothing is seen, nothing is tested"
     expected = sorted(story.cuts) if name != "cuts closer than a shot" else [11, 24]
     assert json.loads(whole["scene_changes.json"])["frame_indices"] == expected
     for n in (*ALL_N[1:], FRAMES):
-        assert results(merged(extracted(film, tmp_path / str(n), n, "--save-every", "3"))) == whole, (
-            f"N = {n}"
-        )
+        folder = merged(extracted(film, tmp_path / str(n), n, "--save-every", "3"))
+        assert results(folder) == whole and _evidence(folder) == seen, f"N = {n}"
         shutil.rmtree(tmp_path / str(n))
 
 

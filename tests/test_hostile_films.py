@@ -15,7 +15,19 @@ from facerec import extract
 from facerec.cli import run_main
 from facerec.movie_folder import MovieFolder
 from tests.films import cut_off, flip_bits, make_film, make_sound
-from tests.toy import HEIGHT, LOOSE, MOVIE, WIDTH, Story, extracted, merged, results, toy_models
+from tests.toy import (
+    HEIGHT,
+    LOOSE,
+    MOVIE,
+    WIDTH,
+    Story,
+    extracted,
+    make_cast,
+    merged,
+    named,
+    results,
+    toy_models,
+)
 
 LONG = Story(150, cuts=(40, 95))  # more than two segments of frames that are decoded anew after damage
 
@@ -100,6 +112,7 @@ def test_a_hostile_film_gives_the_same_for_every_n(name: str, tmp_path: Path) ->
     parts = merged(extracted(film, tmp_path / "7", 7), *short)
     assert results(parts) == whole
     assert json.loads(parts.manifest.read_bytes())["skipped_frames"] == manifest["skipped_frames"]
+    named(parts, make_cast(tmp_path / "actor_db"))
 
 
 def test_what_a_truncated_film_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

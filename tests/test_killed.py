@@ -59,7 +59,8 @@ class Scene:
 
     def rerun(self, what: str) -> None:
         self.log.unlink()
-        assert kills.run(self.commands, self.log) == 0, f"{what}: {self.log.read_text()}"
+        checked = [*self.commands, ("check", [str(self.folder.path)])]
+        assert kills.run(checked, self.log) == 0, f"{what}: {self.log.read_text()}"
         after = contents(self.folder)
         assert after.keys() == self.undisturbed.keys(), what
         assert after == self.undisturbed, what

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import facerec.agree
-from facerec import classify_knn, cluster, extract, merge_shards, models
+from facerec import check, classify_knn, cluster, extract, merge_shards, models
 from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
 from facerec.models.base import Detections, Image, ModelCard, unit
 from facerec.movie_folder import MovieFolder
@@ -169,10 +169,11 @@ def make_cast(folder: Path) -> Path:
 
 
 def named(folder: MovieFolder, cast: Path, *more: str) -> MovieFolder:
-    """Run `cluster.py` and `classify_knn.py` on a merged folder."""
+    """Run `cluster.py` and `classify_knn.py` on a merged folder, which is then one that the backend takes."""
     with mock.patch("os.fsync"):
         assert cluster.main(["--path", str(folder.path), *more]) == 0
         assert classify_knn.main(["--path", str(folder.path), "--actor-db", str(cast), *more]) == 0
+    assert check.main([str(folder.path)]) == 0
     return folder
 
 
