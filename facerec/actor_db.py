@@ -76,7 +76,9 @@ class ActorDatabase:
         self.pictures = self.folder / "actor_images"
         self.embeddings = self.folder / "actor_embeddings.jsonl"
         self.embeddings_meta = self.folder / "actor_embeddings.meta.json"
+        self.origins = self.folder / "actor_origins.csv"
         self.aspect_ratios = self.folder / "aspect_ratios.csv"
+        self.lock = self.folder / ".lock"
 
     def picture(self, filename: str) -> Path:
         """Where the picture called `filename` lies; a name that leads out of the folder is refused."""

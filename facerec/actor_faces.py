@@ -1,10 +1,12 @@
-"""Pictures of actors into vectors: what `prepare_actors.py` writes, and only where something changed."""
+"""Pictures of actors into vectors: what `prepare_actors.py` writes, and only where something changed.
+
+In a picture that was learnt from a film nothing is searched: where its face is, is known.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -16,9 +18,11 @@ from numpy.typing import NDArray
 
 from facerec import __version__
 from facerec.actor_db import ActorDatabase
-from facerec.atomic import atomic_write, sha256_of, sweep
+from facerec.atomic import sha256_of, sweep, write_changed
 from facerec.errors import ContractError, InputError
+from facerec.faces import PICTURE_SIDE
 from facerec.models.base import Detector, Embedder, Image, ModelCard
+from facerec.origins import Origin, read_origins
 from facerec.pictures import read_picture
 from facerec.settings import FaceSettings
 from facerec.table_edit import with_column
@@ -57,6 +61,18 @@ def faces_of(
     return embedder.embed([embedder.crop(picture, found.boxes[i], found.keypoints[i]) for i in counted])
 
 
+def _learnt_face(picture: Image, origin: Origin, embedder: Embedder) -> NDArray[np.float32]:
+    """The vector (1, d) of the face of a learnt picture."""
+    assert origin.box is not None and origin.keypoints is not None
+    return embedder.embed([embedder.crop(picture, origin.box, origin.keypoints)])
+
+
+def embedding_line(name: str, vectors: NDArray[np.float32]) -> bytes:
+    """The line of `actor_embeddings.jsonl` of a picture with faces `vectors` (n, d), without newline."""
+    record = {"image": name, "n": len(vectors), "faces": [{"vector": row} for row in vectors]}
+    return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
 def prepare(
     database: ActorDatabase,
     cards: tuple[ModelCard, ModelCard],
@@ -66,8 +82,9 @@ def prepare(
 ) -> Prepared:
     """Bring the database's embeddings and its `n_detections` column up to its pictures.
 
-    A picture whose bytes are known keeps its line if the same models made it. The files change
-    together, after everything succeeded, and not at all where they would be as before.
+    A picture whose bytes are known keeps its line if the same models made it; a learnt one, for which no
+    detector was needed, if the same embedder did. The files change together, after everything
+    succeeded, and not at all where they would be as before.
 
     Args:
         cards: of the detector and the embedder.
@@ -75,15 +92,18 @@ def prepare(
         advance: called with the number of pictures just done.
 
     Raises:
-        InputError: pictures are missing or cannot be read; up to five are named.
+        InputError: pictures are missing or cannot be read; up to five are named. Or the table changed.
         ContractError: a row of the tables cannot be used.
     """
     rows = [row["filename"] for _, row in database.read_images()]
+    table = database.images.read_bytes()
     paths = {name: database.picture(name) for name in rows}
     _refuse([f"{path}: no such picture" for path in paths.values() if not path.is_file()])
     sweep(database.folder)
     hashes = {name: sha256_of(path) for name, path in paths.items()}
-    known = _Known(database, cards, settings)
+    judged = read_origins(database).values()
+    learnt = {one.filename: one for one in judged if hashes.get(one.filename) == one.sha256}
+    known = _Known(database, cards, settings, learnt)
     embedder_says = known.embedder_says
     models: tuple[Detector, Embedder] | None = None
     if embedder_says is None or any(not known.line(name, digest) for name, digest in hashes.items()):
@@ -96,12 +116,14 @@ def prepare(
         if line is None:
             assert models is not None
             try:
-                vectors = faces_of(read_picture(path, settings.max_side), *models, settings)
+                if name in learnt:
+                    vectors = _learnt_face(read_picture(path, PICTURE_SIDE), learnt[name], models[1])
+                else:
+                    vectors = faces_of(read_picture(path, settings.max_side), *models, settings)
             except InputError as error:
                 wrong.append(str(error))
                 continue
-            record = {"image": name, "n": len(vectors), "faces": [{"vector": row} for row in vectors]}
-            line = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+            line = embedding_line(name, vectors)
             fresh += 1
         lines[name] = line
         advance(1)
@@ -114,6 +136,8 @@ def prepare(
         "settings": asdict(settings),
         "pictures": hashes,
     }
+    if database.images.read_bytes() != table:
+        raise InputError(f"{database.images}: changed while its pictures were embedded; run this again")
     written = _write(database, lines, [faces[name] for name in rows], meta)
     return Prepared(faces, hashes, fresh, written, embedder_says["same_person"])
 
@@ -122,7 +146,11 @@ class _Known:
     """What an earlier run found; nothing where anything about it is unsure."""
 
     def __init__(
-        self, database: ActorDatabase, cards: tuple[ModelCard, ModelCard], settings: FaceSettings
+        self,
+        database: ActorDatabase,
+        cards: tuple[ModelCard, ModelCard],
+        settings: FaceSettings,
+        learnt: Mapping[str, Origin],
     ) -> None:
         self.embedder_says: dict[str, Any] | None = None
         self._lines: dict[tuple[str, str], bytes] = {}
@@ -131,15 +159,16 @@ class _Known:
             if meta is None or not database.embeddings.is_file():
                 return
             embedder_says = {key: meta["embedder"][key] for key in ("dimension", "same_person")}
-            made_by = meta["program"], meta["detector"], meta["embedder"], meta["settings"]
-            models = asdict(cards[0]), {**asdict(cards[1]), **embedder_says}
-            if made_by != (_PROGRAM, *models, asdict(settings)):
+            if meta["embedder"] != {**asdict(cards[1]), **embedder_says}:
                 return
             if meta["embeddings_sha256"] != sha256_of(database.embeddings):
                 return
+            made_by = meta["program"], meta["detector"], meta["settings"]
+            alike = made_by == (_PROGRAM, asdict(cards[0]), asdict(settings))
             lines = database.embeddings.read_bytes().split(b"\n")
             for number, faces in database.read_embeddings():
-                self._lines[faces.image, meta["pictures"][faces.image]] = lines[number - 1]
+                if alike or faces.image in learnt:
+                    self._lines[faces.image, meta["pictures"][faces.image]] = lines[number - 1]
             self.embedder_says = embedder_says
         except (ContractError, KeyError, TypeError) as error:
             logging.warning("%s is not used, all pictures are embedded again: %s", database.embeddings, error)
@@ -168,13 +197,9 @@ def _write(
     if all(before.get(key) == value for key, value in meta.items()):
         made_at = before.get("made_at", made_at)
     said = orjson.dumps({"made_at": made_at, **meta}, option=orjson.OPT_INDENT_2) + b"\n"
-    wanted = {  # renamed from the last to the first: nothing is said of vectors that are not there yet
-        database.embeddings_meta: said,
-        database.embeddings: embeddings,
-        database.images: with_column(database.images.read_bytes().decode(), "n_detections", column).encode(),
-    }
-    changed = {path: data for path, data in wanted.items() if not path.is_file() or path.read_bytes() != data}
-    with ExitStack() as parts:
-        for path, data in changed.items():
-            parts.enter_context(atomic_write(path)).write(data)
+    table = with_column(database.images.read_bytes().decode(), "n_detections", column).encode()
+    # in this order: nothing is said of vectors that are not there yet
+    changed = write_changed(
+        {database.images: table, database.embeddings: embeddings, database.embeddings_meta: said}
+    )
     return tuple(path.name for path in changed)

@@ -37,15 +37,21 @@ def whole_boxes(
     return sorted_boxes[first], order[first]
 
 
+def picture_part(box: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
+    """The part of the frame that the picture of a face shows: x1, y1, x2, y2 of the padded, clipped box."""
+    x1, y1, x2, y2 = box
+    pad = round(PADDING * min(x2 - x1, y2 - y1))
+    return max(0, x1 - pad), max(0, y1 - pad), min(width, x2 + pad), min(height, y2 + pad)
+
+
 def picture_bytes(frame: Image, box: NDArray[np.int64]) -> bytes:
     """The annotator's JPEG of a face: the padded box, shrunk to fit, gray where the film is gray.
 
     Args:
         box: (4,) x1, y1, x2, y2 inside the frame.
     """
-    x1, y1, x2, y2 = box.tolist()
-    pad = round(PADDING * min(x2 - x1, y2 - y1))
-    face = frame[max(0, y1 - pad) : y2 + pad, max(0, x1 - pad) : x2 + pad]
+    x1, y1, x2, y2 = picture_part(tuple(box.tolist()), frame.shape[1], frame.shape[0])
+    face = frame[y1:y2, x1:x2]
     h, w = face.shape[:2]
     scale = PICTURE_SIDE / max(h, w)
     if scale < 1:

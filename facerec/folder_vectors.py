@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from facerec.evidence import Quality
 from facerec.jsonfile import read_lines
 from facerec.movie_folder import MovieFolder
 from facerec.publish import read_manifest
-from facerec.records import Trajectory, read_features
+from facerec.records import Feature, Trajectory, read_features
 from facerec.settings import VectorSettings
 from facerec.trajectory_vectors import TrajectoryVectors, face_quality, trajectory_vectors
 
@@ -49,6 +49,35 @@ def embedder_of(folder: MovieFolder) -> FolderEmbedder:
         ) from None
 
 
+def read_faces(folder: MovieFolder) -> Iterator[tuple[Feature, Quality]]:
+    """The folder's saved faces with their qualities, by frame and box.
+
+    Raises:
+        ContractError: a line of either file breaks its rules, or the two are not of the same faces.
+    """
+    lines = read_lines(folder.quality, Quality.from_json)
+    for face in read_features(folder.features, folder.movie_id):
+        line, quality = next(lines, (None, None))
+        if quality is None or quality.tag != face.tag:
+            rule = f"no line here for face {face.tag} of {folder.features.name}"
+            raise ContractError(folder.quality, rule, line)
+        yield face, quality
+    for line, quality in lines:
+        raise ContractError(folder.quality, f"{folder.features.name} has no face {quality.tag}", line)
+
+
+def qualities(faces: Sequence[tuple[Feature, Quality]], settings: VectorSettings) -> NDArray[np.float32]:
+    """How much each of m saved faces says about whose it is, (m,) in 0..1; see `face_quality`."""
+    box = np.array([face.box for face, _ in faces], np.float32).reshape(-1, 4)
+    return face_quality(
+        np.array([quality.score for _, quality in faces], np.float32),
+        np.array([quality.sharpness for _, quality in faces], np.float32),
+        (box[:, 2:] - box[:, :2]).min(1),
+        np.array([face.keypoints for face, _ in faces], np.float32).reshape(-1, 5, 2),
+        settings,
+    )
+
+
 def read_vectors(
     folder: MovieFolder, trajectories: Sequence[Trajectory], settings: VectorSettings | None = None
 ) -> TrajectoryVectors:
@@ -58,34 +87,11 @@ def read_vectors(
         ContractError: a line of either file breaks its rules, or the two are not of the same faces.
     """
     settings = settings or VectorSettings()
-    frames, boxes, scores, sharpness = [], [], [], []
-    keypoints: list[NDArray[np.float32]] = []
-    embeddings: list[NDArray[np.float32]] = []
-    qualities = read_lines(folder.quality, Quality.from_json)
-    for face in read_features(folder.features, folder.movie_id):
-        line, quality = next(qualities, (None, None))
-        if quality is None or quality.tag != face.tag:
-            rule = f"no line here for face {face.tag} of {folder.features.name}"
-            raise ContractError(folder.quality, rule, line)
-        frames.append(face.frame)
-        boxes.append(face.box)
-        scores.append(quality.score)
-        sharpness.append(quality.sharpness)
-        keypoints.append(face.keypoints)
-        embeddings.append(face.embedding)
-    for line, quality in qualities:
-        raise ContractError(folder.quality, f"{folder.features.name} has no face {quality.tag}", line)
-    whose = _trajectory_of(frames, boxes, trajectories)
-    box = np.array(boxes, np.float32).reshape(-1, 4)
-    worth = face_quality(
-        np.array(scores, np.float32),
-        np.array(sharpness, np.float32),
-        (box[:, 2:] - box[:, :2]).min(1),
-        np.array(keypoints, np.float32).reshape(-1, 5, 2),
-        settings,
-    )
-    stacked = np.array(embeddings, np.float32).reshape(len(embeddings), -1 if embeddings else 0)
-    return trajectory_vectors(whose, stacked, worth, len(trajectories), settings)
+    faces = list(read_faces(folder))
+    whose = _trajectory_of([face.frame for face, _ in faces], [face.box for face, _ in faces], trajectories)
+    embeddings = np.array([face.embedding for face, _ in faces], np.float32)
+    stacked = embeddings.reshape(len(faces), -1 if faces else 0)
+    return trajectory_vectors(whose, stacked, qualities(faces, settings), len(trajectories), settings)
 
 
 def _trajectory_of(

@@ -180,6 +180,22 @@ class NamingSettings:
 
 
 @dataclass(frozen=True)
+class LearnSettings:
+    """Which confirmed faces become pictures of an actor.
+
+    Attributes:
+        per_actor: of one movie, so many faces of each actor at most. Higher: more looks of each, and one
+            film's looks outweigh another's.
+    """
+
+    per_actor: int = 5
+
+    def __post_init__(self) -> None:
+        if self.per_actor < 0:
+            raise InputError(f"the faces learnt of an actor are a number, not {self.per_actor}")
+
+
+@dataclass(frozen=True)
 class FaceSettings:
     """Which faces of a picture count.
 

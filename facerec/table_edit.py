@@ -1,9 +1,11 @@
-"""Changing one column of a CSV file that belongs to somebody else, and not one byte more."""
+"""Changing one column, or single rows, of a CSV file that belongs to somebody else, and not one byte more."""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 # a cell as it is written, quotes and all, and what ends it
 _CELL = re.compile(r'((?:"(?:[^"]|"")*")?[^,\r\n]*)(,|\r\n|\n|\r|\Z)')
@@ -32,6 +34,26 @@ def with_column(table: str, column: str, values: Sequence[int]) -> str:
         elif row is not filled[0] and _plain(row[at][0]) != text:
             row[at] = (text, row[at][1])
     return "".join(cell + end for row in rows for cell, end in row)
+
+
+def with_rows(table: str, column: str, gone: Collection[str], rows: Sequence[Mapping[str, str]]) -> str:
+    """`table` without the rows whose cell in `column` is one of `gone`, and with `rows` at its end.
+
+    Args:
+        table: text of a CSV file with a header that has `column`.
+        rows: cells by column; where the table has further columns they stay empty.
+    """
+    kept = _split(table)
+    header = next(row for row in kept if len(row) > 1 or row[0][0].strip("\ufeff \t"))
+    names = [_plain(cell.removeprefix("\ufeff")) for cell, _ in header]
+    at = names.index(column)
+    kept = [row for row in kept if row is header or len(row) <= at or _plain(row[at][0]) not in gone]
+    line_end = header[-1][1] or "\n"
+    added = io.StringIO()
+    csv.DictWriter(added, names, restval="", lineterminator=line_end).writerows(rows)
+    text = "".join(cell + end for row in kept for cell, end in row)
+    between = line_end if rows and not text.endswith(("\n", "\r")) else ""
+    return text + between + added.getvalue()
 
 
 def _split(table: str) -> list[list[tuple[str, str]]]:

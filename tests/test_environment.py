@@ -42,13 +42,21 @@ def test_two_opencvs_never_share_an_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["extract", "merge_shards", "cluster", "classify_knn", "prepare_actors", "check"]
+    "stage",
+    [
+        *("extract", "merge_shards", "cluster", "classify_knn"),
+        *("prepare_actors", "check", "evaluate", "learn_from_labels"),
+    ],
 )
 @pytest.mark.parametrize("form", ["script", "module"])
 def test_help_is_shown_by_script_and_module_without_loading_torch(stage: str, form: str) -> None:
     call = [f"./facerec/{stage}.py"] if form == "script" else ["-m", f"facerec.{stage}"]
     shown = subprocess.run(
-        [sys.executable, "-X", "importtime", *call, "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-X", "importtime", *call, "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
     )
     assert shown.stdout.startswith("usage:")
     loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in shown.stderr.splitlines()}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.table_edit import with_column
+from facerec.table_edit import with_column, with_rows
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,20 @@ def test_every_reader_sees_the_other_cells_as_before(data: st.DataObject) -> Non
     wanted_header = header if has_column else [*header, "n"]
     assert list(csv.reader(io.StringIO(edited, newline=""))) == [wanted_header, *wanted]
     assert with_column(edited, "n", values) == edited
+
+
+@pytest.mark.parametrize(
+    "table, gone, rows, wanted",
+    [
+        ("n,a\nx,1\ny,2\n", {"x"}, [], "n,a\ny,2\n"),
+        ("n,a\r\nx,1", set(), [{"n": "z"}], "n,a\r\nx,1\r\nz,\r\n"),
+        ('a,"n",b\n1,"x, y",2\n\n', {"x, y"}, [{"n": 'q"', "b": "3"}], 'a,"n",b\n\n,"q""",3\n'),
+        ("\ufeffn\nn\n", set(), [], "\ufeffn\nn\n"),
+        ("\n\ufeffn,a\nn,1\n", {"n"}, [{"a": "2"}], "\n\ufeffn,a\n,2\n"),  # the header's own cell is no row
+        ("n,a", set(), [{"n": "x"}], "n,a\nx,\n"),
+    ],
+)  # fmt: skip
+def test_rows_come_and_go_and_no_other_changes(
+    table: str, gone: set[str], rows: list[dict[str, str]], wanted: str
+) -> None:
+    assert with_rows(table, "n", gone, rows) == wanted

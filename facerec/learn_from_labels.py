@@ -1,0 +1,56 @@
+"""Add the faces that annotators confirmed to the actor database, so that the next film is better named.
+
+LABELS is the labeling backend's export (a CSV with the columns movie_id, cluster_id, cluster_status,
+label, tag, image_status, trajectory). Of the pictures marked `same` in labeled clusters the best become
+pictures of their actor: in actor_images/ and its tables, with their origin in actor_origins.csv.
+Pictures marked `different` or `invalid` are kept out for good. Run again, nothing is learnt twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # run as a plain script: import from the repository's root, not from this folder
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from facerec.cli import add_paths, configure_logging, each_folder, parser, run_main
+from facerec.settings import LearnSettings
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line of this tool."""
+    made = parser(__doc__)
+    add_paths(made)
+    made.add_argument("--labels", type=Path, required=True, metavar="FILE", help="the backend's export")
+    made.add_argument(
+        "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database"
+    )
+    made.add_argument(
+        "--per-actor",
+        type=int,
+        default=LearnSettings.per_actor,
+        metavar="FACES",
+        help="of one movie, so many faces of each actor at most",
+    )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    settings = LearnSettings(args.per_actor)
+
+    from facerec.actor_db import ActorDatabase
+    from facerec.learning import learn_folder
+
+    database = ActorDatabase(args.actor_db)
+    return each_folder(args.path, lambda folder: learn_folder(folder, args.labels, database, settings))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
