@@ -34,15 +34,16 @@ def film_movie_id(film: Path) -> int:
         raise InputError(
             f"{film}: the film's name must begin with its movie id and a '-', as in 12345-Title.mp4"
         )
-    return _checked_id(int(head), film)
+    return _checked_id(head, film)
 
 
-def _checked_id(movie_id: int, where: Path) -> int:
-    if movie_id > MAX_MOVIE_ID:
+def _checked_id(digits: str, where: Path) -> int:
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > len(str(MAX_MOVIE_ID)) or int(digits) > MAX_MOVIE_ID:
         raise InputError(
-            f"{where}: the movie id {movie_id} is above {MAX_MOVIE_ID}, the labeling backend's limit"
+            f"{where}: the movie id {digits[:20]} is above {MAX_MOVIE_ID}, the labeling backend's limit"
         )
-    return movie_id
+    return int(digits)
 
 
 def tag_of(movie_id: int, frame: int, box: Box) -> str:
@@ -90,7 +91,7 @@ class MovieFolder:
         match = _FOLDER.fullmatch(self.path.name)
         if match is None:
             raise InputError(f"{path}: a movie's folder is named <movie_id>-data, as in 12345-data")
-        self.movie_id = _checked_id(int(match[1]), self.path)
+        self.movie_id = _checked_id(match[1], self.path)
         self.images = self.path / "images"
         self.features = self.path / "features.jsonl"
         self.quality = self.path / "quality.jsonl"

@@ -43,7 +43,9 @@ def _make_unique(trajectories: Sequence[Trajectory]) -> None:
     for row in order[1:][same].tolist():
         frame, trajectory = int(frames[row]), trajectories[owners[row]]
         others = {tuple(box) for box in _boxes_at(trajectories, frames, owners, frame).tolist()}
-        trajectory.boxes[frame - trajectory.start] = _nearest_free(boxes[row], others, trajectory.w)
+        trajectory.boxes[frame - trajectory.start] = _nearest_free(
+            boxes[row], others, trajectory.w, trajectory.h
+        )
 
 
 def _boxes_at(
@@ -54,11 +56,14 @@ def _boxes_at(
 
 
 def _nearest_free(
-    box: NDArray[np.int64], taken: set[tuple[int, ...]], width: int
+    box: NDArray[np.int64], taken: set[tuple[int, ...]], width: int, height: int
 ) -> tuple[int, int, int, int]:
-    x1, y1, x2, y2 = box.tolist()
-    for step in range(1, width + 1):
-        for edge in (x2 + step, x2 - step):
-            if x1 < edge <= width and (x1, y1, edge, y2) not in taken:
-                return x1, y1, edge, y2
+    """`box` with one edge moved by as little as makes it nobody's; right and lower edge first."""
+    for step in range(1, max(width, height) + 1):
+        for edge in (2, 3, 0, 1):
+            for by in (step, -step):
+                x1, y1, x2, y2 = (old + by * (i == edge) for i, old in enumerate(box.tolist()))
+                inside = 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
+                if inside and (x1, y1, x2, y2) not in taken:
+                    return x1, y1, x2, y2
     raise AssertionError(f"no free box beside {box}")  # as many trajectories as pixels in one frame

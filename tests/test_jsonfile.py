@@ -70,9 +70,9 @@ def test_a_line_as_long_as_allowed_is_read_and_a_longer_one_refused(file: Path) 
     assert isinstance(second[1], ContractError) and second[1].rule == "the line is longer than 7 bytes"
 
 
-def test_a_line_of_gigabytes_costs_no_memory_and_hides_no_line_after_it(file: Path) -> None:
+def test_a_line_of_any_length_costs_no_memory_and_hides_no_line_after_it(file: Path) -> None:
     with file.open("wb") as to:
-        to.truncate(300 << 20)  # sparse: a line of zeros
+        to.truncate(64 << 20)  # sparse: a line of zeros
         to.seek(0, os.SEEK_END)
         to.write(b"\n7\n")
     tracemalloc.start()
@@ -83,7 +83,7 @@ def test_a_line_of_gigabytes_costs_no_memory_and_hides_no_line_after_it(file: Pa
         tracemalloc.stop()
         file.unlink()
     assert isinstance(records[0][1], ContractError) and records[1] == (2, 7)
-    assert peak < 16 << 20
+    assert peak < 8 << 20
 
 
 def test_a_document_of_gigabytes_is_refused_unread(file: Path) -> None:
