@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,6 +26,8 @@ from facerec.records import to_line
 from facerec.shots import find_cuts
 from facerec.track import track
 from facerec.trajectories import to_trajectories
+from facerec.video import open_film, read_frames
+from tests.films import make_film
 from tests.toy import MOVIE, Story, extracted, make_cast, merged, named, results
 
 ALL_N = (1, 2, 3, 7, 64)
@@ -172,8 +175,7 @@ def test_every_frame_has_one_owner(frame_count: int, n: int) -> None:
 # --- real film, real models
 
 
-def _real(shared: Path, clip: str, n: int, out: Path, models: list[str]) -> dict[str, bytes]:
-    film = next((shared / "data/clips").glob(f"{clip}-*"))
+def _real(film: Path, n: int, out: Path, models: list[str]) -> dict[str, bytes]:
     words = ["--shard", f"0-{n - 1}", "--n", str(n), "--out", str(out), *models, str(film)]
     assert extract.main(words) == 0
     return results(merged(MovieFolder.of_film(out, film)))
@@ -206,19 +208,23 @@ def _assert_same(found: dict[str, bytes], whole: dict[str, bytes], what: str) ->
         assert one == other and one["keypoints"].keys() == set(KEYPOINTS), what
 
 
-def _check(shared: Path, tmp_path: Path, clip: str, counts: tuple[int, ...], models: list[str]) -> None:
+def _clip(shared: Path, number: str) -> Path:
+    return next((shared / "data/clips").glob(f"{number}-*"))
+
+
+def _check(film: Path, tmp_path: Path, counts: tuple[int, ...], models: list[str]) -> None:
     whole: dict[str, bytes] = {}
     for n in counts:
-        found = _real(shared, clip, n, tmp_path / str(n), models)
+        found = _real(film, n, tmp_path / str(n), models)
         whole = whole or found
         assert len(found) > 4, "no picture, nothing is tested"
-        print(f"clip {clip} N={n}: {digest(found)} of {len(found)} files")  # noqa: T201 — the table
-        _assert_same(found, whole, f"clip {clip}, N = {n}")
+        print(f"{film.name} N={n}: {digest(found)} of {len(found)} files")  # noqa: T201 — the table
+        _assert_same(found, whole, f"{film.name}, N = {n}")
         shutil.rmtree(tmp_path / str(n))
 
 
 def test_yunet_and_mobilefacenet_on_variable_frame_rate(shared: Path, tmp_path: Path) -> None:
-    _check(shared, tmp_path, "10006", (1, 7), _yunet_and_mobilefacenet(shared))
+    _check(_clip(shared, "10006"), tmp_path, (1, 7), _yunet_and_mobilefacenet(shared))
 
 
 @pytest.mark.slow
@@ -229,9 +235,16 @@ def test_yunet_and_mobilefacenet_on_variable_frame_rate(shared: Path, tmp_path: 
 def test_yunet_and_mobilefacenet_for_every_n(
     shared: Path, tmp_path: Path, clip: str, counts: tuple[int, ...]
 ) -> None:
-    _check(shared, tmp_path, clip, counts, _yunet_and_mobilefacenet(shared))
+    _check(_clip(shared, clip), tmp_path, counts, _yunet_and_mobilefacenet(shared))
 
 
 @pytest.mark.slow
 def test_mtcnn_and_dlib_for_every_n(shared: Path, tmp_path: Path) -> None:
-    _check(shared, tmp_path, "10006", ALL_N, ["--detector", "mtcnn", "--embedder", "dlib"])
+    """On the 32 frames about a cut of a real film, made smaller."""
+    film = open_film(_clip(shared, "10001"))
+    frames = [cv2.resize(image, (320, 180)) for number, image in read_frames(film, 66, 98) if number >= 66]
+    excerpt = make_film(
+        tmp_path / "10001-excerpt.mp4", 32, width=320, height=180, draw=lambda n, *_: frames[n]
+    )
+    models = ["--detector", "mtcnn", "--embedder", "dlib"]
+    _check(excerpt, tmp_path, (*ALL_N, 32), models)
