@@ -86,8 +86,8 @@ def track(
     found = _Detections(all_frames[order], all_boxes[order], cuts)
     links = _Links(len(order))
     links.add(*_match(*_neighbours(found, settings)))
-    for longest in _rounds(settings.max_gap):
-        links.add(*_match(*_bridges(found, links, longest, settings)))
+    for longest, leaps in _rounds(settings.max_gap):
+        links.add(*_match(*_bridges(found, links, longest, leaps, settings)))
     return [
         Track(found.frames[chain], found.boxes[chain], order[chain].astype(np.int64))
         for chain in links.chains()
@@ -153,12 +153,20 @@ class _Links:
         return [chain for chain in np.split(order, np.cumsum(counts)) if len(chain)]
 
 
-def _rounds(max_gap: int) -> list[int]:
-    """Longest gap, in frames, of each round: 0, 1, 3, 7, … and last of all `max_gap`."""
-    gaps = [0]
-    while gaps[-1] < max_gap:
-        gaps.append(min(2 * gaps[-1] + 1, max_gap))
-    return gaps
+def _rounds(max_gap: int) -> Iterator[tuple[int, bool]]:
+    """Longest gap, in frames, of each round (0, 1, 3, 7, … and last of all `max_gap`); whether faces leap.
+
+    No face leaps to where another one fits, even a moment later: two that are missed in turn would be
+    taken for one that jumps to and fro.
+    """
+    longest = 0
+    yield longest, False
+    while True:
+        longest = min(2 * longest + 1, max_gap)
+        yield longest, False
+        yield longest, True
+        if longest == max_gap:
+            return
 
 
 def _pairs(end: Ints, begin: Ints, longest: int) -> Iterator[tuple[Ints, Ints]]:
@@ -186,7 +194,7 @@ def _neighbours(found: _Detections, settings: TrackSettings) -> tuple[Ints, Ints
 
 
 def _bridges(
-    found: _Detections, links: _Links, longest: int, settings: TrackSettings
+    found: _Detections, links: _Links, longest: int, leaps: bool, settings: TrackSettings
 ) -> tuple[Ints, Ints, Floats]:
     """Candidate links of a later round: ends and beginnings whose motions meet in the middle of the gap."""
     tails, heads = np.flatnonzero(links.after < 0), np.flatnonzero(links.before < 0)
@@ -202,7 +210,7 @@ def _bridges(
         apart = (one[:, 0] - other[:, 0]) ** 2 + (one[:, 1] - other[:, 1]) ** 2
         alone = links.before[tails[i]] < 0, links.after[heads[j]] < 0
         leap = np.where(alone[0] | alone[1], _LONE_LEAP, _LEAP)
-        leap[step - 1 > _SUDDEN] = 1
+        leap[(step - 1 > _SUDDEN) | (not leaps)] = 1
         miss = apart / (leap * settings.reach * small) ** 2
         miss += ((large / small - 1) / (leap * (settings.growth - 1))) ** 2
         good = (miss <= 1) & ~(alone[0] & alone[1] & (step - 1 > _LONE))
