@@ -83,7 +83,7 @@ def _same_options(argv: Sequence[str]) -> None:
 
 
 def settled(run: RunFolder, seen: Survey, settle: float) -> bool:
-    """Wait, bounded, for the markers of shards whose tasks have just said they are done; whether it waited."""
+    """Wait, bounded, for the markers of shards whose tasks just said they are done; whether it waited."""
     just = time.time() - settle
     claimed = {
         shard

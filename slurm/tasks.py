@@ -17,7 +17,7 @@ from pathlib import Path
 
 from facerec.cli import configure_logging
 from slurm import queue
-from slurm.records import RunFolder
+from slurm.records import RunFolder, Submission
 from slurm.work import StopRequest, Task, reason_of, wait_until, writer
 
 log = logging.getLogger(__name__)
@@ -113,12 +113,19 @@ def _end(task: Task, outcome: str, again: bool) -> None:
 
 def _blame_the_time_limit(task: Task) -> None:
     """A whole time limit in which no shard was finished is a failure of the one that filled it."""
-    limit = task.submission.minutes
     trying = task.ranges(task.state.trying)
-    full = time.time() - task.state.since >= limit * 60 - task.submission.warn - _EARLY_S
+    full = time.time() - task.state.since >= _usable_seconds(task.submission)
     if full and trying and task.undone(trying) == trying:
-        reason = f"did not end within the time limit of {limit} min: ask for more time or more shards"
-        task.fail(trying[0], reason, queue.tail(task.log))
+        limit = f"the time limit of {task.submission.minutes} min"
+        task.fail(
+            trying[0], f"did not end within {limit}: ask for more time or more shards", queue.tail(task.log)
+        )
+
+
+def _usable_seconds(one: Submission) -> float:
+    """How long a task may work before it is told to stop, at least."""
+    limit = one.minutes * 60
+    return max(limit - one.warn - _EARLY_S, limit / 2)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,13 +107,18 @@ def test_a_site_that_does_not_requeue_leaves_a_failure_and_no_traceback(node: No
 
 
 def test_a_time_limit_that_finishes_shards_blames_none(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    node.submit("extract.time=1", seconds=0.4)  # with a minute of warning, every moment is late
+    node.submit(seconds=0.4)
+    monkeypatch.setattr(tasks, "_usable_seconds", lambda submission: 0.1)
     node.when_begun(me(signal.SIGUSR2))
     assert not node.go() and node.state().failed == {} and len(node.mock.requeued()) == 1
 
 
-def test_a_shard_that_fills_the_time_limit_alone_is_reported_and_the_others_go_on(node: Node) -> None:
+def test_a_shard_that_fills_the_time_limit_alone_is_reported_and_the_others_go_on(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = node.submit("extract.time=1", seconds=2.0, n=3)
+    assert [tasks._usable_seconds(replace(one, minutes=limit, warn=90)) for limit in (1, 60)] == [30, 3450]
+    monkeypatch.setattr(tasks, "_usable_seconds", lambda submission: 0.1)
     threading.Timer(1.0, me(signal.SIGUSR2)).start()
     assert not node.go() and node.mock.requeued() == [one.task_id(0)]
     assert "did not end within the time limit of 1 min" in node.state().failed["0"].reason
