@@ -72,7 +72,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def test_killed_in_the_midst_of_every_ninth_write(scene: Scene) -> None:
-    assert scene.steps > 200
+    assert scene.steps > 150
     for step in range(3, scene.steps + 1, 9):
         scene.kill_at(step)
 
