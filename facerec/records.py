@@ -165,15 +165,8 @@ class Feature:
         except ValueError as error:
             raise Broken(str(error)) from None
         require((frame, list(box)) == (record["frame"], record["box"]), "tag does not say this frame and box")
-        return cls(
-            movie_id,
-            frame,
-            box,
-            _points(record["keypoints"]),
-            unit_vector(record["embedding"]),
-            record["w"],
-            record["h"],
-        )
+        points, vector = _points(record["keypoints"]), unit_vector(record["embedding"])
+        return cls(movie_id, frame, box, points, vector, record["w"], record["h"])
 
 
 def unit_vector(value: object) -> NDArray[np.float32]:
