@@ -21,7 +21,7 @@ from slurm.status import Survey, survey
 from tests.slurm.conftest import Lab
 from tests.slurm_fakes import MOVIE, make_film, make_order, use_fake_stages
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 
 class Movie:
@@ -96,7 +96,7 @@ def test_300_shards_where_arrays_end_at_101(movie: Movie) -> None:
         running.append(sum(task.state == "RUNNING" for task in queue.tasks_of(MOVIE).values()))
         return not seen.active
 
-    movie.until(ended, 280)
+    movie.until(ended, 800)
     seen = movie.show("ended")
     assert len(seen.having("done")) == 300 and max(running) <= 6
     assert movie.logs().count("begins") == 300
