@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from facerec.errors import FacerecError, PlanError
+from facerec.errors import FacerecError, InputError, PlanError
 from facerec.plan import format_ranges, parse_ranges
 from slurm import queue, tasks
 from slurm.films import find_film
@@ -37,6 +37,16 @@ class Extraction:
     missing: list[int]
     suspects: list[int]
     argv: list[str] = field(default_factory=list)
+
+
+def check(order: Order, run: RunFolder, stages: Sequence[str]) -> None:
+    """Refuse, before anything is made, what cannot be begun: no film, or nothing to go on from."""
+    if "extract" in stages:
+        find_film(order.films, run.movie_id)
+    elif not run.movie_folder.path.is_dir() and not run.submissions():
+        raise InputError(
+            f"{run.movie_folder.path}: nothing was extracted yet; first: make extract MOVIE={run.movie_id}"
+        )
 
 
 def plan_extraction(order: Order, run: RunFolder, seen: Survey, say: Say) -> Extraction:
@@ -104,6 +114,7 @@ def settled(run: RunFolder, seen: Survey, settle: float) -> bool:
 def launch(order: Order, movie_id: int, stages: Sequence[str], say: Say) -> list[Submission]:
     """Submit the stages, in their order, each waiting for those before it; returns what was submitted."""
     run = RunFolder(order.out, movie_id)
+    check(order, run, stages)
     with run.lock():
         seen = look(order, run)
         submitted: list[Submission] = []

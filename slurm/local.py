@@ -21,7 +21,7 @@ from pathlib import Path
 from facerec.cli import progress
 from facerec.errors import Interrupted
 from facerec.plan import format_ranges
-from slurm.launch import Extraction, Say, look, plan_extraction
+from slurm.launch import Extraction, Say, check, look, plan_extraction
 from slurm.packing import pack
 from slurm.records import RunFolder, Submission
 from slurm.report import failures
@@ -44,6 +44,7 @@ def run_local(order: Order, movie_id: int, stages: Sequence[str], say: Say) -> i
         Interrupted: stopped by Ctrl-C or a signal; what is done stays done.
     """
     run = RunFolder(order.out, movie_id)
+    check(order, run, stages)
     with run.lock(), _stop_on_signals() as stop:
         for stage in stages:
             good = _extract(order, run, stop, say) if stage == "extract" else _stage(order, run, stage, stop)
