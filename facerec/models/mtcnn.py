@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facerec.models.base import Detections, Image, finished
-from facerec.models.device import Placement
+from facerec.models.device import Placement, cpu_threads, spread
 from facerec.models.loading import load_state
 from facerec.models.weights import Found
 
@@ -116,7 +116,7 @@ class MTCNN:
         self, found: Found, placement: Placement, *, min_face_size: float, face_threshold: float
     ) -> None:
         self.card = found.card
-        self.batch_size = placement.batch_size or 8
+        self.batch_size = placement.batch_size or max(8, cpu_threads())
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
         self._device = torch.device(placement.device)
         with torch.device("meta"):
@@ -125,11 +125,13 @@ class MTCNN:
             load_state(path, network)
             network.to(self._device).to(memory_format=torch.channels_last)
 
-    @torch.inference_mode()
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces of each of `frames`."""
+        if self._device.type == "cpu":
+            return spread(self._detect, frames)
         return [self._detect(frame) for frame in frames]
 
+    @torch.inference_mode()
     def _detect(self, frame: Image) -> Detections:
         height, width = frame.shape[:2]
         integral = _integral(frame).to(self._device)

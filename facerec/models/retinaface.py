@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torchvision.ops import nms
 
 from facerec.models.base import Detections, Image, finished
-from facerec.models.device import Placement
+from facerec.models.device import Placement, cpu_threads, spread
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import Found
 
@@ -41,8 +41,8 @@ class RetinaFace:
 
     Args:
         found: the network's weights.
-        placement: device, precision and frames a batch (16 on a GPU; 1 on a CPU, which gains nothing
-            from more).
+        placement: device, precision and frames a batch (16 on a GPU; on a CPU, where each thread takes
+            one frame at a time through the network, as many as there are threads).
         min_face_size: pixels; smaller faces are not searched for.
         face_threshold: least score, 0..1.
 
@@ -56,7 +56,9 @@ class RetinaFace:
         self.card = found.card
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
-        self.batch_size = placement.batch_size or (1 if self._device.type == "cpu" else 16)
+        on_cpu = self._device.type == "cpu"
+        self.batch_size = placement.batch_size or (cpu_threads() if on_cpu else 16)
+        self._at_once = 1 if on_cpu else self.batch_size  # frames in a call of the network
         self._network = _network()
         load_state(found.paths[0], self._network)
         fold_batch_norms(self._network)
@@ -65,14 +67,14 @@ class RetinaFace:
         self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
         self._std = torch.tensor(STD, device=self._device)[:, None, None]
 
-    @torch.inference_mode()
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces of each of `frames`."""
-        found: list[Detections] = []
-        for begin in range(0, len(frames), self.batch_size):
-            found += self._detect(frames[begin : begin + self.batch_size])
-        return found
+        batches = [frames[i : i + self._at_once] for i in range(0, len(frames), self._at_once)]
+        on_cpu = self._device.type == "cpu"
+        found = spread(self._detect, batches) if on_cpu else map(self._detect, batches)
+        return [one for batch in found for one in batch]
 
+    @torch.inference_mode()
     def _detect(self, frames: Sequence[Image]) -> list[Detections]:
         height, width = frames[0].shape[:2]
         boxes, scores, points = self._decoded(self._pixels(frames))
@@ -100,10 +102,10 @@ class RetinaFace:
         ]
 
     def _pixels(self, frames: Sequence[Image]) -> Tensor:
-        """The normalised input (batch_size, 3, h, w) of the network."""
+        """The normalised input (frames at once, 3, h, w) of the network."""
         height, width = frames[0].shape[:2]
         batch = torch.zeros(
-            (self.batch_size, height, width, 3), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
+            (self._at_once, height, width, 3), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
         )
         for index, frame in enumerate(frames):
             batch.numpy()[index] = frame
