@@ -98,11 +98,11 @@ def extract_shard(
         files = folder.shard(beg, end, room)
         for path in (*files.results, files.done, folder.picture("", room)):
             path.parent.mkdir(exist_ok=True)
-        log = _ShardLog()
+        log = ShardLog()
         with (
-            ahead(_scored(film, beg, end, extractor.detector.batch_size, profile), DEPTH) as read,
-            ahead(_detected(extractor.detector, read, profile), DEPTH) as detected,
-            ahead(_seen(extractor, film, folder.movie_id, detected, profile), DEPTH) as seen,
+            ahead(decoded(film, beg, end, extractor.detector.batch_size, profile), DEPTH) as read,
+            ahead(detected(extractor.detector, read, profile), DEPTH) as found,
+            ahead(kept(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
             files.evidence.open("wb") as evidence,
             files.features.open("wb") as features,
         ):
@@ -110,15 +110,15 @@ def extract_shard(
                 stop.check()
                 with profile.time("write"):
                     for one in batch:
-                        _write_frame(folder, room, one, evidence, features, log)
+                        write_frame(folder, room, one, evidence, features, log)
                 advance(len(batch))
         stop.check()
         with profile.time("write"):
             _write_time(film, folder.movie_id, files, log)
-        decoded = set(log.numbers)
+        sound = set(log.numbers)
         report: dict[str, object] = {
             "frames": end - beg,
-            "skipped": [number for number in range(beg, end) if number not in decoded],
+            "skipped": [number for number in range(beg, end) if number not in sound],
             "faces": len(log.boxes),
             "saved": log.saved,
             "dimension": extractor.embedder.dimension,
@@ -133,7 +133,7 @@ def extract_shard(
 
 
 @dataclass
-class _ShardLog:
+class ShardLog:
     """What is remembered of a shard until its end: numbers, never pixels."""
 
     numbers: list[int] = field(default_factory=list)
@@ -144,7 +144,7 @@ class _ShardLog:
     pictures: dict[str, int] = field(default_factory=dict)  # bytes by tag
 
 
-def _scored(film: Film, beg: int, end: int, size: int, profile: Profile) -> Iterator[list[_Frame]]:
+def decoded(film: Film, beg: int, end: int, size: int, profile: Profile) -> Iterator[list[_Frame]]:
     """Batches of the shard's frames, each with its difference from the one before it."""
     scorer = ChangeScorer()
 
@@ -160,9 +160,8 @@ def _scored(film: Film, beg: int, end: int, size: int, profile: Profile) -> Iter
         yield batch
 
 
-def _detected(
-    detector: Detector, batches: Iterator[list[_Frame]], profile: Profile
-) -> Iterator[list[_Frame]]:
+def detected(detector: Detector, batches: Iterator[list[_Frame]], profile: Profile) -> Iterator[list[_Frame]]:
+    """The same batches, with what was found in each frame."""
     for batch in batches:
         with profile.time("detect"):
             for frame, found in zip(batch, detector.detect([f.image for f in batch]), strict=True):
@@ -170,7 +169,7 @@ def _detected(
         yield batch
 
 
-def _seen(
+def kept(
     extractor: Extractor, film: Film, movie_id: int, batches: Iterator[list[_Frame]], profile: Profile
 ) -> Iterator[list[_Seen]]:
     """What is kept of each frame: its evidence and, where it is saved, embeddings and pictures."""
@@ -182,7 +181,7 @@ def _seen(
         with profile.time("crop"):
             for frame in batch:
                 assert frame.found is not None
-                boxes, kept = faces.whole_boxes(frame.found, width, height, extractor.min_face_size)
+                boxes, which = faces.whole_boxes(frame.found, width, height, extractor.min_face_size)
                 save = frame.number % extractor.save_every == 0
                 evidence = tuple(
                     FaceEvidence(
@@ -190,11 +189,11 @@ def _seen(
                         round(float(frame.found.scores[index]), 4),
                         faces.sharpness(frame.image, box) if save else None,
                     )
-                    for box, index in zip(boxes, kept, strict=True)
+                    for box, index in zip(boxes, which, strict=True)
                 )
                 one = _Seen(FrameEvidence(frame.number, frame.change, evidence))
                 seen.append(one)
-                for box, index in zip(boxes, kept, strict=True) if save else ():
+                for box, index in zip(boxes, which, strict=True) if save else ():
                     keypoints = frame.found.keypoints[index]
                     crops.append(extractor.embedder.crop(frame.image, box.astype(np.float32), keypoints))
                     picture = faces.picture_bytes(frame.image, box) if extractor.pictures else None
@@ -210,9 +209,10 @@ def _seen(
         yield seen
 
 
-def _write_frame(
-    folder: MovieFolder, room: Path, one: _Seen, evidence: BinaryIO, features: BinaryIO, log: _ShardLog
+def write_frame(
+    folder: MovieFolder, room: Path, one: _Seen, evidence: BinaryIO, features: BinaryIO, log: ShardLog
 ) -> None:
+    """Write what is kept of one frame, and remember it for the shard's end."""
     evidence.write(to_line(one.evidence))
     log.numbers.append(one.evidence.frame)
     log.changes.append(np.nan if one.evidence.change is None else one.evidence.change)
@@ -229,7 +229,7 @@ def _write_frame(
             log.pictures[face.feature.tag] = len(face.picture)
 
 
-def _write_time(film: Film, movie_id: int, files: ShardFiles, log: _ShardLog) -> None:
+def _write_time(film: Film, movie_id: int, files: ShardFiles, log: ShardLog) -> None:
     """The shard's own view of time: cuts and trajectories of its slice. The merge decides anew."""
     cuts = find_cuts(np.array(log.numbers, np.int64), np.array(log.changes, np.float64))
     files.scene_changes.write_bytes(scene_changes_bytes(movie_id, cuts))

@@ -1,0 +1,95 @@
+"""What the benchmarks share: cost of a call or of a program, medians of interleaved runs, made-up weights."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# A program's peak memory counts from before its start, when it still was a copy of who started it: so it
+# is started by an interpreter that holds nothing.
+_STARTER = """
+import json, os, sys, time
+begun = time.perf_counter()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
+_, status, used = os.wait4(child, 0)
+print(json.dumps({"wall_s": time.perf_counter() - begun, "cpu_s": used.ru_utime + used.ru_stime,
+                  "peak_mib": used.ru_maxrss / 1024, "status": os.waitstatus_to_exitcode(status)}))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, and seconds of CPU in all threads; `peak_mib`: resident, of a program."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float = 0.0
+
+    def rounded(self) -> dict[str, float]:
+        """For a table in JSON."""
+        shown = {"wall_s": round(self.wall_s, 3), "cpu_s": round(self.cpu_s, 3)}
+        return {**shown, "peak_mib": round(self.peak_mib, 1)} if self.peak_mib else shown
+
+
+def cost(work: Callable[[], object]) -> Cost:
+    """What one call costs in this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def cost_of_program(command: Sequence[str]) -> Cost:
+    """What a program and the children that it waits for cost.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    starter = [sys.executable, "-I", "-S", "-c", _STARTER, *map(str, command)]
+    done = json.loads(subprocess.run(starter, stdout=subprocess.PIPE, check=True).stdout)
+    if done.pop("status"):
+        raise SystemExit(f"failed: {' '.join(map(str, command))}")
+    return Cost(**done)
+
+
+def interleaved(works: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
+    """The median cost of each of `works`, run in turn so that a machine's moods meet all of them alike."""
+    costs: dict[str, list[Cost]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            costs[name].append(work())
+    return {name: median(found) for name, found in costs.items()}
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """Median wall time, CPU time and peak memory, each by itself."""
+    columns = zip(*((one.wall_s, one.cpu_s, one.peak_mib) for one in costs), strict=True)
+    return Cost(*map(statistics.median, columns))
+
+
+def random_weights(kind: str, folder: Path) -> Path:
+    """A file of random weights of `retinaface` or `facenet`, in the published file's format: as fast."""
+    import torch
+
+    torch.manual_seed(7)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{kind}-random.pt"
+    if kind == "facenet":
+        from facenet_pytorch import InceptionResnetV1
+
+        network = InceptionResnetV1(pretrained=None)
+    else:
+        from retinaface.predict_single import Model
+
+        network = Model(max_size=256).model
+        for heads in (network.ClassHead, network.BboxHead, network.LandmarkHead):
+            for head in heads:
+                head.conv1x1.weight.data *= 0.1  # or most scores are 1, and their order is arbitrary
+    torch.save(network.state_dict(), path)
+    return path

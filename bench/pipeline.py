@@ -1,0 +1,163 @@
+"""Time each stage of `extract.py` alone, and all of them together, in one run.
+
+    python bench/pipeline.py [FILM] [--detector yunet] [--embedder arcface:FILE] [--frames 200] [--rounds 3]
+
+Without FILM the demo's film is made and taken. `NAME:random` for `retinaface` or `facenet` stands for
+random weights: what a frame costs does not depend on them. Rounds are interleaved, figures are medians.
+Prints JSON: for each stage alone and for the whole, seconds by the clock and of CPU; `efficiency`, the
+slowest stage alone in parts of the whole; `cores_busy`, CPU seconds of the whole in parts of cores times
+its time, which is 1 where the machine has no more to give; and `bound`, the whole's time by whichever is
+larger, the slowest stage or all stages' CPU spread over the cores, in parts of the time it took. Where
+other work shares the machine only `overhead` says something: the whole's CPU in parts of the stages' sum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.measure import Cost, cost, interleaved, random_weights
+from facerec.models.device import cpu_threads
+from facerec.settings import ExtractSettings
+
+STAGES = ("decode", "detect", "embed", "write")
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The film, the models and the length of a run."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("film", type=Path, nargs="?", help="named <movie_id>-Title.ext; default: a made one")
+    made.add_argument("--detector", default="mtcnn")
+    made.add_argument("--embedder", default="dlib")
+    made.add_argument("--min-face-size", type=int, default=ExtractSettings.min_face_size)
+    made.add_argument("--device", default="auto")
+    made.add_argument("--precision", default=ExtractSettings.precision)
+    made.add_argument("--frames", type=int, default=200, help="of the film's beginning; all are held at once")
+    made.add_argument("--rounds", type=int, default=3)
+    return made
+
+
+def settings_of(args: argparse.Namespace, work: Path) -> ExtractSettings:
+    """What the arguments ask for, random weights made."""
+    specs = {}
+    for role in ("detector", "embedder"):
+        name, _, file = getattr(args, role).partition(":")
+        specs[role] = f"{name}:{random_weights(name, work)}" if file == "random" else getattr(args, role)
+    return ExtractSettings(min_face_size=args.min_face_size, precision=args.precision, **specs)
+
+
+def film_of(args: argparse.Namespace, work: Path) -> Path:
+    """The film that was asked for, or the demo's."""
+    from facerec.demo_film import demo_shots, write_film
+
+    if args.film is None:
+        args.film = work / "1-made.mp4"
+        write_film(args.film, demo_shots())
+    film: Path = args.film
+    return film
+
+
+def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """What to call for each stage alone and for the whole; each returns its cost."""
+    from facerec.agree import agree_on_plan, planned_film
+    from facerec.interrupt import Stop
+    from facerec.models import load_detector, load_embedder
+    from facerec.models.device import limit_threads
+    from facerec.movie_folder import MovieFolder
+    from facerec.pipeline import Profile
+    from facerec.shard import Extractor, ShardLog, decoded, detected, extract_shard, kept, write_frame
+
+    given = {"device": args.device, "precision": settings.precision}
+    detector = load_detector(settings.detector, min_face_size=settings.min_face_size, **given)
+    embedder = load_embedder(settings.embedder, **given)
+    limit_threads()
+    extractor = Extractor(detector, embedder, settings.save_every, settings.min_face_size, True)
+    rooms = itertools.count()
+
+    def begin() -> tuple[MovieFolder, Any]:
+        folder = MovieFolder.of_film(work / str(next(rooms)), path)
+        n = max(1, round(film_frames / args.frames)) if film_frames else 1
+        plan = agree_on_plan(
+            folder, path, n, settings, options=[], fresh=False, aspect_ratios=None, prepare=lambda: None
+        )
+        return folder, plan
+
+    film_frames = 0
+    film = planned_film(begin()[1], path)
+    film_frames = film.frame_count
+    end = begin()[1].range_of(0)[1]
+    profile, size = Profile(), detector.batch_size
+    frames = list(decoded(film, 0, end, size, profile))
+    found = list(detected(detector, iter(frames), profile))
+    seen = list(kept(extractor, film, film.movie_id, iter(found), profile))
+
+    def use_up(items: Iterator[Any]) -> Cost:
+        return cost(lambda: sum(1 for _ in items))
+
+    def write() -> Cost:
+        folder, _ = begin()
+        room = folder.path
+        with (room / "e").open("wb") as evidence, (room / "f").open("wb") as features:
+            log = ShardLog()
+            each = itertools.chain.from_iterable(seen)
+            return use_up(write_frame(folder, room, one, evidence, features, log) for one in each)
+
+    def whole() -> Cost:
+        folder, plan = begin()
+        return cost(lambda: extract_shard(extractor, film, folder, plan, 0, Stop(), lambda n: None))
+
+    return {
+        "frames": end,
+        "decode": lambda: use_up(decoded(film, 0, end, size, profile)),
+        "detect": lambda: use_up(
+            detected(detector, ([replace(frame, found=None) for frame in batch] for batch in frames), profile)
+        ),
+        "embed": lambda: use_up(kept(extractor, film, film.movie_id, iter(found), profile)),
+        "write": write,
+        "whole": whole,
+    }
+
+
+def summary(found: dict[str, Cost], frames: int, cores: int) -> dict[str, Any]:
+    """The table, from the costs of `STAGES` and of the whole."""
+    whole = found["whole"]
+    slowest = max((found[stage] for stage in STAGES), key=lambda one: one.wall_s)
+    stages_cpu = sum(found[stage].cpu_s for stage in STAGES)
+    return {
+        "frames": frames,
+        "cores": cores,
+        "seconds": {name: one.rounded() for name, one in found.items()},
+        "frames_per_s": round(frames / whole.wall_s, 2),
+        "efficiency": round(slowest.wall_s / whole.wall_s, 3),
+        "cores_busy": round(whole.cpu_s / (cores * whole.wall_s), 3),
+        "overhead": round(whole.cpu_s / stages_cpu, 3),
+        "bound": round(max(slowest.wall_s, stages_cpu / cores) / whole.wall_s, 3),
+    }
+
+
+def main() -> int:
+    args = arguments(__doc__).parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        path = film_of(args, work)
+        works = stages(settings_of(args, work), path, work, args)
+        frames = works.pop("frames")
+        found = interleaved(works, args.rounds)
+    models = {"film": path.name, "detector": args.detector, "embedder": args.embedder}
+    sys.stdout.write(json.dumps({**models, **summary(found, frames, cpu_threads())}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,42 @@
+"""The benchmarks' arithmetic, on made-up costs."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from bench.measure import Cost, cost_of_program, interleaved
+from bench.pipeline import summary
+
+
+def test_medians_are_taken_of_runs_that_alternate() -> None:
+    order: list[str] = []
+    walls = iter([1.0, 10.0, 5.0, 30.0, 2.0, 20.0])
+
+    def run(name: str) -> Cost:
+        order.append(name)
+        return Cost(next(walls), 0.5)
+
+    found = interleaved({"a": lambda: run("a"), "b": lambda: run("b")}, 3)
+    assert order == ["a", "b"] * 3
+    assert (found["a"].wall_s, found["b"].wall_s) == (2.0, 20.0)
+
+
+def test_a_programs_peak_is_its_own_and_not_its_starters() -> None:
+    held = bytearray(300 << 20)
+    used = cost_of_program([sys.executable, "-I", "-S", "-c", "pass"])
+    assert held is not None and 1 < used.peak_mib < 100
+
+
+def test_a_program_that_fails_is_no_measurement() -> None:
+    with pytest.raises(SystemExit):
+        cost_of_program([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_efficiency_and_bound_of_a_pipeline() -> None:
+    alone = {"decode": Cost(2, 2), "detect": Cost(6, 12), "embed": Cost(1, 1), "write": Cost(1, 1)}
+    table = summary({**alone, "whole": Cost(10, 18)}, frames=50, cores=2)
+    assert table["efficiency"] == 0.6  # the slowest alone took 6 of 10 seconds
+    assert table["bound"] == 0.8  # but 16 CPU seconds cannot be had from two cores in less than 8
+    assert table["cores_busy"] == 0.9 and table["overhead"] == 1.125 and table["frames_per_s"] == 5
