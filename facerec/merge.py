@@ -39,12 +39,14 @@ class Detected:
         boxes: (n, 4) int64 x1, y1, x2, y2.
         numbers: (m,) the frames that could be decoded, ascending.
         changes: (m,) difference of each from the decoded frame before it; NaN for the first.
+        saved: the quality of each saved face, by frame and box.
     """
 
     frames: NDArray[np.int64]
     boxes: NDArray[np.int64]
     numbers: NDArray[np.int64]
     changes: NDArray[np.float64]
+    saved: list[Quality]
 
 
 def merge(
@@ -75,7 +77,8 @@ def merge(
     tracks = track(detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
     with staging(folder) as room:
         made = {path: room / path.name for path in outputs_of(folder, STAGE)}
-        saved = _join_features(folder, plan, markers, made[folder.features], made[folder.quality])
+        faces = _saved_faces(folder, plan, markers)
+        saved = _join_features(folder, faces, detected.saved, made[folder.features], made[folder.quality])
         kept = [one for one in tracks if _is_kept(one, saved, keeping)]
         trajectories = to_trajectories(kept, folder.movie_id, *plan.video["display_size"])
         with made[folder.trajectories].open("wb") as file:
@@ -132,6 +135,7 @@ def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detec
     changes: list[float] = []
     frames: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     boxes: list[NDArray[np.int64]] = [np.empty((0, 4), np.int64)]
+    saved: list[Quality] = []
     for shard in sorted(markers):
         beg, end = plan.range_of(shard)
         files = folder.shard(beg, end)
@@ -144,6 +148,11 @@ def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detec
             seen.add(frame.frame)
             numbers.append(frame.frame)
             changes.append(np.nan if frame.change is None else frame.change)
+            saved += (
+                Quality(tag_of(folder.movie_id, frame.frame, face.box), face.score, face.sharpness)
+                for face in frame.faces
+                if face.sharpness is not None
+            )
         if len(seen) != end - beg:
             raise ContractError(
                 files.evidence, f"only {len(seen)} of the shard's {end - beg} frames are accounted for"
@@ -152,7 +161,7 @@ def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detec
             frames.append(one.start + np.flatnonzero(one.detected))
             boxes.append(one.boxes[one.detected])
     return Detected(
-        np.concatenate(frames), np.concatenate(boxes), np.array(numbers, np.int64), np.array(changes)
+        np.concatenate(frames), np.concatenate(boxes), np.array(numbers, np.int64), np.array(changes), saved
     )
 
 
@@ -160,15 +169,6 @@ def _saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[
     """The saved faces of all shards, by frame and box."""
     for shard in sorted(markers):
         yield from read_features(folder.shard(*plan.range_of(shard)).features, folder.movie_id)
-
-
-def _qualities(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[Quality]:
-    """The same faces' qualities, from what was seen of their frames."""
-    for shard in sorted(markers):
-        for _, frame in read_lines(folder.shard(*plan.range_of(shard)).evidence, FrameEvidence.from_json):
-            for face in frame.faces:
-                if face.sharpness is not None:
-                    yield Quality(tag_of(folder.movie_id, frame.frame, face.box), face.score, face.sharpness)
 
 
 def _is_kept(one: Track, saved: set[tuple[int, ...]], keeping: KeepSettings) -> bool:
@@ -182,13 +182,16 @@ def _is_kept(one: Track, saved: set[tuple[int, ...]], keeping: KeepSettings) -> 
 
 
 def _join_features(
-    folder: MovieFolder, plan: Plan, markers: Markers, features: Path, qualities: Path
+    folder: MovieFolder,
+    faces: Iterator[Feature],
+    seen: list[Quality],
+    features: Path,
+    qualities: Path,
 ) -> set[tuple[int, ...]]:
     """Write all shards' saved faces, and their qualities beside them; returns (frame, *box) of each."""
     saved: set[tuple[int, ...]] = set()
     with features.open("wb") as to_features, qualities.open("wb") as to_qualities:
-        both = zip(_saved_faces(folder, plan, markers), _qualities(folder, plan, markers), strict=True)
-        for feature, quality in both:
+        for feature, quality in zip(faces, seen, strict=True):
             if feature.tag != quality.tag:
                 raise PlanError(
                     f"{folder.path}: face {feature.tag} of the features is {quality.tag} in the evidence"
