@@ -23,6 +23,7 @@ from slurm.local import run_local
 from slurm.records import RunFolder
 from slurm.report import as_json, table
 from slurm.site import STAGES, load
+from slurm.sizing import plan_movie
 from slurm.stages import ROOT, Order
 from slurm.status import Survey, survey
 
@@ -78,7 +79,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command line; every option is also a variable of make's and FACEREC_<NAME> in the environment."""
     made = parser(__doc__)
     made.prog = "python -m slurm"
-    made.add_argument("command", choices=[*_CHAINS, "status"])
+    made.add_argument("command", choices=[*_CHAINS, "status", "plan"])
     for name, default, text in _TEXTS:
         value = os.environ.get(_PREFIX + name) or default
         made.add_argument(_flag(name), default=value, metavar=name, help=text)
@@ -105,6 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command == "status":
         return _status(args, movies)
     order = _order(args)
+    if args.command == "plan":
+        for movie in movies:
+            say("\n".join(plan_movie(order, movie)))
+        return 0
     here = args.local or not queue.available()
     if here:
         say("running here, as asked with LOCAL=1" if args.local else "no SLURM on this machine: running here")

@@ -5,7 +5,7 @@ SLURM_LAB ?= .slurm-lab
 LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS DETECTOR EMBEDDER DEVICE SITE SET PARTITION \
   ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
   CLASSIFY_ARGS LOCAL FRESH OVERWRITE WATCH JSON
-LAUNCHER_TARGETS := extract merge cluster classify movie status
+LAUNCHER_TARGETS := extract merge cluster classify movie status plan
 
 $(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$($(name))))
 # what was set on the command line, so that a misspelt name is answered and not ignored
@@ -18,6 +18,7 @@ merge: ## join the shards of MOVIE into trajectories
 cluster: ## group the trajectories of MOVIE
 classify: ## name the clusters of MOVIE
 movie: ## all four stages of MOVIE, each after the one before; also MOVIES="1 2 3" or MOVIES=all
+plan: ## measure a few hundred frames of MOVIE here, and say what to ask for: shards, tasks, time, memory
 status: ## how MOVIE stands [WATCH=1 JSON=1]
 $(LAUNCHER_TARGETS):
 	@$(PYTHON) -m slurm $@
