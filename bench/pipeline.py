@@ -79,7 +79,8 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     from facerec.shard import Extractor, ShardLog, decoded, detected, extract_shard, kept, write_frame
 
     given = {"device": args.device, "precision": settings.precision}
-    detector = load_detector(settings.detector, min_face_size=settings.min_face_size, **given)
+    least = {"min_face_size": settings.min_face_size, "face_threshold": settings.face_threshold}
+    detector = load_detector(settings.detector, **least, **given)
     embedder = load_embedder(settings.embedder, **given)
     limit_threads()
     extractor = Extractor(detector, embedder, settings.save_every, settings.min_face_size, True)

@@ -1,0 +1,122 @@
+"""What `extract.py` costs besides its frames, and what a second worker on the same node gives.
+
+    python bench/startup.py FILM [--detector mtcnn] [--embedder dlib] [--shards 32] [--rounds 3]
+
+Runs the stage as its users do, in processes of their own, interleaved. Prints JSON with the median cost of
+
+help         `extract.py --help`
+load         importing and loading the two models, and nothing else
+first_frame  a shard of one frame, its film's plan there already
+plan         the same where the shard makes the plan
+rerun        a shard that is done
+film         the whole film as one shard
+shards       the whole film as so many shards in one task
+two_workers  two tasks of one thread each, at the same time, half of the film's frames each
+one_worker   both halves one after the other in a task of one thread
+
+and the ratios that should hold: first_frame / load, shards / film, one_worker / two_workers (by the clock).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.measure import ROOT, Cost, cost_of_program, interleaved
+
+EXTRACT = [sys.executable, "-u", str(ROOT / "facerec" / "extract.py")]
+LOAD = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from facerec.models import *; "
+    "load_detector(sys.argv[2]); load_embedder(sys.argv[3])"
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("film", type=Path, help="named <movie_id>-Title.ext")
+    parser.add_argument("--detector", default="mtcnn")
+    parser.add_argument("--embedder", default="dlib")
+    parser.add_argument("--min-face-size", type=int, default=40)
+    parser.add_argument("--shards", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    from facerec.video import open_film
+
+    frames = open_film(args.film).frame_count
+    models = ["--detector", args.detector, "--embedder", args.embedder]
+    extract = [*EXTRACT, *models, "--min-face-size", str(args.min_face_size), str(args.film)]
+    with tempfile.TemporaryDirectory() as temporary:
+        rooms = (Path(temporary) / str(number) for number in itertools.count())
+        singles = map(str, itertools.count())
+
+        def shard(which: str, n: int, out: Path) -> list[str]:
+            return [*extract, "--shard", which, "--n", str(n), "--out", str(out)]
+
+        planned = next(rooms)
+        cost_of_program(shard(next(singles), frames, planned))
+        works: dict[str, Callable[[], Cost]] = {
+            "help": lambda: cost_of_program([*EXTRACT, "--help"]),
+            "load": lambda: cost_of_program(
+                [sys.executable, "-c", LOAD, str(ROOT), args.detector, args.embedder]
+            ),
+            "first_frame": lambda: cost_of_program(shard(next(singles), frames, planned)),
+            "plan": lambda: cost_of_program(shard("0", frames, next(rooms))),
+            "rerun": lambda: cost_of_program(shard("0", frames, planned)),
+            "film": lambda: cost_of_program(shard("0", 1, next(rooms))),
+            "shards": lambda: cost_of_program(shard(f"0-{args.shards - 1}", args.shards, next(rooms))),
+            "two_workers": lambda: together(
+                [shard(half, 2, out) for half, out in (("0", next(rooms)), ("1", next(rooms)))]
+            ),
+            "one_worker": lambda: together([shard("0-1", 2, next(rooms))]),
+        }
+        found = interleaved(works, args.rounds)
+    table = {"film": args.film.name, "frames": frames, **models_of(args), **summary(found)}
+    sys.stdout.write(json.dumps(table, indent=1) + "\n")
+    return 0
+
+
+def models_of(args: argparse.Namespace) -> dict[str, str]:
+    """What the table says of the models."""
+    return {"detector": args.detector, "embedder": args.embedder}
+
+
+def together(commands: Sequence[Sequence[str]]) -> Cost:
+    """Programs of one thread each at the same time: seconds until the last ends, CPU of all."""
+    begun = time.perf_counter()
+    alone = ["env", "OMP_NUM_THREADS=1"]
+    with ThreadPoolExecutor(len(commands)) as threads:
+        costs = list(threads.map(lambda command: cost_of_program([*alone, *command]), commands))
+    wall = time.perf_counter() - begun
+    return Cost(wall, sum(one.cpu_s for one in costs), max(one.peak_mib for one in costs))
+
+
+def summary(found: dict[str, Cost]) -> dict[str, object]:
+    """The table of costs, and the ratios between them."""
+    pairs = (("first_frame", "load"), ("shards", "film"), ("one_worker", "two_workers"))
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "seconds": {name: one.rounded() for name, one in found.items()},
+        "ratios": {
+            f"{above} / {below}": {
+                "wall": round(found[above].wall_s / found[below].wall_s, 2),
+                "cpu": round(found[above].cpu_s / found[below].cpu_s, 2),
+            }
+            for above, below in pairs
+        },
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
