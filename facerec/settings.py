@@ -67,6 +67,23 @@ class TrackSettings:
 
 
 @dataclass(frozen=True)
+class SplitSettings:
+    """When a trajectory's faces say that the person changed. Distances are shares of the embedder's
+    `same_person`.
+
+    Attributes:
+        min_faces: embedded faces that each side of a change must have. Higher: short slips onto another
+            face go unseen; lower: a few bad faces may split a trajectory.
+        stranger: median distance between the two sides from which they are two people. Higher: fewer splits.
+        own: median distance within a side up to which it is one person. Lower: fewer splits.
+    """
+
+    min_faces: int = 3
+    stranger: float = 1.05
+    own: float = 0.8
+
+
+@dataclass(frozen=True)
 class KeepSettings:
     """Which trajectories the merge keeps.
 
