@@ -1,7 +1,8 @@
 """Reads what people found true of a film: tables of boxes, or the labeling backend's export.
 
-A table has a row for each face box: its frame, its track, x, y, w, h in display pixels, and whose it is
-(`NOT_A_FACE`: nobody's; empty, or with `(SWITCH`: not sure).
+A table has a row for each face box: its frame, its track, x, y, w, h, and whose it is (`NOT_A_FACE`:
+nobody's; empty, or with `(SWITCH`: not sure). Boxes are in display pixels; those of a film whose pixels are
+not square may be in stored ones, which shows by where the faces are.
 
 The export has a row for each picture. Annotators give a cluster a status (`labeled` with one label, an
 actor id or a typed name) and each of its pictures another: `same` as the label, `different`, or
@@ -26,6 +27,7 @@ from facerec.documents import read_clusters, read_predictions
 from facerec.errors import ContractError, InputError
 from facerec.evaluation import NO_FACE, NOT, Matched, match_boxes, match_tags, plain_name, score
 from facerec.movie_folder import MAX_FRAME, MovieFolder, parse_tag
+from facerec.publish import read_manifest
 from facerec.records import Trajectory, read_features, read_trajectories
 from facerec.tables import read_table
 
@@ -91,7 +93,8 @@ def read_truth(
         header = file.readline(1 << 16).decode("utf-8-sig", "replace")
     columns = [column.strip().strip('"') for column in header.strip().split(",")]
     if set(BOX_COLUMNS) <= set(columns):
-        return _match_table(path, trajectories, saved)
+        matches = (_match_table(path, trajectories, saved, scale) for scale in _scales(folder))
+        return max(matches, key=lambda match: match.found_boxes or 0)  # the first of equals
     if set(EXPORT_COLUMNS) <= set(columns):
         return match_tags(trajectories, saved, _identities(path, folder, trajectories, names))
     raise InputError(
@@ -100,9 +103,22 @@ def read_truth(
     )
 
 
+def _scales(folder: MovieFolder) -> list[tuple[float, float]]:
+    """What a table's x and y may have to be multiplied by to be display pixels."""
+    video = read_manifest(folder).get("video", {})
+    stored, shown = video.get("stored_size"), video.get("display_size")
+    if not stored or not shown or stored == shown or video.get("rotation"):
+        return [(1.0, 1.0)]
+    return [(1.0, 1.0), (shown[0] / stored[0], shown[1] / stored[1])]
+
+
 def _match_table(
-    path: Path, trajectories: Sequence[Trajectory], saved: Mapping[int, Sequence[int]]
+    path: Path,
+    trajectories: Sequence[Trajectory],
+    saved: Mapping[int, Sequence[int]],
+    scale: tuple[float, float],
 ) -> Matched:
+    """Match with a table's boxes after multiplying them by `scale`, in x and in y."""
     frames, boxes, tracks, identities = [], [], [], []
     for line, row in read_table(path, BOX_COLUMNS):
         try:
@@ -119,7 +135,7 @@ def _match_table(
         trajectories,
         saved,
         np.array(frames, np.int64),
-        np.array(boxes, float).reshape(-1, 4),
+        np.array(boxes, float).reshape(-1, 4) * (scale * 2),
         tracks,
         identities,
     )

@@ -183,6 +183,15 @@ def test_a_missing_truth_is_named(folder: MovieFolder, capsys: pytest.CaptureFix
     assert "nowhere.csv: No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("x", "w"), [(300, 100), (200, 67)])
+def test_boxes_of_an_anamorphic_film_may_be_in_stored_pixels(folder: MovieFolder, x: int, w: int) -> None:
+    manifest = json.loads(folder.manifest.read_bytes())
+    manifest["video"] = {"stored_size": [427, 360], "display_size": [640, 360], "rotation": 0}
+    folder.manifest.write_text(json.dumps(manifest))
+    matched = truth_of(folder, BOXES + "".join(f"{f},1,{x},10,{w},100,1,cy\n" for f in range(90, 96)))
+    assert (matched.found_boxes, matched.identity(3)) == (6, "cy")
+
+
 def test_short_trajectories_are_not_judged_but_their_boxes_are_found(folder: MovieFolder) -> None:
     text = BOXES + "0,1,0,10,100,100,1,ada\n90,2,300,10,100,100,1,cy\n"
     assert [figures(folder, text)[key] for key in ("judged", "people", "recall")] == [2, 2, 1.0]
