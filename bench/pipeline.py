@@ -50,11 +50,14 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 def settings_of(args: argparse.Namespace, work: Path) -> ExtractSettings:
     """What the arguments ask for, random weights made."""
-    specs = {}
-    for role in ("detector", "embedder"):
-        name, _, file = getattr(args, role).partition(":")
-        specs[role] = f"{name}:{random_weights(name, work)}" if file == "random" else getattr(args, role)
-    return ExtractSettings(min_face_size=args.min_face_size, precision=args.precision, **specs)
+
+    def spec(text: str) -> str:
+        name, _, file = text.partition(":")
+        return f"{name}:{random_weights(name, work)}" if file == "random" else text
+
+    return ExtractSettings(
+        spec(args.detector), spec(args.embedder), min_face_size=args.min_face_size, precision=args.precision
+    )
 
 
 def film_of(args: argparse.Namespace, work: Path) -> Path:
@@ -78,10 +81,14 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     from facerec.pipeline import Profile
     from facerec.shard import Extractor, ShardLog, decoded, detected, extract_shard, kept, write_frame
 
-    given = {"device": args.device, "precision": settings.precision}
-    least = {"min_face_size": settings.min_face_size, "face_threshold": settings.face_threshold}
-    detector = load_detector(settings.detector, **least, **given)
-    embedder = load_embedder(settings.embedder, **given)
+    detector = load_detector(
+        settings.detector,
+        device=args.device,
+        precision=settings.precision,
+        min_face_size=settings.min_face_size,
+        face_threshold=settings.face_threshold,
+    )
+    embedder = load_embedder(settings.embedder, device=args.device, precision=settings.precision)
     limit_threads()
     extractor = Extractor(detector, embedder, settings.save_every, settings.min_face_size, True)
     rooms = itertools.count()
@@ -111,8 +118,12 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         room = folder.path
         with (room / "e").open("wb") as evidence, (room / "f").open("wb") as features:
             log = ShardLog()
-            each = itertools.chain.from_iterable(seen)
-            return use_up(write_frame(folder, room, one, evidence, features, log) for one in each)
+
+            def all_of_it() -> None:
+                for one in itertools.chain.from_iterable(seen):
+                    write_frame(folder, room, one, evidence, features, log)
+
+            return cost(all_of_it)
 
     def whole() -> Cost:
         folder, plan = begin()
