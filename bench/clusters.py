@@ -1,156 +1,147 @@
-"""Compare ways to cluster a whole TV episode's trajectories, simulated from real ones and real faces.
+#!/usr/bin/env python3
+"""Compare ways to cluster a TV episode's trajectories: SIMULATED faces on real tracks.
 
-    python bench/clusters.py EPISODE.csv.gz --shots EPISODE.shots.txt --faces DIR [DIR …] --actor-db DIR
+Real: the tracks of the episodes (EPISODE.csv.gz, `frame,track_id,x,y,w,h,identity`), the cuts beside them
+(EPISODE.shots.txt), and so who is on screen when, with whom, and for how long. Simulated, because no pixels
+come with the tracks: what the faces look like. For that, trajectories' vectors are taken from movie
+folders (--faces) whose people are known from truth (--truth, <movie_id>.tracks.csv) and from an actor
+database's portraits (--actor-db), all of one embedder, and measured (bench/real_faces.py): the people, how
+far each look lies from its person, in which direction, and what it is worth.
 
-Who is on screen when, and with whom, is real: the tracks of an episode with their identities. What the
-faces look like is simulated, because no pixels come with the tracks: every identity gets the vector of a
-real person (an actor of the database, or a cluster of the movie folders; drawn from their mean and
-covariance where they run out), and every trajectory a vector about it, as far away as the looks of one
-real person are from each other (pictures of one actor; the first and the last third of a trajectory),
-in a direction in which some real face deviates from its person: strangers who turn away or stand in the
-dark alike come closer to each other. `--spread` multiplies those distances, because two scenes of a film
-differ more than what could be measured within one.
-Prints JSON: for each method purity weighted by trajectories (WCP), normalised mutual information (NMI),
-clusters a person, and clicks: one a cluster, and one for each of the two pictures that the page shows of
-a trajectory that is not its cluster's majority. Trajectories of nobody known take part but are not scored.
+In the episode every identity gets one of the people (one drawn from their Gaussian where there are more),
+and each trajectory a real look's distance and worth, all who were seen twice counting alike, in a direction
+half of a real deviation, half of noise: strangers who turn away alike come closer. --spread multiplies the
+distance between two looks. Looks are drawn independently, where those of a scene are alike in a film.
+Trajectories of unknown people take part and are not scored.
+
+Figures are `facerec.evaluation.Scores`: WCP, NMI, clusters and clicks. Prints a table in Markdown, means over
+the episodes; --out takes all figures as JSON.
 """
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a plain script: import from the repository's root, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import argparse
 import csv
 import gzip
 import json
-import sys
-import time
-from collections.abc import Callable
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import numpy as np
+from numpy.typing import NDArray
 
-import numpy as np  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+from bench.real_faces import Faces, Floats, measure_faces, pairwise, unit
+from facerec.actor_db import ActorDatabase
+from facerec.cli import configure_logging, parser, run_main
+from facerec.clustering import cluster
+from facerec.constraints import cannot_links, continuations
+from facerec.errors import ContractError
+from facerec.evaluation import Matched, score
+from facerec.records import Trajectory
+from facerec.settings import ClusterSettings, ExtractSettings
 
-from facerec.actor_db import ActorDatabase  # noqa: E402
-from facerec.clustering import cluster  # noqa: E402
-from facerec.constraints import cannot_links, continuations  # noqa: E402
-from facerec.documents import read_clusters  # noqa: E402
-from facerec.folder_vectors import embedder_of, read_vectors  # noqa: E402
-from facerec.movie_folder import MovieFolder  # noqa: E402
-from facerec.naming import cluster_vectors  # noqa: E402
-from facerec.records import Trajectory, read_features, read_trajectories  # noqa: E402
-from facerec.settings import ClusterSettings  # noqa: E402
-
-Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
 UNKNOWN = {"unknown", "false", "none", "other", ""}
-PICTURES = 2  # of a trajectory, on the annotator's page
 PERSON_SIZE = 18  # trajectories a cluster in the ancestor's rule
+WIDTH, HEIGHT = 1024, 576  # of the episodes
 
 
 @dataclass(frozen=True)
-class Faces:
-    """Real faces: (p, d) vectors of people, distances between two looks of one person, and (r, d)
-    directions in which single faces deviate from their person."""
+class Episode:
+    """Real trajectories, who each is (None: unknown), and the cuts."""
 
-    people: Floats
-    within: Floats
-    deviations: Floats
-    same_person: float
-
-
-def measure(folders: list[Path], actor_db: Path) -> Faces:
-    """Take people and spread from what the pipeline made of real film and real pictures."""
-    people, within, deviations = [], [], []
-    gallery = ActorDatabase(actor_db).gallery()
-    for actor in range(len(gallery.actors)):
-        own = gallery.vectors[gallery.actor_of == actor]
-        people.append(unit(own.mean(0, keepdims=True))[0])
-        within += distances(own)[np.triu_indices(len(own), 1)].tolist()
-    for path in folders:
-        folder = MovieFolder.existing(path)
-        trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-        labels = np.array(read_clusters(folder.clusters, folder.movie_id, len(trajectories)), np.int64)
-        found = read_vectors(folder, trajectories)
-        vectors, known = cluster_vectors(found.vectors, found.weights, found.usable, labels, labels.max() + 1)
-        people += list(vectors[known])
-        faces = list(read_features(folder.features, folder.movie_id))
-        for one in trajectories:
-            own = [
-                face.embedding
-                for face in faces
-                if one.start <= face.frame < one.end and tuple(one.boxes[face.frame - one.start]) == face.box
-            ]
-            if known[labels[one.index]]:
-                deviations += [vector - vectors[labels[one.index]] for vector in own]
-            third = len(own) // 3
-            if third >= 2 and found.usable[one.index]:
-                ends = np.array([np.mean(own[:third], 0), np.mean(own[-third:], 0)])
-                within.append(float(distances(unit(ends))[0, 1]))
-    same_person = embedder_of(MovieFolder(folders[0])).same_person
-    return Faces(np.array(people, np.float64), np.array(within), unit(np.array(deviations)), same_person)
+    name: str
+    tracks: list[Trajectory]
+    identities: list[str | None]
+    cuts: list[int]
 
 
-def read_tracks(path: Path) -> tuple[list[Trajectory], list[str]]:
-    """The tracks of an episode and who each is."""
-    rows: dict[str, list[tuple[int, list[float], str]]] = {}
-    with gzip.open(path, "rt") as file:
-        for row in csv.DictReader(file):
-            x, y, w, h = (float(row[key]) for key in "xywh")
-            rows.setdefault(row["track_id"], []).append(
-                (int(row["frame"]), [x, y, x + w, y + h], row["identity"])
-            )
-    tracks, identities = [], []
-    for index, track in enumerate(sorted(rows.values(), key=lambda track: min(row[:2] for row in track))):
-        track.sort(key=lambda row: row[0])
-        boxes = np.array([row[1] for row in track]).astype(np.int64)
-        tracks.append(Trajectory(index, 0, track[0][0], boxes, np.ones(len(track), bool), 1024, 576))
-        identities.append(track[0][2].strip().lower())
-    return tracks, identities
+def read_episode(path: Path) -> Episode:
+    """The tracks with at least one frame of which faces are saved; others the merge drops.
+
+    Raises:
+        InputError: a file or a column is missing, or a cell is no number.
+    """
+    rows: dict[str, list[tuple[int, tuple[int, ...], str]]] = defaultdict(list)
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line, row in enumerate(csv.DictReader(file), 2):
+            try:
+                x, y, w, h = (float(row[key]) for key in "xywh")
+                box = tuple(round(value) for value in (x, y, x + w, y + h))
+                rows[row["track_id"]].append((int(row["frame"]), box, row["identity"]))
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                raise ContractError(path, f"frame, track_id, x, y, w, h, identity: {error!r}", line) from None
+    shots = path.with_name(path.name.removesuffix(".csv.gz") + ".shots.txt")
+    cuts = [int(line.split()[0]) for line in shots.read_text().splitlines() if line.strip()]
+    tracks: list[Trajectory] = []
+    identities: list[str | None] = []
+    for track in sorted(sorted(one) for one in rows.values()):
+        boxes = np.array([box for _, box, _ in track], np.int64)
+        made = Trajectory(len(tracks), 0, track[0][0], boxes, np.ones(len(track), bool), WIDTH, HEIGHT)
+        if shown_pictures(made):
+            tracks.append(made)
+            name = track[0][2].strip().lower()
+            identities.append(None if name in UNKNOWN else name)
+    return Episode(path.name.removesuffix(".csv.gz"), tracks, identities, cuts)
+
+
+def shown_pictures(one: Trajectory) -> int:
+    """How many pictures the labeling page shows of a trajectory: the first and the last saved."""
+    every = ExtractSettings.save_every
+    return min(2, (one.end - 1) // every - (one.start - 1) // every)
 
 
 def simulate(
-    identities: list[str], faces: Faces, spread: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """A vector (n, d) for each trajectory; those of nobody known are all of different people."""
-    named = sorted({name for name in identities if name not in UNKNOWN})
-    order = rng.permutation(len(faces.people))
-    mean, covariance = faces.people.mean(0), np.cov(faces.people.T)
-    spare = unit(rng.multivariate_normal(mean, covariance, len(identities)))
-    real = list(faces.people[order])
-    centre = {name: real.pop() if real else spare[i] for i, name in enumerate(named)}
-    centres = np.array([centre.get(name, spare[i]) for i, name in enumerate(identities)])
-    # two looks of one person lie d apart, so one lies at an angle of cosine sqrt(1 - d²/2) from the person
-    within = spread * rng.choice(faces.within, len(identities))
-    cosine = np.sqrt(np.maximum(1 - within**2 / 2, 0))[:, None]
-    aside = rng.choice(faces.deviations, len(identities)) + unit(rng.normal(size=centres.shape))
+    identities: Sequence[str | None], faces: Faces, spread: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vectors (n, d) and worths (n,) of the trajectories; unknown people are each somebody else."""
+    names = sorted({name for name in identities if name})
+    n = len(identities)
+    drawn = unit(rng.multivariate_normal(faces.people.mean(0), np.cov(faces.people.T), len(names) + n))
+    real = rng.permutation(faces.people)[: len(names)]
+    person = dict(zip(names, [*real, *drawn[n:]], strict=False))
+    centres = np.array([person[name] if name else drawn[i] for i, name in enumerate(identities)])
+    drawn_looks = [rng.choice(faces.looks[i]) for i in rng.integers(len(faces.looks), size=n)]
+    cosine, worth = np.array(drawn_looks).T
+    # two such looks lie sqrt(2 - 2 cosine²) apart
+    cosine = np.sqrt(np.maximum(1 - spread**2 * (1 - cosine**2), 0))[:, None]
+    aside = rng.choice(faces.deviations, n) + unit(rng.normal(size=centres.shape))
     aside = unit(aside - (aside * centres).sum(1, keepdims=True) * centres)
-    return np.asarray(cosine * centres + np.sqrt(1 - cosine**2) * aside, np.float32)
+    vectors = cosine * centres + np.sqrt(1 - cosine**2) * aside
+    return np.asarray(vectors, np.float32), np.asarray(worth, np.float32)
 
 
 def methods(
-    vectors: NDArray[np.float32], tracks: list[Trajectory], cuts: list[int], same_person: float
-) -> dict[str, Callable[[], NDArray[np.int64]]]:
+    vectors: NDArray[np.float32], worth: NDArray[np.float32], episode: Episode, same_person: float
+) -> dict[str, Callable[[], Labels]]:
     """Each way to label the trajectories; none knows an identity."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from sklearn.cluster import HDBSCAN
 
     n = len(vectors)
-    apart, on = cannot_links(tracks), continuations(tracks, cuts)
-    usable, weights = np.ones(n, bool), np.full(n, 0.5, np.float32)
-    pages = ClusterSettings(max_size=n)
-    free = ClusterSettings(max_size=n, allow_same_frame=True)
+    apart, on = cannot_links(episode.tracks), continuations(episode.tracks, episode.cuts)
+    usable = np.ones(n, bool)  # only such were measured
 
-    def density() -> NDArray[np.int64]:
+    def ours(**changed: object) -> Labels:
+        settings = ClusterSettings(**changed)  # type: ignore[arg-type]
+        return cluster(vectors, worth, usable, apart, on, same_person, settings).labels
+
+    def density() -> Labels:
         labels = HDBSCAN(min_cluster_size=2, algorithm="brute", copy=True).fit_predict(vectors)
         return np.where(labels < 0, n + np.arange(n), labels)  # noise: each alone
 
     return {
-        "ours": lambda: cluster(vectors, weights, usable, apart, on, same_person, pages).labels,
-        "ours, cannot-links ignored": lambda: (
-            cluster(vectors, weights, usable, apart, on, same_person, free).labels
-        ),
+        "ours": lambda: ours(max_size=n),
+        f"ours, pages of {ClusterSettings.max_size}": ours,
+        "ours, without cannot-links": lambda: ours(max_size=n, allow_same_frame=True),
         f"complete linkage, N/{PERSON_SIZE} clusters": lambda: fcluster(
             linkage(vectors, "complete"), max(1, n // PERSON_SIZE), "maxclust"
         ),
@@ -161,71 +152,78 @@ def methods(
     }
 
 
-def scored(labels: NDArray[np.int64], identities: list[str]) -> dict[str, float]:
-    """The figures of one method."""
-    from sklearn.metrics import normalized_mutual_info_score
-
-    kept = np.array([name not in UNKNOWN for name in identities])
-    people, who = np.unique(np.array(identities)[kept], return_inverse=True)
-    clusters, of = np.unique(labels[kept], return_inverse=True)
-    table = np.zeros((len(clusters), len(people)), np.int64)
-    np.add.at(table, (of, who), 1)
-    strays = int(table.sum() - table.max(1).sum())
+def scored(labels: Labels, episode: Episode) -> dict[str, float]:
+    """The figures of one method on one episode."""
+    known = list(zip(episode.tracks, episode.identities, strict=True))
+    boxes = [Counter({who: len(one.boxes)} if who else {}) for one, who in known]
+    pictures = [(who,) * shown_pictures(one) for one, who in known]
+    made = score(Matched(boxes, pictures, None, None, None), labels.tolist(), {}, {})
+    assert made.purity is not None and made.nmi is not None
     return {
-        "wcp": round(1 - strays / len(who), 4),
-        "nmi": round(float(normalized_mutual_info_score(who, of)), 4),
-        "clusters": len(clusters),
-        "clusters_a_person": round(len(clusters) / len(people), 2),
-        "clicks": len(clusters) + PICTURES * strays,
+        "wcp": made.purity,
+        "nmi": made.nmi,
+        "clusters_a_person": made.clusters / made.people,
+        "clicks": float(made.clicks),
     }
 
 
-def unit(rows: NDArray[np.floating]) -> Floats:
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float64)
+def quantiles(values: Floats) -> dict[str, float]:
+    return {f"{q:.0%}": round(float(np.quantile(values, q)), 3) for q in (0.01, 0.1, 0.5, 0.9)}
 
 
-def distances(rows: NDArray[np.floating]) -> Floats:
-    return np.asarray(np.sqrt(np.maximum(2 - 2 * rows @ rows.T, 0)), np.float64)
+def table(figures: list[dict[str, object]], columns: Sequence[str]) -> str:
+    """Means over the episodes, as Markdown."""
+    cells: dict[tuple[object, object], list[list[float]]] = defaultdict(list)
+    for row in figures:
+        cells[row["spread"], row["method"]].append([float(str(row[column])) for column in columns])
+    lines = ["| spread | method | WCP | NMI | clusters a person | clicks |", "|---|---|---|---|---|---|"]
+    for (spread, method), values in cells.items():
+        wcp, nmi, clusters, clicks = np.mean(values, axis=0)
+        lines.append(f"| {spread} | {method} | {wcp:.4f} | {nmi:.4f} | {clusters:.2f} | {clicks:.0f} |")
+    return "\n".join(lines)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("tracks", type=Path)
-    parser.add_argument("--shots", type=Path, required=True)
-    parser.add_argument("--faces", type=Path, nargs="+", required=True, help="clustered movie folders")
-    parser.add_argument("--actor-db", type=Path, required=True)
-    parser.add_argument("--spread", type=float, default=1.25, help="times the measured distances")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    faces = measure(args.faces, args.actor_db)
-    tracks, identities = read_tracks(args.tracks)
-    cuts = [int(line.split()[0]) for line in args.shots.read_text().splitlines() if line.strip()]
-    vectors = simulate(identities, faces, args.spread, np.random.default_rng(args.seed))
-    result = {
-        "episode": args.tracks.name,
-        "simulated": True,
-        "spread": args.spread,
-        "trajectories": len(tracks),
-        "people": len({name for name in identities if name not in UNKNOWN}),
-        "real_people": len(faces.people),
-        "within": np.quantile(faces.within, [0.1, 0.5, 0.9]).round(3).tolist(),
-        "between": np.quantile(
-            distances(faces.people)[np.triu_indices(len(faces.people), 1)], [0.01, 0.1, 0.5]
-        )
-        .round(3)
-        .tolist(),
-        "methods": {},
+def add_faces(made: argparse.ArgumentParser) -> None:
+    """The options that say which real faces to simulate from."""
+    made.add_argument("--faces", type=Path, nargs="+", required=True, metavar="DIR", help="movie folders")
+    made.add_argument("--truth", type=Path, required=True, metavar="DIR", help="with <movie_id>.tracks.csv")
+    made.add_argument("--actor-db", type=Path, required=True, metavar="DIR", help="of the same embedder")
+    made.add_argument("--seed", type=int, default=0, help="of the random numbers")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = parser(__doc__)
+    made.add_argument("episodes", type=Path, nargs="+", metavar="EPISODE.csv.gz", help="real tracks")
+    add_faces(made)
+    made.add_argument("--spread", type=float, nargs="+", default=[0.8, 1.0, 1.2], metavar="FACTOR",
+                      help="times the distances measured within a person")  # fmt: skip
+    made.add_argument("--out", type=Path, default=None, metavar="FILE", help="all figures, as JSON")
+    args = made.parse_args(argv)
+    configure_logging(args.verbose)
+    faces = measure_faces(args.faces, args.truth, ActorDatabase(args.actor_db))
+    about = {
+        "simulated": "faces' vectors; tracks, cuts and co-occurrences are real",
+        "seed": args.seed,
+        "people": len(faces.people),
+        "same_person": faces.same_person,
+        "within": {"pairs": len(faces.within), **quantiles(faces.within)},
+        "looks": sum(map(len, faces.looks)),
+        "cosine": quantiles(np.concatenate(faces.looks)[:, 0]),
+        "between": quantiles(pairwise(faces.people)),
     }
-    for name, method in methods(vectors, tracks, cuts, faces.same_person).items():
-        begun = time.perf_counter()
-        labels = method()
-        seconds = round(time.perf_counter() - begun, 2)
-        result["methods"][name] = {**scored(labels, identities), "seconds": seconds}
-    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+    figures: list[dict[str, object]] = []
+    for spread in args.spread:
+        for episode in map(read_episode, args.episodes):
+            vectors, worth = simulate(episode.identities, faces, spread, np.random.default_rng(args.seed))
+            for name, method in methods(vectors, worth, episode, faces.same_person).items():
+                row = {"spread": spread, "episode": episode.name, "trajectories": len(episode.tracks)}
+                figures.append({**row, "method": name, **scored(method(), episode)})
+            logging.info("spread %s: %s done", spread, episode.name)
+    if args.out:
+        args.out.write_text(json.dumps({**about, "figures": figures}, indent=1) + "\n")
+    print(f"{json.dumps(about)}\n\n{table(figures, ('wcp', 'nmi', 'clusters_a_person', 'clicks'))}")  # noqa: T201
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_main(main))

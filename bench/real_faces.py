@@ -1,0 +1,113 @@
+"""What real faces look like to an embedder: the people, and how far each one's looks lie from the person."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.actor_db import ActorDatabase
+from facerec.errors import InputError
+from facerec.evaluation import is_person, plain_name
+from facerec.folder_vectors import embedder_of, read_vectors
+from facerec.movie_folder import MovieFolder
+from facerec.records import read_trajectories
+from facerec.truth import read_truth, saved_frames
+
+Floats = NDArray[np.float64]
+PORTRAIT = 0.5  # worth of a portrait, which has no sharpness or score on record
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What was measured.
+
+    Attributes:
+        people: (p, d) the mean look of each.
+        looks: of everybody seen twice or more, (k, 2): a look's cosine to the person, and its worth,
+            which a poor, far-off look has little of.
+        deviations: (r, d) the directions in which those looks lie from their person.
+        within: (w,) distances between two looks of one person.
+        same_person: see `models.base.Embedder`.
+    """
+
+    people: Floats
+    looks: list[Floats]
+    deviations: Floats
+    within: Floats
+    same_person: float
+
+
+def looks_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Floats, float]]:
+    """Person, vector and worth of every trajectory that shows one known person and can be told apart."""
+    trajectories = read_trajectories(folder.trajectories, folder.movie_id)
+    saved = saved_frames(folder, trajectories)
+    matched = read_truth(truth / f"{folder.movie_id}.tracks.csv", folder, trajectories, saved, {})
+    found = read_vectors(folder, trajectories)
+    for index, counts in enumerate(matched.boxes):
+        who = matched.identity(index)
+        if who and is_person(who) and len(counts) == 1 and found.usable[index]:
+            yield who, found.vectors[index].astype(np.float64), float(found.weights[index])
+
+
+def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase) -> Faces:
+    """People and spread of what the pipeline made of real film, and of portraits."""
+    seen: dict[str, list[tuple[Floats, float]]] = defaultdict(list)
+    same_person = 0.0
+    for path in folders:
+        folder = MovieFolder.existing(path)
+        embedder = embedder_of(folder)
+        database.check_embedder(vars(embedder), folder.path)
+        same_person = embedder.same_person
+        for who, vector, worth in looks_of(folder, truth):
+            seen[who].append((vector, worth))
+    gallery, names = database.gallery(), database.cast(None)
+    for portrait, actor in zip(gallery.vectors.astype(np.float64), gallery.actor_of.tolist(), strict=True):
+        seen[plain_name(names[gallery.actors[actor]])].append((portrait, PORTRAIT))
+    people, looks, deviations, within = [], [], [], []
+    for own in seen.values():
+        vectors = np.array([vector for vector, _ in own])
+        cosine = cosines_to_person(vectors)
+        person = unit(cosine @ vectors if cosine.any() else vectors.sum(0))
+        people.append(person)
+        if len(own) > 1:
+            looks.append(np.column_stack([cosine, [worth for _, worth in own]]))
+            deviations.append(vectors - (vectors @ person)[:, None] * person)
+            within.append(pairwise(vectors))
+    if not looks:
+        raise InputError("no person is seen twice: give more movie folders, or more portraits")
+    return Faces(
+        np.array(people), looks, unit(np.concatenate(deviations)), np.concatenate(within), same_person
+    )
+
+
+def cosines_to_person(looks: Floats) -> Floats:
+    """The (k,) loadings of one common factor on k looks (k, d), by alternating least squares.
+
+    The product of two looks' cosines to their person is the cosine between the two, if their deviations
+    have nothing in common. So a poor look does not make a good one beside it look poor as well.
+    """
+    alike = looks @ looks.T
+    np.fill_diagonal(alike, 0)
+    k = len(looks)
+    cosine = np.full(k, np.sqrt(max(0.0, alike.sum() / max(1, k * (k - 1)))))
+    for i in [*range(k)] * 100 if k > 2 else ():
+        others = np.delete(np.arange(k), i)
+        cosine[i] = np.clip(
+            alike[i, others] @ cosine[others] / max(1e-9, cosine[others] @ cosine[others]), 0, 1
+        )
+    return cosine
+
+
+def unit(rows: Floats) -> Floats:
+    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float64)
+
+
+def pairwise(rows: Floats) -> Floats:
+    """The distances of all pairs of rows."""
+    i, j = np.triu_indices(len(rows), 1)
+    return np.asarray(np.linalg.norm(rows[i] - rows[j], axis=1), np.float64)
