@@ -14,7 +14,8 @@ MODELS  ?= retinaface facenet
 
 # .venv is made when it is needed; with another PYTHON (a conda environment's, say) it is not
 READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(VENV)/.ready)
-PYTEST := $(PYTHON) -m pytest
+# two processes of one thread each: a thread more for each would only wait for a core
+PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest
 
 .PHONY: help env models demo test test-slow lint clean
 
