@@ -105,8 +105,8 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     film = planned_film(begin()[1], path)
     film_frames = film.frame_count
     end = begin()[1].range_of(0)[1]
-    profile, size = Profile(), detector.batch_size
-    frames = list(decoded(film, 0, end, size, profile))
+    profile = Profile()
+    frames = list(decoded(film, 0, end, extractor, profile))
     found = list(detected(detector, iter(frames), profile))
     seen = list(kept(extractor, film, film.movie_id, iter(found), profile))
 
@@ -131,7 +131,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
     return {
         "frames": end,
-        "decode": lambda: use_up(decoded(film, 0, end, size, profile)),
+        "decode": lambda: use_up(decoded(film, 0, end, extractor, profile)),
         "detect": lambda: use_up(
             detected(detector, ([replace(frame, found=None) for frame in batch] for batch in frames), profile)
         ),

@@ -75,6 +75,13 @@ def arguments() -> argparse.ArgumentParser:
         help="save and embed faces on every such frame",
     )
     made.add_argument(
+        "--detect-every",
+        type=int,
+        default=s.detect_every,
+        metavar="FRAMES",
+        help="look for faces on every such frame, interpolate between; divides --save-every",
+    )
+    made.add_argument(
         "--min-face-size",
         type=int,
         default=s.min_face_size,
@@ -145,10 +152,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check(args: argparse.Namespace) -> None:
     from facerec.plan import MAX_SHARDS
 
-    for name in ("n", "save_every", "min_face_size", "batch_size"):
+    for name in ("n", "save_every", "detect_every", "min_face_size", "batch_size"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+    if args.save_every % args.detect_every:
+        raise InputError(
+            f"--detect-every {args.detect_every}: must divide --save-every {args.save_every}, "
+            "because faces are saved where they were looked for"
+        )
     if args.n > MAX_SHARDS:
         raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards can be told apart")
     try:
@@ -166,6 +178,7 @@ def _settings(args: argparse.Namespace) -> ExtractSettings:
         face_threshold=args.face_threshold,
         images=not args.no_images,
         precision=args.precision,
+        detect_every=args.detect_every,
     )
 
 
@@ -175,7 +188,7 @@ def _options(args: argparse.Namespace) -> list[str]:
     words += ["--save-every", str(args.save_every), "--min-face-size", str(args.min_face_size)]
     if args.face_threshold is not None:
         words += ["--face-threshold", str(args.face_threshold)]
-    words += ["--precision", args.precision]
+    words += ["--detect-every", str(args.detect_every), "--precision", args.precision]
     return [*words, *(["--no-images"] if args.no_images else [])]
 
 
@@ -222,7 +235,8 @@ def _extract(
     from facerec.plan import done_markers
     from facerec.shard import Extractor, extract_shard
 
-    extractor = Extractor(*models(), args.save_every, args.min_face_size, not args.no_images)
+    pictures = not args.no_images
+    extractor = Extractor(*models(), args.save_every, args.min_face_size, pictures, args.detect_every)
     film = planned_film(plan, args.film)
     with stop_on_signals() as stop:
         for shard in shards:

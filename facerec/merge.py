@@ -23,8 +23,8 @@ from facerec.publish import is_published, outputs_of, publish, staging
 from facerec.records import Feature, read_features, read_trajectories, to_line
 from facerec.settings import KeepSettings, TrackSettings
 from facerec.shots import find_cuts
-from facerec.track import Track, track
-from facerec.trajectories import to_trajectories
+from facerec.track import Track
+from facerec.trajectories import to_trajectories, track_every
 
 STAGE = "merge_shards"
 Markers = Mapping[int, Mapping[str, Any]]
@@ -74,7 +74,8 @@ def merge(
     detected = _read_detections(folder, plan, markers)
     cuts = find_cuts(detected.numbers, detected.changes)
     holes = [edge for shard in set(range(plan.n)) - markers.keys() for edge in plan.range_of(shard)]
-    tracks = track(detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
+    every = plan.settings.get("detect_every", 1)
+    tracks = track_every(every, detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
     with staging(folder) as room:
         made = {path: room / path.name for path in outputs_of(folder, STAGE)}
         faces = _saved_faces(folder, plan, markers)

@@ -20,6 +20,9 @@ class ExtractSettings:
             Lower: more pictures and vectors a trajectory, more time.
         min_face_size: display pixels of a box's shorter side. Higher: fewer, better faces, less time.
         face_threshold: least score, 0 to 1; None: the detector's own. Higher: fewer false faces.
+        detect_every: frames; faces are looked for where the frame's number is a multiple of it, and between
+            two such frames a trajectory's boxes are interpolated. Higher: less time, fewer short
+            appearances, less exact boxes.
         images: whether pictures are saved.
         precision: float32, or float16 or bfloat16, in which RetinaFace and FaceNet run several times as
             fast on a GPU and give nearly the same; the other models always compute in float32.
@@ -32,6 +35,7 @@ class ExtractSettings:
     face_threshold: float | None = None
     images: bool = True
     precision: str = "float32"
+    detect_every: int = 1
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ from facerec.plan import Plan, marker_bytes, read_marker, read_plan
 from facerec.publish import staging
 from facerec.records import Feature, to_line
 from facerec.shots import ChangeScorer, find_cuts
-from facerec.track import track
-from facerec.trajectories import to_trajectories
+from facerec.trajectories import to_trajectories, track_every
 from facerec.video import Film, read_frames
 
 DEPTH = 2  # batches that may wait between two stages
@@ -46,6 +45,7 @@ class Extractor:
         save_every: a face is saved and embedded where the frame's number is a multiple of this.
         min_face_size: shorter side in display pixels below which a face is ignored.
         pictures: whether pictures are written.
+        detect_every: faces are looked for where the frame's number is a multiple of this.
     """
 
     detector: Detector
@@ -53,12 +53,13 @@ class Extractor:
     save_every: int
     min_face_size: int
     pictures: bool
+    detect_every: int = 1
 
 
 @dataclass
 class _Frame:
     number: int
-    image: Image
+    image: Image | None  # None where no face is looked for
     change: float | None
     found: Detections | None = None
 
@@ -100,7 +101,7 @@ def extract_shard(
             path.parent.mkdir(exist_ok=True)
         log = ShardLog()
         with (
-            ahead(decoded(film, beg, end, extractor.detector.batch_size, profile), DEPTH) as read,
+            ahead(decoded(film, beg, end, extractor, profile), DEPTH) as read,
             ahead(detected(extractor.detector, read, profile), DEPTH) as found,
             ahead(kept(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
             files.evidence.open("wb") as evidence,
@@ -114,7 +115,7 @@ def extract_shard(
                 advance(len(batch))
         stop.check()
         with profile.time("write"):
-            _write_time(film, folder.movie_id, files, log)
+            _write_time(film, extractor.detect_every, files, log)
         sound = set(log.numbers)
         report: dict[str, object] = {
             "frames": end - beg,
@@ -144,8 +145,12 @@ class ShardLog:
     pictures: dict[str, int] = field(default_factory=dict)  # bytes by tag
 
 
-def decoded(film: Film, beg: int, end: int, size: int, profile: Profile) -> Iterator[list[_Frame]]:
-    """Batches of the shard's frames, each with its difference from the one before it."""
+def decoded(film: Film, beg: int, end: int, extractor: Extractor, profile: Profile) -> Iterator[list[_Frame]]:
+    """Batches of the shard's frames, each with its difference from the one before it.
+
+    A batch has as many frames in which to look for faces as the detector takes at once.
+    """
+    every = extractor.detect_every
     scorer = ChangeScorer()
 
     def frames() -> Iterator[_Frame]:
@@ -153,19 +158,21 @@ def decoded(film: Film, beg: int, end: int, size: int, profile: Profile) -> Iter
             with profile.time("change"):
                 change = scorer.change(image)
             if number >= beg:
-                yield _Frame(number, image, change)
+                yield _Frame(number, None if number % every else image, change)
 
     source = frames()
-    while batch := list(islice(source, size)):
+    while batch := list(islice(source, extractor.detector.batch_size * every)):
         yield batch
 
 
 def detected(detector: Detector, batches: Iterator[list[_Frame]], profile: Profile) -> Iterator[list[_Frame]]:
-    """The same batches, with what was found in each frame."""
+    """The same batches, with what was found in each frame that is looked at."""
     for batch in batches:
         with profile.time("detect"):
-            for frame, found in zip(batch, detector.detect([f.image for f in batch]), strict=True):
-                frame.found = found
+            images = [frame.image for frame in batch if frame.image is not None]
+            found = iter(detector.detect(images))
+            for frame in batch:
+                frame.found = None if frame.image is None else next(found)
         yield batch
 
 
@@ -180,7 +187,9 @@ def kept(
         saved: list[tuple[_Seen, Feature, bytes | None]] = []
         with profile.time("crop"):
             for frame in batch:
-                assert frame.found is not None
+                if frame.image is None or frame.found is None:
+                    seen.append(_Seen(FrameEvidence(frame.number, frame.change, ())))
+                    continue
                 boxes, which = faces.whole_boxes(frame.found, width, height, extractor.min_face_size)
                 save = frame.number % extractor.save_every == 0
                 evidence = tuple(
@@ -229,13 +238,14 @@ def write_frame(
             log.pictures[face.feature.tag] = len(face.picture)
 
 
-def _write_time(film: Film, movie_id: int, files: ShardFiles, log: ShardLog) -> None:
+def _write_time(film: Film, detect_every: int, files: ShardFiles, log: ShardLog) -> None:
     """The shard's own view of time: cuts and trajectories of its slice. The merge decides anew."""
     cuts = find_cuts(np.array(log.numbers, np.int64), np.array(log.changes, np.float64))
-    files.scene_changes.write_bytes(scene_changes_bytes(movie_id, cuts))
-    tracks = track(log.frames, np.array(log.boxes, np.int64).reshape(-1, 4), cuts)
+    files.scene_changes.write_bytes(scene_changes_bytes(film.movie_id, cuts))
+    boxes = np.array(log.boxes, np.int64).reshape(-1, 4)
+    tracks = track_every(detect_every, np.array(log.frames, np.int64), boxes, cuts)
     with files.trajectories.open("wb") as file:
-        for trajectory in to_trajectories(tracks, movie_id, film.display_width, film.display_height):
+        for trajectory in to_trajectories(tracks, film.movie_id, film.display_width, film.display_height):
             file.write(to_line(trajectory))
 
 

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec.records import Trajectory
-from facerec.track import Track, interpolate
+from facerec.settings import TrackSettings
+from facerec.track import Track, interpolate, track
+
+
+def track_every(
+    every: int,
+    frames: NDArray[np.int64],
+    boxes: NDArray[np.int64],
+    cuts: Sequence[int],
+    settings: TrackSettings | None = None,
+) -> list[Track]:
+    """As `track`, of a film of which only frames that are multiples of `every` were looked at.
+
+    To the tracker those are the film's consecutive frames: what was never looked for is no gap. A cut
+    between two of them lies before the second.
+    """
+    settings = settings or TrackSettings()
+    seen = replace(settings, max_gap=settings.max_gap // every)
+    tracks = track(frames // every, boxes, [-(-cut // every) for cut in cuts], seen)
+    return [replace(one, frames=one.frames * every) for one in tracks]
 
 
 def to_trajectories(tracks: Sequence[Track], movie_id: int, width: int, height: int) -> list[Trajectory]:
@@ -18,8 +38,8 @@ def to_trajectories(tracks: Sequence[Track], movie_id: int, width: int, height: 
         tracks: of boxes that are unique in their frame, inside `width` x `height` pixels.
     """
     filled = []
-    for index, track in enumerate(tracks):
-        start, boxes, detected = interpolate(track)
+    for index, one in enumerate(tracks):
+        start, boxes, detected = interpolate(one)
         whole = np.rint(boxes).astype(np.int64)
         whole[:, 2:] = np.maximum(whole[:, 2:], whole[:, :2] + 1)  # two ends may round to one pixel
         filled.append(Trajectory(index, movie_id, start, whole, detected, width, height))
