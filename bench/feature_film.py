@@ -1,0 +1,197 @@
+"""Time merge, cluster and classify on a feature film's worth of made-up shards.
+
+    python bench/feature_film.py [--frames 172800] [--shards 256] [--people 60] [--work DIR]
+
+Makes a movie folder as `extract.py` would leave it (faces that drift through shots, a vector near its
+person's for every saved face), an actor database with a third of the people, runs the three stages as
+their users do, and prints a JSON table: seconds by the clock and of CPU and peak resident MiB
+of each and of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from bench.measure import ROOT, Cost, cost_of_program
+from facerec.actor_db import ActorDatabase
+from facerec.documents import scene_changes_bytes
+from facerec.evidence import FaceEvidence, FrameEvidence
+from facerec.faces import PICTURE_SIDE, picture_bytes
+from facerec.movie_folder import MovieFolder
+from facerec.plan import Plan, marker_bytes, pack_times, write_plan
+from facerec.records import Feature, to_line
+from facerec.track import track
+from facerec.trajectories import to_trajectories
+
+MOVIE, WIDTH, HEIGHT, DIMENSION, SAVE_EVERY = 77, 1920, 1080, 512, 5
+EMBEDDER = {"kind": "facenet", "weights": "made-up", "sha256": "0" * 64, "licence": "none"}
+SPREAD = 0.35  # of a face's vector about its person's, as a share of the vector's length
+STAGES = ("merge_shards", "cluster", "classify_knn")
+
+
+def shots(frames: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Shots of about two seconds."""
+    cuts = [0]
+    while cuts[-1] < frames:
+        cuts.append(cuts[-1] + int(rng.integers(20, 90)))
+    return [(a, min(b, frames)) for a, b in pairwise(cuts)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=172_800)
+    parser.add_argument("--shards", type=int, default=256)
+    parser.add_argument("--people", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help="keep the folder here")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = args.work or Path(temporary)
+        folder, database = make(work, args.frames, args.shards, args.people, args.seed)
+        costs = {stage: timed(stage, folder, database) for stage in STAGES}
+        made = {
+            "saved_faces": sum(1 for _ in folder.features.open("rb")),
+            "trajectories": sum(1 for _ in folder.trajectories.open("rb")),
+        }
+    costs["all"] = Cost(
+        sum(one.wall_s for one in costs.values()),
+        sum(one.cpu_s for one in costs.values()),
+        max(one.peak_mib for one in costs.values()),
+    )
+    table = {stage: one.rounded() for stage, one in costs.items()}
+    size = {"frames": args.frames, "shards": args.shards, **made}
+    sys.stdout.write(json.dumps({**size, "stages": table}, indent=1) + "\n")
+    return 0
+
+
+def timed(stage: str, folder: MovieFolder, database: Path) -> Cost:
+    """What a stage costs, run as its users do."""
+    extra = ["--actor-db", str(database)] if stage == "classify_knn" else []
+    command = [sys.executable, str(ROOT / "facerec" / f"{stage}.py"), "--path", str(folder.path), *extra]
+    return cost_of_program(command)
+
+
+def make(work: Path, frames: int, n: int, people: int, seed: int) -> tuple[MovieFolder, Path]:
+    """A movie folder with `n` finished shards, and an actor database."""
+    rng = np.random.default_rng(seed)
+    folder = MovieFolder(work / f"{MOVIE}-data")
+    folder.create()
+    centres = rng.normal(size=(people, DIMENSION)).astype(np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    faces: list[list[tuple[tuple[int, ...], int]]] = [[] for _ in range(frames)]
+    cuts = []
+    for beg, end in shots(frames, rng):
+        cuts.append(beg)
+        who = rng.choice(people, size=min(people, int(rng.choice([1, 2, 2, 3, 3, 4]))), replace=False)
+        for place, person in enumerate(who):
+            size, x, y = int(rng.integers(60, 300)), 150 + 430 * place, int(rng.integers(100, 600))
+            drift = rng.normal(0, 0.5, 2)
+            for frame in range(beg + int(rng.integers(0, 8)), end - int(rng.integers(0, 8))):
+                if rng.random() < 0.05:
+                    continue
+                dx, dy = drift * (frame - beg) + rng.normal(0, 1.5, 2)
+                x1, y1 = int(np.clip(x + dx, 0, WIDTH - size)), int(np.clip(y + dy, 0, HEIGHT - size))
+                faces[frame].append(((x1, y1, x1 + size, y1 + size), int(person)))
+    plan = Plan(
+        movie_id=MOVIE,
+        film={"name": f"{MOVIE}-made-up.mp4", "bytes": 0, "probe": "", "sha256": ""},
+        video={"display_size": [WIDTH, HEIGHT], "times": pack_times(np.arange(frames))},
+        frame_count=frames,
+        n=n,
+        settings={"save_every": SAVE_EVERY, "images": True},
+        models={"detector": {"kind": "made-up"}, "embedder": EMBEDDER},
+        notes=(),
+    )
+    write_plan(folder, plan, Path("made-up.mp4"), [])
+    side = PICTURE_SIDE
+    jpeg = picture_bytes(np.full((side, side, 3), 127, np.uint8), np.array([0, 0, side, side]))
+    for shard in range(n):
+        _write_shard(folder, plan, shard, faces, set(cuts), centres, jpeg, rng)
+    return folder, _database(work / "actor_db", centres[::3], rng)
+
+
+def _write_shard(
+    folder: MovieFolder,
+    plan: Plan,
+    shard: int,
+    faces: list[list[tuple[tuple[int, ...], int]]],
+    cuts: set[int],
+    centres: NDArray[np.float32],
+    jpeg: bytes,
+    rng: np.random.Generator,
+) -> None:
+    beg, end = plan.range_of(shard)
+    files = folder.shard(beg, end)
+    here = [(frame, box, person) for frame in range(beg, end) for box, person in sorted(faces[frame])]
+    pictures: dict[str, int] = {}
+    with files.evidence.open("wb") as evidence, files.features.open("wb") as features:
+        for frame in range(beg, end):
+            save = frame % SAVE_EVERY == 0
+            seen = tuple(FaceEvidence(box, 0.9, 80.0 if save else None) for box, _ in sorted(faces[frame]))  # type: ignore[arg-type]
+            change = 60.0 if frame in cuts else 1.0 + float(rng.random())
+            evidence.write(to_line(FrameEvidence(frame, change if frame else None, seen)))
+            for box, person in sorted(faces[frame]) if save else ():
+                vector = centres[person] + rng.normal(0, SPREAD / DIMENSION**0.5, DIMENSION).astype(
+                    np.float32
+                )
+                vector /= np.linalg.norm(vector)
+                feature = Feature(MOVIE, frame, box, keypoints(box), vector, WIDTH, HEIGHT)  # type: ignore[arg-type]
+                features.write(to_line(feature))
+                folder.picture(feature.tag).write_bytes(jpeg)
+                pictures[feature.tag] = len(jpeg)
+    own = sorted(cut for cut in cuts if beg < cut < end)
+    boxes = np.array([box for _, box, _ in here], np.int64).reshape(-1, 4)
+    tracks = track([frame for frame, _, _ in here], boxes, own)
+    with files.trajectories.open("wb") as file:
+        file.writelines(to_line(one) for one in to_trajectories(tracks, MOVIE, WIDTH, HEIGHT))
+    files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, own))
+    report = {"frames": end - beg, "skipped": [], "dimension": DIMENSION, "same_person": 1.1}
+    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, pictures, report))
+
+
+def keypoints(box: tuple[int, ...]) -> NDArray[np.float32]:
+    """Five points of a frontal face in `box`."""
+    x1, y1, x2, y2 = box
+    where = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)], np.float32)
+    return (where * (x2 - x1, y2 - y1) + (x1, y1)).astype(np.float32)
+
+
+def _database(path: Path, centres: NDArray[np.float32], rng: np.random.Generator) -> Path:
+    """Three pictures of each of some people of the film, as `prepare_actors.py` would leave them."""
+    database = ActorDatabase(path)
+    path.mkdir()
+    names = [(f"nm{a}", f"{a}-{i}.jpg", centre) for a, centre in enumerate(centres) for i in range(3)]
+    rows = (f"{MOVIE},Made up,2000,nm{a},Actor {a},Role {a},1970,Nowhere\n" for a in range(len(centres)))
+    actors = "".join(rows)
+    database.actors.write_text("movie_id,movie_name,movie_year,id,name,role,birthday,birthplace\n" + actors)
+    images = "".join(f"{actor},{MOVIE},{file},1\n" for actor, file, _ in names)
+    database.images.write_text("actor_id,movie_id,filename,n_detections\n" + images)
+    database.embeddings.write_bytes(b"".join(_lines(names, rng)))
+    meta = {"embedder": {**EMBEDDER, "dimension": DIMENSION}, "detector": {}}
+    database.embeddings_meta.write_bytes(orjson.dumps(meta))
+    return path
+
+
+def _lines(names: list[tuple[str, str, NDArray[np.float32]]], rng: np.random.Generator) -> Iterator[bytes]:
+    for _, file, centre in names:
+        vector = centre + rng.normal(0, SPREAD / DIMENSION**0.5, DIMENSION)
+        vector /= np.linalg.norm(vector)
+        yield orjson.dumps({"image": file, "n": 1, "faces": [{"vector": vector.tolist()}]}) + b"\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
