@@ -113,9 +113,12 @@ def check_device(device: str, *specs: str) -> None:
         ModelError: so it is.
     """
     entries = [_entry(spec, {**DETECTORS, **EMBEDDERS}, "model") for spec in specs]
-    choose_device(device, " and ".join(specs), True)
-    if device.startswith("cuda") and not any(entry.runs_on_cuda for entry in entries):
-        names = " and ".join(specs)
+    names = " and ".join(specs)
+    able = any(entry.runs_on_cuda for entry in entries)
+    choose_device(
+        device, names, able or device != "auto"
+    )  # auto asks torch, which takes a second, if need be
+    if device.startswith("cuda") and not able:
         raise ModelError(f"device {device} was asked for, and {names} run on the CPU only: use --device cpu")
 
 
