@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from facerec.appearance import split_by_appearance
 from facerec.documents import scene_changes_bytes
 from facerec.errors import ContractError, PlanError
 from facerec.evidence import FrameEvidence, Quality
@@ -27,6 +28,7 @@ from facerec.track import Track
 from facerec.trajectories import to_trajectories, track_every
 
 STAGE = "merge_shards"
+Saved = dict[tuple[int, ...], NDArray[np.float32]]  # (frame, x1, y1, x2, y2) of a face, and its vector
 Markers = Mapping[int, Mapping[str, Any]]
 
 
@@ -80,6 +82,7 @@ def merge(
         made = {path: room / path.name for path in outputs_of(folder, STAGE)}
         faces = _saved_faces(folder, plan, markers)
         saved = _join_features(folder, faces, detected.saved, made[folder.features], made[folder.quality])
+        tracks = _of_one_person(tracks, saved, same_person(markers))
         kept = [one for one in tracks if _is_kept(one, saved, keeping)]
         trajectories = to_trajectories(kept, folder.movie_id, *plan.video["display_size"])
         with made[folder.trajectories].open("wb") as file:
@@ -172,7 +175,7 @@ def _saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[
         yield from read_features(folder.shard(*plan.range_of(shard)).features, folder.movie_id)
 
 
-def _is_kept(one: Track, saved: set[tuple[int, ...]], keeping: KeepSettings) -> bool:
+def _is_kept(one: Track, saved: Saved, keeping: KeepSettings) -> bool:
     """Long enough, large enough, and with a picture to show."""
     length = int(one.frames[-1] - one.frames[0]) + 1
     size = np.minimum(one.boxes[:, 2] - one.boxes[:, 0], one.boxes[:, 3] - one.boxes[:, 1]).max()
@@ -182,22 +185,44 @@ def _is_kept(one: Track, saved: set[tuple[int, ...]], keeping: KeepSettings) -> 
     return any((frame, *box) in saved for frame, box in zip(one.frames.tolist(), boxes, strict=True))
 
 
+def same_person(markers: Markers) -> float | None:
+    """The distance of the embedder that made the shards; None where there is none."""
+    for marker in markers.values():
+        return float(marker["report"]["same_person"])
+    return None
+
+
+def _of_one_person(tracks: Sequence[Track], saved: Saved, distance: float | None) -> list[Track]:
+    """The tracks, those split whose faces say that the person changed, by first frame and box."""
+    pieces: list[Track] = []
+    for one in tracks:
+        boxes = one.boxes.astype(np.int64).tolist()
+        keys = [(frame, *box) for frame, box in zip(one.frames.tolist(), boxes, strict=True)]
+        faces = [(key[0], saved[key]) for key in keys if key in saved]
+        if distance is None or not faces:
+            pieces.append(one)
+        else:
+            frames, vectors = zip(*faces, strict=True)
+            pieces += split_by_appearance(one, frames, vectors, distance)
+    return sorted(pieces, key=lambda one: (int(one.frames[0]), one.boxes[0].tolist()))
+
+
 def _join_features(
     folder: MovieFolder,
     faces: Iterator[Feature],
     seen: list[Quality],
     features: Path,
     qualities: Path,
-) -> set[tuple[int, ...]]:
-    """Write all shards' saved faces, and their qualities beside them; returns (frame, *box) of each."""
-    saved: set[tuple[int, ...]] = set()
+) -> Saved:
+    """Write all shards' saved faces, and their qualities beside them; returns each one's vector."""
+    saved: Saved = {}
     with features.open("wb") as to_features, qualities.open("wb") as to_qualities:
         for feature, quality in zip(faces, seen, strict=True):
             if feature.tag != quality.tag:
                 raise PlanError(
                     f"{folder.path}: face {feature.tag} of the features is {quality.tag} in the evidence"
                 )
-            saved.add((feature.frame, *feature.box))
+            saved[feature.frame, *feature.box] = feature.embedding
             to_features.write(to_line(feature))
             to_qualities.write(to_line(quality))
     return saved
@@ -229,7 +254,7 @@ def _about(plan: Plan, markers: Markers) -> dict[str, Any]:
     }
 
 
-def _prune_pictures(folder: MovieFolder, saved: set[tuple[int, ...]]) -> None:
+def _prune_pictures(folder: MovieFolder, saved: Saved) -> None:
     """Remove pictures that an earlier plan left, unless a published version may still show them."""
     if is_published(folder) or folder.previous.exists():
         return
