@@ -1,7 +1,8 @@
-"""YuNet on real film: no lost face at the scale it searches at, the same bits in any batch."""
+"""YuNet on real film: OpenCV's own answers, the same bits in any batch, no face lost to a larger scale."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +22,29 @@ def frames(shared) -> list[np.ndarray]:
     with av.open(str(path)) as film:
         decoded = enumerate(film.decode(video=0))
         return [frame.to_ndarray(format="rgb24") for i, frame in decoded if i % 45 == 0]
+
+
+@pytest.mark.parametrize("odd", [(0, 0), (3, 8), (8, 31)])  # sizes that are no multiples of the cells
+def test_what_is_found_is_what_opencvs_own_class_finds(spec, frames, odd):
+    detector = load_detector(spec)
+    ours = detector.detect([frame[odd[0] :, odd[1] :] for frame in frames])
+    theirs = cv2.FaceDetectorYN.create(spec.partition(":")[2], "", (320, 320), 0.6, 0.3, 5000)
+    faces = 0
+    for frame, found in zip(frames, ours, strict=True):
+        image = cv2.cvtColor(frame[odd[0] :, odd[1] :], cv2.COLOR_RGB2BGR)
+        theirs.setInputSize(image.shape[1::-1])
+        rows = theirs.detect(image)[1]
+        rows = np.empty((0, 15), np.float32) if rows is None else rows
+        corners = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
+        kept = rows[:, 2:4].max(1, initial=0) >= 20
+        height, width = image.shape[:2]
+        np.testing.assert_allclose(
+            found.boxes, np.clip(corners[kept], 0, [width, height] * 2), rtol=1e-3, atol=0.05
+        )
+        np.testing.assert_allclose(found.scores, rows[kept, 14], atol=1e-3)
+        np.testing.assert_allclose(found.keypoints.reshape(-1, 10), rows[kept, 4:14], rtol=1e-3, atol=0.05)
+        faces += len(found)
+    assert faces >= len(frames)
 
 
 def test_a_frames_result_is_the_same_bits_in_any_batch(spec, frames):

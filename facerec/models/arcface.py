@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError
 from facerec.models.align import align
 from facerec.models.base import Image, unit
-from facerec.models.device import Placement, cpu_threads
+from facerec.models.device import Placement, spread
 from facerec.models.feed import read_feed
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import Found
@@ -29,7 +29,7 @@ class ArcFace:
 
     Args:
         found: the ONNX file.
-        placement: how many crops a call of the network takes, where its file leaves that open.
+        placement: not of interest; the network runs on the CPU.
 
     Raises:
         ModelError: the file is no embedder, or its `FILE.toml` does not fit it.
@@ -40,15 +40,15 @@ class ArcFace:
         path = found.paths[0]
         self._feed = read_feed(path)
         self.same_person = self._feed.same_person
-        shape, _ = check_onnx(path, inputs=1, outputs=1)
+        self._session = onnx_session(path, threads=1)
+        shape, _ = check_onnx(path, self._session, inputs=1, outputs=1)
         for side, wanted in zip(shape[2:], self._feed.size, strict=True):
             if isinstance(side, int) and side != wanted:
                 said = f"{path.name}.toml says {list(self._feed.size)}"
                 raise ModelError(f"{path}: takes crops of {shape[2:]}, and {said}")
-        # A fixed batch is always filled, an open one never padded: a crop's vector is its own either way.
-        self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
-        self._batch_size = self._fixed or placement.batch_size or 32
-        self._session = onnx_session(path, cpu_threads())
+        # Crops are spread over threads, one at a time unless the file insists on more, which are filled up:
+        # so a crop's vector is the same bits whatever shares its batch and however many cores there are.
+        self._at_once = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
         self._input = self._session.get_inputs()[0].name
         blank = np.zeros((*self._feed.size, 3), np.uint8)
         self.dimension = 0
@@ -67,16 +67,12 @@ class ArcFace:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """(n, dimension) float32 unit vectors."""
-        batches = (
-            crops[begin : begin + self._batch_size] for begin in range(0, len(crops), self._batch_size)
-        )
-        vectors = np.concatenate([np.empty((0, self.dimension), np.float32), *map(self._run, batches)])
-        return unit(vectors)
+        batches = [crops[begin : begin + self._at_once] for begin in range(0, len(crops), self._at_once)]
+        found = spread(self._run, batches)
+        return unit(np.concatenate([np.empty((0, self.dimension), np.float32), *found]))
 
     def _run(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        pixels = np.stack(crops)
-        if self._fixed:
-            pixels = np.pad(pixels, ((0, self._fixed - len(crops)), (0, 0), (0, 0), (0, 0)))
+        pixels = np.pad(np.stack(crops), ((0, self._at_once - len(crops)), (0, 0), (0, 0), (0, 0)))
         if self._feed.channels == "BGR":
             pixels = pixels[..., ::-1]
         mean, std = np.array(self._feed.mean, np.float32), np.array(self._feed.std, np.float32)

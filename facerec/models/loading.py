@@ -46,10 +46,13 @@ def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = 
     network.eval()
 
 
-def check_onnx(path: Path, inputs: int, outputs: int) -> tuple[list[int | str | None], list[str]]:
-    """Open an ONNX file and check what it takes and gives.
+def check_onnx(
+    path: Path, session: Any, inputs: int, outputs: int
+) -> tuple[list[int | str | None], list[str]]:
+    """Check what an ONNX model takes and gives.
 
     Args:
+        session: of `onnx_session`, over `path`.
         inputs: number of inputs it must have, the first an image tensor (n, 3, height, width).
         outputs: number of outputs it must have.
 
@@ -57,9 +60,8 @@ def check_onnx(path: Path, inputs: int, outputs: int) -> tuple[list[int | str | 
         The shape of its first input and the names of its outputs.
 
     Raises:
-        ModelError: it is no ONNX file or another model.
+        ModelError: it is another model.
     """
-    session = onnx_session(path, threads=1)
     found_in, found_out = session.get_inputs(), session.get_outputs()
     shape = list(found_in[0].shape) if found_in else []
     if len(found_in) != inputs or len(found_out) != outputs or len(shape) != 4 or shape[1] not in (3, "3"):

@@ -1,26 +1,30 @@
-"""YuNet (Wu et al., "YuNet: a tiny millisecond-level face detector", 2023) through OpenCV, on the CPU.
+"""YuNet (Wu et al., "YuNet: a tiny millisecond-level face detector", 2023), on the CPU.
 
-A frame is processed alone, so that what is found in it cannot depend on its batch. OpenCV runs this
-network on one core however many it may use, so frames are spread over threads, each with its own network.
+The network is the OpenCV Zoo's file and is run by onnxruntime, which takes half of the time that OpenCV
+does; its twelve outputs are read as `cv2.FaceDetectorYN` reads them (modules/objdetect/src/face_detect.cpp),
+and what comes back is held against that class in a test.
+
+A frame is processed alone, so that what is found in it cannot depend on its batch, on one core, so that the
+last bits do not depend on the number of cores; frames are spread over threads.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from facerec.errors import ModelError
 from facerec.models.base import Detections, Image, finished
 from facerec.models.device import Placement, cpu_threads, spread
-from facerec.models.loading import check_onnx
+from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import Found
 
+STRIDES = (8, 16, 32)  # pixels between cells, of the three levels
+OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
 NMS_IOU = 0.3  # the OpenCV Zoo's
-MAX_FACES = 5000
 # Pixels to which the smallest wanted face may be reduced. On real film that lost none of 91 faces (60
 # pixels to 40) and 1 of 62 (80 to 40); to 30 pixels it lost 10 of 91, blurred ones, to 20 more.
 SAFE_SIZE = 40
@@ -31,7 +35,7 @@ class YuNet:
 
     Args:
         found: its ONNX file.
-        placement: not of interest; OpenCV runs it on the CPU.
+        placement: of it the number of frames at once; the network runs on the CPU.
         min_face_size: pixels; smaller faces are dropped. Above `SAFE_SIZE` the frame is reduced, and
             the cost goes with the inverse square.
         face_threshold: least score, 0..1.
@@ -47,35 +51,18 @@ class YuNet:
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
         self.min_face_size, self._face_threshold = min_face_size, face_threshold
         path = found.paths[0]
-        _, outputs = check_onnx(path, inputs=1, outputs=12)
-        if {name.rpartition("_")[0] for name in outputs} != {"cls", "obj", "bbox", "kps"}:
+        self._session = onnx_session(path, threads=1)
+        _, outputs = check_onnx(path, self._session, inputs=1, outputs=len(OUTPUTS))
+        if set(outputs) != set(OUTPUTS):
             raise ModelError(f"{path}: an ONNX model, but not YuNet: it gives {', '.join(outputs[:4])}, …")
-        self._path, self._model = path, np.frombuffer(path.read_bytes(), np.uint8)
-        self._mine = threading.local()
-        self._net((320, 320))
-
-    def _net(self, size: tuple[int, int]) -> Any:
-        """This thread's network, for frames of `size` (width, height)."""
-        mine = self._mine
-        if not hasattr(mine, "net"):
-            level = cv2.utils.logging.setLogLevel(
-                2
-            )  # errors: OpenCV 5 warns of a setting that it makes itself
-            try:  # by a path OpenCV would go by the name's ending
-                mine.net = cv2.FaceDetectorYN.create(
-                    "onnx", self._model, np.empty(0, np.uint8), size, self._face_threshold, NMS_IOU, MAX_FACES
-                )
-            except cv2.error as error:
-                raise ModelError(
-                    f"{self._path}: OpenCV {cv2.__version__} cannot open it; YuNet of May 2026 fits"
-                ) from error
-            finally:
-                cv2.utils.logging.setLogLevel(level)
-            mine.size = size
-        if mine.size != size:
-            mine.size = size
-            mine.net.setInputSize(size)
-        return mine.net
+        self._input = self._session.get_inputs()[0].name
+        try:
+            self.detect([np.zeros((32, 64, 3), np.uint8)])
+        except Exception as error:  # a network of a fixed size, of other cells: many things are called so
+            reason = str(error).splitlines()[0][:120]
+            raise ModelError(
+                f"{path}: does not take frames of any size, as YuNet of May 2026 does ({reason})"
+            ) from error
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces of each of `frames`."""
@@ -86,9 +73,36 @@ class YuNet:
         scale = min(1.0, SAFE_SIZE / self.min_face_size)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        _, rows = self._net(size).detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        found = np.empty((0, 15), np.float32) if rows is None else rows
-        found[:, :14] *= np.array([width / size[0], height / size[1]] * 7, np.float32)
-        boxes = np.hstack([found[:, :2], found[:, :2] + found[:, 2:4]])
-        keypoints = found[:, 4:14].reshape(-1, 5, 2)
-        return finished(boxes, found[:, 14], keypoints, (height, width), self.min_face_size)
+        cells = [-(-side // STRIDES[-1]) * STRIDES[-1] for side in size]  # the coarsest level has whole cells
+        edge = cells[1] - size[1], cells[0] - size[0]
+        image = cv2.copyMakeBorder(image, 0, edge[0], 0, edge[1], cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        values = self._session.run(OUTPUTS, {self._input: cv2.dnn.blobFromImage(image, swapRB=True)})
+        rows = decode(dict(zip(OUTPUTS, values, strict=True)), cells[0], self._face_threshold)
+        rows[:, :14] *= np.array([width / size[0], height / size[1]] * 7, np.float32)
+        boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
+        keypoints = rows[:, 4:14].reshape(-1, 5, 2)
+        return finished(boxes, rows[:, 14], keypoints, (height, width), self.min_face_size)
+
+
+def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float) -> NDArray[np.float32]:
+    """Faces (n, 15) float32 of one frame: x, y, width, height, five keypoints x, y, score; best first.
+
+    Args:
+        outputs: by the names in `OUTPUTS`, of each level a row a cell: `cls` and `obj` (1, c, 1), whose
+            geometric mean is the score, `bbox` (1, c, 4), `kps` (1, c, 10), in cells from the cell's corner.
+        width: of the network's input, in pixels.
+    """
+    levels = []
+    for stride in STRIDES:
+        cls, obj, bbox, kps = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
+        score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+        found = np.flatnonzero(score >= np.float32(threshold))
+        row, column = np.divmod(found, width // stride)
+        cell = np.stack([column, row], axis=1).astype(np.float32)
+        centre, side = (bbox[found, :2] + cell) * stride, np.exp(bbox[found, 2:]) * stride
+        points = (kps[found] + np.tile(cell, 5)) * stride
+        levels.append(np.hstack([centre - side / 2, side, points, score[found, None]]))
+    faces = np.concatenate(levels).astype(np.float32)
+    whole = faces[:, :4].astype(int).tolist()  # that class thins out boxes of whole pixels
+    kept = cv2.dnn.NMSBoxes(whole, faces[:, 14].tolist(), threshold, NMS_IOU) if whole else ()
+    return faces[np.asarray(kept, np.intp).reshape(-1)]
