@@ -6,6 +6,8 @@ import math
 import os
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,7 +96,11 @@ def measure(order: Order, film: Path) -> Measured:
         which = ",".join(map(str, shards))
         process = subprocess.Popen([*argv, "--shard", which], stdout=subprocess.DEVNULL)
         begun = os.times().elapsed
-        _, status, used = os.wait4(process.pid, 0)
+        peak = 0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            peak = max(peak, resident(process.pid))
+            time.sleep(0.05)
+        _, status, used = ended
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = os.times().elapsed - begun
         if process.returncode:
@@ -108,7 +114,17 @@ def measure(order: Order, film: Path) -> Measured:
     if not done:
         raise InputError(f"{film}: has {frames} frames, too few to measure")
     rate = done / max(seconds, 1e-6)
-    return Measured(frames, rate, max(0.0, wall - seconds), used.ru_maxrss << 10, cpu_threads())
+    return Measured(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process and its children hold; a model may run in processes of its own."""
+    held = 0
+    with suppress(OSError):  # it has just ended
+        held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            held += sum(resident(int(child)) for child in children.read_text().split())
+    return held
 
 
 def plan_movie(order: Order, movie_id: int) -> list[str]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +21,8 @@ from facerec.errors import ModelError
 from facerec.models import card_of, load_detector, load_embedder
 from facerec.models.align import align
 from facerec.models.arcface import TEMPLATE
+from facerec.models.weights import find
+from tests.conftest import ROOT
 
 KEYPOINTS = (TEMPLATE + np.array([20, 30])).astype(np.float32)
 BOX = np.array([30, 40, 120, 160], np.float32)
@@ -149,14 +157,67 @@ def test_a_box_beyond_the_frame_gives_a_crop(facenet):
     assert facenet[1].crop(frame, np.array([-9, -9, 90, 90], np.float32), KEYPOINTS).shape == (160, 160, 3)
 
 
-def test_dlibs_vectors_are_its_own_at_length_one_whatever_the_batch():
-    embedder = load_embedder("dlib", batch_size=2)
+def dlib_crops(embedder, count: int) -> list[np.ndarray]:
     frame = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
-    crops = [embedder.crop(frame, BOX, KEYPOINTS + shift) for shift in (0, 5, 9)]
+    return [embedder.crop(frame, BOX, KEYPOINTS + 4 * shift) for shift in range(count)]
+
+
+def test_dlibs_vectors_are_its_own_at_length_one_whatever_the_batch():
+    import dlib
+
+    embedder = load_embedder("dlib")
+    crops = dlib_crops(embedder, 3)
     vectors = embedder.embed(crops)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    network = dlib.face_recognition_model_v1(str(find("dlib").paths[0]))
+    theirs = np.array(network.compute_face_descriptor(crops))
+    theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, theirs, atol=1e-6)
     np.testing.assert_array_equal(vectors[2], embedder.embed(crops[2:])[0])
     assert embedder.embed([]).shape == (0, 128)
+
+
+def test_a_process_of_dlibs_that_is_killed_is_told_and_not_waited_for():
+    embedder = load_embedder("dlib")
+    crops = dlib_crops(embedder, 1)
+    for child in children_of(os.getpid()):
+        os.kill(child, signal.SIGKILL)
+    with pytest.raises(ModelError, match="the process in which dlib embeds ended with status -9"):
+        embedder.embed(crops)
+    assert len(embedder.embed(crops)) == 1  # by another process
+
+
+def test_dlibs_processes_end_with_their_maker_even_if_it_is_killed():
+    made = (
+        "import sys; from facerec.models import load_embedder; import numpy as np; "
+        "embedder = load_embedder('dlib'); embedder.embed([np.zeros((150, 150, 3), np.uint8)] * 2); "
+        "print('made', flush=True); sys.stdin.read()"
+    )
+    for end in (signal.SIGKILL, None):
+        maker = subprocess.Popen(
+            [sys.executable, "-c", made], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        )
+        assert maker.stdout and maker.stdout.readline() == b"made\n"
+        children = children_of(maker.pid)
+        assert children
+        if end:
+            maker.send_signal(end)
+        maker.communicate(timeout=60)
+        deadline = time.monotonic() + 60
+        while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that run dlib for `pid`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == pid and b"dlib_worker" in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.parametrize("models", [("mtcnn", "dlib"), ("yunet", "arcface")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from facerec.errors import InputError
 from slurm.packing import pack
 from slurm.site import load, minutes, size_bytes
-from slurm.sizing import MEMORY_SLACK, SHARD_S, Measured, advise, measure, plan_movie
+from slurm.sizing import MEMORY_SLACK, SHARD_S, Measured, advise, measure, plan_movie, resident
 from slurm.stages import ROOT, Order
 from tests.films import make_film
 
@@ -32,6 +34,18 @@ def order(films: Path) -> Order:
 def test_a_feature_film_on_a_slow_node() -> None:
     advice = advise(Measured(172_800, 8.0, 10.0, 1_600 << 20, 2), parallelism=64)
     assert advice.words() == "SHARDS=180 TASKS=12 CPUS=2 WALLTIME=1:10:00 MEMORY=3G"
+
+
+def test_the_memory_of_a_models_own_processes_counts() -> None:
+    hold = "x = bytearray(100 << 20); print('held', flush=True); input()"
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stdin and process.stdout.readline() == "held\n"
+        assert 100 << 20 < resident(process.pid) < 200 << 20
+        process.stdin.write("\n")
+    assert resident(process.pid) == 0
 
 
 def test_a_clip_is_one_task() -> None:
