@@ -11,8 +11,8 @@ plan         the same where the shard makes the plan
 rerun        a shard that is done
 film         the whole film as one shard
 shards       the whole film as so many shards in one task
-two_workers  two tasks of one thread each, at the same time, half of the film's frames each
-one_worker   both halves one after the other in a task of one thread
+two_workers  two tasks at the same time, half of the film's frames each, each held to a core of its own
+one_worker   both halves one after the other in a task that is held to one core
 
 and the ratios that should hold: first_frame / load, shards / film, one_worker / two_workers (by the clock).
 """
@@ -93,11 +93,12 @@ def models_of(args: argparse.Namespace) -> dict[str, str]:
 
 
 def together(commands: Sequence[Sequence[str]]) -> Cost:
-    """Programs of one thread each at the same time: seconds until the last ends, CPU of all."""
+    """Programs at the same time, each bound to one core as SLURM does: seconds until all end, CPU of all."""
     begun = time.perf_counter()
-    alone = ["env", "OMP_NUM_THREADS=1"]
-    with ThreadPoolExecutor(len(commands)) as threads:
-        costs = list(threads.map(lambda command: cost_of_program([*alone, *command]), commands))
+    cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
+    bound = [["taskset", "-c", str(next(cores)), *command] for command in commands]
+    with ThreadPoolExecutor(len(bound)) as threads:
+        costs = list(threads.map(cost_of_program, bound))
     wall = time.perf_counter() - begun
     return Cost(wall, sum(one.cpu_s for one in costs), max(one.peak_mib for one in costs))
 
