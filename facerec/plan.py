@@ -7,7 +7,6 @@ Coverage is read off the plan, never off the files that happen to lie in the fol
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,7 +29,6 @@ from facerec.movie_folder import MovieFolder, parse_tag
 NOT_DONE = "not done"
 MAX_SHARDS = 1_000_000
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
-_PROBE = 1 << 20  # bytes at either end of the film that identify it cheaply
 _KINDS = {"movie_id": int, "film": dict, "video": dict, "frame_count": int, "n": int, "settings": dict,
           "models": dict, "notes": list, "program": str}  # fmt: skip
 
@@ -67,23 +65,12 @@ def format_ranges(shards: Iterable[int]) -> str:
     return ",".join(f"{lo}-{hi}" if hi > lo else f"{lo}" for lo, hi in runs)
 
 
-def film_probe(film: Path) -> str:
-    """A cheap identity of a film's bytes: SHA-256 of its size and its first and last MiB, hex."""
-    with film.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        digest = sha256(f"{size}:".encode() + file.read(_PROBE))
-        file.seek(max(0, size - _PROBE))
-        digest.update(file.read(_PROBE))
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class Plan:
     """What all shards of a run have in common; two plans with one fingerprint give the same bytes.
 
     Attributes:
-        film: name, size in bytes, SHA-256, and the probe that identifies it cheaply.
+        film: name, size in bytes, SHA-256, the probe that identifies it cheaply, and when it was changed.
         video: what `video.py` needs to read the film without indexing it again; the frames' presentation
             times stand in it as `pack_times` writes them.
         n: number of shards.
@@ -107,7 +94,10 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        return sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        # a copy of the film is the same film, whenever it was made
+        film = {key: value for key, value in self.film.items() if key != "mtime_ns"}
+        run = {**self.to_json(), "film": film}
+        return sha256(orjson.dumps(run, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def range_of(self, shard: int) -> tuple[int, int]:
         return shard_range(self.frame_count, shard, self.n)

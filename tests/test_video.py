@@ -21,7 +21,7 @@ import pytest
 from facerec import video
 from facerec.errors import FacerecError, InputError
 from facerec.opencv_seek import differs_from_opencv
-from facerec.video import SEGMENT, Film, describe_film, movie_id_of, open_film, read_frames
+from facerec.video import SEGMENT, Film, describe_film, open_film, read_frames
 from tests.films import cut_off, flip_bits, make_film, make_sound, number_in, picture
 
 B_FRAMES: dict[str, Any] = {"bframes": 2}
@@ -323,19 +323,6 @@ def test_a_film_of_which_nothing_decodes_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(InputError, match="not one picture"):
         open_film(path)
-
-
-@pytest.mark.parametrize(
-    "name", ["film.mp4", "-1-film.mp4", "abc-1.mp4", "2147483648-film.mp4", "1_film.mp4", "٣-film.mp4"]
-)
-def test_a_name_without_an_id_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="movie id"):
-        movie_id_of(Path(name))
-
-
-def test_the_id_is_the_integer_before_the_first_dash() -> None:
-    assert movie_id_of(Path("a-b/12345-Cool-Movie.mp4")) == 12345
-    assert movie_id_of(Path("2147483647-x.mkv")) == 2**31 - 1
 
 
 def test_a_name_with_colons_spaces_and_other_letters_is_no_protocol(tmp_path: Path) -> None:
