@@ -11,6 +11,7 @@ from typing import Any
 
 from facerec import __version__
 from facerec.atomic import locked, sha256_of, sync_folder
+from facerec.commands import command_line
 from facerec.errors import InputError, PlanError
 from facerec.film_identity import Stamp, film_probe, other_contents, stamp_of
 from facerec.models import DETECTORS, card_of
@@ -114,8 +115,17 @@ def _make(
         "%s: %d frames, shown at %dx%d", path.name, film.frame_count, film.display_width, film.display_height
     )
     notes = list(film.losses)
+    if not film.seekable:
+        notes.append(
+            "its frames cannot be found by time, so every shard decodes it from its start: give few shards, "
+            f"or use a copy that keeps every frame, {_copy_command(film)}"
+        )
     if other := differs_from_opencv(film):
-        notes.append(_seeking_note(path, film, other))
+        notes.append(
+            "seeking by frame number in OpenCV, as the labeling backend does, shows other frames than these "
+            f"or none (for one, at frame {other[0]}): its full-frame view would not match the boxes. Make "
+            f"the rate constant, {_copy_command(film)}, and use that film everywhere"
+        )
     video = {
         "stored_size": [film.width, film.height],
         "display_size": [film.display_width, film.display_height],
@@ -143,14 +153,11 @@ def _make(
     )
 
 
-def _seeking_note(path: Path, film: Film, frames: list[int]) -> str:
+def _copy_command(film: Film) -> str:
+    """The command that gives every frame of a film, and no other, a time at which it is found."""
     rate = Fraction(film.frame_rate).limit_denominator(1001)
-    return (
-        f"seeking by frame number in OpenCV, as the labeling backend does, shows other frames than these "
-        f"(for one, at frame {frames[0]}): its full-frame view would not match the boxes. Make the rate "
-        f"constant, ffmpeg -i {path.name} -vf setpts=N/({rate})/TB -r {rate} -fps_mode passthrough -crf 16 "
-        f"{path.stem}-cfr.mp4, and use that film everywhere"
-    )
+    words = ["-vf", f"setpts=N/({rate})/TB", "-r", str(rate), "-fps_mode", "passthrough", "-crf", "16"]
+    return command_line("ffmpeg", "-i", str(film.path.absolute()), *words, f"./{film.path.stem}-cfr.mp4")
 
 
 def _must_be_made(folder: MovieFolder, film: Path, wanted: dict[str, Any], fresh: bool) -> bool:

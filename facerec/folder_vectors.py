@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.commands import stage_command
 from facerec.errors import ContractError, StaleError
 from facerec.evidence import Quality
 from facerec.jsonfile import read_lines
@@ -45,7 +46,7 @@ def embedder_of(folder: MovieFolder) -> FolderEmbedder:
     except KeyError as error:
         raise StaleError(
             f"{folder.manifest}: does not say the embedder's {error.args[0]}; "
-            f"run: python -u ./facerec/merge_shards.py --path {folder.path}"
+            f"run: {stage_command('merge_shards', '--path', str(folder.path))}"
         ) from None
 
 

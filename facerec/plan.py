@@ -8,7 +8,6 @@ Coverage is read off the plan, never off the files that happen to lie in the fol
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from facerec import __version__
 from facerec.atomic import create_once, look_anew, sha256_of
+from facerec.commands import stage_command
 from facerec.errors import ContractError, InputError, PlanError
 from facerec.jsonfile import Broken, is_int, keys, read_json, require
 from facerec.movie_folder import MovieFolder, parse_tag
@@ -138,9 +138,8 @@ def read_plan(folder: MovieFolder) -> Plan | None:
 def rerun_command(folder: MovieFolder, plan: Plan, shards: Iterable[int]) -> str:
     """The command line that extracts just `shards` of the folder's plan."""
     command = _read(folder)[1]
-    words = ["python", "-u", "./facerec/extract.py", "--shard", format_ranges(shards), "--n", str(plan.n)]
-    words += ["--out", str(folder.path.parent), *command["options"], command["film"]]
-    return shlex.join(words)
+    words = ["--shard", format_ranges(shards), "--n", str(plan.n), "--out", str(folder.path.parent)]
+    return stage_command("extract", *words, *command["options"], command["film"])
 
 
 def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:

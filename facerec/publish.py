@@ -22,6 +22,7 @@ import orjson
 
 from facerec import __version__
 from facerec.atomic import locked, named, part_name, sha256_of, sweep, sync_folder, write_bytes
+from facerec.commands import stage_command
 from facerec.errors import ContractError, StaleError
 from facerec.jsonfile import read_json, require
 from facerec.movie_folder import MovieFolder
@@ -86,7 +87,7 @@ def checked_chain(folder: MovieFolder, makers: Sequence[str]) -> dict[str, str]:
     plan = read_plan(folder)
     now = {folder.relative(folder.plan): plan.fingerprint} if plan else {}
     for maker in makers:
-        again = f"run: python -u ./facerec/{maker}.py --path {folder.path}"
+        again = f"run: {stage_command(maker, '--path', str(folder.path))}"
         if maker not in recorded:
             raise StaleError(f"{folder.path}: {maker}.py has not run here; {again}")
         for name, digest in recorded[maker]["inputs"].items():

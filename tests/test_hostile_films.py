@@ -14,6 +14,8 @@ import pytest
 from facerec import extract
 from facerec.cli import run_main
 from facerec.movie_folder import MovieFolder
+from facerec.opencv_seek import differs_from_opencv
+from facerec.video import open_film
 from tests.films import cut_off, flip_bits, make_film, make_sound
 from tests.toy import (
     HEIGHT,
@@ -146,6 +148,18 @@ def test_seeking_that_would_show_another_frame_is_said_once_with_the_remedy(
     assert said.count("seeking by frame number in OpenCV") == 1 and "ffmpeg -i" in said
     manifest = json.loads(merged(folder).manifest.read_bytes())
     assert any("ffmpeg -i" in note for note in manifest["notes"])
+
+
+@pytest.mark.parametrize("pts", [None, UNEVEN], ids=["even", "uneven"])
+def test_seeking_is_judged_by_pictures_in_a_film_of_high_dynamic_range_too(
+    pts: list[int] | None, tmp_path: Path
+) -> None:
+    """OpenCV may show its frames in other colours, which is not another frame."""
+    said = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:keyint=12:scenecut=0"
+    options = {"preset": "ultrafast", "x264-params": said}
+    times = {"pts": pts, "time_base": Fraction(1, 1000)} if pts else {}
+    film = open_film(_sound(tmp_path, "mkv", options=options, **times))
+    assert bool(differs_from_opencv(film)) == bool(pts)
 
 
 def _text(folder: Path) -> Path:
