@@ -136,9 +136,11 @@ def test_pictures_and_vectors_that_changed_since_they_were_embedded_are_told(
     db.embeddings_meta.write_text(json.dumps(meta))
     assert run(folder, db) == 0 and "changed since" not in capsys.readouterr().err
     db.picture("nm2.jpg").write_bytes(b"another")
-    assert run(folder, db) == 0 and "db: nm2.jpg changed since prepare_actors.py ran" in capsys.readouterr().err
+    assert run(folder, db) == 0
+    assert "db: nm2.jpg changed since prepare_actors.py ran; run it again" in capsys.readouterr().err
     db.embeddings.write_text(db.embeddings.read_text() + "\n")
-    assert run(folder, db) == 0 and "db: actor_embeddings.jsonl, nm2.jpg changed since" in capsys.readouterr().err
+    assert run(folder, db) == 0
+    assert "db: actor_embeddings.jsonl, nm2.jpg changed since" in capsys.readouterr().err
 
 
 def test_pictures_that_were_added_and_not_embedded_are_told(
