@@ -151,13 +151,17 @@ def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
 
 
 def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
-    record = keys(value, {"run", "command"})
+    record = keys(value, {"run", "command", "fingerprint"})
     run = keys(record["run"], {field.name for field in fields(Plan)})
     for name, kind in _KINDS.items():
         require(type(run[name]) is kind, f"{name} must be of type {kind.__name__}")
     require(run["n"] > 0 and run["frame_count"] >= 0, "n and frame_count must be positive")
     command = keys(record["command"], {"film", "options"})
-    return Plan(**{**run, "notes": tuple(run["notes"])}), command
+    words, rule = command["options"], "film and options must be words of a command"
+    require(isinstance(words, list) and {*map(type, [*words, command["film"]])} == {str}, rule)
+    plan = Plan(**{**run, "notes": tuple(run["notes"])})
+    require(plan.fingerprint == record["fingerprint"], "it was changed after it was written")
+    return plan, command
 
 
 def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[str]) -> bool:
@@ -166,7 +170,8 @@ def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[st
     Args:
         options: what `extract.py` was called with besides shards, film and place.
     """
-    record = {"run": plan.to_json(), "command": {"film": str(film.absolute()), "options": list(options)}}
+    command = {"film": str(film.absolute()), "options": list(options)}
+    record = {"run": plan.to_json(), "command": command, "fingerprint": plan.fingerprint}
     return create_once(folder.plan, orjson.dumps(record, option=orjson.OPT_SORT_KEYS))
 
 
@@ -258,11 +263,14 @@ def _parse_marker(value: object, names: list[str], beg: int, end: int) -> dict[s
             parse_tag(tag)
     except ValueError as error:
         raise Broken(str(error)) from None
-    skipped = record["report"].get("skipped") if isinstance(record["report"], dict) else None
+    report = record["report"]
+    require(isinstance(report, dict), "the report must be an object")
+    skipped, said = report.get("skipped"), (type(report.get(key)) for key in ("dimension", "same_person"))
     require(
         isinstance(skipped, list) and all(is_int(frame) and beg <= frame < end for frame in skipped),
         "the report must name the skipped frames",
     )
+    require({*said} <= {int, float}, "the report must say the embedder's dimension and same_person")
     return record
 
 

@@ -111,6 +111,14 @@ DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
         lambda f: _edit(_shard(f, 2).done, '"77:10:', '"../77:10:'),
         "damaged",
     ),
+    "a marker without its embedder": (
+        lambda f: _edit(_shard(f, 2).done, '"same_person":', '"same_persons":'),
+        "must say the embedder's dimension and same_person",
+    ),
+    "a marker whose report is none": (
+        lambda f: _edit(_shard(f, 2).done, '"report":{', '"report":[],"x":{'),
+        "damaged",
+    ),
     "a marker of another plan": (
         lambda f: _edit(_shard(f, 2).done, '"fingerprint":"', '"fingerprint":"0'),
         "done for another plan",
@@ -159,6 +167,22 @@ def test_a_plan_that_is_none_is_told_in_one_line(
     folder.plan.write_text(text)
     line, _ = _refused(folder, capsys)
     assert "plan.json" in line and "--fresh" in line
+
+
+def test_a_plan_that_was_changed_is_told_and_not_believed(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = json.loads(folder.plan.read_bytes())
+    for part, key, value in (("video", "display_size", [640, 1]), ("settings", "images", False)):
+        run = {**whole["run"], part: {**whole["run"][part], key: value}}
+        folder.plan.write_text(json.dumps({**whole, "run": run}))
+        line, _ = _refused(folder, capsys)
+        assert "plan.json: it was changed after it was written" in line and "--fresh" in line
+    del whole["run"]["video"]["times"]
+    folder.plan.write_text(json.dumps(whole))
+    assert "it was changed after it was written" in _refused(folder, capsys)[0]
+    folder.plan.write_text(json.dumps({**whole, "command": {"film": "x", "options": [1]}}))
+    assert "must be words of a command" in _refused(folder, capsys)[0]
 
 
 def test_holes_are_recorded_and_no_trajectory_crosses_one(

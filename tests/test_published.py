@@ -160,7 +160,8 @@ def test_a_stage_before_its_time_is_told(
 ) -> None:
     folder = extracted(made[0], tmp_path, 1)
     assert _run(stage, folder, made[1]) == 1
-    assert "merge_shards.py has not run here; run: python" in _last_line(capsys)
+    assert "merge_shards.py has not run here; run: " in (line := _last_line(capsys))
+    assert f"./facerec/merge_shards.py --path {folder.path}" in line
 
 
 def test_results_of_the_shards_before_are_told(
