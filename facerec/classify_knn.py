@@ -70,6 +70,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     from facerec.atomic import sha256_of
     from facerec.constraints import cannot_links
     from facerec.documents import SHOWN_ABOVE, predictions_bytes, read_clusters
+    from facerec.errors import StaleError
     from facerec.folder_vectors import embedder_of, read_vectors
     from facerec.naming import cluster_vectors, name_clusters
     from facerec.publish import checked_inputs, publish, read_manifest, staging
@@ -89,6 +90,8 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
             database.folder, ", ".join(changed_since[:LISTED]),
         )  # fmt: skip
     clustered = read_manifest(folder)["stages"]["cluster"]["settings"]
+    if not {"min_quality", "allow_same_frame"} <= clustered.keys():
+        raise StaleError(f"{folder.manifest}: does not say how cluster.py ran; run it again")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     n = max(labels, default=-1) + 1

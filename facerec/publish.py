@@ -60,10 +60,12 @@ def _parse_manifest(value: object) -> dict[str, Any]:
         isinstance(stages, dict) and isinstance(value.get("history"), list), "stages or history is missing"
     )
     assert isinstance(stages, dict)
+    for name in ("film", "video", "models", "settings", "shards"):
+        require(isinstance(value.get(name, {}), dict), f"{name} must be an object")
     for name, stage in stages.items():
         require(name in STAGES and isinstance(stage, dict), f"{name!r} is no stage")
-        hashes = stage.get("inputs"), stage.get("outputs")
-        require("made_at" in stage and all(isinstance(h, dict) for h in hashes), f"{name} is cut short")
+        parts = (stage.get(part) for part in ("inputs", "outputs", "settings", "report"))
+        require("made_at" in stage and all(isinstance(part, dict) for part in parts), f"{name} is cut short")
     return value
 
 
@@ -96,7 +98,7 @@ def checked_chain(folder: MovieFolder, makers: Sequence[str]) -> dict[str, str]:
                     f"{folder.path}: {maker}.py's results were made from another {name}; {again}"
                 )
         for path in outputs_of(folder, maker):
-            if not path.exists():
+            if not path.is_file():
                 raise StaleError(f"{path}: this file must exist; {again}")
             name = folder.relative(path)
             now[name] = sha256_of(path)

@@ -444,6 +444,27 @@ def test_a_flood_of_deviations_is_counted_but_not_told(
     assert len(deviations(folder.path)) <= 1000
 
 
+@pytest.mark.parametrize("name", ["clusters.json", "trajectories.jsonl", "quality.jsonl"])
+def test_a_folder_where_a_file_should_be_gets_its_verdict(
+    name: str, folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder.path / name).unlink()
+    (folder.path / name).mkdir()
+    assert main([str(folder.path), str(folder.path)]) == 1
+    told = capsys.readouterr()
+    assert told.out.count("movie 7: the ") == 2 and f"{name}: this file must exist" in told.err
+
+
+def test_a_folder_where_a_table_should_be_gets_its_verdict(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.actors.unlink()
+    database.actors.mkdir()
+    assert main([str(folder.path), "--actor-db", str(database.folder)]) == 1
+    told = capsys.readouterr()
+    assert "movie 7: the backend will NOT take it" in told.out and "actors.csv: is no file" in told.err
+
+
 def test_several_folders_get_a_line_each(
     folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
