@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facerec.atomic import sha256_of
 from facerec.errors import ContractError, InputError
 from facerec.tables import read_lines, read_table
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_LINE_BYTES = 8 << 20  # of the embeddings: a picture of a hundred faces still fits
+LISTED = 5  # pictures that one message names
 MAX_ID_LENGTH = 64  # characters; the labeling backend's column
 MAX_FILENAME_LENGTH = 255  # characters; what file systems take
 MAX_DIMENSION = 1 << 14  # of an embedding
@@ -155,6 +157,19 @@ class ActorDatabase:
                 f"--embedder {embedder['kind']}, or use another --actor-db"
             )
 
+    def outdated(self, gallery: Gallery) -> list[str]:
+        """Names of what changed since `prepare_actors.py` ran: the embeddings, pictures of the gallery.
+
+        Nothing where it is not known who made the embeddings; a picture that is not there is no other one.
+        """
+        meta = self.read_meta() or {}
+        made = meta.get("embeddings_sha256")
+        changed = [self.embeddings.name] if made and made != sha256_of(self.embeddings) else []
+        pictures = meta.get("pictures")
+        known = pictures if isinstance(pictures, dict) else {}
+        there = [image for image in gallery.images if image in known and self.picture(image).is_file()]
+        return changed + [image for image in there if sha256_of(self.picture(image)) != known[image]]
+
     def cast(self, movie_id: int | None) -> dict[str, str]:
         """Id → name of every actor of a movie (None: of all), in the order of the table."""
         cast: dict[str, str] = {}
@@ -196,6 +211,11 @@ class ActorDatabase:
             seen.add(faces.image)
             if len(faces.vectors) == 1:
                 found[faces.image] = faces.vectors[0]
+        if unseen := sorted(owner.keys() - seen):
+            logging.warning(
+                "%s has no line of %d pictures of the cast (%s); run prepare_actors.py",
+                self.embeddings, len(unseen), ", ".join(unseen[:LISTED]),
+            )  # fmt: skip
         images = sorted(found)  # the order of the lines is nobody's business
         pictured = {owner[image] for image in images}
         actors = tuple(actor for actor in cast if actor in pictured)

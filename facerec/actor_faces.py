@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from facerec import __version__
-from facerec.actor_db import ActorDatabase
+from facerec.actor_db import LISTED, ActorDatabase
 from facerec.atomic import sha256_of, sweep, write_changed
 from facerec.errors import ContractError, InputError
 from facerec.faces import PICTURE_SIDE
@@ -28,7 +28,6 @@ from facerec.settings import FaceSettings
 from facerec.table_edit import with_column
 
 _PROGRAM = f"facerec {__version__}"
-_LISTED = 5  # pictures that one error line names
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,8 @@ class _Known:
 
 def _refuse(wrong: list[str]) -> None:
     if wrong:
-        more = f"; and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-        raise InputError("; ".join(wrong[:_LISTED]) + more)
+        more = f"; and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
+        raise InputError("; ".join(wrong[:LISTED]) + more)
 
 
 def _write(

@@ -11,11 +11,13 @@ from typing import Any
 
 from facerec import __version__
 from facerec.atomic import locked, sha256_of, sync_folder
-from facerec.errors import PlanError
+from facerec.commands import command_line
+from facerec.errors import InputError, PlanError
+from facerec.film_identity import Stamp, film_probe, other_contents, stamp_of
 from facerec.models import DETECTORS, card_of
 from facerec.movie_folder import MovieFolder
 from facerec.opencv_seek import differs_from_opencv
-from facerec.plan import Plan, film_probe, pack_times, read_plan, unpack_times, write_plan
+from facerec.plan import Plan, pack_times, read_plan, unpack_times, write_plan
 from facerec.settings import ExtractSettings
 from facerec.video import Film, describe_film, open_film
 
@@ -44,13 +46,14 @@ def agree_on_plan(
     Raises:
         PlanError: the folder's plan is another one; the message names what differs.
     """
+    stamp = stamp_of(film)
     wanted = _wanted(film, n, settings)
-    if _must_be_made(folder, wanted, fresh):
-        made = _make(folder, film, wanted, aspect_ratios)
+    if _must_be_made(folder, film, wanted, fresh):
+        made = _make(folder, film, stamp, wanted, aspect_ratios)
         prepare()
         folder.create()
         with locked(folder.lock):
-            if _must_be_made(folder, wanted, fresh):  # no other task was quicker
+            if _must_be_made(folder, film, wanted, fresh):  # no other task was quicker
                 if folder.plan.exists():
                     _drop(folder)
                 if write_plan(folder, made, film, options):
@@ -59,7 +62,7 @@ def agree_on_plan(
     plan = read_plan(folder)
     if plan is None:
         raise PlanError(f"{folder.path}: another task is beginning afresh there; run the same command again")
-    differences = plan.differences(wanted)
+    differences = _differences(plan, film, wanted)
     if differences:
         raise PlanError(
             f"{folder.path} holds the shards of another run: {'; '.join(differences)}. "
@@ -97,14 +100,32 @@ def _wanted(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
     }
 
 
-def _make(folder: MovieFolder, path: Path, wanted: dict[str, Any], aspect_ratios: Path | None) -> Plan:
+def _differences(plan: Plan, film: Path, wanted: dict[str, Any]) -> list[str]:
+    """How the plan differs from what is wanted; all of the film's bytes count, looked at only if need be."""
+    found = plan.differences(wanted)
+    other = "" if found else other_contents(film, plan.film)
+    return plan.differences({"film": {"sha256": other}}) if other else found
+
+
+def _make(
+    folder: MovieFolder, path: Path, stamp: Stamp, wanted: dict[str, Any], aspect_ratios: Path | None
+) -> Plan:
     film = open_film(path, aspect_ratios)
     log.info(
         "%s: %d frames, shown at %dx%d", path.name, film.frame_count, film.display_width, film.display_height
     )
     notes = list(film.losses)
+    if not film.seekable:
+        notes.append(
+            "its frames cannot be found by time, so every shard decodes it from its start: give few shards, "
+            f"or use a copy that keeps every frame, {_copy_command(film)}"
+        )
     if other := differs_from_opencv(film):
-        notes.append(_seeking_note(path, film, other))
+        notes.append(
+            "seeking by frame number in OpenCV, as the labeling backend does, shows other frames than these "
+            f"or none (for one, at frame {other[0]}): its full-frame view would not match the boxes. Make "
+            f"the rate constant, {_copy_command(film)}, and use that film everywhere"
+        )
     video = {
         "stored_size": [film.width, film.height],
         "display_size": [film.display_width, film.display_height],
@@ -116,9 +137,12 @@ def _make(folder: MovieFolder, path: Path, wanted: dict[str, Any], aspect_ratios
         "losses": list(film.losses),
         "times": pack_times(film.pts),
     }
+    identity = {**wanted["film"], "sha256": sha256_of(path), "mtime_ns": stamp[-1]}
+    if stamp_of(path) != stamp:
+        raise InputError(f"{path}: was written to while it was read; run this again once it is all there")
     return Plan(
         movie_id=folder.movie_id,
-        film={**wanted["film"], "sha256": sha256_of(path)},
+        film=identity,
         video=video,
         frame_count=film.frame_count,
         n=wanted["n"],
@@ -129,17 +153,14 @@ def _make(folder: MovieFolder, path: Path, wanted: dict[str, Any], aspect_ratios
     )
 
 
-def _seeking_note(path: Path, film: Film, frames: list[int]) -> str:
+def _copy_command(film: Film) -> str:
+    """The command that gives every frame of a film, and no other, a time at which it is found."""
     rate = Fraction(film.frame_rate).limit_denominator(1001)
-    return (
-        f"seeking by frame number in OpenCV, as the labeling backend does, shows other frames than these "
-        f"(for one, at frame {frames[0]}): its full-frame view would not match the boxes. Make the rate "
-        f"constant, ffmpeg -i {path.name} -vf setpts=N/({rate})/TB -r {rate} -fps_mode passthrough -crf 16 "
-        f"{path.stem}-cfr.mp4, and use that film everywhere"
-    )
+    words = ["-vf", f"setpts=N/({rate})/TB", "-r", str(rate), "-fps_mode", "passthrough", "-crf", "16"]
+    return command_line("ffmpeg", "-i", str(film.path.absolute()), *words, f"./{film.path.stem}-cfr.mp4")
 
 
-def _must_be_made(folder: MovieFolder, wanted: dict[str, Any], fresh: bool) -> bool:
+def _must_be_made(folder: MovieFolder, film: Path, wanted: dict[str, Any], fresh: bool) -> bool:
     """Whether there is no plan, or one that `fresh` drops."""
     try:
         plan = read_plan(folder)
@@ -147,7 +168,7 @@ def _must_be_made(folder: MovieFolder, wanted: dict[str, Any], fresh: bool) -> b
         if not fresh:
             raise
         return True
-    return plan is None or (fresh and bool(plan.differences(wanted)))
+    return plan is None or (fresh and bool(_differences(plan, film, wanted)))
 
 
 def begin_afresh(folder: MovieFolder) -> None:

@@ -66,10 +66,11 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         InputError: the actor database was made with another embedder.
         ContractError: a file of the folder or of the actor database cannot be used.
     """
-    from facerec.actor_db import ActorDatabase
+    from facerec.actor_db import LISTED, ActorDatabase
     from facerec.atomic import sha256_of
     from facerec.constraints import cannot_links
     from facerec.documents import SHOWN_ABOVE, predictions_bytes, read_clusters
+    from facerec.errors import StaleError
     from facerec.folder_vectors import embedder_of, read_vectors
     from facerec.naming import cluster_vectors, name_clusters
     from facerec.publish import checked_inputs, publish, read_manifest, staging
@@ -83,7 +84,14 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     gallery = database.gallery(folder.movie_id, embedder.dimension)
     if not gallery.actors:
         logging.warning("%s: no actor of movie %d has a usable picture", database.folder, folder.movie_id)
+    if changed_since := database.outdated(gallery):
+        logging.warning(
+            "%s: %s changed since prepare_actors.py ran; run it again",
+            database.folder, ", ".join(changed_since[:LISTED]),
+        )  # fmt: skip
     clustered = read_manifest(folder)["stages"]["cluster"]["settings"]
+    if not {"min_quality", "allow_same_frame"} <= clustered.keys():
+        raise StaleError(f"{folder.manifest}: does not say how cluster.py ran; run it again")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     n = max(labels, default=-1) + 1

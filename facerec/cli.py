@@ -108,7 +108,7 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
 
 
 def _fail(program: str, message: str, status: int) -> int:
-    line = " ".join(message.split())
+    line = " ".join(part.strip() for part in message.splitlines())  # blanks inside may be part of a path
     sys.stderr.write(f"{program}: error: {line}\n")
     return status
 

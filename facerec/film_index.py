@@ -21,7 +21,9 @@ from facerec.decoding import PREROLL, Decoding, FrameIndex, frames_around, open_
 from facerec.errors import InputError
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def build_index(path: Path) -> FrameIndex:
     with open_video(path) as (container, stream):
         time_base = stream.time_base or Fraction(1, 1000)
         declared, duration = stream.frames, container.duration
+        losses = _other_pictures(container, stream)
         sizes: dict[int, int] = {}  # by time, of the packets whose frames are shown
         shown = count = corrupt = jumps = 0
         before: int | None = None
@@ -52,23 +55,43 @@ def build_index(path: Path) -> FrameIndex:
                 shown += 1
                 if packet.pts is not None:
                     sizes[packet.pts] = packet.size
-    losses = []
-    if declared > count:
-        losses.append(f"the container promises {declared} frames, {count} could be read")
-    if corrupt:
-        losses.append(f"{corrupt} of {count} packets are marked as corrupt")
     index = None
     if not jumps and len(sizes) == shown > 0 and _seeks_lead_back(path, sizes, time_base):
         index = _checked(path, sorted(sizes), time_base)
     if index is None:
         log.warning("%s: its packets do not tell its frames; counting them by decoding all of it", path)
         index = _index_by_decoding(path, time_base)
-    if not declared and duration:
-        promised = duration / av.time_base
-        read = float((int(index.pts[-1]) - int(index.pts[0])) * index.time_base)
-        if index.seekable and read < 0.98 * promised - 1:
-            losses.append(f"the container promises {promised:.1f} s, {read:.1f} s could be read")
+    losses += _cut_short(index, count, declared, duration)
+    if corrupt:
+        losses.append(f"{corrupt} of {count} packets are marked as corrupt")
     return FrameIndex(index.pts, index.time_base, index.seekable, tuple(losses))
+
+
+def _other_pictures(container: InputContainer, stream: VideoStream) -> list[str]:
+    """Which further streams of moving pictures the film has; the labeling backend shows the first, too."""
+    cover = av.stream.Disposition.attached_pic
+    found = [other for other in container.streams.video if other != stream and not other.disposition & cover]
+    if not found:
+        return []
+    sizes = ", ".join(f"{other.width}x{other.height}" for other in found)
+    return [f"of {len(found) + 1} video streams only the first is read, the others ({sizes}) are not"]
+
+
+def _cut_short(index: FrameIndex, count: int, declared: int, duration: int | None) -> list[str]:
+    """Where less was read than the container promises: frames (`declared`) or time (`duration`).
+
+    Frames that an edit list leaves out are promised, but not as time; the time of a Matroska film that
+    begins late counts from zero.
+    """
+    first, last = (int(pts) * index.time_base for pts in (index.pts[0], index.pts[-1]))
+    promised = Fraction(duration or 0, av.time_base)
+    if declared > count:
+        missing = (declared - count) * (last - first) / max(count - 1, 1)
+        if not (promised and index.seekable) or promised - (last - first) > missing / 2:
+            return [f"the container promises {declared} frames, {count} could be read"]
+    elif not declared and index.seekable and max(last, last - first) < promised * 49 / 50 - 1:
+        return [f"the container promises {float(promised):.1f} s, {float(last):.1f} s could be read"]
+    return []
 
 
 def _seeks_lead_back(path: Path, sizes: dict[int, int], time_base: Fraction) -> bool:
@@ -128,8 +151,6 @@ def _index_by_decoding(path: Path, time_base: Fraction) -> FrameIndex:
         index = FrameIndex(np.array(times, dtype=np.int64), time_base)
         if all(_leads_back(path, index, n, seen[n][1]) for n in {len(seen) * k // 5 for k in range(1, 5)}):
             return index
-    log.warning("%s: its frames cannot be found by time; every read counts them from the start. A copy made "
-                "with `ffmpeg -fflags +genpts -i FILM -c copy FILM.mkv` may read faster", path)  # fmt: skip
     return FrameIndex(np.arange(len(seen), dtype=np.int64), time_base, seekable=False)
 
 

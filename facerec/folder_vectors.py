@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.commands import stage_command
 from facerec.errors import ContractError, StaleError
 from facerec.evidence import Quality
 from facerec.jsonfile import read_lines
@@ -16,6 +17,10 @@ from facerec.publish import read_manifest
 from facerec.records import Feature, Trajectory, read_features
 from facerec.settings import VectorSettings
 from facerec.trajectory_vectors import TrajectoryVectors, face_quality, trajectory_vectors
+
+# what the manifest says of an embedder; nothing is known of it where no shard was merged
+_EMBEDDER = {"kind": (str,), "sha256": (str,), "dimension": (int, type(None)),
+             "same_person": (float, int, type(None))}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,16 @@ def embedder_of(folder: MovieFolder) -> FolderEmbedder:
     Raises:
         StaleError: none is recorded.
     """
-    said = read_manifest(folder).get("models", {}).get("embedder", {})
-    try:
-        return FolderEmbedder(said["kind"], said["sha256"], said["dimension"], said["same_person"] or 1.0)
-    except KeyError as error:
-        raise StaleError(
-            f"{folder.manifest}: does not say the embedder's {error.args[0]}; "
-            f"run: python -u ./facerec/merge_shards.py --path {folder.path}"
-        ) from None
+    models = read_manifest(folder).get("models")
+    said = models.get("embedder") if isinstance(models, dict) else None
+    for name, kinds in _EMBEDDER.items():
+        if not isinstance(said, dict) or name not in said or type(said[name]) not in kinds:
+            raise StaleError(
+                f"{folder.manifest}: does not say the embedder's {name}; "
+                f"run: {stage_command('merge_shards', '--path', str(folder.path))}"
+            )
+    assert isinstance(said, dict)
+    return FolderEmbedder(said["kind"], said["sha256"], said["dimension"], said["same_person"] or 1.0)
 
 
 def read_faces(folder: MovieFolder) -> Iterator[tuple[Feature, Quality]]:

@@ -15,6 +15,8 @@ from facerec.settings import FaceSettings
 if TYPE_CHECKING:
     import PIL.Image
 
+# What Pillow reads by itself: for some others (EPS) it starts programs, which a picture may tell what to do.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "TGA")
 _DEEP = ("I", "F")  # Pillow's modes of more than 8 bits a channel; their variants begin alike
 
 
@@ -39,7 +41,7 @@ def read_picture(path: Path | str, max_side: int = FaceSettings.max_side) -> Ima
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow thinks of large pictures and odd metadata
         try:
-            with PIL.Image.open(path) as picture:
+            with PIL.Image.open(path, formats=FORMATS) as picture:
                 picture.draft(None, (2 * max_side, 2 * max_side))  # a JPEG can be decoded small
                 rgb = _rgb(ImageOps.exif_transpose(picture))
         except PIL.Image.DecompressionBombError:

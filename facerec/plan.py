@@ -7,9 +7,7 @@ Coverage is read off the plan, never off the files that happen to lie in the fol
 
 from __future__ import annotations
 
-import io
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from facerec import __version__
 from facerec.atomic import create_once, look_anew, sha256_of
+from facerec.commands import stage_command
 from facerec.errors import ContractError, InputError, PlanError
 from facerec.jsonfile import Broken, is_int, keys, read_json, require
 from facerec.movie_folder import MovieFolder, parse_tag
@@ -30,7 +29,6 @@ from facerec.movie_folder import MovieFolder, parse_tag
 NOT_DONE = "not done"
 MAX_SHARDS = 1_000_000
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
-_PROBE = 1 << 20  # bytes at either end of the film that identify it cheaply
 _KINDS = {"movie_id": int, "film": dict, "video": dict, "frame_count": int, "n": int, "settings": dict,
           "models": dict, "notes": list, "program": str}  # fmt: skip
 
@@ -67,23 +65,12 @@ def format_ranges(shards: Iterable[int]) -> str:
     return ",".join(f"{lo}-{hi}" if hi > lo else f"{lo}" for lo, hi in runs)
 
 
-def film_probe(film: Path) -> str:
-    """A cheap identity of a film's bytes: SHA-256 of its size and its first and last MiB, hex."""
-    with film.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        digest = sha256(f"{size}:".encode() + file.read(_PROBE))
-        file.seek(max(0, size - _PROBE))
-        digest.update(file.read(_PROBE))
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class Plan:
     """What all shards of a run have in common; two plans with one fingerprint give the same bytes.
 
     Attributes:
-        film: name, size in bytes, SHA-256, and the probe that identifies it cheaply.
+        film: name, size in bytes, SHA-256, the probe that identifies it cheaply, and when it was changed.
         video: what `video.py` needs to read the film without indexing it again; the frames' presentation
             times stand in it as `pack_times` writes them.
         n: number of shards.
@@ -107,7 +94,10 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        return sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        # a copy of the film is the same film, whenever it was made
+        film = {key: value for key, value in self.film.items() if key != "mtime_ns"}
+        run = {**self.to_json(), "film": film}
+        return sha256(orjson.dumps(run, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def range_of(self, shard: int) -> tuple[int, int]:
         return shard_range(self.frame_count, shard, self.n)
@@ -148,9 +138,8 @@ def read_plan(folder: MovieFolder) -> Plan | None:
 def rerun_command(folder: MovieFolder, plan: Plan, shards: Iterable[int]) -> str:
     """The command line that extracts just `shards` of the folder's plan."""
     command = _read(folder)[1]
-    words = ["python", "-u", "./facerec/extract.py", "--shard", format_ranges(shards), "--n", str(plan.n)]
-    words += ["--out", str(folder.path.parent), *command["options"], command["film"]]
-    return shlex.join(words)
+    words = ["--shard", format_ranges(shards), "--n", str(plan.n), "--out", str(folder.path.parent)]
+    return stage_command("extract", *words, *command["options"], command["film"])
 
 
 def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
@@ -162,13 +151,17 @@ def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
 
 
 def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
-    record = keys(value, {"run", "command"})
+    record = keys(value, {"run", "command", "fingerprint"})
     run = keys(record["run"], {field.name for field in fields(Plan)})
     for name, kind in _KINDS.items():
         require(type(run[name]) is kind, f"{name} must be of type {kind.__name__}")
     require(run["n"] > 0 and run["frame_count"] >= 0, "n and frame_count must be positive")
     command = keys(record["command"], {"film", "options"})
-    return Plan(**{**run, "notes": tuple(run["notes"])}), command
+    words, rule = command["options"], "film and options must be words of a command"
+    require(isinstance(words, list) and {*map(type, [*words, command["film"]])} == {str}, rule)
+    plan = Plan(**{**run, "notes": tuple(run["notes"])})
+    require(plan.fingerprint == record["fingerprint"], "it was changed after it was written")
+    return plan, command
 
 
 def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[str]) -> bool:
@@ -177,7 +170,8 @@ def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[st
     Args:
         options: what `extract.py` was called with besides shards, film and place.
     """
-    record = {"run": plan.to_json(), "command": {"film": str(film.absolute()), "options": list(options)}}
+    command = {"film": str(film.absolute()), "options": list(options)}
+    record = {"run": plan.to_json(), "command": command, "fingerprint": plan.fingerprint}
     return create_once(folder.plan, orjson.dumps(record, option=orjson.OPT_SORT_KEYS))
 
 
@@ -269,11 +263,14 @@ def _parse_marker(value: object, names: list[str], beg: int, end: int) -> dict[s
             parse_tag(tag)
     except ValueError as error:
         raise Broken(str(error)) from None
-    skipped = record["report"].get("skipped") if isinstance(record["report"], dict) else None
+    report = record["report"]
+    require(isinstance(report, dict), "the report must be an object")
+    skipped, said = report.get("skipped"), (type(report.get(key)) for key in ("dimension", "same_person"))
     require(
         isinstance(skipped, list) and all(is_int(frame) and beg <= frame < end for frame in skipped),
         "the report must name the skipped frames",
     )
+    require({*said} <= {int, float}, "the report must say the embedder's dimension and same_person")
     return record
 
 

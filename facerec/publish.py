@@ -22,6 +22,7 @@ import orjson
 
 from facerec import __version__
 from facerec.atomic import locked, named, part_name, sha256_of, sweep, sync_folder, write_bytes
+from facerec.commands import stage_command
 from facerec.errors import ContractError, StaleError
 from facerec.jsonfile import read_json, require
 from facerec.movie_folder import MovieFolder
@@ -59,10 +60,12 @@ def _parse_manifest(value: object) -> dict[str, Any]:
         isinstance(stages, dict) and isinstance(value.get("history"), list), "stages or history is missing"
     )
     assert isinstance(stages, dict)
+    for name in ("film", "video", "models", "settings", "shards"):
+        require(isinstance(value.get(name, {}), dict), f"{name} must be an object")
     for name, stage in stages.items():
         require(name in STAGES and isinstance(stage, dict), f"{name!r} is no stage")
-        hashes = stage.get("inputs"), stage.get("outputs")
-        require("made_at" in stage and all(isinstance(h, dict) for h in hashes), f"{name} is cut short")
+        parts = (stage.get(part) for part in ("inputs", "outputs", "settings", "report"))
+        require("made_at" in stage and all(isinstance(part, dict) for part in parts), f"{name} is cut short")
     return value
 
 
@@ -86,7 +89,7 @@ def checked_chain(folder: MovieFolder, makers: Sequence[str]) -> dict[str, str]:
     plan = read_plan(folder)
     now = {folder.relative(folder.plan): plan.fingerprint} if plan else {}
     for maker in makers:
-        again = f"run: python -u ./facerec/{maker}.py --path {folder.path}"
+        again = f"run: {stage_command(maker, '--path', str(folder.path))}"
         if maker not in recorded:
             raise StaleError(f"{folder.path}: {maker}.py has not run here; {again}")
         for name, digest in recorded[maker]["inputs"].items():
@@ -95,7 +98,7 @@ def checked_chain(folder: MovieFolder, makers: Sequence[str]) -> dict[str, str]:
                     f"{folder.path}: {maker}.py's results were made from another {name}; {again}"
                 )
         for path in outputs_of(folder, maker):
-            if not path.exists():
+            if not path.is_file():
                 raise StaleError(f"{path}: this file must exist; {again}")
             name = folder.relative(path)
             now[name] = sha256_of(path)

@@ -23,6 +23,7 @@ from facerec.atomic import host, locked, sync_folder
 from facerec.documents import scene_changes_bytes
 from facerec.errors import PlanError
 from facerec.evidence import FaceEvidence, FrameEvidence
+from facerec.film_identity import check_unchanged
 from facerec.interrupt import Stop
 from facerec.models.base import Detections, Detector, Embedder, Image
 from facerec.movie_folder import MovieFolder, ShardFiles
@@ -92,6 +93,7 @@ def extract_shard(
 
     Raises:
         Interrupted: the process was asked to stop; nothing of the shard is left behind.
+        PlanError: the film changed meanwhile, or another run began afresh; nor here.
     """
     beg, end = plan.range_of(shard)
     profile, begun = Profile(), time.perf_counter()
@@ -128,6 +130,7 @@ def extract_shard(
             "stage_seconds": {stage: round(seconds, 3) for stage, seconds in profile.seconds.items()},
             "host": host(),
         }
+        check_unchanged(film.path, plan.film)
         made = marker_bytes(folder, plan, beg, end, room, log.pictures, report)
         _commit(folder, plan, beg, end, room, made)
     return report

@@ -13,11 +13,9 @@ MAX_ROW_BYTES = 1 << 20  # a real row has a few hundred
 
 def read_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
     """1-based number and text of every line, none longer than `limit` bytes."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    with file:
+    if not path.is_file():  # nor a pipe, which may never end
+        raise InputError(f"{path}: {'is no file' if path.exists() else 'no such file'}")
+    with path.open("rb") as file:
         line = 0
         while raw := file.readline(limit + 1):
             line += 1

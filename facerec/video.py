@@ -23,6 +23,7 @@ from facerec.decoding import Damage, FrameIndex, frames_around, open_video
 from facerec.errors import ContractError, InputError
 from facerec.film_index import build_index
 from facerec.models.base import Image
+from facerec.movie_folder import film_movie_id
 from facerec.tables import read_table
 
 if TYPE_CHECKING:
@@ -92,21 +93,6 @@ class Film:
         return self.index.losses
 
 
-def movie_id_of(path: Path) -> int:
-    """The movie id that a film's file name begins with.
-
-    Raises:
-        InputError: the name does not begin with an integer below 2^31 and a `-`.
-    """
-    match = re.match(r"([0-9]{1,12})-", path.name)
-    if not match or int(match[1]) >= 2**31:
-        raise InputError(
-            f"{path}: a film's name begins with its movie id (an integer below 2147483648) and '-', "
-            "as in 12345-CoolMovieFilm.mp4; rename it"
-        )
-    return int(match[1])
-
-
 def open_film(path: Path, aspect_ratios: Path | None = None) -> Film:
     """Find the frames of a film and the size at which it is shown.
 
@@ -116,7 +102,7 @@ def open_film(path: Path, aspect_ratios: Path | None = None) -> Film:
     Raises:
         InputError: no film, no movie id in its name, nothing decodable, a bad table.
     """
-    movie_id_of(path)
+    film_movie_id(path)
     found = build_index(path)
     return describe_film(
         path, found.pts, seekable=found.seekable, losses=found.losses, aspect_ratios=aspect_ratios
@@ -155,7 +141,7 @@ def describe_film(
         width, height = _display_size(frame.width * sample_aspect, frame.height, rotation, ratio)
     if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
         raise InputError(f"{path}: is {width}x{height} pixels by its header and aspect ratio; one is wrong")
-    return Film(path, movie_id_of(path), frame.width, frame.height, width, height, rotation,
+    return Film(path, film_movie_id(path), frame.width, frame.height, width, height, rotation,
                 _frame_rate(index, rate), declared, index)  # fmt: skip
 
 

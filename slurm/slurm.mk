@@ -1,5 +1,6 @@
-# The launcher's targets; the top Makefile includes this. Variables travel in the environment, so that no
-# film, folder or argument is ever read by a shell. `python -m slurm --help` explains each of them.
+# The launcher's targets; the top Makefile includes this. Variables travel in the environment, as they were
+# typed, so that no film, folder or argument is ever read by a shell or by make: a `$` in a folder's name is
+# one. `python -m slurm --help` explains each of them.
 PYTHON ?= .venv/bin/python
 SLURM_LAB ?= .slurm-lab
 LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS DETECTOR EMBEDDER DEVICE SITE SET PARTITION \
@@ -7,7 +8,8 @@ LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS DETECTOR EMBEDDER D
   CLASSIFY_ARGS LOCAL FRESH OVERWRITE WATCH JSON
 LAUNCHER_TARGETS := extract merge cluster classify movie status plan
 
-$(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$($(name))))
+$(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$(value $(name))))
+unexport $(LAUNCHER_VARIABLES)
 # what was set on the command line, so that a misspelt name is answered and not ignored
 $(LAUNCHER_TARGETS): export FACEREC_MAKE_VARIABLES = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 

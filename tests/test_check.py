@@ -19,7 +19,7 @@ from facerec.check import main
 from facerec.errors import ContractError
 from facerec.inspection import deviations, inspect
 from facerec.movie_folder import MovieFolder
-from facerec.plan import marker_bytes, read_marker, read_plan
+from facerec.plan import Plan, marker_bytes, read_marker, read_plan
 from tests.conftest import ROOT
 from tests.folders import make_cast, make_folder
 
@@ -161,6 +161,12 @@ SHARD = "7_0-13"
 DONE, PLAN, MANIFEST = f"done/done_{SHARD}.json", "plan.json", "manifest.json"
 SHARD_T, SHARD_E = f"trajectories/trajectories_{SHARD}.jsonl", f"evidence/evidence_{SHARD}.jsonl"
 
+def _of_movie_8(record: Any) -> None:
+    record["run"]["movie_id"] = 8
+    run = {**record["run"], "notes": tuple(record["run"]["notes"])}
+    record["fingerprint"] = Plan(**run).fingerprint
+
+
 DEVIATIONS: dict[str, Row] = {
     # trajectories.jsonl
     "a key is missing": (line(T, 2, without("len")), T, 2, "missing key len"),
@@ -243,7 +249,7 @@ DEVIATIONS: dict[str, Row] = {
     # plan.json, the shards, manifest.json
     "no plan": (remove(PLAN), PLAN, None, "this file must exist"),
     "half a plan": (truncate(PLAN, 9), PLAN, None, "no valid JSON"),
-    "another movie's plan": (whole(PLAN, lambda r: r["run"].update(movie_id=8)), PLAN, None, "movie_id 8"),
+    "another movie's plan": (whole(PLAN, _of_movie_8), PLAN, None, "movie_id 8"),
     "a shard is lost": (remove(DONE), DONE, None, "shard 0 of 3: not done"),
     "a shard was changed": (
         truncate(SHARD_T, 9), DONE, None, "was changed",
@@ -436,6 +442,27 @@ def test_a_flood_of_deviations_is_counted_but_not_told(
     told = capsys.readouterr()
     assert told.err.count("\n") <= 51 and "more deviations" in told.err
     assert len(deviations(folder.path)) <= 1000
+
+
+@pytest.mark.parametrize("name", ["clusters.json", "trajectories.jsonl", "quality.jsonl"])
+def test_a_folder_where_a_file_should_be_gets_its_verdict(
+    name: str, folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder.path / name).unlink()
+    (folder.path / name).mkdir()
+    assert main([str(folder.path), str(folder.path)]) == 1
+    told = capsys.readouterr()
+    assert told.out.count("movie 7: the ") == 2 and f"{name}: this file must exist" in told.err
+
+
+def test_a_folder_where_a_table_should_be_gets_its_verdict(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.actors.unlink()
+    database.actors.mkdir()
+    assert main([str(folder.path), "--actor-db", str(database.folder)]) == 1
+    told = capsys.readouterr()
+    assert "movie 7: the backend will NOT take it" in told.out and "actors.csv: is no file" in told.err
 
 
 def test_several_folders_get_a_line_each(

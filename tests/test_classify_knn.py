@@ -11,6 +11,7 @@ import pytest
 
 from facerec import cluster
 from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
+from facerec.atomic import sha256_of
 from facerec.classify_knn import main
 from facerec.documents import SHOWN_ABOVE, read_predictions
 from facerec.movie_folder import MovieFolder
@@ -118,6 +119,37 @@ def test_a_changed_database_says_so_by_another_result_only_with_overwrite(
     assert folder.predictions.read_bytes() == old
     assert run(folder, other, "--overwrite") == 0
     assert folder.predictions.read_bytes() != old
+
+
+def test_pictures_and_vectors_that_changed_since_they_were_embedded_are_told(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0, "nm2": 2})
+    db.pictures.mkdir()
+    for name in ("nm1.jpg", "nm2.jpg"):
+        db.picture(name).write_bytes(name.encode())
+    meta = {
+        "embedder": EMBEDDER,
+        "embeddings_sha256": sha256_of(db.embeddings),
+        "pictures": {name: sha256_of(db.picture(name)) for name in ("nm1.jpg", "nm2.jpg")},
+    }
+    db.embeddings_meta.write_text(json.dumps(meta))
+    assert run(folder, db) == 0 and "changed since" not in capsys.readouterr().err
+    db.picture("nm2.jpg").write_bytes(b"another")
+    assert run(folder, db) == 0
+    assert "db: nm2.jpg changed since prepare_actors.py ran; run it again" in capsys.readouterr().err
+    db.embeddings.write_text(db.embeddings.read_text() + "\n")
+    assert run(folder, db) == 0
+    assert "db: actor_embeddings.jsonl, nm2.jpg changed since" in capsys.readouterr().err
+
+
+def test_pictures_that_were_added_and_not_embedded_are_told(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0})
+    db.images.write_text(db.images.read_text() + "\nnm1,7,new.jpg,1\nnm9,7,nobody's.jpg,1\n")
+    assert run(folder, db) == 0
+    assert "no line of 1 pictures of the cast (new.jpg); run prepare_actors.py" in capsys.readouterr().err
 
 
 def test_clusters_made_from_another_merge_are_refused(

@@ -40,7 +40,7 @@ def ended(raised: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[in
     ("raised", "status", "line"),
     [
         (FacerecError("what, where, the way out"), 1, "what, where, the way out\n"),
-        (InputError("two\n   lines\tof text"), 1, "two lines of text\n"),
+        (InputError("two\n   lines of '/a  b'\r\n"), 1, "two lines of '/a  b'\n"),
         (ContractError("a/b.jsonl", "a rule", 3), 1, "a/b.jsonl:3: a rule\n"),
         (Interrupted("stopped by SIGTERM; run it again"), 75, "stopped by SIGTERM; run it again\n"),
         (KeyboardInterrupt(), 130, "stopped by Ctrl-C; run the same command again to go on\n"),

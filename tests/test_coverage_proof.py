@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
+import os
 import shutil
 import subprocess
 import sys
@@ -111,6 +111,14 @@ DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
         lambda f: _edit(_shard(f, 2).done, '"77:10:', '"../77:10:'),
         "damaged",
     ),
+    "a marker without its embedder": (
+        lambda f: _edit(_shard(f, 2).done, '"same_person":', '"same_persons":'),
+        "must say the embedder's dimension and same_person",
+    ),
+    "a marker whose report is none": (
+        lambda f: _edit(_shard(f, 2).done, '"report":{', '"report":[],"x":{'),
+        "damaged",
+    ),
     "a marker of another plan": (
         lambda f: _edit(_shard(f, 2).done, '"fingerprint":"', '"fingerprint":"0'),
         "done for another plan",
@@ -161,6 +169,22 @@ def test_a_plan_that_is_none_is_told_in_one_line(
     assert "plan.json" in line and "--fresh" in line
 
 
+def test_a_plan_that_was_changed_is_told_and_not_believed(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = json.loads(folder.plan.read_bytes())
+    for part, key, value in (("video", "display_size", [640, 1]), ("settings", "images", False)):
+        run = {**whole["run"], part: {**whole["run"][part], key: value}}
+        folder.plan.write_text(json.dumps({**whole, "run": run}))
+        line, _ = _refused(folder, capsys)
+        assert "plan.json: it was changed after it was written" in line and "--fresh" in line
+    del whole["run"]["video"]["times"]
+    folder.plan.write_text(json.dumps(whole))
+    assert "it was changed after it was written" in _refused(folder, capsys)[0]
+    folder.plan.write_text(json.dumps({**whole, "command": {"film": "x", "options": [1]}}))
+    assert "must be words of a command" in _refused(folder, capsys)[0]
+
+
 def test_holes_are_recorded_and_no_trajectory_crosses_one(
     folder: MovieFolder, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,32 +232,47 @@ def test_pictures_of_a_run_before_go_unless_they_may_be_shown(folder: MovieFolde
     assert not old.exists()
 
 
-def test_the_printed_command_completes_the_film(tmp_path: Path) -> None:
-    """With real models, as a user types it: from the checkout's root, the film's path full of traps."""
-    odd = tmp_path / "it's a $HOME; of: films"
+def _run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_printed_commands_complete_the_film_wherever_they_are_pasted(tmp_path: Path) -> None:
+    """With real models, as a user types them, the film's and the folder's paths full of traps."""
+    odd = tmp_path / "it's  a $HOME; of:\tnew\nlines\\"
     odd.mkdir()
-    film = Story(12, cuts=(6,)).make(odd / f"{MOVIE}-Ünï cödé & sons.mp4")
+    film = Story(12, cuts=(6,)).make(tmp_path / f"{MOVIE}-a.mp4")
+    film = film.rename(odd / f"{MOVIE}-Ünï cödé  & `sons`.mp4")
     out = odd / "out put"
     models = ["--detector", "mtcnn", "--embedder", "dlib", "--device", "cpu"]
     assert extract.main(["--shard", "1", "--n", "3", "--out", str(out), *models, str(film)]) == 0
     folder = MovieFolder.of_film(out, film)
-    merge = [sys.executable, "-m", "facerec.merge_shards", "--path", str(folder.path)]
-    refused = subprocess.run(merge, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1 and "shards 0,2 of 3 are not done" in refused.stderr
-    assert "Traceback" not in refused.stderr and not folder.trajectories.exists()
-    command = refused.stderr.strip().splitlines()[-1].partition("; run: ")[2]
-    assert command.startswith("python -u ./facerec/extract.py ")
-    command = shlex.join([sys.executable, *shlex.split(command)[1:]])
-    rerun = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    commands = []
+    for place in (ROOT, tmp_path):
+        refused = _run(sys.executable, "-m", "facerec.merge_shards", "--path", str(folder.path), cwd=place)
+        assert refused.returncode == 1 and "shards 0,2 of 3 are not done" in refused.stderr
+        assert refused.stderr.count("\n") == 1 and not folder.trajectories.exists()
+        commands.append(refused.stderr.strip().partition("; run: ")[2])
+    assert " ./facerec/extract.py " in commands[0] and f" {ROOT}/facerec/extract.py " in commands[1]
+    rerun = _run("bash", "-c", commands[1], cwd=tmp_path)
     assert rerun.returncode == 0, rerun.stderr
-    assert subprocess.run(merge, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    again = _run("bash", "-c", commands[0])
+    assert again.returncode == 0 and "shards 0,2 of 3 are done already" in again.stdout, again.stderr
+    stale = _run(sys.executable, "-m", "facerec.cluster", "--path", str(folder.path), cwd=tmp_path)
+    merge = stale.stderr.strip().partition("has not run here; run: ")[2]
+    assert _run("bash", "-c", merge, cwd=tmp_path).returncode == 0, stale.stderr
     assert folder.trajectories.exists()
+
+
+def test_a_rerun_of_done_shards_loads_no_library_of_models(tmp_path: Path) -> None:
+    film = Story(12, cuts=(6,)).make(tmp_path / f"{MOVIE}-a.mp4")
+    models = ["--detector", "mtcnn", "--embedder", "dlib", "--device", "cpu"]
+    words = ["--out", str(tmp_path), *models, str(film)]
+    assert extract.main(words) == 0
     asked = (
-        f"import sys; from facerec.extract import main; status = main({shlex.split(command)[3:]!r}); "
+        f"import sys; from facerec.extract import main; status = main({words!r}); "
         "sys.exit(status or 10 * ('torch' in sys.modules or 'cv2' in sys.modules))"
     )
-    again = subprocess.run(
-        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    again = _run(sys.executable, "-c", asked)
     assert again.returncode == 0, again.stderr
-    assert "shards 0,2 of 3 are done already" in again.stdout
+    assert "shards 0 of 1 are done already" in again.stdout

@@ -9,11 +9,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from facerec import extract
 from facerec.cli import run_main
+from facerec.models.base import Image
 from facerec.movie_folder import MovieFolder
+from facerec.opencv_seek import differs_from_opencv
+from facerec.video import open_film
 from tests.films import cut_off, flip_bits, make_film, make_sound
 from tests.toy import (
     HEIGHT,
@@ -69,6 +73,28 @@ def _wrong_count(share: Fraction) -> Callable[[Path], Path]:
     return make
 
 
+def _joined(folder: Path, scale: int = 1, again: bool = False, **second: Any) -> Path:
+    """Two transport streams one after the other, as recorders leave them; the second is `scale` as large.
+
+    Args:
+        again: the times of the second begin anew.
+    """
+
+    def draw(number: int, width: int, height: int) -> Image:
+        image: Image = cv2.resize(LONG.draw(number + 75, WIDTH, HEIGHT), (width, height))
+        return image
+
+    times = {} if again else {"pts": range(75, 150)}
+    size = {"width": WIDTH * scale, "height": HEIGHT * scale}
+    halves = [
+        make_film(folder / "a.ts", 75, width=WIDTH, height=HEIGHT, draw=LONG.draw, gop=15),
+        make_film(folder / "b.ts", 75, draw=draw, gop=15, **size, **times, **second),
+    ]
+    _name(folder, "ts").write_bytes(b"".join(path.read_bytes() for path in halves))
+    return _name(folder, "ts")
+
+
+FULL_RANGE = {"preset": "ultrafast", "x264-params": "range=pc:colormatrix=bt709:keyint=15"}
 UNEVEN = [40 * i + 13 * (i % 3) + 900 * (i // 60) for i in range(150)]
 FILMS: dict[str, Callable[[Path], Path]] = {
     "truncated": _truncated,
@@ -85,6 +111,14 @@ FILMS: dict[str, Callable[[Path], Path]] = {
     "rotated": lambda f: _sound(f, rotation=90),
     "pixels that are not square": lambda f: _sound(f, sar=Fraction(4, 3)),
     "sound beside it": lambda f: _sound(f, audio=True),
+    "no times": lambda f: _sound(f, "h264", bframes=2),
+    "program stream": lambda f: _sound(f, "mpg", codec="mpeg2video", bframes=2),
+    "interlaced": lambda f: _sound(f, "mpg", codec="mpeg2video", options={"flags": "+ildct+ilme"}),
+    "times out of order": lambda f: _sound(f, "avi", bframes=2),
+    "VP9": lambda f: _sound(f, "webm", codec="libvpx-vp9", options={"cpu-used": "8", "deadline": "realtime"}),
+    "another size in the middle": lambda f: _joined(f, scale=2),
+    "another range of colours in the middle": lambda f: _joined(f, options=FULL_RANGE),
+    "times that begin again": lambda f: _joined(f, again=True),
 }
 DAMAGED = {"truncated", "bits flipped", "bits flipped, open-GOP transport stream"}
 SIZES = {
@@ -146,6 +180,18 @@ def test_seeking_that_would_show_another_frame_is_said_once_with_the_remedy(
     assert said.count("seeking by frame number in OpenCV") == 1 and "ffmpeg -i" in said
     manifest = json.loads(merged(folder).manifest.read_bytes())
     assert any("ffmpeg -i" in note for note in manifest["notes"])
+
+
+@pytest.mark.parametrize("pts", [None, UNEVEN], ids=["even", "uneven"])
+def test_seeking_is_judged_by_pictures_in_a_film_of_high_dynamic_range_too(
+    pts: list[int] | None, tmp_path: Path
+) -> None:
+    """OpenCV may show its frames in other colours, which is not another frame."""
+    said = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:keyint=12:scenecut=0"
+    options = {"preset": "ultrafast", "x264-params": said}
+    times = {"pts": pts, "time_base": Fraction(1, 1000)} if pts else {}
+    film = open_film(_sound(tmp_path, "mkv", options=options, **times))
+    assert bool(differs_from_opencv(film)) == bool(pts)
 
 
 def _text(folder: Path) -> Path:

@@ -48,8 +48,28 @@ def tiny_onnx(path: Path, batch: int | str = "n", size: int = 112) -> Path:
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.parent.mkdir(exist_ok=True)
     onnx.save(model, str(path))
     return path
+
+
+@pytest.mark.parametrize("place", ["tiny.onnx.data", "../elsewhere.data"])
+def test_weights_outside_the_hashed_file_are_refused(place, tmp_path):
+    """Those of a file beside it may change, and the model's recorded hash would stay."""
+    path = tiny_onnx(tmp_path / "model" / "tiny.onnx")
+    model = onnx.load(str(path))
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(helper.make_node("MatMul", ["before", "weights"], ["y"]))
+    outside = numpy_helper.from_array(np.eye(4, dtype=np.float32), "weights")
+    (path.parent / place).write_bytes(outside.raw_data)
+    outside.ClearField("raw_data")
+    outside.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", place), ("offset", "0"), ("length", "64")):
+        outside.external_data.add(key=key, value=value)
+    model.graph.initializer.append(outside)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"tiny\.onnx: has weights in another file.*save it as one file"):
+        load_embedder(f"arcface:{path}", device="cpu")
 
 
 @pytest.mark.parametrize("batch", [1, 4, "n"])

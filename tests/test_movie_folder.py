@@ -63,6 +63,7 @@ def test_a_film_s_id_is_the_integer_before_the_first_dash(name: str, movie_id: i
         "٧-x.mp4",
         "²-x.mp4",
         "2147483648-x.mp4",
+        "1_film.mp4",
         "9" * 5000 + "-x",
         "0" * 5000 + "8" * 11 + "-x",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -100,6 +101,21 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, data: bytes) -> N
     (tmp_path / "ada.png").write_bytes(data)
     with pytest.raises(InputError, match=r"ada\.png"):
         read_picture(tmp_path / "ada.png")
+
+
+def test_a_picture_that_is_a_program_is_refused_and_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    code = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    (tmp_path / "ada.jpg").write_bytes(code)
+    with pytest.raises(InputError, match=r"ada\.jpg: not a picture that can be read"):
+        read_picture(tmp_path / "ada.jpg")
+    assert not (tmp_path / "started").exists()
 
 
 def test_missing_picture_and_folder_are_refused(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facerec.errors import InputError
+from facerec.film_identity import film_probe
 from facerec.movie_folder import MovieFolder
 from facerec.plan import (
     Plan,
-    film_probe,
     format_ranges,
     pack_times,
     parse_ranges,

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,7 +161,30 @@ def test_a_stage_before_its_time_is_told(
 ) -> None:
     folder = extracted(made[0], tmp_path, 1)
     assert _run(stage, folder, made[1]) == 1
-    assert "merge_shards.py has not run here; run: python" in _last_line(capsys)
+    assert "merge_shards.py has not run here; run: " in (line := _last_line(capsys))
+    assert f"./facerec/merge_shards.py --path {folder.path}" in line
+
+
+MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no embedder": lambda m: m["models"].pop("embedder"),
+    "an embedder without its dimension": lambda m: m["models"]["embedder"].pop("dimension"),
+    "an embedder with another kind of dimension": lambda m: m["models"]["embedder"].update(dimension="8"),
+    "models that are none": lambda m: m.update(models=3),
+    "a video that is none": lambda m: m.update(video=[]),
+    "a stage without settings": lambda m: m["stages"]["cluster"].pop("settings"),
+    "clusters of unknown settings": lambda m: m["stages"]["cluster"]["settings"].pop("min_quality"),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_that_does_not_say_enough_is_told_in_one_line(
+    name: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads(folder.manifest.read_bytes())
+    MANIFESTS[name](manifest)
+    folder.manifest.write_text(json.dumps(manifest))
+    assert _run("classify_knn", folder, cast) == 1
+    assert f"error: {folder.manifest}: " in _last_line(capsys)
 
 
 def test_results_of_the_shards_before_are_told(

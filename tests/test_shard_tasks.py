@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from unittest import mock
 import pytest
 
 import facerec.agree
+import facerec.film_identity
 import facerec.merge
 import facerec.shard
 from facerec import extract, merge_shards
@@ -216,6 +218,84 @@ def test_another_film_of_the_same_name_is_refused(
     renamed.write_bytes(film.read_bytes())
     line = _refusal(_words(renamed, tmp_path, "0"), capsys)
     assert f"film name is {film.name} there and {renamed.name} here" in line
+
+
+def _with_other_middle(film: Path, to: Path) -> Path:
+    """A copy of the film's size, head and tail, of which a bit in the middle is another."""
+    data = bytearray(film.read_bytes())
+    data[len(data) // 2] ^= 1
+    to.write_bytes(data)
+    return to
+
+
+def test_a_film_that_changed_in_its_middle_is_another_film(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / film.name
+    shutil.copyfile(film, mine)
+    with mock.patch.object(facerec.film_identity, "_PROBE", 512):
+        folder = extracted(mine, tmp_path, 2, shards="0")
+        before = contents(folder)
+        _with_other_middle(film, mine)
+        line = _refusal(_words(mine, tmp_path, "1"), capsys)
+        assert "film sha256 is " in line and "--fresh" in line and "film bytes" not in line
+        assert contents(folder) == before
+        undisturbed = contents(extracted(mine, tmp_path / "alone", 2))
+        again = extracted(mine, tmp_path, 2, "--fresh")
+    assert contents(again) == undisturbed
+
+
+def test_a_copy_of_the_film_is_the_same_film_and_read_whole_once_a_task(film: Path, tmp_path: Path) -> None:
+    folder = extracted(film, tmp_path, 4, shards="0")
+    (tmp_path / "scratch").mkdir()
+    copy = Path(shutil.copyfile(film, tmp_path / "scratch" / film.name))
+    assert copy.stat().st_mtime_ns != film.stat().st_mtime_ns
+    identity = facerec.film_identity
+    with mock.patch.object(identity, "sha256_of", wraps=identity.sha256_of) as whole:
+        extracted(film, tmp_path, 4, shards="1")
+        assert whole.call_count == 0, "the film of the plan itself need not be read twice"
+        extracted(copy, tmp_path, 4, shards="2-3")
+        assert whole.call_count == 1
+    elsewhere = extracted(copy, tmp_path / "elsewhere", 4)
+    plans = [read_plan(one) for one in (folder, elsewhere)]
+    assert plans[0] and plans[1] and plans[0].fingerprint == plans[1].fingerprint
+    assert merged(folder).trajectories.read_bytes() == merged(elsewhere).trajectories.read_bytes()
+
+
+def test_a_film_that_changes_under_a_shard_gives_no_shard(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / film.name
+    shutil.copyfile(film, mine)
+    folder = extracted(mine, tmp_path, 2, shards="0")
+    detect = ToyDetector.detect
+
+    def changed(self: ToyDetector, frames: Any) -> Any:
+        _with_other_middle(film, mine)
+        return detect(self, frames)
+
+    with mock.patch.object(ToyDetector, "detect", changed), toy_models():
+        assert run_main(extract.main, _words(mine, tmp_path, "1")) == 1
+    assert "was changed while it was read" in capsys.readouterr().err.splitlines()[-1]
+    assert not folder.shard(7, 14).done.exists() and not _litter(folder)
+
+
+def test_a_film_that_is_still_being_copied_gives_no_plan(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / film.name
+    shutil.copyfile(film, mine)
+    seek = facerec.agree.differs_from_opencv
+
+    def growing(*args: Any) -> Any:
+        with mine.open("ab") as file:
+            file.write(bytes(100))
+        return seek(*args)
+
+    with mock.patch.object(facerec.agree, "differs_from_opencv", growing):
+        line = _refusal(_words(mine, tmp_path / "out", "0"), capsys)
+    assert "was written to while it was read" in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_fresh_begins_again_and_leaves_nothing_of_the_run_before(

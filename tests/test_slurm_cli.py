@@ -153,11 +153,11 @@ def test_a_misspelt_make_variable_is_answered_and_a_foreign_one_is_not(
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_make_hands_variables_over_untouched_by_any_shell(there: MockSlurm, tmp_path: Path) -> None:
+def test_neither_a_shell_nor_make_reads_what_is_in_a_variable(there: MockSlurm, tmp_path: Path) -> None:
     films = tmp_path / "my films $(touch HACKED) `touch HACKED` 'q' \"d\" ; touch HACKED"
     (tmp_path / "films").rename(films)
     command = ["make", "-s", "-f", "slurm/slurm.mk", f"PYTHON={sys.executable}", "status"]
-    variables = ["MOVIE=77", "JSON=1", f"OUT={tmp_path}/o'ut", "FILMS=" + str(films).replace("$", "$$")]
+    variables = ["MOVIE=77", "JSON=1", f"OUT={tmp_path}/o'ut", f"FILMS={films}"]
     done = subprocess.run([*command, *variables], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["movie_id"] == 77
     done = subprocess.run(
@@ -168,10 +168,11 @@ def test_make_hands_variables_over_untouched_by_any_shell(there: MockSlurm, tmp_
         [*command, "MOVIE=77", "SHRADS=3"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert "unknown variable SHRADS, did you mean SHARDS?" in done.stderr and "Traceback" not in done.stderr
-    done = subprocess.run(
-        [*command, "MOVIE=77;touch HACKED"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert "is no movie id" in done.stderr and not (ROOT / "HACKED").exists()
+    for movie in ("77;touch HACKED", "$(shell touch HACKED)", "$(touch HACKED)", "`touch HACKED`"):
+        done = subprocess.run(
+            [*command, f"MOVIE={movie}"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert "is no movie id" in done.stderr and not (ROOT / "HACKED").exists()
 
 
 def test_every_option_of_the_launcher_is_a_variable_of_make() -> None:

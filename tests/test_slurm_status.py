@@ -35,7 +35,7 @@ class Movie:
             files = folder.shard(beg, end)
             for path in files.results:
                 path.write_text("x")
-            report = {"frames": end - beg, "seconds": 2.0, "skipped": []}
+            report = {"frames": end - beg, "seconds": 2.0, "skipped": [], "dimension": 8, "same_person": 1.0}
             files.done.write_bytes(marker_bytes(folder, self.plan, beg, end, folder.path, {}, report))
 
     def submit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_excel_s_byte_order_mark_and_line_ends_do_not_hide_the_first_column(tmp_
 def test_a_missing_table_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         list(read_table(tmp_path / "none.csv", ("id",)))
+
+
+def test_a_pipe_or_a_folder_is_no_table_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("pipe.csv", "folder.csv"):
+        with pytest.raises(InputError, match=f"{name}: is no file"):
+            list(read_table(tmp_path / name, ("id",)))
 
 
 @given(content=st.binary(max_size=300) | st.text('id,name"\n\r\0;7é', max_size=300).map(str.encode))

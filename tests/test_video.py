@@ -21,7 +21,7 @@ import pytest
 from facerec import video
 from facerec.errors import FacerecError, InputError
 from facerec.opencv_seek import differs_from_opencv
-from facerec.video import SEGMENT, Film, describe_film, movie_id_of, open_film, read_frames
+from facerec.video import SEGMENT, Film, describe_film, open_film, read_frames
 from tests.films import cut_off, flip_bits, make_film, make_sound, number_in, picture
 
 B_FRAMES: dict[str, Any] = {"bframes": 2}
@@ -188,6 +188,64 @@ def test_a_wrong_frame_count_in_the_container_does_not_matter(factor: float, tmp
     assert film.losses == (("the container promises 60 frames, 40 could be read",) if factor > 1 else ())
 
 
+def test_frames_that_an_edit_list_leaves_out_are_no_loss(tmp_path: Path) -> None:
+    """As phones cut a film: it begins within a group of pictures, with times below 0."""
+    whole, path = make_film(tmp_path / "whole.mp4", 60, gop=20, bframes=2), tmp_path / "1-cut.mp4"
+    early = {"avoid_negative_ts": "disabled"}
+    with av.open(str(whole)) as source, av.open(str(path), "w", options=early) as to:
+        stream = to.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.pts is not None:
+                assert packet.time_base is not None
+                shift = int(30 / (25 * packet.time_base))
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                to.mux(packet)
+    film = open_film(path)
+    assert film.losses == () and numbers_read(film, 0, 30) == [(n, n + 30) for n in range(30)]
+    assert film.declared_frames == 60
+
+
+def test_a_matroska_film_that_begins_late_has_lost_nothing(tmp_path: Path) -> None:
+    late = [10_000_000 + 40 * i for i in range(50)]
+    film = open_film(make_film(tmp_path / "1-a.mkv", 50, pts=late, time_base=Fraction(1, 1000)))
+    assert film.losses == () and numbers_read(film, 20, 50) == [(n, n) for n in range(19, 50)]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+def test_a_film_of_two_pictures_is_the_first_and_says_so(suffix: str, tmp_path: Path) -> None:
+    sources = [make_film(tmp_path / "a.mp4", 30), make_film(tmp_path / "b.mp4", 30, width=320, height=240)]
+    path = tmp_path / f"1-two.{suffix}"
+    with av.open(str(sources[0])) as a, av.open(str(sources[1])) as b, av.open(str(path), "w") as to:
+        inputs = [(source, to.add_stream_from_template(source.streams.video[0])) for source in (a, b)]
+        for source, stream in inputs:
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    to.mux(packet)
+    film = open_film(path)
+    assert (film.width, film.height, film.frame_count) == (160, 120, 30)
+    assert film.losses == ("of 2 video streams only the first is read, the others (320x240) are not",)
+    assert differs_from_opencv(film) == []
+
+
+def test_a_cover_picture_is_not_the_film(tmp_path: Path) -> None:
+    """It stands before the film's own stream, as taggers put it."""
+    still = make_film(tmp_path / "c.mp4", 1, codec="mjpeg", pix_fmt="yuvj420p", width=400, height=600)
+    path, moving = tmp_path / "1-a.mp4", make_film(tmp_path / "m.mp4", 30)
+    with av.open(str(still)) as a, av.open(str(moving)) as b, av.open(str(path), "w") as to:
+        cover = to.add_stream_from_template(a.streams.video[0])
+        cover.disposition = av.stream.Disposition.attached_pic
+        inputs = [(a, cover), (b, to.add_stream_from_template(b.streams.video[0]))]
+        for source, stream in inputs:
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    to.mux(packet)
+    film = open_film(path)
+    assert (film.width, film.height, film.frame_count, film.losses) == (160, 120, 30, ())
+    assert differs_from_opencv(film) == []
+
+
 def test_a_film_cut_off_in_the_middle_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     whole = make_film(tmp_path / "1-whole.mp4", 200, **KINDS["1-index-in-front.mp4"])
     film = open_film(cut_off(whole, tmp_path / "1-cut.mp4", 0.5))
@@ -325,19 +383,6 @@ def test_a_film_of_which_nothing_decodes_is_refused(tmp_path: Path) -> None:
         open_film(path)
 
 
-@pytest.mark.parametrize(
-    "name", ["film.mp4", "-1-film.mp4", "abc-1.mp4", "2147483648-film.mp4", "1_film.mp4", "٣-film.mp4"]
-)
-def test_a_name_without_an_id_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="movie id"):
-        movie_id_of(Path(name))
-
-
-def test_the_id_is_the_integer_before_the_first_dash() -> None:
-    assert movie_id_of(Path("a-b/12345-Cool-Movie.mp4")) == 12345
-    assert movie_id_of(Path("2147483647-x.mkv")) == 2**31 - 1
-
-
 def test_a_name_with_colons_spaces_and_other_letters_is_no_protocol(tmp_path: Path) -> None:
     folder = tmp_path / "http: Фильмы%d"
     folder.mkdir()
@@ -349,6 +394,15 @@ def test_a_name_with_colons_spaces_and_other_letters_is_no_protocol(tmp_path: Pa
 
 def test_opencv_is_believed_where_it_finds_the_same_frame(tmp_path: Path) -> None:
     assert differs_from_opencv(open_film(make_film(tmp_path / "1-a.mp4", 120, bframes=2))) == []
+
+
+@pytest.mark.parametrize("tags", ["bt709", "bt2020:smpte2084", "bt2020:arib-std-b67"])
+def test_colours_that_opencv_shows_otherwise_are_no_other_frames(tags: str, tmp_path: Path) -> None:
+    primaries, _, transfer = tags.partition(":")
+    matrix = primaries + "nc" * (primaries == "bt2020")
+    said = f"colorprim={primaries}:transfer={transfer or primaries}:colormatrix={matrix}:keyint=12"
+    film = make_film(tmp_path / "1-a.mp4", 60, options={"preset": "ultrafast", "x264-params": said})
+    assert differs_from_opencv(open_film(film)) == []
 
 
 def test_opencv_is_told_on_where_the_rate_varies(tmp_path: Path) -> None:

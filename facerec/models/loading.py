@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +76,10 @@ def check_onnx(
 def onnx_session(path: Path, threads: int) -> Any:
     """An onnxruntime session over `path` on `threads` CPU threads.
 
+    All weights must be in the file itself: those that it names beside it would not count into its hash.
+
     Raises:
-        ModelError: it is no ONNX file.
+        ModelError: it is no ONNX file, or has weights elsewhere.
     """
     import onnxruntime
 
@@ -85,9 +88,13 @@ def onnx_session(path: Path, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other stages need the cores
     options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen classes for a file that is not one of its
+        if "xternal data" in str(error):
+            rule = "has weights in another file, which its hash would not cover; save it as one file"
+            raise ModelError(f"{path}: {rule}") from error
         raise ModelError(f"{path}: no ONNX file that can be run ({_first_line(error)})") from error
 
 
