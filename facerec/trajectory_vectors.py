@@ -28,7 +28,9 @@ class TrajectoryVectors:
     Attributes:
         vectors: (n, d) float32 of Euclidean length 1; zero where not usable.
         usable: (n,) bool; False where there is no face, or none good enough to tell people apart.
-        weights: (n,) float32 0..1, the worth of its best face; 0 where there is none.
+        weights: (n,) float32 0..1, the worth of the faces that its vector is the mean of, each counting as
+            it does there; 0 where there is none. Not that of the best: where one face of a row of poor
+            ones seems good, it is the judgement of that one that is likely wrong.
         dropped: number of faces left out as outliers.
     """
 
@@ -93,8 +95,9 @@ def trajectory_vectors(
         faces = order[bounds[trajectory] : bounds[trajectory + 1]]
         if not len(faces):
             continue
-        weights[trajectory] = quality[faces].max()
-        mean, left_out = _robust_mean(embeddings[faces], quality[faces].astype(np.float64), settings)
+        mean, weights[trajectory], left_out = _robust_mean(
+            embeddings[faces], quality[faces].astype(np.float64), settings
+        )
         length = float(np.linalg.norm(mean))
         dropped += left_out
         if weights[trajectory] >= settings.min_quality and length > 1e-6:
@@ -105,8 +108,8 @@ def trajectory_vectors(
 
 def _robust_mean(
     embeddings: Floats, quality: NDArray[np.float64], settings: VectorSettings
-) -> tuple[NDArray[np.float64], int]:
-    """The weighted mean (d,) without outliers, and how many those were."""
+) -> tuple[NDArray[np.float64], float, int]:
+    """The weighted mean (d,) without outliers, that of the quality, and how many were left out."""
     weight = quality + 1e-9  # all of no worth: all alike
     best = np.argsort(-weight, kind="stable")[: settings.max_faces]
     distances = np.sqrt(np.maximum(2 - 2 * (embeddings[best] @ embeddings[best].T), 0)).astype(np.float64)
@@ -116,8 +119,9 @@ def _robust_mean(
     spread = _weighted_median(np.abs(away - middle), weight[best])
     kept = away <= middle + settings.outlier * max(1.4826 * spread, settings.least_spread)
     chosen = best[kept]
-    mean = weight[chosen] @ embeddings[chosen].astype(np.float64)
-    return mean / weight[chosen].sum(), int((~kept).sum())
+    share = weight[chosen] / weight[chosen].sum()
+    mean = share @ embeddings[chosen].astype(np.float64)
+    return mean, float(share @ quality[chosen]), int((~kept).sum())
 
 
 def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
