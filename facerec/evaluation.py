@@ -218,7 +218,7 @@ def score(
     people = [identity for identity in ours if identity and is_person(identity)]
     tracks = matched.truth_tracks
     right, wrong, forecasts = _names(judged, who, clusters, predictions, names)
-    error, brier = _calibration(forecasts)
+    error, brier = calibration(forecasts)
     return Scores(
         recall=matched.found_boxes / matched.truth_boxes
         if matched.truth_boxes and matched.found_boxes is not None
@@ -273,7 +273,7 @@ def _names(
     return right, wrong, forecasts
 
 
-def _calibration(forecasts: Sequence[tuple[float, bool]]) -> tuple[float | None, float | None]:
+def calibration(forecasts: Sequence[tuple[float, bool]]) -> tuple[float | None, float | None]:
     """Expected calibration error (M. P. Naeini et al., AAAI 2015) and Brier score."""
     if not forecasts:
         return None, None

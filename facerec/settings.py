@@ -124,7 +124,7 @@ class VectorSettings:
     half_sharpness: float = 8.0
     half_size: float = 32.0
     min_quality: float = 0.08
-    outlier: float = 3.0
+    outlier: float = 2.0
     least_spread: float = 0.05
     max_faces: int = 256
 
@@ -163,11 +163,11 @@ class ClusterSettings:
     """
 
     threshold: float = 1.0
-    evidence: float = 7.2
+    evidence: float = 7.6
     strangers: float = 0.02
     most_evidence: float = 20.0
     reliability: float = 0.5
-    half_worth: float = 0.15
+    half_worth: float = 0.12
     enough: float = 2.0
     well_known: float = 10.0
     recognised: float = 0.0

@@ -1,10 +1,11 @@
-"""One vector a trajectory: the mean of its faces' embeddings, in which a good face counts for more.
+"""One vector a trajectory: the mean of its faces' embeddings, in which a poor face counts for less.
 
 A face's worth is judged from what detection left behind: its score, its size, its sharpness, and how
-far it is turned away. The mean is made robust against faces of somebody else (a box that slipped, a
-passer-by): those are left out that lie farther from the weighted medoid than the median distance by
-several median absolute deviations (F. R. Hampel, "The influence curve and its role in robust
-estimation", 1974). Of the mean only the direction is kept.
+far it is turned away. Whose trajectory it is, is decided by number and not by worth: faces of somebody else
+(a box that slipped, a passer-by) may be the better ones. So no face counts for more than the median
+one, and those are left out that lie farther from the medoid than the median distance by several median
+absolute deviations (F. R. Hampel, "The influence curve and its role in robust estimation", 1974). Of the
+mean only the direction is kept.
 """
 
 from __future__ import annotations
@@ -110,21 +111,14 @@ def _robust_mean(
     embeddings: Floats, quality: NDArray[np.float64], settings: VectorSettings
 ) -> tuple[NDArray[np.float64], float, int]:
     """The weighted mean (d,) without outliers, that of the quality, and how many were left out."""
-    weight = quality + 1e-9  # all of no worth: all alike
-    best = np.argsort(-weight, kind="stable")[: settings.max_faces]
+    best = np.argsort(-quality, kind="stable")[: settings.max_faces]
     distances = np.sqrt(np.maximum(2 - 2 * (embeddings[best] @ embeddings[best].T), 0)).astype(np.float64)
-    medoid = int((distances @ weight[best]).argmin())
-    away = distances[medoid]
-    middle = _weighted_median(away, weight[best])
-    spread = _weighted_median(np.abs(away - middle), weight[best])
+    away = distances[int(distances.sum(1).argmin())]
+    middle = np.median(away)
+    spread = np.median(np.abs(away - middle))
     kept = away <= middle + settings.outlier * max(1.4826 * spread, settings.least_spread)
     chosen = best[kept]
-    share = weight[chosen] / weight[chosen].sum()
+    weight = np.minimum(quality[chosen], np.median(quality[best])) + 1e-9  # all of no worth: all alike
+    share = weight / weight.sum()
     mean = share @ embeddings[chosen].astype(np.float64)
     return mean, float(share @ quality[chosen]), int((~kept).sum())
-
-
-def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    order = np.argsort(values, kind="stable")
-    half = np.cumsum(weight[order])
-    return float(values[order[np.searchsorted(half, half[-1] / 2)]])
