@@ -36,7 +36,8 @@ from facerec.naming import cluster_vectors, name_clusters
 
 MANY = 40  # pictures of an actor who has many
 GOOD = 0.3  # worth of a good look
-CLUSTERS = 2000  # named for each kind of cast
+CLUSTERS = 400  # named for each draw of a kind of cast
+DRAWS = 5  # of people
 Forecasts = list[tuple[float, bool]]
 
 
@@ -106,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
              "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     everything = Forecasts()
     for cast, uneven, poor in product(args.casts, (False, True), (False, True)):
-        counts, forecasts = named(faces, cast, uneven, poor, rng)
+        draws = [named(faces, cast, uneven, poor, rng) for _ in range(DRAWS)]
+        counts = np.sum([counts for counts, _ in draws], axis=0)
+        forecasts = [forecast for _, own in draws for forecast in own]
         error, brier = calibration(forecasts)
         right, wrong, silent, strangers, false = counts.tolist()
         kind = f"{cast} | {f'1 or {MANY}' if uneven else '1'} | {'poor' if poor else 'good'}"

@@ -194,7 +194,7 @@ class NamingSettings:
     """How sure a name must be. Distances are shares of the embedder's `same_person`.
 
     Attributes:
-        k: nearest pictures of each actor whose mean distance counts; an actor with fewer is judged by all.
+        k: nearest pictures of each actor whose mean odds count; an actor with fewer is judged by all.
             Higher: a wrong picture in the database does less harm, a rare pose is missed more often.
         softness: distance over which the odds of one person against two change by a factor of e.
             Lower: probabilities nearer 0 and 1.
@@ -205,7 +205,7 @@ class NamingSettings:
 
     k: int = 3
     softness: float = 0.06
-    unknown: float = 5.0
+    unknown: float = 10.0
     unknown_share: float = 0.5
 
     def __post_init__(self) -> None:
