@@ -11,7 +11,8 @@ far each look lies from its person, in which direction, and what it is worth.
 In the episode every identity gets one of the people (one drawn from their Gaussian where there are more),
 and each trajectory a real look's distance and worth, all who were seen twice counting alike, in a direction
 half of a real deviation, half of noise: strangers who turn away alike come closer. --spread multiplies the
-distance between two looks. Looks are drawn independently, where those of a scene are alike in a film.
+distance between two looks. Looks are drawn independently, where those of a scene are alike in a film;
+--alike makes them so: that share of a deviation is then common to a person's looks in ten shots in a row.
 Trajectories of unknown people take part and are not scored.
 
 Figures are `facerec.evaluation.Scores`: WCP, NMI, clusters and clicks. Prints a table in Markdown, means over
@@ -34,6 +35,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +53,8 @@ from facerec.settings import ClusterSettings, ExtractSettings
 Labels = NDArray[np.int64]
 UNKNOWN = {"unknown", "false", "none", "other", ""}
 PERSON_SIZE = 18  # trajectories a cluster in the ancestor's rule
+SCENE = 10  # shots in a row that are taken for one scene
+AVERAGE = 0.84  # share of `same_person`, the mean distance up to which average linkage joins
 WIDTH, HEIGHT = 1024, 576  # of the episodes
 
 
@@ -100,9 +104,19 @@ def shown_pictures(one: Trajectory) -> int:
 
 
 def simulate(
-    identities: Sequence[str | None], faces: Faces, spread: float, rng: np.random.Generator
+    identities: Sequence[str | None],
+    faces: Faces,
+    spread: float,
+    rng: np.random.Generator,
+    scenes: NDArray[np.int64] | None = None,
+    alike: float = 0.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vectors (n, d) and worths (n,) of the trajectories; unknown people are each somebody else."""
+    """Vectors (n, d) and worths (n,) of the trajectories; unknown people are each somebody else.
+
+    Args:
+        scenes: (n,) of each trajectory; None: each is of its own.
+        alike: 0..1, the cosine of the directions in which two looks of one person in one scene deviate.
+    """
     names = sorted({name for name in identities if name})
     n = len(identities)
     drawn = unit(rng.multivariate_normal(faces.people.mean(0), np.cov(faces.people.T), len(names) + n))
@@ -113,10 +127,22 @@ def simulate(
     cosine, worth = np.array(drawn_looks).T
     # two such looks lie sqrt(2 - 2 cosine²) apart
     cosine = np.sqrt(np.maximum(1 - spread**2 * (1 - cosine**2), 0))[:, None]
-    aside = rng.choice(faces.deviations, n) + unit(rng.normal(size=centres.shape))
+    aside = unit(rng.choice(faces.deviations, n) + unit(rng.normal(size=centres.shape)))
+    if scenes is not None and alike:
+        keys = [(name or i, scene) for i, (name, scene) in enumerate(zip(identities, scenes, strict=True))]
+        first = {key: i for i, key in reversed([*enumerate(keys)])}
+        common = unit(rng.choice(faces.deviations, n) + unit(rng.normal(size=centres.shape)))
+        shared = common[[first[key] for key in keys]]
+        aside = np.sqrt(alike) * shared + np.sqrt(1 - alike) * aside
     aside = unit(aside - (aside * centres).sum(1, keepdims=True) * centres)
     vectors = cosine * centres + np.sqrt(1 - cosine**2) * aside
     return np.asarray(vectors, np.float32), np.asarray(worth, np.float32)
+
+
+def scenes_of(episode: Episode) -> Labels:
+    """The scene of each trajectory: so many shots in a row are one."""
+    starts = [one.start for one in episode.tracks]
+    return np.searchsorted(np.array(episode.cuts), starts, side="right") // SCENE
 
 
 def methods(
@@ -147,7 +173,7 @@ def methods(
         ),
         "HDBSCAN": density,
         "average linkage": lambda: fcluster(
-            linkage(vectors, "average"), ClusterSettings.threshold * same_person, "distance"
+            linkage(vectors, "average"), AVERAGE * same_person, "distance"
         ),
     }
 
@@ -197,13 +223,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_faces(made)
     made.add_argument("--spread", type=float, nargs="+", default=[0.8, 1.0, 1.2], metavar="FACTOR",
                       help="times the distances measured within a person")  # fmt: skip
+    made.add_argument("--alike", type=float, default=0.0, metavar="SHARE",
+                      help="0 to 1, of how looks of one scene deviate, that they have in common")  # fmt: skip
+    made.add_argument("--seeds", type=int, default=1, metavar="N", help="runs, from --seed on")
     made.add_argument("--out", type=Path, default=None, metavar="FILE", help="all figures, as JSON")
     args = made.parse_args(argv)
     configure_logging(args.verbose)
     faces = measure_faces(args.faces, args.truth, ActorDatabase(args.actor_db))
     about = {
         "simulated": "faces' vectors; tracks, cuts and co-occurrences are real",
-        "seed": args.seed,
+        "seeds": [args.seed, args.seed + args.seeds - 1],
+        "alike": args.alike,
         "people": len(faces.people),
         "same_person": faces.same_person,
         "within": {"pairs": len(faces.within), **quantiles(faces.within)},
@@ -213,11 +243,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     figures: list[dict[str, object]] = []
     for spread in args.spread:
-        for episode in map(read_episode, args.episodes):
-            vectors, worth = simulate(episode.identities, faces, spread, np.random.default_rng(args.seed))
+        for path, seed in product(args.episodes, range(args.seed, args.seed + args.seeds)):
+            episode, rng = read_episode(path), np.random.default_rng(seed)
+            vectors, worth = simulate(
+                episode.identities, faces, spread, rng, scenes_of(episode), args.alike
+            )
             for name, method in methods(vectors, worth, episode, faces.same_person).items():
                 row = {"spread": spread, "episode": episode.name, "trajectories": len(episode.tracks)}
-                figures.append({**row, "method": name, **scored(method(), episode)})
+                figures.append({**row, "seed": seed, "method": name, **scored(method(), episode)})
             logging.info("spread %s: %s done", spread, episode.name)
     if args.out:
         args.out.write_text(json.dumps({**about, "figures": figures}, indent=1) + "\n")

@@ -20,6 +20,7 @@ from facerec.truth import read_truth, saved_frames
 
 Floats = NDArray[np.float64]
 PORTRAIT = 0.5  # worth of a portrait, which has no sharpness or score on record
+NO_PEOPLE = {"cgi_cartoon_head"}  # named in the truth, and no person's face
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def looks_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Floats, fl
     found = read_vectors(folder, trajectories)
     for index, counts in enumerate(matched.boxes):
         who = matched.identity(index)
-        if who and is_person(who) and len(counts) == 1 and found.usable[index]:
+        if who and is_person(who) and who not in NO_PEOPLE and len(counts) == 1 and found.usable[index]:
             yield who, found.vectors[index].astype(np.float64), float(found.weights[index])
 
 
@@ -71,11 +72,12 @@ def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase)
     people, looks, deviations, within = [], [], [], []
     for own in seen.values():
         vectors = np.array([vector for vector, _ in own])
-        cosine = cosines_to_person(vectors)
+        worths = np.array([worth for _, worth in own])
+        cosine = cosines_to_person(vectors, worths)
         person = unit(cosine @ vectors if cosine.any() else vectors.sum(0))
         people.append(person)
         if len(own) > 1:
-            looks.append(np.column_stack([cosine, [worth for _, worth in own]]))
+            looks.append(np.column_stack([cosine, worths]))
             deviations.append(vectors - (vectors @ person)[:, None] * person)
             within.append(pairwise(vectors))
     if not looks:
@@ -85,15 +87,19 @@ def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase)
     )
 
 
-def cosines_to_person(looks: Floats) -> Floats:
-    """The (k,) loadings of one common factor on k looks (k, d), by alternating least squares.
+def cosines_to_person(looks: Floats, worth: Floats) -> Floats:
+    """The (k,) loadings of one common factor on k looks (k, d) of such worth (k,).
 
     The product of two looks' cosines to their person is the cosine between the two, if their deviations
-    have nothing in common. So a poor look does not make a good one beside it look poor as well.
+    have nothing in common. So a poor look does not make a good one beside it look poor as well: of three
+    and more the loadings follow, by alternating least squares. Of two only the product is known, and what
+    is lacking is put down to each in the measure of the other's worth.
     """
     alike = looks @ looks.T
     np.fill_diagonal(alike, 0)
     k = len(looks)
+    if k == 2:
+        return np.asarray(np.maximum(alike[0, 1], 0) ** (1 - worth / worth.sum()), np.float64)
     cosine = np.full(k, np.sqrt(max(0.0, alike.sum() / max(1, k * (k - 1)))))
     for i in [*range(k)] * 100 if k > 2 else ():
         others = np.delete(np.arange(k), i)

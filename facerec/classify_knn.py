@@ -39,7 +39,7 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=n.k,
         metavar="PICTURES",
-        help="nearest pictures of each actor whose mean distance counts",
+        help="nearest pictures of each actor whose mean odds count",
     )
     made.add_argument(
         "--unknown",

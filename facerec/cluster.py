@@ -41,15 +41,15 @@ def arguments() -> argparse.ArgumentParser:
         type=float,
         default=c.threshold,
         metavar="SHARE",
-        help="join groups whose mean faces are up to this far apart, as a share of the distance at which the "
-        "embedder cannot tell one person's two faces from two people's; lower: purer clusters, more of them",
+        help="the distance at which two faces are as likely one person's as two people's, as a share of what "
+        "the embedder says it is; lower: purer clusters, more of them",
     )
     made.add_argument(
         "--min-quality",
         type=float,
         default=v.min_quality,
         metavar="WORTH",
-        help="worth of a trajectory's best face, 0 to 1, below which it is too poor to be compared",
+        help="worth of a trajectory's faces, 0 to 1, below which it is too poor to be compared",
     )
     made.add_argument(
         "--allow-same-frame",
@@ -107,7 +107,7 @@ def cluster_folder(
             settings={**asdict(judging), **asdict(grouping)},
             report={
                 "clusters": n,
-                "distance": round(made.distance, 6),
+                "evidence": round(made.evidence, 6),
                 "continued": made.continued,
                 "split": made.split,
                 "outlying_faces": found.dropped,

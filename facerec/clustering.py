@@ -1,14 +1,10 @@
 """Which trajectories are one person: agglomeration that never joins two faces of one frame.
 
-Pure first, then few. The two groups whose mean directions are closest are joined first, each trajectory
-counting by its worth, and nothing is joined beyond a threshold from the embedder's own calibration; how
-many people there are is nobody's input. A group cannot-link whatever one of its members does.
-
-The mean direction (the centroid of spherical k-means, I. S. Dhillon, D. S. Modha, "Concept decompositions
-for large sparse text data using clustering", 2001), not the mean distance: looks of one person scatter
-about the person, and averaging takes that away, so a person's groups come closer the more they hold,
-while strangers stay as far apart as they are. In the end whoever is well known is also recognised in
-small groups from somewhat farther away, if nobody else who is well known is nearly as close.
+Pure first, then few. The two groups that are likeliest one person are joined first (`linkage`, by the
+embedder's own calibration and each trajectory's worth), and nothing is joined without strong evidence; how
+many people there are is nobody's input. A group cannot-link whatever one of its members does. In the
+end whoever is well known is also recognised where a look alone would be too little, if nobody else who is
+well known is nearly as likely; what is too poor for that is left alone.
 """
 
 from __future__ import annotations
@@ -19,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.constraints import Continuations, Pairs
+from facerec.linkage import Groups, link, reliability
 from facerec.settings import ClusterSettings
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-_APART = np.float32(-1e30)  # similarity of a cannot-link; finite, so that sums of it stay what they are
 _ENOUGH = 20  # pairs of strangers from which a film may speak for itself
 
 
@@ -32,13 +28,13 @@ _ENOUGH = 20  # pairs of strangers from which a film may speak for itself
 class Clustering:
     """Attributes:
     labels: (n,) int64, dense from 0, biggest cluster first, then by first trajectory.
-    distance: between mean directions, up to which groups were joined.
+    evidence: nats, from which groups were joined.
     continued: how many trajectories were joined because they go on where another ended.
     split: how many clusters more there are because of `max_size`.
     """
 
     labels: Ints
-    distance: float
+    evidence: float
     continued: int
     split: int
 
@@ -64,52 +60,45 @@ def cluster(
     """
     settings = settings or ClusterSettings()
     n = len(vectors)
-    distance = _threshold(vectors, usable, cannot_link, same_person, settings)
+    reliable = np.where(usable, reliability(weights, settings), 0)
+    looks = Groups.of_looks(vectors, reliable, settings.threshold * same_person, settings.enough)
+    least = _least_evidence(looks, cannot_link, settings)
     if settings.allow_same_frame:
         cannot_link = cannot_link[:0]
-    groups = _Groups(n, cannot_link)
+    joining = _Joining(n, cannot_link)
     continued = 0
     for (i, j), gap in zip(continuing.pairs.tolist(), continuing.gaps.tolist(), strict=True):
         limit = same_person * (1 + settings.tolerance * (1 - gap))
         alike = np.linalg.norm(vectors[i] - vectors[j]) <= limit
         unseen = not (usable[i] and usable[j]) and gap <= 0.25  # too poor to compare, but right after
         if (alike and usable[i] and usable[j]) or unseen:
-            continued += groups.join(i, j)
-    of = groups.labels()
-    sums = _sums(vectors, np.where(usable, weights, 0), of)
-    final = _link(sums, of[cannot_link], 1 - distance**2 / 2)
-    final = _recognise(sums, np.bincount(of), final, of[cannot_link], distance, settings)
+            continued += joining.join(i, j)
+    of = joining.labels()
+    groups = looks.joined(of)
+    clusters = np.unique(link(groups, of[cannot_link], least), return_inverse=True)[1].astype(np.int64)
+    final = _recognise(groups.joined(clusters), clusters[of[cannot_link]], settings)[clusters]
     whole = final[of] if n else of
     parts = _split(vectors, whole, settings.max_size)
     split = len(np.unique(parts)) - len(np.unique(whole))
-    return Clustering(_by_size(parts), distance, continued, split)
+    return Clustering(_by_size(parts), least, continued, split)
 
 
-def _threshold(
-    vectors: Floats,
-    usable: NDArray[np.bool_],
-    strangers: Pairs,
-    same_person: float,
-    settings: ClusterSettings,
-) -> float:
-    """The embedder's distance, lowered where this film's strangers would pass for one person.
+def _least_evidence(looks: Groups, strangers: Pairs, settings: ClusterSettings) -> float:
+    """The evidence that is asked for, raised where this film's strangers would pass for one person.
 
     In a small, dark or blurred film all faces lie closer together. People seen in one frame show how
     close strangers get here; a quantile, because of mirrors.
     """
-    distance = settings.threshold * same_person
-    pairs = strangers[usable[strangers].all(1)] if len(strangers) else strangers
+    known = looks.weights > 0
+    least = settings.evidence + np.log(max(1, known.sum())) / 2
+    pairs = strangers[known[strangers].all(1)] if len(strangers) else strangers
     if len(pairs) < _ENOUGH:
-        return distance
-    near = [
-        np.sqrt(np.maximum(2 - 2 * np.einsum("ij,ij->i", vectors[block[:, 0]], vectors[block[:, 1]]), 0))
-        for block in np.array_split(pairs, 1 + len(pairs) // 10_000)
-    ]
-    closest = float(np.quantile(np.concatenate(near), settings.strangers))
-    return max(min(distance, closest), settings.least_threshold * same_person)
+        return float(least)
+    closest = np.quantile(looks.pair_evidence(pairs), 1 - settings.strangers)
+    return float(np.clip(closest, least, max(least, settings.most_evidence)))
 
 
-class _Groups:
+class _Joining:
     """Disjoint sets of trajectories that respect cannot-links."""
 
     def __init__(self, n: int, cannot_link: Pairs) -> None:
@@ -136,98 +125,24 @@ class _Groups:
         return np.unique(np.array(self._of, np.int64), return_inverse=True)[1].astype(np.int64)
 
 
-def _sums(vectors: Floats, weights: Floats, of: Ints) -> Floats:
-    """Weighted sum of the vectors of each group."""
-    from scipy.sparse import csr_array
-
-    shape = int(of.max(initial=-1)) + 1, len(of)
-    return np.asarray(csr_array((weights, (of, np.arange(len(of)))), shape=shape) @ vectors, np.float32)
-
-
-def _link(sums: Floats, apart: Pairs, least: float) -> Ints:
-    """For each of m groups the lowest member of the cluster that it ends in.
-
-    The products of all sums are kept up to date, which is adding rows, and beside them each row's best
-    partner. A partner's likeness can have fallen since it was noted, never risen, and is looked at again
-    when its turn comes (the generic algorithm of D. Müllner, "Modern hierarchical, agglomerative
-    clustering algorithms", 2011).
-
-    Args:
-        sums: (m, d) weighted sum of each group's vectors; zero: nothing is known, it stays alone.
-        least: cosine of two sums below which they are not joined.
-    """
-    m = len(sums)
-    of = np.arange(m)
-    if m < 2:
-        return of
-    least = max(least, 1e-6)  # 0 is the likeness of what is unknown, or gone
-    products = sums @ sums.T
-    scale = 1 / np.sqrt(np.maximum(np.diag(products), 1e-12))
-    scale[np.diag(products) < 1e-12] = 0
-    np.fill_diagonal(products, _APART)
-    products[apart[:, 0], apart[:, 1]] = products[apart[:, 1], apart[:, 0]] = _APART
-    partner = np.empty(m, np.int64)
-    best = np.empty(m, np.float32)
-
-    def look(i: int) -> Floats:
-        row = np.asarray(products[i] * scale * scale[i])
-        partner[i] = row.argmax()
-        best[i] = row[partner[i]]
-        return row
-
-    for i in range(m):
-        look(i)
-    while True:
-        i = int(best.argmax())
-        if best[i] < least:
-            return of
-        j = int(partner[i])
-        if products[i, j] * scale[j] * scale[i] < best[i]:
-            look(i)
-            continue
-        i, j = min(i, j), max(i, j)
-        sums[i] += sums[j]
-        of[of == j] = i
-        products[i] += products[j]
-        products[i, i] = _APART
-        products[:, i] = products[i]
-        scale[i], scale[j] = 1 / np.sqrt(sums[i] @ sums[i]), 0
-        best[j] = -np.inf
-        row = look(i)
-        closer = row > best
-        closer[[i, j]] = False
-        partner[closer], best[closer] = i, row[closer]
-
-
-def _recognise(
-    sums: Floats, sizes: Ints, labels: Ints, apart: Pairs, distance: float, settings: ClusterSettings
-) -> Ints:
-    """Join small clusters to the well-known one that they are closest to, by far; labels (m,) as given.
-
-    Args:
-        sums, sizes: (m, d), (m,) of the groups that were linked.
-        labels: (m,) the lowest group of each one's cluster.
-    """
-    clusters, of = np.unique(labels, return_inverse=True)
-    total = np.bincount(of, sizes)
-    means = _sums(sums, np.ones(len(sums), np.float32), of)
-    length = np.linalg.norm(means, axis=1)
-    means = means / np.maximum(length, 1e-6)[:, None]
-    known = np.flatnonzero((total >= settings.well_known) & (length > 1e-6))
-    small = np.flatnonzero((total < settings.well_known) & (length > 1e-6))
+def _recognise(groups: Groups, apart: Pairs, settings: ClusterSettings) -> Ints:
+    """Join small clusters to the well-known one that they most likely are; labels (m,) of the m clusters."""
+    known = np.flatnonzero(groups.precision >= settings.well_known)
+    small = np.flatnonzero((groups.precision < settings.well_known) & (groups.weights > 0))
+    joining = _Joining(len(groups.sums), np.unique(apart, axis=0))
     if not len(known) or not len(small):
-        return labels
-    groups = _Groups(len(clusters), np.unique(of[apart], axis=0))
-    away = np.sqrt(np.maximum(2 - 2 * (means[small] @ means[known].T), 0))
-    nearest = away.argmin(1)
-    closest = away[np.arange(len(small)), nearest]
-    away[np.arange(len(small)), nearest] = np.inf
-    limit = distance * settings.recognised / settings.threshold
-    sure = (closest <= limit) & (away.min(1) >= closest + settings.margin * limit)
-    for at in np.argsort(closest, kind="stable").tolist():
+        return joining.labels()
+    dots, weights = groups.sums[small] @ groups.sums[known].T, groups.weights
+    products = groups.products(dots, np.outer(weights[small], weights[known]))
+    found = groups.evidence(small[:, None], known, products)
+    likeliest = found.argmax(1)
+    most = found[np.arange(len(small)), likeliest]
+    found[np.arange(len(small)), likeliest] = -np.inf
+    sure = (most >= settings.recognised) & (most - found.max(1) >= settings.margin)
+    for at in np.argsort(-most, kind="stable").tolist():
         if sure[at]:
-            groups.join(int(small[at]), int(known[nearest[at]]))
-    return clusters[groups.labels()[of]] if len(of) else labels
+            joining.join(int(small[at]), int(known[likeliest[at]]))
+    return joining.labels()
 
 
 def _split(vectors: Floats, labels: Ints, max_size: int) -> Ints:

@@ -63,6 +63,8 @@ class Scores:
         fragments: a person's trajectories for each of the person's tracks in the truth, mean over the
             persons found.
         clusters, people: clusters that hold a judged trajectory; persons named by the truth among them.
+        clusters_a_person: clusters that hold a person's judged trajectories, mean over the persons found;
+            false faces, whose clusters count among `clusters`, leave it alone.
         purity: WCP, the share of judged trajectories that are their cluster's majority.
         nmi: normalised mutual information of clusters and identities, arithmetic mean (as scikit-learn's).
         clicks: one a cluster, and one for each picture shown that is not the cluster's majority; where
@@ -70,9 +72,10 @@ class Scores:
         right, wrong, silent: judged trajectories whose cluster shows their person's name alone; shows
             another name (above 0.40, the second of two included); shows none. False faces and people
             whose name is not known can only be silent or wrong.
+        forecasts: judged trajectories of a cluster that has a name, however unlikely.
         calibration_error, brier: of the best name's probability as a forecast that it is right, each
-            judged trajectory of a cluster that has one counting once: expected calibration error over
-            ten bins, and mean squared error.
+            forecast counting once: expected calibration error over ten bins, and mean squared error. Of
+            a few forecasts the first is mostly chance: of one right one at 0.9 it is 0.1.
     """
 
     recall: float | None
@@ -82,12 +85,14 @@ class Scores:
     fragments: float | None
     clusters: int
     people: int
+    clusters_a_person: float | None
     purity: float | None
     nmi: float | None
     clicks: int
     right: int
     wrong: int
     silent: int
+    forecasts: int
     calibration_error: float | None
     brier: float | None
 
@@ -218,7 +223,7 @@ def score(
     people = [identity for identity in ours if identity and is_person(identity)]
     tracks = matched.truth_tracks
     right, wrong, forecasts = _names(judged, who, clusters, predictions, names)
-    error, brier = _calibration(forecasts)
+    error, brier = calibration(forecasts)
     return Scores(
         recall=matched.found_boxes / matched.truth_boxes
         if matched.truth_boxes and matched.found_boxes is not None
@@ -231,12 +236,16 @@ def score(
         else None,
         clusters=len(by_cluster),
         people=len(people),
+        clusters_a_person=sum(len(c.keys() & set(people)) for c in by_cluster.values()) / len(people)
+        if people
+        else None,
         purity=sum(max(c.values()) for c in by_cluster.values()) / len(judged) if judged else None,
         nmi=_nmi(labels, identities) if judged else None,
         clicks=len(by_cluster) + stray,
         right=right,
         wrong=wrong,
         silent=len(judged) - right - wrong,
+        forecasts=len(forecasts),
         calibration_error=error,
         brier=brier,
     )
@@ -273,7 +282,7 @@ def _names(
     return right, wrong, forecasts
 
 
-def _calibration(forecasts: Sequence[tuple[float, bool]]) -> tuple[float | None, float | None]:
+def calibration(forecasts: Sequence[tuple[float, bool]]) -> tuple[float | None, float | None]:
     """Expected calibration error (M. P. Naeini et al., AAAI 2015) and Brier score."""
     if not forecasts:
         return None, None

@@ -85,20 +85,32 @@ def qualities(faces: Sequence[tuple[Feature, Quality]], settings: VectorSettings
     )
 
 
+def judged_faces(
+    folder: MovieFolder, trajectories: Sequence[Trajectory], settings: VectorSettings
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Of the m saved faces: whose of `trajectories` each is (-1: nobody's), embeddings (m, d), worths (m,).
+
+    Raises:
+        ContractError: a line of either file breaks its rules, or the two are not of the same faces.
+    """
+    faces = list(read_faces(folder))
+    whose = _trajectory_of([face.frame for face, _ in faces], [face.box for face, _ in faces], trajectories)
+    embeddings = np.array([face.embedding for face, _ in faces], np.float32)
+    return whose, embeddings.reshape(len(faces), -1 if faces else 0), qualities(faces, settings)
+
+
 def read_vectors(
     folder: MovieFolder, trajectories: Sequence[Trajectory], settings: VectorSettings | None = None
 ) -> TrajectoryVectors:
     """The vector of each of `trajectories`, from the folder's features and their qualities.
 
     Raises:
-        ContractError: a line of either file breaks its rules, or the two are not of the same faces.
+        ContractError: see `judged_faces`.
     """
     settings = settings or VectorSettings()
-    faces = list(read_faces(folder))
-    whose = _trajectory_of([face.frame for face, _ in faces], [face.box for face, _ in faces], trajectories)
-    embeddings = np.array([face.embedding for face, _ in faces], np.float32)
-    stacked = embeddings.reshape(len(faces), -1 if faces else 0)
-    return trajectory_vectors(whose, stacked, qualities(faces, settings), len(trajectories), settings)
+    return trajectory_vectors(
+        *judged_faces(folder, trajectories, settings), len(trajectories), settings
+    )
 
 
 def _trajectory_of(

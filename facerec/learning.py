@@ -30,6 +30,7 @@ from facerec.settings import LearnSettings, VectorSettings
 from facerec.table_edit import with_rows
 from facerec.truth import Annotation, read_export
 
+_LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
 _PREPARE = "run prepare_actors.py first, with the models that the films are extracted with"
 
 
@@ -141,10 +142,12 @@ def _confirmed(
             strangers[row.label] += 1
         elif actors.setdefault(row.tag, namesakes[0]) != namesakes[0]:
             unsure.add(row.tag)
-    for label, count in sorted(strangers.items()):
+    if strangers:
+        few = ", ".join(f"{label!r} ({strangers[label]})" for label in sorted(strangers)[:_LISTED])
         logging.warning(
-            "%s: %d faces of %r are not learnt: %s has no such id, nor one actor of that name in movie %d",
-            labels, count, label, database.actors.name, movie_id,
+            "%s: faces are not learnt whose label is no id in %s, nor one actor's name in movie %d: %s%s",
+            labels, database.actors.name, movie_id, few,
+            f" and {len(strangers) - _LISTED} labels more" if len(strangers) > _LISTED else "",
         )  # fmt: skip
     if unsure:
         logging.warning("%s: %d faces have several labels and are not learnt", labels, len(unsure))

@@ -45,29 +45,32 @@ def cluster_vectors(
 
 
 def actor_distances(
-    probes: Floats, gallery: Floats, actor_of: Ints, n_actors: int, k: int
+    probes: Floats, gallery: Floats, actor_of: Ints, n_actors: int, k: int, softness: float
 ) -> NDArray[np.float64]:
     """How far each probe is from each actor, (n, n_actors).
 
-    The mean of the k nearest pictures' distances. The nearest of forty lie closer by chance than the
-    only one there is; what strangers gain by that choice is measured on all probes and all pictures of
-    others, and taken off (a zero-normalisation, R. Auckenthaler et al., "Score normalization for
+    That of the k nearest pictures, at which their mean odds of showing one person with the probe stand:
+    one picture that is near is not undone by two that show the actor as a child or in profile, and is
+    itself worth a k-th if it is the only one, and mislabelled perhaps. The nearest of forty lie closer by
+    chance than the only one there is; what strangers gain by that choice is measured on all probes and all
+    pictures of others, and taken off (a zero-normalisation, R. Auckenthaler et al., "Score normalization for
     text-independent speaker verification systems", 2000).
 
     Args:
         probes: (n, d), gallery: (m, d), all of Euclidean length 1.
         actor_of: (m,) actor of each picture; every actor has one.
+        softness: distance over which the odds of one person against two change by a factor of e.
     """
     order = np.argsort(actor_of, kind="stable")
     begins = np.searchsorted(actor_of[order], np.arange(n_actors + 1))
     pictures = [order[begins[a] : begins[a + 1]] for a in range(n_actors)]
-    nearest, _ = _nearest_and_mean(probes, gallery, pictures, k)
+    nearest, _ = _nearest_and_mean(probes, gallery, pictures, k, softness)
     if not any(len(p) > k for p in pictures):
         return nearest
     cohort = np.concatenate([probes, gallery])
     whose = np.concatenate([np.full(len(probes), -1), actor_of])
     chosen = np.unique(np.linspace(0, len(cohort) - 1, min(_COHORT, len(cohort))).round().astype(np.int64))
-    near, mean = _nearest_and_mean(cohort[chosen], gallery, pictures, k)
+    near, mean = _nearest_and_mean(cohort[chosen], gallery, pictures, k, softness)
     for actor, own in enumerate(pictures):
         others = whose[chosen] != actor
         if len(own) > k and others.any():
@@ -76,9 +79,9 @@ def actor_distances(
 
 
 def _nearest_and_mean(
-    probes: Floats, gallery: Floats, pictures: Sequence[Ints], k: int
+    probes: Floats, gallery: Floats, pictures: Sequence[Ints], k: int, softness: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean distance of each probe to the k nearest of each actor's pictures, and to all of them."""
+    """Distance of each probe to the k nearest of each actor's pictures, and mean distance to all of them."""
     nearest = np.empty((len(probes), len(pictures)))
     mean = np.empty_like(nearest)
     rows = max(1, _CELLS // max(1, len(gallery)))
@@ -88,7 +91,10 @@ def _nearest_and_mean(
         for actor, own in enumerate(pictures):
             to_own = distances[:, own].astype(np.float64)
             few = min(k, len(own))
-            nearest[block, actor] = np.partition(to_own, few - 1, axis=1)[:, :few].mean(1)
+            near = np.partition(to_own, few - 1, axis=1)[:, :few]
+            first = near.min(1)
+            odds = np.exp((first[:, None] - near) / softness).mean(1)
+            nearest[block, actor] = first - softness * np.log(odds)
             mean[block, actor] = to_own.mean(1)
     return nearest, mean
 
@@ -135,7 +141,9 @@ def name_clusters(
     probes = np.flatnonzero(known)
     if not len(actors) or not len(probes):
         return names
-    distances = actor_distances(vectors[probes], gallery, actor_of, len(actors), settings.k)
+    distances = actor_distances(
+        vectors[probes], gallery, actor_of, len(actors), settings.k, settings.softness * same_person
+    )
     table = np.zeros((len(vectors), len(actors)))
     table[probes] = probabilities(distances, same_person, settings)
     _one_name_a_frame(table, seen_together)

@@ -149,14 +149,15 @@ def _evaluate(database: ActorDatabase) -> int:
     for _, movie, row in database.read_actors():
         casts[movie].add(row["id"])
     total = LeaveOneOut()
-    with progress("casts", len(casts), "casts") as advance:
-        for cast in casts.values():
+    different = sorted({tuple(sorted(cast)) for cast in casts.values()})  # the films of a series share one
+    with progress("casts", len(different), "casts") as advance:
+        for cast in different:
             member = np.isin(gallery.actor_of, [i for i, actor in enumerate(gallery.actors) if actor in cast])
             total += leave_one_out(gallery.vectors[member], gallery.actor_of[member], embedder["same_person"])
             advance(1)
     print(  # noqa: T201 (the summary)
         f"{database.folder}: {len(gallery.images)} pictures of {len(gallery.actors)} actors "
-        f"in {len(casts)} {'cast' if len(casts) == 1 else 'casts'}, "
+        f"in {len(different)} {'cast' if len(different) == 1 else 'casts'}, "
         f"embedded with {embedder['kind']}; named at p > {SHOWN_ABOVE:.2f}\n"
         f"picture left out: top-1 accuracy {_share(total.first, total.probes)}; "
         f"named right {total.right}, wrong {total.wrong}, not at all {total.silent}\n"

@@ -114,7 +114,7 @@ class VectorSettings:
         half_sharpness: variance of the Laplacian at which a face counts half. Higher: blurred faces count
             less beside sharp ones.
         half_size: pixels of the box's shorter side at which a face counts half.
-        min_quality: worth, 0..1, of the best face below which a trajectory is too poor to be told from
+        min_quality: worth, 0..1, below which a trajectory is too poor to be told from
             others: it joins no cluster and gets no name. Higher: purer clusters, more of them.
         outlier: median absolute deviations from the median distance beyond which a face is left out.
         least_spread: distance that always counts as one deviation, so that equal faces make no outliers.
@@ -124,25 +124,34 @@ class VectorSettings:
     half_sharpness: float = 8.0
     half_size: float = 32.0
     min_quality: float = 0.08
-    outlier: float = 3.0
+    outlier: float = 2.0
     least_spread: float = 0.05
     max_faces: int = 256
 
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """Which trajectories are one person. Distances are shares of the embedder's `same_person`.
+    """Which trajectories are one person.
 
     Attributes:
-        threshold: distance between two groups' mean directions up to which they are joined. Lower: purer
-            clusters, more of them. Below 1, because means of many faces lie closer than two faces.
-        recognised: distance from the mean direction of somebody well known up to which a small group is
-            that person's, in the same unit as `threshold`.
-        well_known: trajectories from which a cluster is well known, its mean hardly a matter of chance.
-        margin: share of that distance by which everybody else who is well known must be farther away.
-        strangers: share of the pairs of faces seen in one frame, who are strangers, that the threshold
-            may let through; it is lowered where a film's strangers lie closer than elsewhere.
-        least_threshold: how low it may get by that.
+        threshold: the distance at which two faces are as likely one person as two, as a share of the
+            embedder's `same_person`. Lower: purer clusters, more of them.
+        evidence: nats (see `linkage`) for one person against two from which two groups are joined, besides
+            those that make up for a film's having about as many people as the root of its trajectories.
+            Far above 0, because looks that are alike for another reason than the person (light, pose, blur)
+            are no independent witnesses. Higher: purer clusters, more of them.
+        strangers: share of the pairs of faces seen in one frame, who are strangers, that this may let
+            through; more evidence is asked for where a film's strangers lie closer than elsewhere.
+        most_evidence: how much may be asked for by that.
+        reliability: likeness of two faces of great worth of one person, 0..1 between strangers and equal.
+            Lower: more likeness is expected of nobody, so groups that are less alike are joined.
+        half_worth: worth of a face of which half as much is expected.
+        enough: precision (about as many good looks) beyond which more looks make a person no better known,
+            because those of a scene err alike. Higher: people who look different in two scenes stay two.
+        well_known: precision (about as many good looks) from which a cluster is somebody well known.
+        recognised: nats for a small group's being somebody well known from which it is joined to the cluster;
+            about 0, as few people are well known.
+        margin: nats by which everybody else who is well known must be less likely.
         allow_same_frame: faces in one frame may be one person (mirrors, screens, split screens).
         max_size: trajectories on one page of the annotator; a larger cluster is split.
         same_box: intersection over union from which two boxes are one face found twice.
@@ -153,12 +162,16 @@ class ClusterSettings:
             longest it may not exceed it at all.
     """
 
-    threshold: float = 0.84
-    recognised: float = 0.95
-    well_known: int = 5
-    margin: float = 0.1
+    threshold: float = 1.0
+    evidence: float = 7.6
     strangers: float = 0.02
-    least_threshold: float = 0.6
+    most_evidence: float = 20.0
+    reliability: float = 0.5
+    half_worth: float = 0.12
+    enough: float = 2.0
+    well_known: float = 10.0
+    recognised: float = 0.0
+    margin: float = 3.0
     allow_same_frame: bool = False
     max_size: int = 100
     same_box: float = 0.5
@@ -170,6 +183,8 @@ class ClusterSettings:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 2:
             raise InputError(f"the threshold is a share of the embedder's own distance, not {self.threshold}")
+        if not 0 < self.reliability < 1:
+            raise InputError(f"the likeness of one person's faces lies in 0..1, not at {self.reliability}")
         if self.max_size < 1:
             raise InputError(f"a cluster holds at least one trajectory, not {self.max_size}")
 
@@ -179,7 +194,7 @@ class NamingSettings:
     """How sure a name must be. Distances are shares of the embedder's `same_person`.
 
     Attributes:
-        k: nearest pictures of each actor whose mean distance counts; an actor with fewer is judged by all.
+        k: nearest pictures of each actor whose mean odds count; an actor with fewer is judged by all.
             Higher: a wrong picture in the database does less harm, a rare pose is missed more often.
         softness: distance over which the odds of one person against two change by a factor of e.
             Lower: probabilities nearer 0 and 1.
@@ -190,7 +205,7 @@ class NamingSettings:
 
     k: int = 3
     softness: float = 0.06
-    unknown: float = 5.0
+    unknown: float = 10.0
     unknown_share: float = 0.5
 
     def __post_init__(self) -> None:

@@ -1,10 +1,11 @@
-"""One vector a trajectory: the mean of its faces' embeddings, in which a good face counts for more.
+"""One vector a trajectory: the mean of its faces' embeddings, in which a poor face counts for less.
 
 A face's worth is judged from what detection left behind: its score, its size, its sharpness, and how
-far it is turned away. The mean is made robust against faces of somebody else (a box that slipped, a
-passer-by): those are left out that lie farther from the weighted medoid than the median distance by
-several median absolute deviations (F. R. Hampel, "The influence curve and its role in robust
-estimation", 1974). Of the mean only the direction is kept.
+far it is turned away. Whose trajectory it is, is decided by number and not by worth: faces of somebody else
+(a box that slipped, a passer-by) may be the better ones. So no face counts for more than the median
+one, and those are left out that lie farther from the medoid than the median distance by several median
+absolute deviations (F. R. Hampel, "The influence curve and its role in robust estimation", 1974). Of the
+mean only the direction is kept.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class TrajectoryVectors:
     Attributes:
         vectors: (n, d) float32 of Euclidean length 1; zero where not usable.
         usable: (n,) bool; False where there is no face, or none good enough to tell people apart.
-        weights: (n,) float32 0..1, the worth of its best face; 0 where there is none.
+        weights: (n,) float32 0..1, the worth of the faces that its vector is the mean of, each counting as
+            it does there; 0 where there is none. Not that of the best: where one face of a row of poor
+            ones seems good, it is the judgement of that one that is likely wrong.
         dropped: number of faces left out as outliers.
     """
 
@@ -93,8 +96,9 @@ def trajectory_vectors(
         faces = order[bounds[trajectory] : bounds[trajectory + 1]]
         if not len(faces):
             continue
-        weights[trajectory] = quality[faces].max()
-        mean, left_out = _robust_mean(embeddings[faces], quality[faces].astype(np.float64), settings)
+        mean, weights[trajectory], left_out = _robust_mean(
+            embeddings[faces], quality[faces].astype(np.float64), settings
+        )
         length = float(np.linalg.norm(mean))
         dropped += left_out
         if weights[trajectory] >= settings.min_quality and length > 1e-6:
@@ -105,22 +109,16 @@ def trajectory_vectors(
 
 def _robust_mean(
     embeddings: Floats, quality: NDArray[np.float64], settings: VectorSettings
-) -> tuple[NDArray[np.float64], int]:
-    """The weighted mean (d,) without outliers, and how many those were."""
-    weight = quality + 1e-9  # all of no worth: all alike
-    best = np.argsort(-weight, kind="stable")[: settings.max_faces]
+) -> tuple[NDArray[np.float64], float, int]:
+    """The weighted mean (d,) without outliers, that of the quality, and how many were left out."""
+    best = np.argsort(-quality, kind="stable")[: settings.max_faces]
     distances = np.sqrt(np.maximum(2 - 2 * (embeddings[best] @ embeddings[best].T), 0)).astype(np.float64)
-    medoid = int((distances @ weight[best]).argmin())
-    away = distances[medoid]
-    middle = _weighted_median(away, weight[best])
-    spread = _weighted_median(np.abs(away - middle), weight[best])
+    away = distances[int(distances.sum(1).argmin())]
+    middle = np.median(away)
+    spread = np.median(np.abs(away - middle))
     kept = away <= middle + settings.outlier * max(1.4826 * spread, settings.least_spread)
     chosen = best[kept]
-    mean = weight[chosen] @ embeddings[chosen].astype(np.float64)
-    return mean / weight[chosen].sum(), int((~kept).sum())
-
-
-def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    order = np.argsort(values, kind="stable")
-    half = np.cumsum(weight[order])
-    return float(values[order[np.searchsorted(half, half[-1] / 2)]])
+    weight = np.minimum(quality[chosen], np.median(quality[best])) + 1e-9  # all of no worth: all alike
+    share = weight / weight.sum()
+    mean = share @ embeddings[chosen].astype(np.float64)
+    return mean, float(share @ quality[chosen]), int((~kept).sum())

@@ -38,10 +38,25 @@ def episode(tmp_path: Path, rows: str) -> Episode:
 
 
 def test_a_poor_look_is_told_from_the_good_ones_beside_it() -> None:
-    made = cosines_to_person(looks(np.random.default_rng(0), [0.9, 0.8, 0.1]))
-    assert np.allclose(made, [0.9, 0.8, 0.1], atol=0.01)
-    assert np.allclose(cosines_to_person(looks(np.random.default_rng(0), [0.8, 0.8])), 0.8)
-    assert not cosines_to_person(looks(np.random.default_rng(0), [0.9])).any()
+    rng, half = np.random.default_rng(0), np.full(3, 0.5)
+    assert np.allclose(cosines_to_person(looks(rng, [0.9, 0.8, 0.1]), half), [0.9, 0.8, 0.1], atol=0.01)
+    assert np.allclose(cosines_to_person(looks(rng, [0.8, 0.8]), half[:2]), 0.8)
+    assert not cosines_to_person(looks(rng, [0.9]), half[:1]).any()
+
+
+def test_of_two_looks_the_one_of_less_worth_is_taken_for_the_poor_one() -> None:
+    good, poor = cosines_to_person(looks(np.random.default_rng(0), [0.8, 0.3]), np.array([0.6, 0.1]))
+    assert good * poor == pytest.approx(0.8 * 0.3)
+    assert good > 0.7 > 0.4 > poor
+
+
+def test_looks_of_one_scene_deviate_alike_and_those_of_others_do_not(faces: Faces) -> None:
+    faces = Faces(faces.people, [np.array([[0.8, 0.4]])], faces.deviations, faces.within, 1.1)
+    scenes = np.repeat([0, 1], 100)
+    vectors, _ = simulate(["ada"] * 200, faces, 1.0, np.random.default_rng(0), scenes, 0.5)
+    within, across = pairwise(vectors[:100]), np.linalg.norm(vectors[:100] - vectors[100:], axis=1)
+    assert np.median(across) == pytest.approx(np.sqrt(2 - 2 * 0.64), rel=0.05)
+    assert np.median(within) == pytest.approx(np.sqrt(2 - 2 * (0.64 + 0.36 * 0.5)), rel=0.05)
 
 
 @pytest.mark.parametrize("spread", [0.8, 1.0, 1.2])

@@ -150,6 +150,12 @@ def test_nmi_by_hand() -> None:
     assert scored(people("ada", "ada", "bob", "bob"), [0, 0, 1, 2]).nmi == pytest.approx(1 / 1.25)
 
 
+def test_clusters_a_person_leave_false_faces_out_and_count_a_shared_cluster_for_both() -> None:
+    made = scored(people("ada", "ada", "bob", NO_FACE, "not ada"), [0, 1, 1, 2, 3])
+    assert (made.clusters, made.people, made.clusters_a_person) == (4, 2, 1.5)
+    assert scored(people(NO_FACE), [0]).clusters_a_person is None
+
+
 def test_clicks_are_one_a_cluster_and_one_for_each_stray_picture_that_is_shown() -> None:
     boxes = [Counter(ada=9), Counter(ada=9), Counter(bob=9), Counter(bob=9), Counter()]
     pictures = [
@@ -199,6 +205,7 @@ def test_calibration_by_hand() -> None:
     matched = people("ada", "bob", "cy", "dan", "eve")
     clusters = [0, 0, 1, 2, 3]
     made = scored(matched, clusters, c0={"ada": 0.95}, c1={"cy": 0.91}, c2={"ada": 0.45, "dan": 0.3}, c3={})
+    assert made.forecasts == 4
     confident, mean = 2 / 3, (0.95 + 0.95 + 0.91) / 3
     assert made.calibration_error == pytest.approx((3 * abs(mean - confident) + 1 * 0.45) / 4)
     assert made.brier == pytest.approx((0.05**2 + 0.95**2 + 0.09**2 + 0.45**2) / 4)

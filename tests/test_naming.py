@@ -73,7 +73,7 @@ def test_many_pictures_of_one_actor_do_not_attract_strangers() -> None:
     """With the plain nearest picture whoever has forty is nearest to most strangers."""
     gallery, actor_of = portraits([40, 1], spread=1.5)
     strangers = probes_of(*range(5, 30), *range(5, 30), spread=1.0)
-    corrected = actor_distances(strangers, gallery, actor_of, 2, k=3)
+    corrected = actor_distances(strangers, gallery, actor_of, 2, k=3, softness=0.06)
     plain = np.stack([(2 - 2 * strangers @ gallery[actor_of == a].T).min(1) ** 0.5 for a in range(2)], axis=1)
     assert (plain[:, 0] < plain[:, 1]).mean() > 0.8
     assert 0.25 < (corrected[:, 0] < corrected[:, 1]).mean() < 0.75
@@ -90,6 +90,23 @@ def test_one_mislabelled_picture_does_not_name_the_other_person() -> None:
         probes_of(0), np.ones(1, bool), NOBODY, gallery, actor_of, ["nm0", "nm1"], SAME_PERSON
     )[0]
     assert names["nm0"] > SHOWN_ABOVE > names.get("nm1", 0)
+
+
+def test_pictures_that_look_otherwise_do_not_undo_the_one_that_is_like() -> None:
+    """Two learnt faces in profile beside the portrait, which alone was enough for the name."""
+    gallery, actor_of = portraits([1, 1])
+    profiles = probes_of(20, 21, spread=0.1)
+    alone, more = (
+        name_clusters(
+            probes_of(0), np.ones(1, bool), NOBODY, pictures, whose, ["nm0", "nm1"], SAME_PERSON
+        )[0]
+        for pictures, whose in (
+            (gallery, actor_of),
+            (np.concatenate([gallery, profiles]), np.array([0, 1, 0, 0])),
+        )
+    )
+    assert alone["nm0"] > SHOWN_ABOVE
+    assert more["nm0"] > SHOWN_ABOVE
 
 
 def test_two_clusters_in_one_frame_never_both_get_the_name_that_is_shown() -> None:

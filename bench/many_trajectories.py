@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Time and memory of clustering as many trajectories as a series has: made-up vectors, one process.
+
+Draws people's directions, trajectories about them and pairs seen in one frame, clusters them, prints JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a plain script: import from the repository's root, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import json
+import resource
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from facerec.cli import parser, run_main
+from facerec.clustering import cluster
+from facerec.constraints import Continuations
+
+SAME_PERSON = 1.16
+PERSON_SIZE = 66  # trajectories a person
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = parser(__doc__)
+    made.add_argument("--trajectories", type=int, default=20_000)
+    made.add_argument("--dimension", type=int, default=512)
+    made.add_argument("--spread", type=float, default=0.8, help="length of what a look adds to its person")
+    args = made.parse_args(argv)
+    rng, n, d = np.random.default_rng(0), args.trajectories, args.dimension
+    people = rng.normal(size=(max(1, n // PERSON_SIZE), d)) / np.sqrt(d)
+    who = rng.integers(0, len(people), n)
+    vectors = people[who] + args.spread / np.sqrt(d) * rng.normal(size=(n, d))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    pairs = rng.integers(0, n, (n, 2))
+    apart = pairs[who[pairs[:, 0]] != who[pairs[:, 1]]]
+    worth = rng.uniform(0.05, 0.7, n).astype(np.float32)
+    nobody = Continuations(np.empty((0, 2), np.int64), np.empty(0))
+    clock, cpu = time.perf_counter(), time.process_time()
+    labels = cluster(vectors, worth, np.ones(n, bool), apart, nobody, SAME_PERSON).labels
+    figures = {
+        "trajectories": n,
+        "dimension": d,
+        "clock_s": round(time.perf_counter() - clock, 1),
+        "cpu_s": round(time.process_time() - cpu, 1),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "clusters": int(labels.max()) + 1,
+    }
+    print(json.dumps(figures))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
