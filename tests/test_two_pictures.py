@@ -90,7 +90,7 @@ def test_the_best_two_that_lie_apart_are_shown_of_each_trajectory(folder: MovieF
     assert max(map(len, saved)) > 5
     for faces in saved:
         span = faces[-1][0] - faces[0][0]
-        pairs = [(a, b) for a, b in combinations(faces, 2) if 3 * (b[0] - a[0]) >= span]
+        pairs = [(a, b) for a, b in combinations(faces, 2) if 2 * (b[0] - a[0]) >= span]
         best = max(pairs, key=lambda p: (p[0][1] + p[1][1], p[1][0] - p[0][0], -p[0][0]))
         shown += [f"{tag}.jpeg" for _, _, tag in best]
     assert sorted(shown) == sorted(_pictures(folder))
