@@ -117,7 +117,8 @@ def pictures_in(folder: MovieFolder) -> dict[str, str]:
 
 def pictures_digest(hashes: Mapping[str, str]) -> str:
     """One SHA-256 for a set of pictures: their names and what they hold."""
-    return sha256("".join(f"{name}\0{hashes[name]}\n" for name in sorted(hashes)).encode()).hexdigest()
+    lines = "".join(f"{name}\0{hashes[name]}\n" for name in sorted(hashes))
+    return sha256(os.fsencode(lines)).hexdigest()  # a name that is no text is not ours, but may lie there
 
 
 def shown_tags(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, tuple[str, ...]]:

@@ -128,6 +128,7 @@ SPOILT: dict[str, Callable[[Path], object]] = {
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "changed": lambda path: path.write_bytes(path.read_bytes()[:-3] + b"???"),
     "superfluous": lambda path: path.with_name(f"{MOVIE}:0:1_1_9_9.jpeg").write_bytes(b"?"),
+    "of a name that is no text": lambda path: path.with_name(os.fsdecode(b"\xff.jpeg")).write_bytes(b"?"),
     "elsewhere": lambda path: (shutil.move(path, path.with_name("x")), path.symlink_to("x")),
     "all gone": lambda path: shutil.rmtree(path.parent),
 }
