@@ -28,6 +28,7 @@ from bench.measure import ROOT, Cost, cost_of_program
 from facerec.actor_db import ActorDatabase
 from facerec.documents import scene_changes_bytes
 from facerec.evidence import FaceEvidence, FrameEvidence
+from facerec.face_pack import writing_pack
 from facerec.faces import PICTURE_SIDE, picture_bytes
 from facerec.movie_folder import MovieFolder
 from facerec.plan import Plan, marker_bytes, pack_times, write_plan
@@ -137,8 +138,11 @@ def _write_shard(
     beg, end = plan.range_of(shard)
     files = folder.shard(beg, end)
     here = [(frame, box, person) for frame in range(beg, end) for box, person in sorted(faces[frame])]
-    pictures: dict[str, int] = {}
-    with files.evidence.open("wb") as evidence, files.features.open("wb") as features:
+    with (
+        files.evidence.open("wb") as evidence,
+        files.features.open("wb") as features,
+        writing_pack(files.faces) as add_picture,
+    ):
         for frame in range(beg, end):
             save = frame % SAVE_EVERY == 0
             seen = tuple(FaceEvidence(box, 0.9, 80.0 if save else None) for box, _ in sorted(faces[frame]))  # type: ignore[arg-type]
@@ -151,8 +155,7 @@ def _write_shard(
                 vector /= np.linalg.norm(vector)
                 feature = Feature(MOVIE, frame, box, keypoints(box), vector, WIDTH, HEIGHT)  # type: ignore[arg-type]
                 features.write(to_line(feature))
-                folder.picture(feature.tag).write_bytes(jpeg)
-                pictures[feature.tag] = len(jpeg)
+                add_picture(feature.tag, jpeg)
     own = sorted(cut for cut in cuts if beg < cut < end)
     boxes = np.array([box for _, box, _ in here], np.int64).reshape(-1, 4)
     tracks = track([frame for frame, _, _ in here], boxes, own)
@@ -160,7 +163,7 @@ def _write_shard(
         file.writelines(to_line(one) for one in to_trajectories(tracks, MOVIE, WIDTH, HEIGHT))
     files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, own))
     report = {"frames": end - beg, "skipped": [], "dimension": DIMENSION, "same_person": 1.1}
-    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, pictures, report))
+    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
 def keypoints(box: tuple[int, ...]) -> NDArray[np.float32]:

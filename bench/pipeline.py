@@ -74,6 +74,7 @@ def film_of(args: argparse.Namespace, work: Path) -> Path:
 def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What to call for each stage alone and for the whole; each returns its cost."""
     from facerec.agree import agree_on_plan, planned_film
+    from facerec.face_pack import writing_pack
     from facerec.interrupt import Stop
     from facerec.models import load_detector, load_embedder
     from facerec.models.device import limit_threads
@@ -116,12 +117,16 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     def write() -> Cost:
         folder, _ = begin()
         room = folder.path
-        with (room / "e").open("wb") as evidence, (room / "f").open("wb") as features:
+        with (
+            (room / "e").open("wb") as evidence,
+            (room / "f").open("wb") as features,
+            writing_pack(room / "p") as add_picture,
+        ):
             log = ShardLog()
 
             def all_of_it() -> None:
                 for one in itertools.chain.from_iterable(seen):
-                    write_frame(folder, room, one, evidence, features, log)
+                    write_frame(one, evidence, features, add_picture, log)
 
             return cost(all_of_it)
 

@@ -16,7 +16,7 @@ from facerec.evaluation import is_person, plain_name
 from facerec.folder_vectors import embedder_of, read_vectors
 from facerec.movie_folder import MovieFolder
 from facerec.records import read_trajectories
-from facerec.truth import read_truth, saved_frames
+from facerec.truth import read_truth, shown_frames
 
 Floats = NDArray[np.float64]
 PORTRAIT = 0.5  # worth of a portrait, which has no sharpness or score on record
@@ -46,8 +46,8 @@ class Faces:
 def looks_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Floats, float]]:
     """Person, vector and worth of every trajectory that shows one known person and can be told apart."""
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    saved = saved_frames(folder, trajectories)
-    matched = read_truth(truth / f"{folder.movie_id}.tracks.csv", folder, trajectories, saved, {})
+    shown = shown_frames(folder, trajectories)
+    matched = read_truth(truth / f"{folder.movie_id}.tracks.csv", folder, trajectories, shown, {})
     found = read_vectors(folder, trajectories)
     for index, counts in enumerate(matched.boxes):
         who = matched.identity(index)

@@ -38,7 +38,7 @@ from facerec.movie_folder import MovieFolder
 from facerec.records import read_trajectories
 from facerec.settings import VectorSettings
 from facerec.trajectory_vectors import trajectory_vectors
-from facerec.truth import read_truth, saved_frames
+from facerec.truth import read_truth, shown_frames
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -84,7 +84,7 @@ def read_people(path: Path, truth: Path, database: ActorDatabase) -> Folder:
     folder = MovieFolder.existing(path)
     database.check_embedder(vars(embedder_of(folder)), folder.path)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    saved = saved_frames(folder, trajectories)
+    saved = shown_frames(folder, trajectories)
     matched = read_truth(truth / f"{folder.movie_id}.tracks.csv", folder, trajectories, saved, {})
     whose, embeddings, quality = judged_faces(folder, trajectories, ALL)
     names = {index: matched.identity(index) for index, counts in enumerate(matched.boxes) if len(counts) == 1}

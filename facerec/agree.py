@@ -174,6 +174,7 @@ def _must_be_made(folder: MovieFolder, film: Path, wanted: dict[str, Any], fresh
 def begin_afresh(folder: MovieFolder) -> None:
     """Drop the plan and all shards of the folder, if it has any; nothing may be at work in it."""
     if folder.plan.exists():
+        folder.create()  # a version before may not have had all rooms
         with locked(folder.lock):
             _drop(folder)
 

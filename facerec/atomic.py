@@ -16,12 +16,14 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 _OWNER = re.compile(r"\.(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
+_SYNCS = 16  # files that are synced at once
 _FORGOTTEN_S = 86400.0  # after a day another machine's leavings are nobody's
 
 
@@ -49,6 +51,22 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def sync_files(paths: Sequence[Path]) -> None:
+    """Make files outlive a power cut; of many some at once, which a disk takes as quickly as one alone."""
+
+    def sync(path: Path) -> None:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    if len(paths) <= _SYNCS:
+        for path in paths:
+            sync(path)
+        return
+    with ThreadPoolExecutor(_SYNCS) as pool:
+        for _ in pool.map(sync, paths):
+            pass
 
 
 @contextmanager

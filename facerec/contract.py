@@ -33,7 +33,8 @@ def check_results(
     faces, tags = _features(folder, expected, found)
     _check_quality(folder, tags, found)
     pictures = scan_pictures(folder, found)
-    check_pictures(folder, expected, trajectories, faces, pictures, found)
+    whole = folder.trajectories.is_file() and len(trajectories) == lines
+    check_pictures(folder, expected, trajectories, faces, pictures, found, whole=whole)
     clusters = _clusters(folder, lines, found)
     named = _check_names(folder, clusters, cast, found)
     saved = sum(map(len, pictures.values()))

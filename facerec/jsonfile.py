@@ -11,7 +11,7 @@ import orjson
 from facerec.errors import ContractError
 
 MAX_LINE = 1 << 26  # bytes; a trajectory of a whole film's length has half as many
-MAX_FILE = 1 << 27  # bytes of a file that is one JSON value; a marker of two million pictures has as many
+MAX_FILE = 1 << 27  # bytes of a file that is one JSON value; no film's comes near it
 _ENDS = 150  # characters that are left of both ends of a long message
 
 Record = TypeVar("Record")

@@ -6,30 +6,45 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from facerec.appearance import split_by_appearance
+from facerec.best_pair import best_pair
 from facerec.documents import scene_changes_bytes
-from facerec.errors import ContractError, PlanError
+from facerec.errors import ContractError, InputError, PlanError
 from facerec.evidence import FrameEvidence, Quality
+from facerec.folder_vectors import qualities as face_qualities
 from facerec.jsonfile import read_lines
 from facerec.movie_folder import MovieFolder, tag_of
 from facerec.plan import NOT_DONE, Plan, done_markers, format_ranges, read_plan, rerun_command
-from facerec.publish import is_published, outputs_of, publish, staging
+from facerec.publish import outputs_of, publish, staging
 from facerec.records import Feature, read_features, read_trajectories, to_line
-from facerec.settings import KeepSettings, TrackSettings
+from facerec.settings import KeepSettings, ShowSettings, TrackSettings, VectorSettings
 from facerec.shots import find_cuts
+from facerec.shown_pictures import Place, ShownPictures, packed
 from facerec.track import Track
+from facerec.training_faces import write_training_faces
 from facerec.trajectories import to_trajectories, track_every
 
 STAGE = "merge_shards"
-Saved = dict[tuple[int, ...], NDArray[np.float32]]  # (frame, x1, y1, x2, y2) of a face, and its vector
 Markers = Mapping[int, Mapping[str, Any]]
+_AT_ONCE = 1000  # faces whose quality is judged together
+
+
+class SavedFace(NamedTuple):
+    """Vector (d,) of length 1, and quality 0..1, of a saved face."""
+
+    vector: NDArray[np.float32]
+    quality: float
+
+
+Saved = dict[Place, SavedFace]
 
 
 @dataclass(frozen=True)
@@ -58,8 +73,12 @@ def merge(
     *,
     allow_missing: bool,
     overwrite: bool,
+    faces_to: Path | None = None,
 ) -> str:
     """Merge the shards of `folder` and publish the results.
+
+    Args:
+        faces_to: where every saved face of the trajectories is written as well, for training.
 
     Returns:
         What was made, as one line.
@@ -68,10 +87,13 @@ def merge(
         PlanError: there is no plan, or shards are missing and `allow_missing` is not given; no
             top-level file is touched.
         StaleError: the folder is published and the results differ.
+        InputError: the faces cannot be written for training: there are none, or others lie there.
     """
-    plan = read_plan(folder)
+    plan, showing = read_plan(folder), ShowSettings()
     if plan is None:
         raise PlanError(f"{folder.path}: no plan.json, so no shard was extracted here; run extract.py first")
+    if faces_to and not plan.settings["images"]:
+        raise InputError(f"{folder.path}: was extracted with --no-images, so there are no faces to write")
     markers = covered(folder, plan, allow_missing)
     detected = _read_detections(folder, plan, markers)
     cuts = find_cuts(detected.numbers, detected.changes)
@@ -80,10 +102,14 @@ def merge(
     tracks = track_every(every, detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
     with staging(folder) as room:
         made = {path: room / path.name for path in outputs_of(folder, STAGE)}
-        faces = _saved_faces(folder, plan, markers)
-        saved = _join_features(folder, faces, detected.saved, made[folder.features], made[folder.quality])
+        features = _saved_faces(folder, plan, markers)
+        saved = _join_features(folder, features, detected.saved, made[folder.features], made[folder.quality])
         tracks = _of_one_person(tracks, saved, same_person(markers))
         kept = [one for one in tracks if _is_kept(one, saved, keeping)]
+        faces = [_saved_of(one, saved) for one in kept]
+        shown = [place for own in faces for place in _shown(own, saved, showing)]
+        ranges = [plan.range_of(shard) for shard in sorted(markers)]
+        pictures = ShownPictures(packed(folder, ranges, saved, shown if plan.settings["images"] else ()))
         trajectories = to_trajectories(kept, folder.movie_id, *plan.video["display_size"])
         with made[folder.trajectories].open("wb") as file:
             file.writelines(map(to_line, trajectories))
@@ -93,13 +119,14 @@ def merge(
             STAGE,
             made,
             inputs={folder.relative(folder.plan): plan.fingerprint, "shards": shards_digest(markers)},
-            settings={**asdict(linking), **asdict(keeping)},
+            settings={**asdict(linking), **asdict(keeping), **asdict(showing)},
             report={"trajectories": len(trajectories), "dropped": len(tracks) - len(kept), "cuts": len(cuts)},
             overwrite=overwrite,
             about=_about(plan, markers),
+            pictures=pictures,
         )
-    if plan.settings["images"] and len(markers) == plan.n:  # no shard can be on its way to its pictures
-        _prune_pictures(folder, saved)
+    if faces_to:
+        write_training_faces(faces_to, folder, packed(folder, ranges, saved, chain(*faces)), faces)
     return (
         f"{len(trajectories)} trajectories, {len(saved)} saved faces, {len(cuts)} scene changes "
         f"from {len(markers)} shards{'' if changed else '; nothing changed'}"
@@ -181,8 +208,20 @@ def _is_kept(one: Track, saved: Saved, keeping: KeepSettings) -> bool:
     size = np.minimum(one.boxes[:, 2] - one.boxes[:, 0], one.boxes[:, 3] - one.boxes[:, 1]).max()
     if length < keeping.min_trajectory or size < keeping.min_face_size:
         return False
+    return bool(_saved_of(one, saved))
+
+
+def _saved_of(one: Track, saved: Saved) -> list[Place]:
+    """The saved faces of a track, in the order of time."""
     boxes = one.boxes.astype(np.int64).tolist()
-    return any((frame, *box) in saved for frame, box in zip(one.frames.tolist(), boxes, strict=True))
+    places = ((frame, *box) for frame, box in zip(one.frames.tolist(), boxes, strict=True))
+    return [place for place in places if place in saved]
+
+
+def _shown(places: Sequence[Place], saved: Saved, showing: ShowSettings) -> list[Place]:
+    """Those of a track's saved faces that annotators see."""
+    worth = [round(saved[place].quality / showing.step) for place in places]
+    return [places[i] for i in best_pair([frame for frame, *_ in places], worth, showing.apart)]
 
 
 def same_person(markers: Markers) -> float | None:
@@ -196,13 +235,11 @@ def _of_one_person(tracks: Sequence[Track], saved: Saved, distance: float | None
     """The tracks, those split whose faces say that the person changed, by first frame and box."""
     pieces: list[Track] = []
     for one in tracks:
-        boxes = one.boxes.astype(np.int64).tolist()
-        keys = [(frame, *box) for frame, box in zip(one.frames.tolist(), boxes, strict=True)]
-        faces = [(key[0], saved[key]) for key in keys if key in saved]
-        if distance is None or not faces:
+        places = _saved_of(one, saved)
+        if distance is None or not places:
             pieces.append(one)
         else:
-            frames, vectors = zip(*faces, strict=True)
+            frames, vectors = zip(*((place[0], saved[place].vector) for place in places), strict=True)
             pieces += split_by_appearance(one, frames, vectors, distance)
     return sorted(pieces, key=lambda one: (int(one.frames[0]), one.boxes[0].tolist()))
 
@@ -214,17 +251,19 @@ def _join_features(
     features: Path,
     qualities: Path,
 ) -> Saved:
-    """Write all shards' saved faces, and their qualities beside them; returns each one's vector."""
-    saved: Saved = {}
+    """Write all shards' saved faces, and their qualities beside them; returns what is needed of each."""
+    saved, judging = Saved(), VectorSettings()
+    pairs = zip(faces, seen, strict=True)
     with features.open("wb") as to_features, qualities.open("wb") as to_qualities:
-        for feature, quality in zip(faces, seen, strict=True):
-            if feature.tag != quality.tag:
-                raise PlanError(
-                    f"{folder.path}: face {feature.tag} of the features is {quality.tag} in the evidence"
-                )
-            saved[feature.frame, *feature.box] = feature.embedding
-            to_features.write(to_line(feature))
-            to_qualities.write(to_line(quality))
+        while some := list(islice(pairs, _AT_ONCE)):
+            for (feature, quality), worth in zip(some, face_qualities(some, judging), strict=True):
+                if feature.tag != quality.tag:
+                    raise PlanError(
+                        f"{folder.path}: face {feature.tag} of the features is {quality.tag} in the evidence"
+                    )
+                saved[feature.frame, *feature.box] = SavedFace(feature.embedding, float(worth))
+                to_features.write(to_line(feature))
+                to_qualities.write(to_line(quality))
     return saved
 
 
@@ -252,13 +291,3 @@ def _about(plan: Plan, markers: Markers) -> dict[str, Any]:
         },
         "skipped_frames": [frame for report in reports.values() for frame in report["skipped"]],
     }
-
-
-def _prune_pictures(folder: MovieFolder, saved: Saved) -> None:
-    """Remove pictures that an earlier plan left, unless a published version may still show them."""
-    if is_published(folder) or folder.previous.exists():
-        return
-    keep = {folder.picture(tag_of(folder.movie_id, frame, box)).name for frame, *box in saved}
-    for path in folder.images.iterdir():
-        if path.name not in keep:
-            path.unlink()

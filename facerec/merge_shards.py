@@ -2,7 +2,8 @@
 
 Accepts only full coverage by the plan: every frame owned by one finished shard. Then decides, once
 over the whole film, where it is cut and which detections are the same face, so that the number of
-shards changes nothing.
+shards changes nothing. Puts into images/ what annotators see of each trajectory: its best two saved faces
+that lie apart in time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if not __package__:  # run as a plain script: import from the repository's root,
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.cli import add_paths, configure_logging, each_folder, parser, run_main
@@ -67,6 +69,13 @@ def arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
+    made.add_argument(
+        "--faces",
+        type=Path,
+        metavar="DIR",
+        help="also write every saved face of the trajectories, for training, as "
+        "DIR/<movie_id>/<trajectory>/<tag>.jpeg; what lies there already is never replaced",
+    )
     return made
 
 
@@ -79,7 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work(folder: MovieFolder) -> str:
         from facerec.merge import merge
 
-        return merge(folder, linking, keeping, allow_missing=args.allow_missing, overwrite=args.overwrite)
+        return merge(
+            folder,
+            linking,
+            keeping,
+            allow_missing=args.allow_missing,
+            overwrite=args.overwrite,
+            faces_to=args.faces,
+        )
 
     return each_folder(args.path, work)
 

@@ -2,11 +2,11 @@
 
 <out>/<movie_id>-data/
     features/ trajectories/ scene_changes/   a shard's part of each, named by its frame range
-    evidence/ done/                          what the merge needs besides; a shard's marker
-    images/                                  the faces the annotator sees
+    evidence/ faces/ done/                   what the merge needs besides, all saved faces; a shard's marker
+    images/                                  the faces that annotators see, two a trajectory
     features.jsonl trajectories.jsonl scene_changes.json quality.jsonl     of the whole film
     clusters.json predictions.json
-    plan.json manifest.json previous/                                      how it was made
+    plan.json manifest.json previous/                                      how it was made; versions before
     .lock                                                                  of no content, held while changing
 """
 
@@ -51,6 +51,11 @@ def tag_of(movie_id: int, frame: int, box: Box) -> str:
     return f"{movie_id}:{frame}:{box[0]}_{box[1]}_{box[2]}_{box[3]}"
 
 
+def picture_name(tag: str) -> str:
+    """The file name of the picture of the face `tag`."""
+    return f"{tag}.jpeg"
+
+
 def parse_tag(tag: str) -> tuple[int, int, tuple[int, int, int, int]]:
     """Movie id, frame and box of a tag; ValueError for what `tag_of` would not have written."""
     match = _TAG.fullmatch(tag)
@@ -71,12 +76,13 @@ class ShardFiles:
     trajectories: Path
     scene_changes: Path
     evidence: Path
+    faces: Path
     done: Path
 
     @property
     def results(self) -> tuple[Path, ...]:
         """All but the marker, which comes last."""
-        return self.features, self.trajectories, self.scene_changes, self.evidence
+        return self.features, self.trajectories, self.scene_changes, self.evidence, self.faces
 
 
 class MovieFolder:
@@ -103,9 +109,8 @@ class MovieFolder:
         self.manifest = self.path / "manifest.json"
         self.previous = self.path / "previous"
         self.lock = self.path / ".lock"
-        self.shard_rooms = tuple(
-            self.path / name for name in ("features", "trajectories", "scene_changes", "evidence", "done")
-        )
+        rooms = ("features", "trajectories", "scene_changes", "evidence", "faces", "done")
+        self.shard_rooms = tuple(self.path / name for name in rooms)
         self.contact_sheet = self.path / "contact_sheet.png"
 
     @classmethod
@@ -134,7 +139,7 @@ class MovieFolder:
 
     def shard(self, beg: int, end: int, root: Path | None = None) -> ShardFiles:
         """The files of shard `[beg, end)`, under another `root` while they are being written."""
-        features, trajectories, scene_changes, evidence, done = (
+        features, trajectories, scene_changes, evidence, faces, done = (
             (root / room.name if root else room) for room in self.shard_rooms
         )
         part = f"{self.movie_id}_{beg}-{end}"
@@ -143,12 +148,13 @@ class MovieFolder:
             trajectories / f"trajectories_{part}.jsonl",
             scene_changes / f"scene_changes_{part}.json",
             evidence / f"evidence_{part}.jsonl",
+            faces / f"faces_{part}.zip",
             done / f"done_{part}.json",
         )
 
-    def picture(self, tag: str, root: Path | None = None) -> Path:
-        """The picture of the face `tag`."""
-        return (root / self.images.name if root else self.images) / f"{tag}.jpeg"
+    def picture(self, tag: str) -> Path:
+        """The picture of the face `tag`, where annotators see it."""
+        return self.images / picture_name(tag)
 
     def relative(self, path: Path) -> str:
         """A file's name as the folder's records spell it."""

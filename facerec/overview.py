@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from facerec.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
-from facerec.movie_folder import MovieFolder, tag_of
+from facerec.movie_folder import MovieFolder
 from facerec.plan import read_plan
 from facerec.records import Trajectory, read_trajectories
+from facerec.shown_pictures import shown_tags
 
 Span = tuple[int, int]  # frames [beg, end)
 
@@ -23,7 +23,7 @@ class ClusterView:
         id: as in clusters.json.
         names: actor id and probability, the most likely first.
         trajectories: in the order of trajectories.jsonl.
-        pictures: for each trajectory the tags of its saved pictures, in the order of time.
+        pictures: for each trajectory the tags of its pictures, in the order of time.
     """
 
     id: int
@@ -81,7 +81,7 @@ def read_overview(folder: MovieFolder) -> Overview:
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     names = read_predictions(folder.predictions, folder.movie_id, len(set(labels)))
-    saved = {entry.name for entry in os.scandir(folder.images)} if folder.images.is_dir() else set()
+    pictures = shown_tags(folder, trajectories)
     members: dict[int, list[Trajectory]] = {cluster: [] for cluster in names}
     for trajectory, label in zip(trajectories, labels, strict=True):
         members[label].append(trajectory)
@@ -90,7 +90,7 @@ def read_overview(folder: MovieFolder) -> Overview:
             cluster,
             tuple(sorted(names[cluster].items(), key=lambda item: -item[1])),
             tuple(members[cluster]),
-            tuple(_pictures(folder, trajectory, saved) for trajectory in members[cluster]),
+            tuple(pictures[trajectory.index] for trajectory in members[cluster]),
         )
         for cluster in sorted(members)
     )
@@ -103,14 +103,6 @@ def read_overview(folder: MovieFolder) -> Overview:
         read_scene_changes(folder.scene_changes, folder.movie_id),
         clusters,
     )
-
-
-def _pictures(folder: MovieFolder, trajectory: Trajectory, saved: set[str]) -> tuple[str, ...]:
-    tags = (
-        tag_of(folder.movie_id, frame, box)
-        for frame, box in enumerate(trajectory.boxes.tolist(), start=trajectory.start)
-    )
-    return tuple(tag for tag in tags if folder.picture(tag).name in saved)
 
 
 def _union(spans: Iterable[Span]) -> list[Span]:

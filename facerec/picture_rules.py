@@ -11,6 +11,7 @@ from facerec.faces import PICTURE_SIDE
 from facerec.movie_folder import MovieFolder, parse_tag, tag_of
 from facerec.records import Trajectory
 
+SHOWN = 2  # pictures of a trajectory on the annotator's page, its first and its last
 NEAR = 0.5  # intersection over union from which two boxes of a frame are meant to be one face's
 
 Box = tuple[int, int, int, int]
@@ -67,21 +68,26 @@ def check_pictures(
     faces: Boxes,
     pictures: Boxes,
     found: Deviations,
+    *,
+    whole: bool,
 ) -> None:
-    """Saved faces, their pictures and the trajectories' boxes name each other, integer for integer."""
+    """Saved faces, their pictures and the trajectories' boxes name each other, integer for integer.
+
+    Args:
+        whole: all trajectories are there, so that a picture of none is nobody's.
+    """
     owners: dict[int, dict[Box, int]] = defaultdict(dict)  # the trajectories' boxes on saved frames
     for line, one in trajectories:
-        shown = False
+        saved = shown = 0
         for frame, box in _saved_boxes(one, faces, pictures):
             owners[frame][box] = line
-            shown |= box in pictures.get(frame, ())
-        if pictures and not shown:
-            found.add(folder.trajectories, "no picture is saved of any of its boxes", line)
-    for frame, boxes in faces.items():
-        for box, line in boxes.items():
-            if expected.pictures and box not in pictures.get(frame, ()):
-                name = folder.picture(tag_of(folder.movie_id, frame, box)).name
-                found.add(folder.features, f"its picture {name} is missing", line)
+            saved += box in faces.get(frame, ()) and bool(one.detected[frame - one.start])
+            shown += box in pictures.get(frame, ())
+        if expected.pictures and (not shown or shown != min(saved, SHOWN)):
+            rule = "no picture is saved of any of its boxes" if not saved else (
+                f"{shown} of its {saved} saved faces are shown and not {min(saved, SHOWN)}"
+            )  # fmt: skip
+            found.add(folder.trajectories, rule, line)
     for line, one in trajectories:
         for frame, box in _saved_boxes(one, faces):
             if box in faces[frame] or not one.detected[frame - one.start]:
@@ -90,21 +96,25 @@ def check_pictures(
             if near:
                 rule = f"frame {frame}: box {list(box)} is not the saved face's, {list(near)}"
                 found.add(folder.trajectories, rule, line)
-    if faces and not folder.previous.exists():  # what was published once may still be shown with its pictures
+    if whole:
         _check_strays(folder, owners, faces, pictures, found)
 
 
 def _check_strays(
     folder: MovieFolder, owners: Boxes, faces: Boxes, pictures: Boxes, found: Deviations
 ) -> None:
-    """Pictures that are of no saved face: of nobody, or wrongly named."""
+    """Pictures that are of no trajectory, wrongly named, or of no saved face."""
     for frame, boxes in pictures.items():
-        for box in boxes.keys() - faces.get(frame, {}).keys():
-            rule = f"no line of {folder.features.name} has this face"
-            near = _nearest(box, owners.get(frame, {}))
-            if near and near != box:
-                line = owners[frame][near]
-                rule = f"wrongly named: line {line} of {folder.trajectories.name} has {list(near)}"
+        for box in boxes:
+            if box not in owners.get(frame, ()):
+                rule = f"no line of {folder.trajectories.name} has this face"
+                if near := _nearest(box, owners.get(frame, ())):
+                    line = owners[frame][near]
+                    rule = f"wrongly named: line {line} of {folder.trajectories.name} has {list(near)}"
+            elif box not in faces.get(frame, ()):
+                rule = f"no line of {folder.features.name} has this face"
+            else:
+                continue
             found.add(folder.picture(tag_of(folder.movie_id, frame, box)), rule)
 
 

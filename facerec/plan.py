@@ -23,8 +23,8 @@ from facerec import __version__
 from facerec.atomic import create_once, look_anew, sha256_of
 from facerec.commands import stage_command
 from facerec.errors import ContractError, InputError, PlanError
-from facerec.jsonfile import Broken, is_int, keys, read_json, require
-from facerec.movie_folder import MovieFolder, parse_tag
+from facerec.jsonfile import is_int, keys, read_json, require
+from facerec.movie_folder import MovieFolder
 
 NOT_DONE = "not done"
 MAX_SHARDS = 1_000_000
@@ -195,31 +195,20 @@ def marker_bytes(
     beg: int,
     end: int,
     root: Path,
-    pictures: Mapping[str, int],
     report: Mapping[str, Any],
 ) -> bytes:
-    """The marker of the finished shard `[beg, end)`, whose files lie under `root`.
-
-    Args:
-        pictures: the size in bytes of each picture, by tag.
-    """
+    """The marker of the finished shard `[beg, end)`, whose files lie under `root`."""
     made = zip(_names(folder, beg, end), folder.shard(beg, end, root).results, strict=True)
     files = {name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for name, path in made}
-    record = {
-        "fingerprint": plan.fingerprint,
-        "files": files,
-        "pictures": dict(pictures),
-        "report": dict(report),
-    }
-    return orjson.dumps(record)
+    return orjson.dumps({"fingerprint": plan.fingerprint, "files": files, "report": dict(report)})
 
 
 def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int, contents: bool = True) -> dict[str, Any]:
     """The marker of shard `[beg, end)`, whose files are as it says.
 
     Args:
-        contents: compare the files' contents and look for the pictures; without, only see that the files
-            are there with their sizes, which is quick enough to be asked every second.
+        contents: compare the files' contents; without, only see that the files are there with their
+            sizes, which is quick enough to be asked every second.
 
     Raises:
         PlanError: the shard is not done: no marker, another plan's, or a file that changed.
@@ -241,10 +230,6 @@ def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int, contents: b
             or (contents and sha256_of(target) != file["sha256"])
         ):
             raise PlanError(f"{name} is missing or was changed")
-    for tag, size in marker["pictures"].items() if contents else ():
-        picture = folder.picture(tag)
-        if not picture.is_file() or picture.stat().st_size != size:
-            raise PlanError(f"{folder.relative(picture)} is missing or was changed")
     return marker
 
 
@@ -253,16 +238,10 @@ def _names(folder: MovieFolder, beg: int, end: int) -> list[str]:
 
 
 def _parse_marker(value: object, names: list[str], beg: int, end: int) -> dict[str, Any]:
-    """A marker names just its shard's files, pictures by tag, and frames of the shard as skipped."""
-    record = keys(value, {"fingerprint", "files", "pictures", "report"})
+    """A marker names just its shard's files, and frames of the shard as skipped."""
+    record = keys(value, {"fingerprint", "files", "report"})
     for file in keys(record["files"], set(names)).values():
         keys(file, {"bytes", "sha256"})
-    require(isinstance(record["pictures"], dict), "pictures must be sizes by tag")
-    try:
-        for tag in record["pictures"]:
-            parse_tag(tag)
-    except ValueError as error:
-        raise Broken(str(error)) from None
     report = record["report"]
     require(isinstance(report, dict), "the report must be an object")
     skipped, said = report.get("skipped"), (type(report.get(key)) for key in ("dimension", "same_person"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from facerec.deviations import Deviations
 from facerec.documents import read_scene_changes
 from facerec.errors import ContractError, FacerecError
 from facerec.evidence import FrameEvidence
+from facerec.face_pack import reading_pack
 from facerec.jsonfile import scan_lines
 from facerec.merge import shards_digest
-from facerec.movie_folder import MovieFolder
+from facerec.movie_folder import MovieFolder, picture_name
 from facerec.plan import NOT_DONE, Plan, done_markers, format_ranges, parse_ranges, read_plan
 from facerec.publish import STAGES, checked_chain, read_manifest
-from facerec.records import Trajectory, scan_features, scan_trajectories
+from facerec.records import Feature, Trajectory, scan_features, scan_trajectories
+from facerec.shown_pictures import pictures_digest, pictures_in
 
 
 def sound_plan(folder: MovieFolder, found: Deviations) -> Plan | None:
@@ -47,10 +50,14 @@ def check_provenance(folder: MovieFolder, plan: Plan | None, found: Deviations) 
             checked_chain(folder, STAGES)
         except FacerecError as error:
             found.add(folder.manifest, _rule(error, folder.manifest))
+    pictures = pictures_in(folder)
+    merged = manifest.get("stages", {}).get("merge_shards")
+    if merged and merged["outputs"].get(folder.relative(folder.images)) != pictures_digest(pictures):
+        found.add(folder.images, "not the pictures that merge_shards.py put here; run it again")
     if plan is None:
         return ""
     holes = _recorded_holes(manifest, plan)
-    _check_shards(folder, plan, holes, manifest, found)
+    _check_shards(folder, plan, holes, manifest, pictures, found)
     return f"without shards {format_ranges(holes)} of {plan.n}, as the manifest says" if holes else ""
 
 
@@ -59,7 +66,12 @@ def _rule(error: FacerecError, path: Path) -> str:
 
 
 def _check_shards(
-    folder: MovieFolder, plan: Plan, holes: set[int], manifest: Mapping[str, Any], found: Deviations
+    folder: MovieFolder,
+    plan: Plan,
+    holes: set[int],
+    manifest: Mapping[str, Any],
+    pictures: Mapping[str, str],
+    found: Deviations,
 ) -> None:
     why: dict[int, str] = {}
     markers = done_markers(folder, plan, tell=why.__setitem__)
@@ -69,8 +81,10 @@ def _check_shards(
     merged = manifest.get("stages", {}).get("merge_shards", {}).get("inputs", {}).get("shards")
     if merged is not None and not lost and merged != shards_digest(markers):
         found.add(folder.manifest, "merge_shards.py's results were made from other shards than lie here")
+    pictured = plan.settings.get("images") is not False
     for shard, marker in markers.items():
-        for error in _shard_errors(folder, *plan.range_of(shard), len(marker["report"]["skipped"])):
+        beg, end = plan.range_of(shard)
+        for error in _shard_errors(folder, beg, end, len(marker["report"]["skipped"]), pictured, pictures):
             found.take(error)
     files = [folder.shard(*plan.range_of(shard)) for shard in range(plan.n)]
     expected = {path for one in files for path in (*one.results, one.done)}
@@ -90,10 +104,13 @@ def _recorded_holes(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
         return set()
 
 
-def _shard_errors(folder: MovieFolder, beg: int, end: int, skipped: int) -> Iterator[ContractError]:
-    """What is wrong inside the files of the shard `[beg, end)`."""
+def _shard_errors(
+    folder: MovieFolder, beg: int, end: int, skipped: int, pictured: bool, pictures: Mapping[str, str]
+) -> Iterator[ContractError]:
+    """What is wrong inside the files of the shard `[beg, end)`, and with the pictures that come from it."""
     files, movie_id = folder.shard(beg, end), folder.movie_id
     frames = 0
+    tags: list[str] = []
     try:
         for cut in read_scene_changes(files.scene_changes, movie_id):
             if not beg <= cut < end:
@@ -117,6 +134,18 @@ def _shard_errors(folder: MovieFolder, beg: int, end: int, skipped: int) -> Iter
                     path, f"frames {first}..{last} outside the shard's {beg}..{end - 1}", number
                 )
             frames += path == files.evidence
+            if isinstance(record, Feature):
+                tags.append(record.tag)
     if frames + skipped != end - beg:
         rule = f"{frames} frames and {skipped} skipped ones of the shard's {end - beg}"
         yield ContractError(files.evidence, rule)
+    try:
+        with reading_pack(files.faces, len(tags)) as pack:
+            if not pack.holds(tags if pictured else []):
+                yield ContractError(files.faces, f"its faces are not those of {files.features.name}")
+            for tag in tags if pictured else ():
+                shown = pictures.get(picture_name(tag))
+                if shown and shown != sha256(pack.picture(tag)).hexdigest():
+                    yield ContractError(folder.picture(tag), "not the picture that its shard saved")
+    except ContractError as error:
+        yield error

@@ -27,6 +27,7 @@ from facerec.errors import ContractError, StaleError
 from facerec.jsonfile import read_json, require
 from facerec.movie_folder import MovieFolder
 from facerec.plan import read_plan
+from facerec.shown_pictures import ShownPictures
 
 STAGES = ("merge_shards", "cluster", "classify_knn")  # in the order in which they run
 
@@ -130,6 +131,7 @@ def publish(
     report: Mapping[str, Any],
     overwrite: bool,
     about: Mapping[str, Any] | None = None,
+    pictures: ShownPictures | None = None,
 ) -> bool:
     """Move a stage's results into place and record them.
 
@@ -139,6 +141,8 @@ def publish(
         report: what the stage has to say of its results, for the manifest.
         overwrite: replace the results of a published folder; the old ones go to `previous/`.
         about: further top-level entries of the manifest (film, models, shards).
+        pictures: for the stage that makes them, what `images/` is to hold. Where only these are no longer
+            as they were published, they are put right.
 
     Returns:
         False where the folder already holds exactly this: then nothing is written.
@@ -147,7 +151,7 @@ def publish(
         StaleError: the folder is published, the results differ, and `overwrite` is not given.
     """
     with locked(folder.lock, 0):
-        return _publish(folder, stage, made, inputs, settings, report, overwrite, about or {})
+        return _publish(folder, stage, made, inputs, settings, report, overwrite, about or {}, pictures)
 
 
 def _publish(
@@ -159,33 +163,59 @@ def _publish(
     report: Mapping[str, Any],
     overwrite: bool,
     about: Mapping[str, Any],
+    pictures: ShownPictures | None,
 ) -> bool:
     manifest = read_manifest(folder)
     outputs = {folder.relative(target): sha256_of(source) for target, source in made.items()}
     same = all(target.exists() and sha256_of(target) == outputs[folder.relative(target)] for target in made)
+    seen = pictures is None or pictures.are_in(folder)
+    if pictures is not None:
+        outputs[folder.relative(folder.images)] = pictures.digest
     entry = {"inputs": dict(inputs), "outputs": outputs, "settings": dict(settings), "report": dict(report)}
     entry = orjson.loads(orjson.dumps(entry))
     before = manifest["stages"].get(stage, {})
-    if same and all(before.get(key) == value for key, value in entry.items()):
+    recorded = all(before.get(key) == value for key, value in entry.items())
+    if same and seen and recorded:
         return False
+    known = before.get("outputs") == outputs
+    if same and known and not seen:
+        logging.warning("%s: not the pictures that were made; they are put right", folder.images)
+        _put(folder, {}, pictures)
+        if recorded:
+            return True
+        seen = True
     downstream = STAGES[STAGES.index(stage) + 1 :]
-    if not same:
-        _make_room(folder, stage, downstream, overwrite)
-        for target, source in made.items():
-            source.replace(target)
-        sync_folder(folder.path)
-    if before.get("outputs") != outputs:
-        for later in downstream:
-            manifest["stages"].pop(later, None)
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if before:
-        manifest["history"].append(
-            {"stage": stage, "made_at": before["made_at"], "outputs": before["outputs"]}
-        )
+        told = {"stage": stage, "made_at": before["made_at"], "outputs": before["outputs"]}
+        manifest["history"].append(told)
+    for name in (stage, *(downstream if not known else ())):
+        manifest["stages"].pop(name, None)
+    if not (same and seen):
+        _make_room(folder, stage, downstream, overwrite)
+        if before:  # until all is in place, nobody may take it for a result
+            _write_manifest(folder, manifest)
+        _put(folder, made if not same else {}, pictures if not seen else None)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest["stages"][stage] = {"made_at": now, "program": f"facerec {__version__}", **entry}
     manifest.update(about)
-    write_bytes(folder.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    _write_manifest(folder, manifest)
     return True
+
+
+def _put(folder: MovieFolder, made: Mapping[Path, Path], pictures: ShownPictures | None) -> None:
+    """Put results in their places: new pictures, what names them, and then away with the old pictures."""
+    if pictures is not None:
+        with staging(folder) as room:
+            pictures.put(folder, room)
+    for target, source in made.items():
+        source.replace(target)
+    sync_folder(folder.path)
+    if pictures is not None:
+        pictures.prune(folder)
+
+
+def _write_manifest(folder: MovieFolder, manifest: Mapping[str, Any]) -> None:
+    write_bytes(folder.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
 def _make_room(folder: MovieFolder, stage: str, downstream: Sequence[str], overwrite: bool) -> None:
@@ -205,19 +235,30 @@ def _make_room(folder: MovieFolder, stage: str, downstream: Sequence[str], overw
 
 
 def _keep(folder: MovieFolder) -> None:
-    """Copy the published version, whole or not at all, into `previous/<stamp>`."""
+    """Keep the published version with its pictures, whole or not at all, in `previous/<stamp>`."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (folder.previous / (stamp if not i else f"{stamp}-{i}") for i in count())
     kept = next(path for path in names if not path.exists())
     with staging(folder) as room:
         for path in (*(file for stage in STAGES for file in outputs_of(folder, stage)), folder.manifest):
             if path.exists():
-                try:
-                    os.link(path, room / path.name)
-                except OSError:  # a file system without hard links
-                    shutil.copy2(path, room / path.name)
+                _link(path, room / path.name)
+        pictures = room / folder.images.name
+        pictures.mkdir()
+        for path in folder.images.iterdir() if folder.images.is_dir() else ():
+            if path.is_file():
+                _link(path, pictures / path.name)
+        sync_folder(pictures)
         sync_folder(room)
         folder.previous.mkdir(exist_ok=True)
         room.replace(kept)
     sync_folder(folder.previous)
     logging.warning("%s: the published results are kept in %s", folder.path, kept)
+
+
+def _link(path: Path, to: Path) -> None:
+    """Give a file that is replaced, and never changed, a second name."""
+    try:
+        os.link(path, to)
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, to)

@@ -107,6 +107,22 @@ class KeepSettings:
 
 
 @dataclass(frozen=True)
+class ShowSettings:
+    """Which two of a trajectory's saved faces annotators see.
+
+    Attributes:
+        apart: least distance of the two in time, above 0 and up to 1, as a share of the time between the
+            first saved face and the last. Higher: the two differ more, and are less good. From a half on, one
+            lies in each half, so that somebody who takes over in the middle is seen.
+        step: of a face's quality, 0..1, below which nobody sees a difference; then the pair that lies
+            farther apart is taken.
+    """
+
+    apart: float = 1 / 2
+    step: float = 0.01
+
+
+@dataclass(frozen=True)
 class VectorSettings:
     """How the faces of a trajectory become one vector.
 

@@ -8,7 +8,6 @@ the marker last.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ from typing import BinaryIO
 import numpy as np
 
 from facerec import faces
-from facerec.atomic import host, locked, sync_folder
+from facerec.atomic import host, locked, sync_files, sync_folder
 from facerec.documents import scene_changes_bytes
 from facerec.errors import PlanError
 from facerec.evidence import FaceEvidence, FrameEvidence
+from facerec.face_pack import writing_pack
 from facerec.film_identity import check_unchanged
 from facerec.interrupt import Stop
 from facerec.models.base import Detections, Detector, Embedder, Image
@@ -45,7 +45,7 @@ class Extractor:
     Attributes:
         save_every: a face is saved and embedded where the frame's number is a multiple of this.
         min_face_size: shorter side in display pixels below which a face is ignored.
-        pictures: whether pictures are written.
+        pictures: whether pictures are saved.
         detect_every: faces are looked for where the frame's number is a multiple of this.
     """
 
@@ -89,7 +89,7 @@ def extract_shard(
     """Extract one shard and put its files and its marker into the folder.
 
     Returns:
-        The report that stands in the marker: frames, faces, pictures, skipped frames, seconds, host.
+        The report that stands in the marker: frames, faces, saved faces, skipped frames, seconds, host.
 
     Raises:
         Interrupted: the process was asked to stop; nothing of the shard is left behind.
@@ -99,7 +99,7 @@ def extract_shard(
     profile, begun = Profile(), time.perf_counter()
     with staging(folder) as room:
         files = folder.shard(beg, end, room)
-        for path in (*files.results, files.done, folder.picture("", room)):
+        for path in (*files.results, files.done):
             path.parent.mkdir(exist_ok=True)
         log = ShardLog()
         with (
@@ -108,12 +108,13 @@ def extract_shard(
             ahead(kept(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
             files.evidence.open("wb") as evidence,
             files.features.open("wb") as features,
+            writing_pack(files.faces) as add_picture,
         ):
             for batch in seen:
                 stop.check()
                 with profile.time("write"):
                     for one in batch:
-                        write_frame(folder, room, one, evidence, features, log)
+                        write_frame(one, evidence, features, add_picture, log)
                 advance(len(batch))
         stop.check()
         with profile.time("write"):
@@ -131,7 +132,7 @@ def extract_shard(
             "host": host(),
         }
         check_unchanged(film.path, plan.film)
-        made = marker_bytes(folder, plan, beg, end, room, log.pictures, report)
+        made = marker_bytes(folder, plan, beg, end, room, report)
         _commit(folder, plan, beg, end, room, made)
     return report
 
@@ -145,7 +146,6 @@ class ShardLog:
     frames: list[int] = field(default_factory=list)
     boxes: list[tuple[int, int, int, int]] = field(default_factory=list)
     saved: int = 0
-    pictures: dict[str, int] = field(default_factory=dict)  # bytes by tag
 
 
 def decoded(film: Film, beg: int, end: int, extractor: Extractor, profile: Profile) -> Iterator[list[_Frame]]:
@@ -222,7 +222,11 @@ def kept(
 
 
 def write_frame(
-    folder: MovieFolder, room: Path, one: _Seen, evidence: BinaryIO, features: BinaryIO, log: ShardLog
+    one: _Seen,
+    evidence: BinaryIO,
+    features: BinaryIO,
+    add_picture: Callable[[str, bytes], None],
+    log: ShardLog,
 ) -> None:
     """Write what is kept of one frame, and remember it for the shard's end."""
     evidence.write(to_line(one.evidence))
@@ -234,11 +238,7 @@ def write_frame(
         features.write(to_line(face.feature))
         log.saved += 1
         if face.picture is not None:
-            with folder.picture(face.feature.tag, room).open("wb") as file:
-                file.write(face.picture)
-                file.flush()
-                os.fsync(file.fileno())
-            log.pictures[face.feature.tag] = len(face.picture)
+            add_picture(face.feature.tag, face.picture)
 
 
 def _write_time(film: Film, detect_every: int, files: ShardFiles, log: ShardLog) -> None:
@@ -256,9 +256,7 @@ def _commit(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, mar
     """Move the shard's files into place, the marker last; of two processes the second finds it done."""
     made, final = folder.shard(beg, end, room), folder.shard(beg, end)
     made.done.write_bytes(marker)
-    for path in (*made.results, made.done):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    sync_files((*made.results, made.done))
     with locked(folder.lock, 1 + beg):
         now = read_plan(folder)
         if now is None or now.fingerprint != plan.fingerprint:
@@ -269,11 +267,9 @@ def _commit(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, mar
             return
         except PlanError:
             final.done.unlink(missing_ok=True)
-        for picture in sorted(folder.picture("", room).parent.iterdir()):
-            picture.replace(folder.images / picture.name)
         for source, target in zip(made.results, final.results, strict=True):
             source.replace(target)
-        for path in (folder.images, *(path.parent for path in final.results)):
-            sync_folder(path)
+        for path in final.results:
+            sync_folder(path.parent)
         made.done.replace(final.done)
         sync_folder(final.done.parent)

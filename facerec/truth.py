@@ -28,7 +28,8 @@ from facerec.errors import ContractError, InputError
 from facerec.evaluation import NO_FACE, NOT, Matched, match_boxes, match_tags, plain_name, score
 from facerec.movie_folder import MAX_FRAME, MovieFolder, parse_tag
 from facerec.publish import read_manifest
-from facerec.records import Trajectory, read_features, read_trajectories
+from facerec.records import Trajectory, read_trajectories
+from facerec.shown_pictures import shown_tags
 from facerec.tables import read_table
 
 BOX_COLUMNS = ("frame", "track", "x", "y", "w", "h", "identity")
@@ -47,7 +48,7 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     clusters = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     predictions = read_predictions(folder.predictions, folder.movie_id, len(set(clusters)))
-    saved = saved_frames(folder, trajectories)
+    saved = shown_frames(folder, trajectories)
     names = names_of(actor_db, folder.movie_id)
     matched = read_truth(truth, folder, trajectories, saved, names)
     kept = [
@@ -64,13 +65,10 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
     return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def saved_frames(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, list[int]]:
-    """The frames of the saved faces of each trajectory, ascending, by index."""
-    faces = {(face.frame, *face.box) for face in read_features(folder.features, folder.movie_id)}
-    return {
-        t.index: [frame for frame, box in enumerate(t.boxes.tolist(), t.start) if (frame, *box) in faces]
-        for t in trajectories
-    }
+def shown_frames(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, list[int]]:
+    """The frames of the pictures that annotators see of each trajectory, ascending, by its index."""
+    shown = shown_tags(folder, trajectories)
+    return {index: [parse_tag(tag)[1] for tag in tags] for index, tags in shown.items()}
 
 
 def names_of(actor_db: Path, movie_id: int) -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
 from facerec.documents import clusters_bytes, predictions_bytes, read_clusters, scene_changes_bytes
 from facerec.evidence import FaceEvidence, FrameEvidence
+from facerec.face_pack import writing_pack
 from facerec.faces import picture_bytes
 from facerec.merge import merge
 from facerec.movie_folder import MovieFolder
@@ -93,8 +94,8 @@ def _publish(folder: MovieFolder, stage: str, path: Path, data: bytes) -> None:
 def _write_shard(
     folder: MovieFolder, plan: Plan, beg: int, end: int, faces: Sequence[Face], pictures: bool
 ) -> None:
-    files, sizes = folder.shard(beg, end), {}
-    boxes, evidence, features = [], [], []
+    files = folder.shard(beg, end)
+    boxes, evidence, features, jpegs = [], [], [], []
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     for frame in range(beg, end):
         here = sorted((box, face.who) for face in faces if (box := face.box(frame)))
@@ -109,8 +110,7 @@ def _write_shard(
             feature = Feature(MOVIE, frame, box, keypoints, vector, WIDTH, HEIGHT)
             features.append(to_line(feature))
             if pictures:
-                folder.picture(feature.tag).write_bytes(picture_bytes(image, np.array(box)))
-                sizes[feature.tag] = folder.picture(feature.tag).stat().st_size
+                jpegs.append((feature.tag, picture_bytes(image, np.array(box))))
     cuts = [CUT] if beg <= CUT < end else []
     tracks = track([f for f, _ in boxes], np.array([b for _, b in boxes], np.int64).reshape(-1, 4), cuts)
     trajectories = to_trajectories(tracks, MOVIE, WIDTH, HEIGHT)
@@ -118,8 +118,11 @@ def _write_shard(
     files.features.write_bytes(b"".join(features))
     files.trajectories.write_bytes(b"".join(map(to_line, trajectories)))
     files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, cuts))
+    with writing_pack(files.faces) as add_picture:
+        for tag, jpeg in jpegs:
+            add_picture(tag, jpeg)
     report = {"skipped": [], "dimension": 8, "same_person": 1.1}
-    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, sizes, report))
+    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
 def make_cast(folder: Path) -> ActorDatabase:

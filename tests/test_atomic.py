@@ -12,7 +12,16 @@ from unittest import mock
 import pytest
 
 from facerec import atomic
-from facerec.atomic import atomic_write, create_once, locked, part_name, sha256_of, sweep, write_bytes
+from facerec.atomic import (
+    atomic_write,
+    create_once,
+    locked,
+    part_name,
+    sha256_of,
+    sweep,
+    sync_files,
+    write_bytes,
+)
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -39,6 +48,21 @@ def test_a_full_disk_says_which_file(tmp_path: Path) -> None:
         write_bytes(tmp_path / "file", b"data")
     assert caught.value.filename == str(tmp_path / "file")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 100])
+def test_every_one_of_many_files_is_synced_and_a_failure_told(count: int, tmp_path: Path) -> None:
+    paths = [tmp_path / str(i) for i in range(count)]
+    for path in paths:
+        path.write_bytes(b"data")
+    synced: list[int] = []
+    with mock.patch("os.fsync", lambda handle: synced.append(os.fstat(handle).st_ino)):
+        sync_files(paths)
+    assert sorted(synced) == sorted(path.stat().st_ino for path in paths)
+    if paths:
+        paths[-1].unlink()
+        with pytest.raises(FileNotFoundError):
+            sync_files(paths)
 
 
 @pytest.mark.parametrize("links", [True, False])

@@ -17,6 +17,7 @@ import pytest
 from facerec.actor_db import ActorDatabase
 from facerec.check import main
 from facerec.errors import ContractError
+from facerec.face_pack import reading_pack, writing_pack
 from facerec.inspection import deviations, inspect
 from facerec.movie_folder import MovieFolder
 from facerec.plan import Plan, marker_bytes, read_marker, read_plan
@@ -124,6 +125,38 @@ def truncate(file: str, by: int) -> Change:
     return lambda folder: (folder.path / file).write_bytes((folder.path / file).read_bytes()[:-by])
 
 
+def flip(file: str) -> Change:
+    """Change a byte in the middle of a file."""
+
+    def apply(folder: MovieFolder) -> None:
+        data = bytearray((folder.path / file).read_bytes())
+        data[len(data) // 2] ^= 1
+        (folder.path / file).write_bytes(data)
+
+    return apply
+
+
+def third_picture(folder: MovieFolder) -> None:
+    """Show a further saved face of the trajectory of line 1."""
+    with reading_pack(folder.path / PACK, 9) as pack:
+        folder.picture(THIRD).write_bytes(pack.picture(THIRD))
+
+
+def other_picture(folder: MovieFolder) -> None:
+    """Show another saved face of the trajectory of line 1 than the merge chose."""
+    third_picture(folder)
+    (folder.images / PICTURE).unlink()
+
+
+def pack_of(*tags: str) -> Change:
+    def apply(folder: MovieFolder) -> None:
+        with writing_pack(folder.path / PACK) as add_picture:
+            for tag in tags:
+                add_picture(tag, b"no picture")
+
+    return apply
+
+
 def remarked(shard: int, change: Change) -> Change:
     """Change a shard's files and have its marker say that they are as they should be."""
 
@@ -133,7 +166,7 @@ def remarked(shard: int, change: Change) -> Change:
         beg, end = plan.range_of(shard)
         marker = read_marker(folder, plan, beg, end)
         change(folder)
-        data = marker_bytes(folder, plan, beg, end, folder.path, marker["pictures"], marker["report"])
+        data = marker_bytes(folder, plan, beg, end, folder.path, marker["report"])
         folder.shard(beg, end).done.write_bytes(data)
 
     return apply
@@ -156,8 +189,10 @@ def named(names: dict[str, object], rule: str) -> Row:
 
 T, F, Q = "trajectories.jsonl", "features.jsonl", "quality.jsonl"
 CUTS, C, P = "scene_changes.json", "clusters.json", "predictions.json"
-PICTURE = "7:5:25_30_75_90.jpeg"  # of line 1 of the trajectories, line 2 of the features
+PICTURE = "7:15:21_30_71_90.jpeg"  # of line 1 of the trajectories
+THIRD = "7:5:25_30_75_90"  # another of its saved faces
 SHARD = "7_0-13"
+PACK = f"faces/faces_{SHARD}.zip"
 DONE, PLAN, MANIFEST = f"done/done_{SHARD}.json", "plan.json", "manifest.json"
 SHARD_T, SHARD_E = f"trajectories/trajectories_{SHARD}.jsonl", f"evidence/evidence_{SHARD}.jsonl"
 
@@ -198,17 +233,23 @@ DEVIATIONS: dict[str, Row] = {
     "no trajectories": (remove(T), T, None, "this file must exist"),
     # images/
     "no images": (remove("images"), "images", None, "this folder must exist"),
-    "leading zeros": misnamed("7:05:25_30_75_90.jpeg", "leading zeros"),
-    "a box with a float": misnamed("7:5:25.0_30_75_90.jpeg", "no picture's"),
-    "the extension jpg": misnamed("7:5:25_30_75_90.jpg", "extension is .jpeg"),
-    "another movie's picture": misnamed("8:5:25_30_75_90.jpeg", "movie_id 8"),
-    "a picture a pixel aside": misnamed("7:5:26_30_76_90.jpeg", "wrongly named"),
-    "a picture of nobody": strange("7:5:1_1_9_9.jpeg", "no line of features"),
+    "leading zeros": misnamed("7:015:21_30_71_90.jpeg", "leading zeros"),
+    "a box with a float": misnamed("7:15:21.0_30_71_90.jpeg", "no picture's"),
+    "the extension jpg": misnamed("7:15:21_30_71_90.jpg", "extension is .jpeg"),
+    "another movie's picture": misnamed("8:15:21_30_71_90.jpeg", "movie_id 8"),
+    "a picture a pixel aside": misnamed("7:15:22_30_72_90.jpeg", "wrongly named"),
+    "a picture of nobody": strange("7:5:1_1_9_9.jpeg", "no line of trajectories"),
     "a picture of nothing": strange("7:5:9_1_9_9.jpeg", "box is empty"),
     "half a picture's file": (truncate(f"images/{PICTURE}", 400), f"images/{PICTURE}", None, "no JPEG"),
     "a large picture": (new_picture(PICTURE, (161, 90)), f"images/{PICTURE}", None, "90x161 pixels"),
     "a PNG": (new_picture(PICTURE, form="PNG"), f"images/{PICTURE}", None, "no JPEG"),
-    "a picture is lost": (remove(f"images/{PICTURE}"), F, 2, f"its picture {PICTURE} is missing"),
+    "a picture is lost": (remove(f"images/{PICTURE}"), T, 1, "1 of its 4 saved faces are shown and not 2"),
+    "a third picture": (third_picture, T, 1, "3 of its 4 saved faces are shown and not 2"),
+    "a picture that is not the best": (other_picture, "images", None, "not the pictures that merge"),
+    "a picture of the same size changed": (
+        flip(f"images/{PICTURE}"), f"images/{PICTURE}", None, "not the picture that its shard saved",
+    ),
+    "a third face's picture": (third_picture, "images", None, "not the pictures that merge"),
     # features.jsonl, quality.jsonl
     "a missing keypoint": (line(F, 1, lambda r: r["keypoints"].pop("nose")), F, 1, "missing key nose"),
     "an embedding too long": (line(F, 1, put(embedding=[1.0, 1.0] + [0.0] * 6)), F, 1, "L2-normalised"),
@@ -274,6 +315,14 @@ DEVIATIONS: dict[str, Row] = {
         remarked(0, whole(f"scene_changes/scene_changes_{SHARD}.json", put(frame_indices=[20]))),
         f"scene_changes/scene_changes_{SHARD}.json", None, "cut 20 outside",
     ),
+    "a pack of other faces": (
+        remarked(0, pack_of("7:0:1_1_9_9")), PACK, None, "its faces are not those of features_7_0-13.jsonl",
+    ),
+    "a pack that is none": (
+        remarked(0, lambda folder: (folder.path / PACK).write_bytes(b"no archive")),
+        PACK, None, "no pack of pictures that can be read",
+    ),
+    "a pack changed": (flip(PACK), DONE, None, "was changed"),
     "merged from other shards": (
         remarked(0, line(SHARD_E, 2, put(change=2.5))),
         MANIFEST, None, "made from other shards",
@@ -287,7 +336,7 @@ DEVIATIONS: dict[str, Row] = {
 def test_a_valid_folder_passes(folder: MovieFolder, database: ActorDatabase) -> None:
     seen = inspect(folder.path, database.folder)
     assert seen.deviations.kept == []
-    assert seen.summary == "3 trajectories, 2 clusters, 1 of them named, 12 pictures"
+    assert seen.summary == "3 trajectories, 2 clusters, 1 of them named, 6 pictures"
 
 
 def test_an_empty_movie_passes(tmp_path: Path) -> None:
@@ -390,15 +439,20 @@ def test_all_deviations_are_found_not_the_first_alone(folder: MovieFolder) -> No
     line(T, 1, put(object_type="car"))(folder)
     line(T, 3, without("w"))(folder)
     whole(C, put(clusters=[1, 1, 1]))(folder)
-    remove(f"images/{PICTURE}")(folder)
+    remove("images/7:5:155_30_205_90.jpeg")(folder)
     found = {(error.path.name, error.line) for error in deviations(folder.path)}
-    assert {(T, 1), (T, 3), (C, None), (F, 2)} <= found
+    assert {(T, 1), (T, 2), (T, 3), (C, None)} <= found
+    assert "7:0:20_30_70_90.jpeg" not in {name for name, _ in found}, "of a line that cannot be read"
 
 
-def test_pictures_of_a_version_published_before_may_stay(folder: MovieFolder) -> None:
-    new_picture("7:5:1_1_9_9.jpeg")(folder)
+def test_pictures_of_a_version_before_belong_to_it_and_not_among_the_new(folder: MovieFolder) -> None:
     folder.previous.mkdir()
     assert deviations(folder.path) == []
+    new_picture("7:5:1_1_9_9.jpeg")(folder)
+    assert {error.path for error in deviations(folder.path)} == {
+        folder.images,
+        folder.images / "7:5:1_1_9_9.jpeg",
+    }
 
 
 def test_one_line_says_that_the_backend_will_take_it(

@@ -18,7 +18,7 @@ from facerec.documents import SHOWN_ABOVE, read_clusters, read_predictions, read
 from facerec.inspection import deviations
 from facerec.movie_folder import MovieFolder
 from facerec.records import read_features, read_trajectories
-from facerec.truth import read_truth, saved_frames
+from facerec.truth import read_truth, shown_frames
 from tests.cast import SEVERAL_PEOPLE, make_database
 
 CLIPS = {
@@ -84,7 +84,7 @@ def test_miranda_is_named_and_nobody_is_named_wrongly(finished: Finished, shared
     clusters = read_clusters(folder.clusters, 10001, len(trajectories))
     predictions = read_predictions(folder.predictions, 10001)
     truth = shared / "data" / "truth" / "10001.tracks.csv"
-    matched = read_truth(truth, folder, trajectories, saved_frames(folder, trajectories), {})
+    matched = read_truth(truth, folder, trajectories, shown_frames(folder, trajectories), {})
     shown = [{a for a, p in predictions[c].items() if p > SHOWN_ABOVE} for c in clusters]
     close_shot = [t.index for t in trajectories if 82 <= t.start < 211 and matched.identity(t.index)]
     assert close_shot

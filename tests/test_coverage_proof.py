@@ -87,16 +87,17 @@ def _edit(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def _picture(folder: MovieFolder) -> Path:
-    return next(folder.images.glob(f"{MOVIE}:10:*"))
+def _cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
 
 
 DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
     "a flipped bit": (lambda f: _flip(_shard(f, 2).evidence), "was changed"),
     "a line too few": (lambda f: _line_gone(_shard(f, 2).features), "was changed"),
     "a file gone": (lambda f: _shard(f, 2).trajectories.unlink(), "is missing"),
-    "a picture gone": (lambda f: _picture(f).unlink(), "images/77:10:"),
-    "a picture cut short": (lambda f: _picture(f).write_bytes(b"?"), "was changed"),
+    "the pictures gone": (lambda f: _shard(f, 2).faces.unlink(), "faces/faces_77_8-12.zip is missing"),
+    "the pictures cut short": (lambda f: _cut_short(_shard(f, 2).faces), "was changed"),
+    "a picture changed and no larger": (lambda f: _flip(_shard(f, 2).faces), "was changed"),
     "another shard's marker": (
         lambda f: shutil.copyfile(_shard(f, 3).done, _shard(f, 2).done),
         "another shard's",
@@ -105,10 +106,6 @@ DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
     "a marker that is a list": (lambda f: _shard(f, 2).done.write_text("[]"), "damaged"),
     "a marker of files elsewhere": (
         lambda f: _edit(_shard(f, 2).done, '"features/', '"../features/'),
-        "damaged",
-    ),
-    "a marker of pictures elsewhere": (
-        lambda f: _edit(_shard(f, 2).done, '"77:10:', '"../77:10:'),
         "damaged",
     ),
     "a marker without its embedder": (
@@ -220,16 +217,6 @@ def test_no_shard_at_all_may_be_missing(folder: MovieFolder) -> None:
         _shard(folder, shard).done.unlink()
     merged(folder, "--allow-missing")
     assert folder.trajectories.read_bytes() == b""
-
-
-def test_pictures_of_a_run_before_go_unless_they_may_be_shown(folder: MovieFolder, film: Path) -> None:
-    old = folder.images / f"{MOVIE}:3:0_0_30_30.jpeg"
-    old.write_bytes(b"old")
-    _shard(folder, 5).done.unlink()
-    merged(folder, "--allow-missing")
-    assert old.exists(), "with a shard missing, a picture may be one that is just being put there"
-    merged(extracted(film, folder.path.parent, N))
-    assert not old.exists()
 
 
 def _run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

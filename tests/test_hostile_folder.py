@@ -77,7 +77,7 @@ def test_a_full_disk_while_extracting_loses_nothing(
 ) -> None:
     folder = MovieFolder.of_film(disk.at, film)
     full = 0
-    for kilobytes in range(4, 400, 16):
+    for kilobytes in range(4, 400, 8):
         disk.change(f"size={kilobytes}k")
         capsys.readouterr()
         if _extract(film, disk.at) == 0:
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_left(
     assert contents(merged(folder)) == undisturbed
 
 
-ROOMS = ["", "images", "features", "trajectories", "scene_changes", "evidence", "done"]
+ROOMS = ["", "images", "features", "trajectories", "scene_changes", "evidence", "faces", "done"]
 
 
 @pytest.mark.parametrize("room", ROOMS)

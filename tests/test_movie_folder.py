@@ -131,6 +131,7 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
         "trajectories/trajectories_7_0-13.jsonl",
         "scene_changes/scene_changes_7_0-13.json",
         "evidence/evidence_7_0-13.jsonl",
+        "faces/faces_7_0-13.zip",
         "done/done_7_0-13.json",
     ]
     assert (
@@ -138,7 +139,6 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
     )
 
 
-def test_a_picture_lies_beside_the_others_also_while_it_is_made(tmp_path: Path) -> None:
+def test_a_picture_has_its_face_s_tag(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     assert folder.relative(folder.picture("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"
-    assert folder.picture("7:5:1_2_3_4", tmp_path / "x") == tmp_path / "x" / "images" / "7:5:1_2_3_4.jpeg"

@@ -14,6 +14,7 @@ from facerec import classify_knn, cluster, merge_shards
 from facerec.atomic import sha256_of
 from facerec.cli import run_main
 from facerec.movie_folder import MovieFolder
+from facerec.shown_pictures import pictures_digest, pictures_in
 from tests import kills
 from tests.toy import MOVIE, Story, contents, extracted, make_cast, merged, named
 
@@ -98,6 +99,9 @@ def test_published_results_change_only_with_overwrite_and_are_kept(
         "predictions.json",
     )
     assert all((kept / name).read_bytes() == before[name] for name in names)
+    assert {f"images/{path.name}": path.read_bytes() for path in (kept / "images").iterdir()} == {
+        name: data for name, data in before.items() if name.startswith("images/")
+    }
     assert json.loads((kept / "manifest.json").read_bytes())["stages"].keys() == MAINS.keys()
     after = contents(folder)
     later = list(MAINS)[list(MAINS).index(stage) + 1 :]
@@ -211,9 +215,17 @@ def test_the_manifest_says_what_is_there(folder: MovieFolder) -> None:
     stages = json.loads(folder.manifest.read_bytes())["stages"]
     for stage in stages.values():
         for name, digest in stage["outputs"].items():
-            assert sha256_of(folder.path / name) == digest
+            if name != "images":
+                assert sha256_of(folder.path / name) == digest
+    assert stages["merge_shards"]["outputs"]["images"] == pictures_digest(pictures_in(folder))
     assert stages["classify_knn"]["inputs"]["clusters.json"] == sha256_of(folder.clusters)
     assert stages["cluster"]["inputs"]["trajectories.jsonl"] == sha256_of(folder.trajectories)
+
+
+def _served(contents: dict[str, bytes]) -> dict[str, bytes]:
+    """What the labeling backend reads."""
+    names = ("trajectories.jsonl", "clusters.json", "predictions.json")
+    return {name: data for name, data in contents.items() if name in names or name.startswith("images/")}
 
 
 def test_killed_while_overwriting_the_backend_never_gets_a_mixture(
@@ -235,10 +247,11 @@ def test_killed_while_overwriting_the_backend_never_gets_a_mixture(
         assert kills.run(changed, log, fatal=step) == -9
         left = contents(folder)
         if all(name in left for name in served):
-            version = [left[name] for name in served]
-            assert version in ([old[name] for name in served], [new[name] for name in served]), f"step {step}"
+            assert _served(left) in (_served(old), _served(new)), f"step {step}"
         for kept in folder.previous.iterdir() if folder.previous.exists() else ():
             assert all((kept / name).read_bytes() == old[name] for name in served), f"step {step}"
+            pictures = {f"images/{path.name}": path.read_bytes() for path in (kept / "images").iterdir()}
+            assert pictures == {name: old[name] for name in old if name.startswith("images/")}, step
         assert kills.run(changed, log) == 0, log.read_text()
         after = contents(folder)
         assert {k: v for k, v in after.items() if not k.startswith("previous/")} == {

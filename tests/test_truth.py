@@ -15,7 +15,7 @@ from facerec.errors import ContractError, InputError
 from facerec.evaluation import NO_FACE, Matched
 from facerec.movie_folder import MovieFolder
 from facerec.records import read_trajectories
-from facerec.truth import read_truth, saved_frames
+from facerec.truth import read_truth, shown_frames
 from tests.merged_folder import Seen, merged_folder
 
 NAMES = {"nm1": "ada_lovelace", "nm2": "bob"}
@@ -38,7 +38,7 @@ def truth_of(folder: MovieFolder, text: str) -> Matched:
     path = folder.path.parent / "truth.csv"
     path.write_text(text)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    return read_truth(path, folder, trajectories, saved_frames(folder, trajectories), NAMES)
+    return read_truth(path, folder, trajectories, shown_frames(folder, trajectories), NAMES)
 
 
 def picture(frame: int, trajectory: int, status: str, label: str = "nm1", cluster: str = "labeled") -> str:
@@ -118,6 +118,15 @@ def test_each_status_says_what_it_says(folder: MovieFolder) -> None:
     assert matched.boxes[0] == {"ada_lovelace": 1, "not ada_lovelace": 1}
     assert matched.boxes[1] == matched.boxes[2] == {NO_FACE: 1}
     assert matched.pictures[:3] == [("ada_lovelace", "not ada_lovelace"), (NO_FACE, None), (None, None)]
+
+
+def test_only_pictures_that_annotators_see_are_counted(folder: MovieFolder) -> None:
+    """Not every face that was saved: those at 65 and 70 are Bob's, and not shown."""
+    rows = "".join(picture(frame, 2, "different") for frame in (60, 65, 70, 75))
+    assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace", "not ada_lovelace")
+    folder.picture("7:75:0_10_100_110").rename(folder.picture("7:70:0_10_100_110"))
+    (folder.images / "7:60:0_10_100_110.jpeg").unlink()
+    assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace",)
 
 
 def test_pictures_that_differ_from_the_label_cost_purity_and_clicks(folder: MovieFolder) -> None:

@@ -199,13 +199,6 @@ def _timeless(value: Any) -> Any:
 
 
 def results(folder: MovieFolder) -> dict[str, bytes]:
-    """What annotators and later stages get: the top-level files, and the pictures that trajectories name."""
+    """What annotators and later stages get: the top-level files and the pictures."""
     files = [path for stage in STAGES for path in outputs_of(folder, stage) if path.exists()]
-    shown = {path.name: path.read_bytes() for path in files}
-    for line in folder.trajectories.read_bytes().splitlines():
-        record = json.loads(line)
-        for frame, box in enumerate(record["bbs"], record["start"]):
-            picture = folder.picture(f"{folder.movie_id}:{frame}:{'_'.join(map(str, box))}")
-            if picture.exists():
-                shown[picture.name] = picture.read_bytes()
-    return shown
+    return {path.name: path.read_bytes() for path in (*files, *folder.images.iterdir())}
