@@ -112,6 +112,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         settings,
     )
     shown = [name for by_actor in names for name, p in by_actor.items() if round(p, 5) > SHOWN_ABOVE]
+    cast = database.cast(folder.movie_id)
     tables = {path.name: sha256_of(path) for path in (database.actors, database.images, database.embeddings)}
     with staging(folder) as room:
         predictions = predictions_bytes(folder.movie_id, dict(enumerate(names)))
@@ -128,6 +129,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
                 "actors_named": len(set(shown)),
                 "actors_with_pictures": len(gallery.actors),
                 "pictures": len(gallery.images),
+                "cast": {actor: cast[actor] for actor in gallery.actors},
             },
             overwrite=overwrite,
         )

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     made.add_argument("--out", type=Path, metavar="FILE.png", help="default: contact_sheet.png in the folder")
     made.add_argument("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR",
-        help="where the actors' names are; without it their ids are written")  # fmt: skip
+        help="where the actors' names are, beside the manifest's cast")  # fmt: skip
     made.add_argument(
         "--clusters", type=int, default=MAX_CLUSTERS, metavar="N", help="how many, the biggest first"
     )
@@ -58,10 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.actor_db import ActorDatabase
     from facerec.atomic import atomic_write
     from facerec.movie_folder import MovieFolder
+    from facerec.publish import recorded_cast
 
     folder = MovieFolder.existing(args.path)
     database = ActorDatabase(args.actor_db)
-    names = database.cast(folder.movie_id) if database.actors.is_file() else {}
+    names = recorded_cast(folder)
+    if database.actors.is_file():
+        names |= database.cast(folder.movie_id)
     sheet = contact_sheet(folder, names, args.clusters)
     out = args.out or folder.contact_sheet
     with atomic_write(out) as file:
@@ -151,8 +154,10 @@ def _face(sheet: PIL.Image.Image, corner: tuple[int, int], path: Path) -> None:
     import PIL.Image
     from PIL import ImageOps
 
-    with PIL.Image.open(path) as picture:
-        face = ImageOps.fit(picture.convert("RGB"), (_FACE, _FACE), PIL.Image.Resampling.LANCZOS)
+    from facerec.pictures import read_picture
+
+    picture = PIL.Image.fromarray(read_picture(path))
+    face = ImageOps.fit(picture, (_FACE, _FACE), PIL.Image.Resampling.LANCZOS)
     sheet.paste(face, corner, _rounded(_FACE, _FACE, 8))
 
 

@@ -33,7 +33,7 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
-        help="where actor ids have their names",
+        help="where actor ids have their names, beside the manifest's cast",
     )
     made.add_argument(
         "--min-trajectory",

@@ -85,6 +85,20 @@ class ShardFiles:
         return self.features, self.trajectories, self.scene_changes, self.evidence, self.faces
 
 
+def make_room(path: Path) -> None:
+    """Make the folder `path` where it is missing.
+
+    Raises:
+        InputError: a file lies there, or above it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"{error.filename or path}: a file lies where a folder must be; move it away"
+        ) from None
+
+
 class MovieFolder:
     """The paths of one movie's data folder; `path` need not exist yet.
 
@@ -130,12 +144,7 @@ class MovieFolder:
     def create(self) -> None:
         """Make the folder and its rooms where they are missing."""
         for room in (self.path, self.images, *self.shard_rooms):
-            try:
-                room.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, NotADirectoryError) as error:
-                raise InputError(
-                    f"{error.filename or room}: a file lies where a folder must be; move it away"
-                ) from None
+            make_room(room)
 
     def shard(self, beg: int, end: int, root: Path | None = None) -> ShardFiles:
         """The files of shard `[beg, end)`, under another `root` while they are being written."""

@@ -25,7 +25,7 @@ from facerec.atomic import locked, named, part_name, sha256_of, sweep, sync_fold
 from facerec.commands import stage_command
 from facerec.errors import ContractError, StaleError
 from facerec.jsonfile import read_json, require
-from facerec.movie_folder import MovieFolder
+from facerec.movie_folder import MovieFolder, make_room
 from facerec.plan import read_plan
 from facerec.shown_pictures import ShownPictures
 
@@ -68,6 +68,13 @@ def _parse_manifest(value: object) -> dict[str, Any]:
         parts = (stage.get(part) for part in ("inputs", "outputs", "settings", "report"))
         require("made_at" in stage and all(isinstance(part, dict) for part in parts), f"{name} is cut short")
     return value
+
+
+def recorded_cast(folder: MovieFolder) -> dict[str, str]:
+    """The names by actor id of the cast that the folder was named after; empty where it was not."""
+    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
+    cast = report.get("cast", {})
+    return {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
 
 
 def is_published(folder: MovieFolder) -> bool:
@@ -250,7 +257,7 @@ def _keep(folder: MovieFolder) -> None:
                 _link(path, pictures / path.name)
         sync_folder(pictures)
         sync_folder(room)
-        folder.previous.mkdir(exist_ok=True)
+        make_room(folder.previous)
         room.replace(kept)
     sync_folder(folder.previous)
     logging.warning("%s: the published results are kept in %s", folder.path, kept)

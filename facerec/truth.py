@@ -27,7 +27,7 @@ from facerec.documents import read_clusters, read_predictions
 from facerec.errors import ContractError, InputError
 from facerec.evaluation import NO_FACE, NOT, Matched, match_boxes, match_tags, plain_name, score
 from facerec.movie_folder import MAX_FRAME, MovieFolder, parse_tag
-from facerec.publish import read_manifest
+from facerec.publish import read_manifest, recorded_cast
 from facerec.records import Trajectory, read_trajectories
 from facerec.shown_pictures import shown_tags
 from facerec.tables import read_table
@@ -49,8 +49,12 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
     clusters = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     predictions = read_predictions(folder.predictions, folder.movie_id, len(set(clusters)))
     saved = shown_frames(folder, trajectories)
-    names = names_of(actor_db, folder.movie_id)
+    names = names_of(folder, actor_db)
     matched = read_truth(truth, folder, trajectories, saved, names)
+    unknown = {actor for said in predictions.values() for actor in said} - names.keys()
+    if unknown:
+        log = "%s: %d of the actors that are named, %s the first, are in no cast here; give --actor-db"
+        logging.warning(log, folder.path, len(unknown), min(unknown))
     kept = [
         counts if len(one.boxes) >= min_trajectory else Counter[str]()
         for one, counts in zip(trajectories, matched.boxes, strict=True)
@@ -71,12 +75,14 @@ def shown_frames(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dic
     return {index: [parse_tag(tag)[1] for tag in tags] for index, tags in shown.items()}
 
 
-def names_of(actor_db: Path, movie_id: int) -> dict[str, str]:
-    """The name, as truth files spell it, of each actor id; empty where there is no actor database."""
+def names_of(folder: MovieFolder, actor_db: Path) -> dict[str, str]:
+    """The name, as truth files spell it, of each actor id: of the cast that the folder was named after,
+    by its manifest, and of the movie's cast in the actor database, where there is one."""
+    cast = recorded_cast(folder)
     database = ActorDatabase(actor_db)
-    if not database.actors.exists():
-        return {}
-    return {actor: plain_name(name) for actor, name in database.cast(movie_id).items()}
+    if database.actors.exists():
+        cast |= database.cast(folder.movie_id)
+    return {actor: plain_name(name) for actor, name in cast.items()}
 
 
 def read_truth(

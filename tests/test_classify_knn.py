@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from facerec import cluster
+from facerec import cluster, evaluate
 from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
 from facerec.atomic import sha256_of
 from facerec.classify_knn import main
@@ -63,6 +63,27 @@ def test_the_cast_is_named_by_its_own_ids_and_others_are_not(folder: MovieFolder
     assert names[1] == {}  # person 1 is in no database
     assert names[2].keys() == {"1"}
     assert names[3] == {}  # too blurred to say
+
+
+def test_the_manifest_says_who_the_ids_are_so_that_truth_can_be_compared_without_the_database(
+    folder: MovieFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm01": 0, "1": 2})
+    assert run(folder, db) == 0
+    truth = tmp_path / "truth.csv"
+    name = db.cast(folder.movie_id)["nm01"]
+    truth.write_text(f"frame,track,x,y,w,h,identity\n5,t,{FILM[0].x},10,100,100,{name}\n")
+    monkeypatch.chdir(tmp_path)  # there is no actor_db here
+    argv = ["--path", str(folder.path), "--truth", str(truth)]
+    assert evaluate.main(argv) == 0
+    scores = capsys.readouterr()
+    figures = json.loads(scores.out[scores.out.index("{") :])
+    assert (figures["right"], figures["wrong"]) == (1, 0) and "--actor-db" not in scores.err
+    manifest = json.loads(folder.manifest.read_bytes())
+    del manifest["stages"]["classify_knn"]["report"]["cast"]
+    folder.manifest.write_text(json.dumps(manifest))
+    assert evaluate.main(argv) == 0
+    assert "are in no cast here; give --actor-db" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cast", [{}, {"nm1": 9}, {"nm1": 9, "nm2": 10}])
