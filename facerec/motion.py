@@ -27,7 +27,7 @@ _TURN = 0.02  # standard deviation of the change of velocity in one frame, in fa
 _SPEED = 0.05  # standard deviation of the velocity of a face seen once, in face sizes a frame
 _STEADY = 16.0  # frames after which half of the way that a velocity would have gone is gone: heads turn back
 
-# Standard deviations of what two ends of one face disagree by. Chosen on faces of TV episodes, 25 frames/s, with misses.
+# Standard deviations of what two ends of one face disagree by. Chosen on TV episodes of 25 frames a second.
 _PLACE = 0.08  # of the place, in face sizes: what is left where both ends are long and the face rests,
 _PLACE_SEEN = 0.23  # a box seen at one end; falls with the square root of the boxes,
 _PLACE_MOVED = 0.3  # and a face size that the slower of the two ends would go in the gap
