@@ -118,10 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     t = TrackSettings
     arguments.add_argument("--iou-threshold", type=float, default=t.iou_threshold, help="0 to 1")
     arguments.add_argument("--max-gap", type=int, default=t.max_gap, help="frames")
-    arguments.add_argument("--reach", type=float, default=t.reach, help="face sizes")
-    arguments.add_argument("--growth", type=float, default=t.growth, help="ratio of sizes")
+    arguments.add_argument("--reach", type=float, default=t.reach, help="standard deviations")
     args = arguments.parse_args(argv)
-    settings = TrackSettings(args.iou_threshold, args.max_gap, args.reach, args.growth)
+    settings = TrackSettings(args.iou_threshold, args.max_gap, args.reach)
     truth, cuts = read_truth(args.detections), read_cuts(args.shots)
 
     from facerec.track import track

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facerec.motion import Floats, Ints
 from facerec.settings import SplitSettings
-from facerec.track import Floats, Ints, Track
+from facerec.track import Track
 
 _MOST_FACES = 1000  # of a trajectory that are compared with each other; bounds time and memory
 

@@ -48,16 +48,15 @@ class TrackSettings:
             size; lower: more is linked over a cut that nobody noticed.
         max_gap: longest gap of missed frames inside a trajectory, in frames. Higher: fewer, longer
             trajectories, more of whose boxes are interpolated; lower: a face is split where it is missed.
-        reach: face sizes by which a face that comes back may miss the place where it was expected. Higher:
-            sudden moves are followed; lower: trajectories split on them, and fewer take in a stranger.
-            After one or two missed frames more is allowed, as no stranger is likely to have come.
-        growth: ratio, above 1, of a face's sizes before and after a gap. Higher and lower: as `reach`.
+        reach: standard deviations, of place and size together, by which a face that comes back may miss
+            what was expected. Higher: sudden moves are followed; lower: trajectories split on them, and
+            fewer take in a stranger. After one or two missed frames more is allowed, as no stranger is
+            likely to have come.
     """
 
     iou_threshold: float = 0.4
     max_gap: int = 10
-    reach: float = 0.48
-    growth: float = 1.37
+    reach: float = 3.2
 
     def __post_init__(self) -> None:
         if not 0 < self.iou_threshold <= 1:
@@ -65,9 +64,7 @@ class TrackSettings:
         if self.max_gap < 0:
             raise InputError(f"the longest gap of a trajectory is a number of frames, not {self.max_gap}")
         if not self.reach > 0:
-            raise InputError(f"a face's reach is a positive number of face sizes, not {self.reach}")
-        if not self.growth > 1:
-            raise InputError(f"the growth of a face is a ratio above 1, not {self.growth}")
+            raise InputError(f"a face's reach is a positive number of deviations, not {self.reach}")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,9 @@ hierarchical association of C. Huang, B. Wu, R. Nevatia, "Robust object tracking
 association of detection responses" (ECCV 2008): neighbouring frames first, then ever longer gaps, so
 that a face seen a moment ago goes before one that is merely expected at that place. In each round the
 ends of trajectories are matched with the beginnings of later ones by an optimal assignment (H. W. Kuhn,
-"The Hungarian method", 1955). A link must be explained from both sides: a constant-velocity Kalman filter
-runs over the last boxes of the one, forwards, and over the first boxes of the other, backwards, and the
-two must predict the same place in the middle of the gap (the two-filter form of smoothing: D. C. Fraser,
-J. E. Potter, "The optimum linear smoother as a combination of two optimum linear filters", 1969). Where
-nothing fits, a trajectory ends: two pieces of one person are put together later, two people in one
-trajectory never come apart.
+"The Hungarian method", 1955). `motion` says how well two ends explain each other. Where nothing fits, a
+trajectory ends: two pieces of one person are put together later, two people in one trajectory never come
+apart.
 
 Every length is relative to the face's size, so near and far faces are treated alike. Each pair is judged
 by + - * / of its own numbers, and what is summed over pairs is rounded to whole numbers first. So all
@@ -25,20 +22,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facerec.motion import Floats, Ints, filtered, unlikeness
 from facerec.settings import TrackSettings
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-_WINDOW = 12  # boxes at an end that say where the face is going; older ones have no weight left
-_JITTER = 0.05  # standard deviation of a detected edge, in face sizes
-_TURN = 0.02  # standard deviation of the change of velocity in one frame, in face sizes a frame
-_SPEED = 0.05  # standard deviation of the velocity of a face seen once, in face sizes a frame
-_STEADY = 16.0  # frames after which half of the way that a velocity would have gone is gone: heads turn back
 _SUDDEN = 2  # missed frames up to which no stranger is likely to have come, so that a face may leap,
-_LEAP = 1.6  # by this many times what is allowed later;
+_LEAP = 1.75  # by this many times what is allowed later;
 _LONE_LEAP = 1.25  # less to or from a box that is all alone, for it may be no face:
-_LONE = 1  # two such boxes are no trajectory at all where more frames than this lie between them
+_LONE_REACH = 0.9  # such a box is always looked at more closely,
+_LONE = 1  # and two of them are no trajectory at all where more frames than this lie between them
 _PAIRS_AT_ONCE = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
@@ -87,7 +78,9 @@ def track(
     links = _Links(len(order))
     links.add(*_match(*_neighbours(found, settings)))
     for longest, leaps in _rounds(settings.max_gap):
-        links.add(*_match(*_bridges(found, links, longest, leaps, settings)))
+        earlier, later = _match(*_bridges(found, links, longest, leaps, settings))
+        now = found.frames[later] - found.frames[earlier] - 1 <= longest  # the others wait for their round
+        links.add(earlier[now], later[now])
     return [
         Track(found.frames[chain], found.boxes[chain], order[chain].astype(np.int64))
         for chain in links.chains()
@@ -157,7 +150,7 @@ def _rounds(max_gap: int) -> Iterator[tuple[int, bool]]:
     """Longest gap, in frames, of each round (0, 1, 3, 7, … and last of all `max_gap`); whether faces leap.
 
     No face leaps to where another one fits, even a moment later: two that are missed in turn would be
-    taken for one that jumps to and fro.
+    taken for one that jumps to and fro. Nor does one that comes back a moment later: see `_bridges`.
     """
     longest = 0
     yield longest, False
@@ -196,85 +189,29 @@ def _neighbours(found: _Detections, settings: TrackSettings) -> tuple[Ints, Ints
 def _bridges(
     found: _Detections, links: _Links, longest: int, leaps: bool, settings: TrackSettings
 ) -> tuple[Ints, Ints, Floats]:
-    """Candidate links of a later round: ends and beginnings whose motions meet in the middle of the gap."""
+    """Candidate links of a later round: ends and beginnings whose motions meet in the middle of the gap.
+
+    Where faces may leap over a gap of at most `longest` frames, whoever fits without a leap is a candidate
+    too, after however long a gap: a place that is not taken is no proof that its owner does not come back.
+    """
     tails, heads = np.flatnonzero(links.after < 0), np.flatnonzero(links.before < 0)
-    going, coming = _motion(found, tails, links.before), _motion(found, heads, links.after)
+    going = filtered(found.state, found.frames, tails, links.before)
+    coming = filtered(found.state, found.frames, heads, links.after)
     kept = []
-    for i, j in _pairs(found.frames[tails], found.frames[heads], longest):
+    for i, j in _pairs(found.frames[tails], found.frames[heads], settings.max_gap if leaps else longest):
         same = found.shots[tails[i]] == found.shots[heads[j]]
         i, j = i[same], j[same]
         step = found.frames[heads[j]] - found.frames[tails[i]]
-        one, other = going.ahead(i, step / 2), coming.ahead(j, step / 2)
-        small = np.minimum(going.state[i, 2], coming.state[j, 2])
-        large = np.maximum(going.state[i, 2], coming.state[j, 2])
-        apart = (one[:, 0] - other[:, 0]) ** 2 + (one[:, 1] - other[:, 1]) ** 2
         alone = links.before[tails[i]] < 0, links.after[heads[j]] < 0
-        leap = np.where(alone[0] | alone[1], _LONE_LEAP, _LEAP)
-        leap[(step - 1 > _SUDDEN) | (not leaps)] = 1
-        miss = apart / (leap * settings.reach * small) ** 2
-        miss += ((large / small - 1) / (leap * (settings.growth - 1))) ** 2
+        either = alone[0] | alone[1]
+        reach = settings.reach * np.where(either, _LONE_REACH, 1.0)
+        sudden = leaps & (step - 1 <= min(longest, _SUDDEN))
+        reach *= np.where(sudden, np.where(either, _LONE_LEAP, _LEAP), 1.0)
+        miss = unlikeness(going, i, coming, j, step) / (reach * reach)
         good = (miss <= 1) & ~(alone[0] & alone[1] & (step - 1 > _LONE))
         kept.append((tails[i[good]], heads[j[good]], 2 - miss[good]))  # a poor link is better than none
     a, b, worth = (np.concatenate(part) for part in zip(*kept, strict=True))
     return a, b, worth
-
-
-@dataclass(frozen=True)
-class _Motion:
-    """Filtered ends of chains: (n, 3) x, y and size, and (n, 3) their velocity a frame, outwards."""
-
-    state: Floats
-    velocity: Floats
-
-    def ahead(self, chosen: Ints, dt: Floats) -> Floats:
-        """(m, 2) where the centres of the `chosen` (m,) ends will be `dt` (m,) frames on.
-
-        Heads do not go on for long: a velocity is lost by and by (R. A. Singer, "Estimating optimal
-        tracking filter performance for manned maneuvering targets", 1970).
-        """
-        return self.state[chosen, :2] + self.velocity[chosen, :2] * (dt / (1 + dt / _STEADY))[:, None]
-
-
-def _motion(found: _Detections, ends: Ints, inwards: Ints) -> _Motion:
-    """Run a constant-velocity Kalman filter over the last boxes of each chain, towards its end.
-
-    The noise is relative to the face's size and the same for all three coordinates, so they share one
-    covariance: `pp`, `pv`, `vv`, in squared face sizes.
-
-    Args:
-        ends: (n,) detections at which chains end.
-        inwards: (all,) the next detection towards the middle of the chain, −1 where there is none.
-    """
-    steps = [ends]
-    while len(steps) < _WINDOW:
-        steps.append(np.where(steps[-1] >= 0, inwards[steps[-1]], -1))
-    r, q, v0 = _JITTER * _JITTER, _TURN * _TURN, _SPEED * _SPEED
-    n = len(ends)
-    state, velocity = np.zeros((n, 3)), np.zeros((n, 3))
-    pp, pv, vv, last = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    begun = np.zeros(n, bool)
-    for step in reversed(steps):  # the oldest first; a chain that is shorter begins later
-        here = step >= 0
-        seen, now = found.state[step], found.frames[step]
-        first, later = here & ~begun, here & begun
-        dt = np.where(later, np.abs(now - last), 0.0)
-        pp, pv, vv = (
-            pp + 2 * dt * pv + dt * dt * vv + q * dt * dt * dt / 3,
-            pv + dt * vv + q * dt * dt / 2,
-            vv + q * dt,
-        )
-        gain, turn = np.where(later, (pp / (pp + r), pv / (pp + r)), 0.0)
-        predicted = state + velocity * dt[:, None]
-        state = np.where(first[:, None], seen, predicted + gain[:, None] * (seen - predicted))
-        velocity = velocity + turn[:, None] * (seen - predicted) * later[:, None]
-        pp, pv, vv = (
-            np.where(first, r, (1 - gain) * pp),
-            np.where(first, 0.0, (1 - gain) * pv),
-            np.where(first, v0, vv - turn * pv),
-        )
-        begun, last = begun | here, np.where(here, now, last)
-    state[:, 2] = np.maximum(state[:, 2], 1.0)
-    return _Motion(state, velocity)
 
 
 def _match(a: Ints, b: Ints, worth: Floats) -> tuple[Ints, Ints]:
