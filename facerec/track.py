@@ -219,22 +219,27 @@ def _match(a: Ints, b: Ints, worth: Floats) -> tuple[Ints, Ints]:
 
     Most links have no rival; only the knots of rivals need the assignment algorithm, each knot by itself.
     """
-    from scipy.optimize import linear_sum_assignment
+    _, i, ends = np.unique(a, return_inverse=True, return_counts=True)
+    _, j, begins = np.unique(b, return_inverse=True, return_counts=True)
+    rivals = (ends[i] > 1) | (begins[j] > 1)
+    chosen = np.concatenate([np.flatnonzero(~rivals), *_untangled(i, j, worth, np.flatnonzero(rivals))])
+    return a[chosen], b[chosen]
+
+
+def _untangled(i: Ints, j: Ints, worth: Floats, rivals: Ints) -> Iterator[Ints]:
+    """Of the `rivals` among the links `i` → `j`, (n,) each from 0, those to choose, knot by knot."""
+    if not len(rivals):
+        return
+    from scipy.optimize import linear_sum_assignment  # half a second, which most shards can do without
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if not len(a):
-        return a, b
-    rows, i = np.unique(a, return_inverse=True)
-    columns, j = np.unique(b, return_inverse=True)
-    graph = coo_array((np.ones(len(i)), (i, j + len(rows))), shape=(len(rows) + len(columns),) * 2)
-    knot = connected_components(graph, directed=False)[1][i]
+    size = int(i.max()) + 1 + int(j.max()) + 1
+    ends = i[rivals], j[rivals] + int(i.max()) + 1
+    graph = coo_array((np.ones(len(rivals)), ends), shape=(size, size))
+    knot = connected_components(graph, directed=False)[1][ends[0]]
     order = np.argsort(knot, kind="stable")
-    keep = []
-    for links in np.split(order, np.flatnonzero(np.diff(knot[order])) + 1):
-        if len(links) == 1:
-            keep.append(links)
-            continue
+    for links in np.split(rivals[order], np.flatnonzero(np.diff(knot[order])) + 1):
         r, row = np.unique(i[links], return_inverse=True)
         c, column = np.unique(j[links], return_inverse=True)
         table = np.zeros((len(r), len(c)))
@@ -242,6 +247,4 @@ def _match(a: Ints, b: Ints, worth: Floats) -> tuple[Ints, Ints]:
         which = np.full(table.shape, -1)
         which[row, column] = links
         picked = which[linear_sum_assignment(table, maximize=True)]
-        keep.append(picked[picked >= 0])
-    chosen = np.concatenate(keep)
-    return a[chosen], b[chosen]
+        yield picked[picked >= 0]
