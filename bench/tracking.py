@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from facerec.track import track
 
-    track(truth.frames[:1], truth.boxes[:1])  # loads what it needs, which is no part of tracking
+    track([0, 0, 1], [[0, 0, 9, 9]] * 3)  # loads the solver, which is no part of tracking
     begun = time.perf_counter()
     trajectories = track(truth.frames, truth.boxes, cuts, settings)
     seconds = time.perf_counter() - begun
