@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,11 +44,25 @@ class Faces:
     same_person: float
 
 
+def with_truth(paths: Sequence[Path], truth: Path) -> Iterator[tuple[MovieFolder, Path]]:
+    """Movie folders, each with its table of truth; those that have none are told and passed over."""
+    for folder in map(MovieFolder.existing, paths):
+        table = truth / f"{folder.movie_id}.tracks.csv"
+        if table.exists():
+            yield folder, table
+        else:
+            logging.info("%s: no truth of it in %s", folder.path, truth)
+
+
 def looks_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Floats, float]]:
-    """Person, vector and worth of every trajectory that shows one known person and can be told apart."""
+    """Person, vector and worth of every trajectory that shows one known person and can be told apart.
+
+    Args:
+        truth: the folder's table of boxes.
+    """
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     shown = shown_frames(folder, trajectories)
-    matched = read_truth(truth / f"{folder.movie_id}.tracks.csv", folder, trajectories, shown, {})
+    matched = read_truth(truth, folder, trajectories, shown, {})
     found = read_vectors(folder, trajectories)
     for index, counts in enumerate(matched.boxes):
         who = matched.identity(index)
@@ -59,12 +74,11 @@ def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase)
     """People and spread of what the pipeline made of real film, and of portraits."""
     seen: dict[str, list[tuple[Floats, float]]] = defaultdict(list)
     same_person = 0.0
-    for path in folders:
-        folder = MovieFolder.existing(path)
+    for folder, table in with_truth(folders, truth):
         embedder = embedder_of(folder)
         database.check_embedder(vars(embedder), folder.path)
         same_person = embedder.same_person
-        for who, vector, worth in looks_of(folder, truth):
+        for who, vector, worth in looks_of(folder, table):
             seen[who].append((vector, worth))
     gallery, names = database.gallery(), database.cast(None)
     for portrait, actor in zip(gallery.vectors.astype(np.float64), gallery.actor_of.tolist(), strict=True):

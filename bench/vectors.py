@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.clusters import add_faces
-from bench.real_faces import NO_PEOPLE
+from bench.real_faces import NO_PEOPLE, with_truth
 from facerec.actor_db import ActorDatabase
 from facerec.cli import configure_logging, parser, run_main
 from facerec.evaluation import is_person, plain_name
@@ -79,13 +79,11 @@ class Folder:
     quality: Floats
 
 
-def read_people(path: Path, truth: Path, database: ActorDatabase) -> Folder:
+def read_people(folder: MovieFolder, truth: Path, database: ActorDatabase) -> Folder:
     """Faces of the film's people; `whose` counts from 0 over their trajectories."""
-    folder = MovieFolder.existing(path)
     database.check_embedder(vars(embedder_of(folder)), folder.path)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    saved = shown_frames(folder, trajectories)
-    matched = read_truth(truth / f"{folder.movie_id}.tracks.csv", folder, trajectories, saved, {})
+    matched = read_truth(truth, folder, trajectories, shown_frames(folder, trajectories), {})
     whose, embeddings, quality = judged_faces(folder, trajectories, ALL)
     names = {index: matched.identity(index) for index, counts in enumerate(matched.boxes) if len(counts) == 1}
     people = {i: who for i, who in names.items() if who and is_person(who) and who not in NO_PEOPLE}
@@ -145,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = made.parse_args(argv)
     configure_logging(args.verbose)
     database = ActorDatabase(args.actor_db)
-    folders = [read_people(path, args.truth, database) for path in args.faces]
+    folders = [read_people(*found, database) for found in with_truth(args.faces, args.truth)]
     gallery, names = database.gallery(), database.cast(None)
     portraits = [plain_name(names[gallery.actors[a]]) for a in gallery.actor_of.tolist()]
     who = [*(name for folder in folders for name in folder.who), *portraits]
