@@ -58,14 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.actor_db import ActorDatabase
     from facerec.atomic import atomic_write
     from facerec.movie_folder import MovieFolder
-    from facerec.publish import recorded_cast
+    from facerec.publish import cast_names
 
     folder = MovieFolder.existing(args.path)
-    database = ActorDatabase(args.actor_db)
-    names = recorded_cast(folder)
-    if database.actors.is_file():
-        names |= database.cast(folder.movie_id)
-    sheet = contact_sheet(folder, names, args.clusters)
+    sheet = contact_sheet(folder, cast_names(folder, ActorDatabase(args.actor_db)), args.clusters)
     out = args.out or folder.contact_sheet
     with atomic_write(out) as file:
         sheet.save(file, format="PNG")

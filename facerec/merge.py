@@ -105,8 +105,9 @@ def merge(
         features = _saved_faces(folder, plan, markers)
         saved = _join_features(folder, features, detected.saved, made[folder.features], made[folder.quality])
         tracks = _of_one_person(tracks, saved, same_person(markers))
-        kept = [one for one in tracks if _is_kept(one, saved, keeping)]
-        faces = [_saved_of(one, saved) for one in kept]
+        large = (one for one in tracks if _is_large(one, keeping))
+        with_faces = [(one, places) for one in large if (places := _saved_of(one, saved))]
+        kept, faces = [one for one, _ in with_faces], [places for _, places in with_faces]
         shown = [place for own in faces for place in _shown(own, saved, showing)]
         ranges = [plan.range_of(shard) for shard in sorted(markers)]
         pictures = ShownPictures(packed(folder, ranges, saved, shown if plan.settings["images"] else ()))
@@ -202,13 +203,11 @@ def _saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[
         yield from read_features(folder.shard(*plan.range_of(shard)).features, folder.movie_id)
 
 
-def _is_kept(one: Track, saved: Saved, keeping: KeepSettings) -> bool:
-    """Long enough, large enough, and with a picture to show."""
+def _is_large(one: Track, keeping: KeepSettings) -> bool:
+    """Long enough and large enough to keep, if it has a picture to show."""
     length = int(one.frames[-1] - one.frames[0]) + 1
     size = np.minimum(one.boxes[:, 2] - one.boxes[:, 0], one.boxes[:, 3] - one.boxes[:, 1]).max()
-    if length < keeping.min_trajectory or size < keeping.min_face_size:
-        return False
-    return bool(_saved_of(one, saved))
+    return length >= keeping.min_trajectory and bool(size >= keeping.min_face_size)
 
 
 def _saved_of(one: Track, saved: Saved) -> list[Place]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -28,6 +28,9 @@ from facerec.jsonfile import read_json, require
 from facerec.movie_folder import MovieFolder, make_room
 from facerec.plan import read_plan
 from facerec.shown_pictures import ShownPictures
+
+if TYPE_CHECKING:
+    from facerec.actor_db import ActorDatabase
 
 STAGES = ("merge_shards", "cluster", "classify_knn")  # in the order in which they run
 
@@ -70,11 +73,13 @@ def _parse_manifest(value: object) -> dict[str, Any]:
     return value
 
 
-def recorded_cast(folder: MovieFolder) -> dict[str, str]:
-    """The names by actor id of the cast that the folder was named after; empty where it was not."""
+def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
+    """The names by actor id: of the cast that the folder was named after, by its manifest, and of the
+    movie's cast in the actor database, where there is one."""
     report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
     cast = report.get("cast", {})
-    return {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
+    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
+    return names | (database.cast(folder.movie_id) if database.actors.exists() else {})
 
 
 def is_published(folder: MovieFolder) -> bool:

@@ -27,7 +27,7 @@ from facerec.documents import read_clusters, read_predictions
 from facerec.errors import ContractError, InputError
 from facerec.evaluation import NO_FACE, NOT, Matched, match_boxes, match_tags, plain_name, score
 from facerec.movie_folder import MAX_FRAME, MovieFolder, parse_tag
-from facerec.publish import read_manifest, recorded_cast
+from facerec.publish import cast_names, read_manifest
 from facerec.records import Trajectory, read_trajectories
 from facerec.shown_pictures import shown_tags
 from facerec.tables import read_table
@@ -76,12 +76,8 @@ def shown_frames(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dic
 
 
 def names_of(folder: MovieFolder, actor_db: Path) -> dict[str, str]:
-    """The name, as truth files spell it, of each actor id: of the cast that the folder was named after,
-    by its manifest, and of the movie's cast in the actor database, where there is one."""
-    cast = recorded_cast(folder)
-    database = ActorDatabase(actor_db)
-    if database.actors.exists():
-        cast |= database.cast(folder.movie_id)
+    """The name, as truth files spell it, of each actor id; see `cast_names`."""
+    cast = cast_names(folder, ActorDatabase(actor_db))
     return {actor: plain_name(name) for actor, name in cast.items()}
 
 

@@ -211,17 +211,21 @@ def test_a_matroska_film_that_begins_late_has_lost_nothing(tmp_path: Path) -> No
     assert film.losses == () and numbers_read(film, 20, 50) == [(n, n) for n in range(19, 50)]
 
 
+def mux_all(to, inputs) -> None:
+    """Copy the packets of each source's first video stream into its stream of `to`."""
+    for source, stream in inputs:
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                to.mux(packet)
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
 def test_a_film_of_two_pictures_is_the_first_and_says_so(suffix: str, tmp_path: Path) -> None:
     sources = [make_film(tmp_path / "a.mp4", 30), make_film(tmp_path / "b.mp4", 30, width=320, height=240)]
     path = tmp_path / f"1-two.{suffix}"
     with av.open(str(sources[0])) as a, av.open(str(sources[1])) as b, av.open(str(path), "w") as to:
-        inputs = [(source, to.add_stream_from_template(source.streams.video[0])) for source in (a, b)]
-        for source, stream in inputs:
-            for packet in source.demux(video=0):
-                if packet.size:
-                    packet.stream = stream
-                    to.mux(packet)
+        mux_all(to, [(source, to.add_stream_from_template(source.streams.video[0])) for source in (a, b)])
     film = open_film(path)
     assert (film.width, film.height, film.frame_count) == (160, 120, 30)
     assert film.losses == ("of 2 video streams only the first is read, the others (320x240) are not",)
@@ -235,12 +239,7 @@ def test_a_cover_picture_is_not_the_film(tmp_path: Path) -> None:
     with av.open(str(still)) as a, av.open(str(moving)) as b, av.open(str(path), "w") as to:
         cover = to.add_stream_from_template(a.streams.video[0])
         cover.disposition = av.stream.Disposition.attached_pic
-        inputs = [(a, cover), (b, to.add_stream_from_template(b.streams.video[0]))]
-        for source, stream in inputs:
-            for packet in source.demux(video=0):
-                if packet.size:
-                    packet.stream = stream
-                    to.mux(packet)
+        mux_all(to, [(a, cover), (b, to.add_stream_from_template(b.streams.video[0]))])
     film = open_film(path)
     assert (film.width, film.height, film.frame_count, film.losses) == (160, 120, 30, ())
     assert differs_from_opencv(film) == []
