@@ -50,6 +50,7 @@ test-slow: $(READY)  ## the long tests: kill points, all numbers of shards
 lint: $(READY)  ## ruff and mypy
 	@echo "checking style and types"
 	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check --quiet .
 	$(PYTHON) -m mypy
 
 clean:  ## remove what `make demo` and the tests made; never your films or data

@@ -172,9 +172,7 @@ def methods(
             linkage(vectors, "complete"), max(1, n // PERSON_SIZE), "maxclust"
         ),
         "HDBSCAN": density,
-        "average linkage": lambda: fcluster(
-            linkage(vectors, "average"), AVERAGE * same_person, "distance"
-        ),
+        "average linkage": lambda: fcluster(linkage(vectors, "average"), AVERAGE * same_person, "distance"),
     }
 
 
@@ -245,9 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for spread in args.spread:
         for path, seed in product(args.episodes, range(args.seed, args.seed + args.seeds)):
             episode, rng = read_episode(path), np.random.default_rng(seed)
-            vectors, worth = simulate(
-                episode.identities, faces, spread, rng, scenes_of(episode), args.alike
-            )
+            vectors, worth = simulate(episode.identities, faces, spread, rng, scenes_of(episode), args.alike)
             for name, method in methods(vectors, worth, episode, faces.same_person).items():
                 row = {"spread": spread, "episode": episode.name, "trajectories": len(episode.tracks)}
                 figures.append({**row, "seed": seed, "method": name, **scored(method(), episode)})

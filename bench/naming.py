@@ -67,9 +67,7 @@ def named(
     probes, known = cluster_vectors(vectors[first:], worth[first:], usable, of, CLUSTERS)
     actors = [f"{a:05}" for a in range(cast)]
     alone = np.empty((0, 2), np.int64)
-    said = name_clusters(
-        probes, known, alone, gallery[:first], np.array(pictures), actors, faces.same_person
-    )
+    said = name_clusters(probes, known, alone, gallery[:first], np.array(pictures), actors, faces.same_person)
     counts, forecasts = np.zeros(5, np.int64), Forecasts()
     for who, row in zip(whose, said, strict=True):
         name = max(row, key=lambda actor: row[actor], default="")

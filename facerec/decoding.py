@@ -296,5 +296,3 @@ def frames_around(
     if first is not None:
         yield first
         yield from frames
-
-

@@ -108,9 +108,7 @@ def read_vectors(
         ContractError: see `judged_faces`.
     """
     settings = settings or VectorSettings()
-    return trajectory_vectors(
-        *judged_faces(folder, trajectories, settings), len(trajectories), settings
-    )
+    return trajectory_vectors(*judged_faces(folder, trajectories, settings), len(trajectories), settings)
 
 
 def _trajectory_of(

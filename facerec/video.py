@@ -145,9 +145,7 @@ def describe_film(
                 _frame_rate(index, rate), declared, index)  # fmt: skip
 
 
-def _display_size(
-    width: Fraction, height: int, rotation: int, ratio: Fraction | None
-) -> tuple[int, int]:
+def _display_size(width: Fraction, height: int, rotation: int, ratio: Fraction | None) -> tuple[int, int]:
     """Width and height in square pixels after turning; `ratio` overrides the film's own."""
     shown = (width, Fraction(height)) if rotation % 180 == 0 else (Fraction(height), width)
     tall = int(shown[1] + Fraction(1, 2))

@@ -196,6 +196,7 @@ PACK = f"faces/faces_{SHARD}.zip"
 DONE, PLAN, MANIFEST = f"done/done_{SHARD}.json", "plan.json", "manifest.json"
 SHARD_T, SHARD_E = f"trajectories/trajectories_{SHARD}.jsonl", f"evidence/evidence_{SHARD}.jsonl"
 
+
 def _of_movie_8(record: Any) -> None:
     record["run"]["movie_id"] = 8
     run = {**record["run"], "notes": tuple(record["run"]["notes"])}

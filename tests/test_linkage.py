@@ -30,9 +30,7 @@ def likelihood(vectors: NDArray[np.float32], reliable: NDArray[np.float64]) -> f
     return float(-DIRECTIONS / 2 * (fit + np.linalg.slogdet(covariance)[1] - np.log(1 - reliable).sum()))
 
 
-def looks(
-    n: int, seed: int, spread: float = 0.8
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def looks(n: int, seed: int, spread: float = 0.8) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     rng = np.random.default_rng(seed)
     vectors = np.array([near(person(who, 8), rng, spread) for who in rng.integers(0, 4, n)])
     return vectors, rng.uniform(0.05, 0.6, n)

@@ -97,9 +97,7 @@ def test_pictures_that_look_otherwise_do_not_undo_the_one_that_is_like() -> None
     gallery, actor_of = portraits([1, 1])
     profiles = probes_of(20, 21, spread=0.1)
     alone, more = (
-        name_clusters(
-            probes_of(0), np.ones(1, bool), NOBODY, pictures, whose, ["nm0", "nm1"], SAME_PERSON
-        )[0]
+        name_clusters(probes_of(0), np.ones(1, bool), NOBODY, pictures, whose, ["nm0", "nm1"], SAME_PERSON)[0]
         for pictures, whose in (
             (gallery, actor_of),
             (np.concatenate([gallery, profiles]), np.array([0, 1, 0, 0])),

@@ -324,8 +324,6 @@ def test_frames_lost_in_the_middle_keep_their_numbers(tmp_path: Path) -> None:
     assert numbers_read(film, 61, 100)[0][0] < 60 or 61 in read
 
 
-
-
 @pytest.mark.parametrize(
     ("make", "says"),
     [

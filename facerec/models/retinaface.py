@@ -24,6 +24,7 @@ from facerec.models.base import Detections, Image, finished
 from facerec.models.device import Placement, cpu_threads, spread
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import Found
+from facerec.models.winograd import use_winograd
 
 STEPS = (8, 16, 32)  # pixels between anchors, of the three levels
 ANCHORS = ((16, 32), (64, 128), (256, 512))  # their sides
@@ -62,6 +63,8 @@ class RetinaFace:
         self._network = _network()
         load_state(found.paths[0], self._network)
         fold_batch_norms(self._network)
+        if on_cpu and self._type == torch.float32:
+            use_winograd(self._network)
         self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
         self._priors: dict[tuple[int, int], Tensor] = {}
         self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
