@@ -137,7 +137,7 @@ def test_keypoints_in_one_place_give_a_crop_and_no_crash():
 
 
 @pytest.fixture(scope="module")
-def facenet(tmp_path_factory):
+def facenet_weights(tmp_path_factory):
     from facenet_pytorch import InceptionResnetV1
 
     torch.manual_seed(3)
@@ -151,6 +151,12 @@ def facenet(tmp_path_factory):
             values.normal_(0, 1 / max(values[0].numel(), 100) ** 0.5)
     path = tmp_path_factory.mktemp("facenet") / "random.pt"
     torch.save(network.state_dict() | {"logits.weight": torch.zeros(2, 512)}, path)
+    return network, path
+
+
+@pytest.fixture(scope="module")
+def facenet(facenet_weights):
+    network, path = facenet_weights
     return network, load_embedder(f"facenet:{path}", device="cpu")
 
 
@@ -169,6 +175,17 @@ def test_facenet_is_the_librarys_network_fed_as_the_library_feeds_it(facenet):
     assert vectors.shape == (3, 512)
     np.testing.assert_allclose(vectors, np.repeat(expected, 3, axis=0), atol=1e-4)
     assert embedder.embed([]).shape == (0, 512)
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_facenets_vectors_are_the_same_bits_whatever_crops_share_the_batch(facenet_weights, batch_size):
+    """A shard's last batch is shorter than the film's there; the network's rounding knows the difference."""
+    embedder = load_embedder(f"facenet:{facenet_weights[1]}", device="cpu", batch_size=batch_size)
+    crops = list(np.random.default_rng(2).integers(0, 256, (7, 160, 160, 3), np.uint8))
+    whole = embedder.embed(crops)
+    for begin, end in ((0, 1), (2, 4), (3, 6), (1, 7)):
+        np.testing.assert_array_equal(embedder.embed(crops[begin:end]), whole[begin:end])
+    np.testing.assert_array_equal(embedder.embed(crops[::-1]), whole[::-1])
 
 
 def test_a_box_beyond_the_frame_gives_a_crop(facenet):

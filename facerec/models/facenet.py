@@ -3,6 +3,9 @@
 Crops are that library's: the detector's box with a margin of 14 pixels of 160 (the one with which the
 library measures 99.65 % on LFW), resized to 160 x 160 without turning or keeping its aspect, and
 normalised to (value - 127.5) / 128.
+
+A batch always has the same number of crops, its last filled up with black ones: the network's last bits
+depend on it, and a shard's last batch is not the film's.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from torch.nn import functional as F
 
 from facerec.models.base import Image
 from facerec.models.device import Placement, spread
+from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import Found
 
@@ -28,8 +32,7 @@ class FaceNet:
 
     Args:
         found: the network's weights.
-        placement: device, precision and crops a call of the network (64 on a GPU; 4 on a CPU, in each
-            thread).
+        placement: device, precision and crops a batch (64 on a GPU; one on a CPU, in each thread).
 
     Raises:
         ModelError: the file is something else.
@@ -43,11 +46,14 @@ class FaceNet:
 
         self.card = found.card
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
-        self._batch_size = placement.batch_size or (4 if self._device.type == "cpu" else 64)
+        self._on_cpu = self._device.type == "cpu"
+        self._at_once = placement.batch_size or (1 if self._on_cpu else 64)
         with torch.device("meta"):
             self._network = InceptionResnetV1(pretrained=None)
         load_state(found.paths[0], self._network, ignored=("logits.",))
         fold_batch_norms(self._network)
+        if self._on_cpu and self._type == torch.float32:
+            fuse_convolutions(self._network)
         self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
@@ -61,15 +67,16 @@ class FaceNet:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """(n, 512) float32 unit vectors."""
-        batches = [crops[i : i + self._batch_size] for i in range(0, len(crops), self._batch_size)]
-        found = spread(self._embed, batches) if self._device.type == "cpu" else map(self._embed, batches)
+        batches = [crops[i : i + self._at_once] for i in range(0, len(crops), self._at_once)]
+        found = spread(self._embed, batches) if self._on_cpu else map(self._embed, batches)
         return np.concatenate([np.empty((0, self.dimension), np.float32), *found])
 
     @torch.inference_mode()
     def _embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(np.stack(crops)).to(self._device)
-        pixels = ((batch.permute(0, 3, 1, 2).float() - 127.5) / 128).to(self._type)
+        batch = np.pad(np.stack(crops), ((0, self._at_once - len(crops)), (0, 0), (0, 0), (0, 0)))
+        given = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
+        pixels = ((given.float() - 127.5) / 128).to(self._type)
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             found = self._network(pixels.contiguous(memory_format=torch.channels_last))
-        vectors: NDArray[np.float32] = F.normalize(found.float()).cpu().numpy()
+        vectors: NDArray[np.float32] = F.normalize(found[: len(crops)].float()).cpu().numpy()
         return vectors

@@ -22,6 +22,7 @@ from torchvision.ops import nms
 
 from facerec.models.base import Detections, Image, finished
 from facerec.models.device import Placement, cpu_threads, spread
+from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import Found
 from facerec.models.winograd import use_winograd
@@ -65,6 +66,7 @@ class RetinaFace:
         fold_batch_norms(self._network)
         if on_cpu and self._type == torch.float32:
             use_winograd(self._network)
+            fuse_convolutions(self._network)
         self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
         self._priors: dict[tuple[int, int], Tensor] = {}
         self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
