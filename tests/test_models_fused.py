@@ -91,9 +91,24 @@ def test_a_whole_network_computes_the_same_and_keeps_what_does_not_suit():
     assert type(made.extra[0]) is nn.Conv2d
 
 
-def test_a_torch_without_the_operators_computes_as_before(monkeypatch):
-    monkeypatch.setattr(fused, "_operators", lambda: object())
-    made = network()
+class CpuWithoutBfloat16:
+    _convolution_pointwise_ = None
+
+    def _is_mkldnn_bf16_supported(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("operators", "precision"),
+    [
+        (object(), torch.float32),
+        (CpuWithoutBfloat16(), torch.bfloat16),
+        (CpuWithoutBfloat16(), torch.float16),
+    ],
+)
+def test_a_torch_or_cpu_without_the_operators_computes_as_before(monkeypatch, operators, precision):
+    monkeypatch.setattr(fused, "_operators", lambda: operators)
+    made = network().to(precision)
     kinds = [type(module) for module in made.modules()]
     fuse_convolutions(made)
     assert [type(module) for module in made.modules()] == kinds

@@ -57,14 +57,14 @@ def detector(weights: Path, **settings):
     return load_detector(f"retinaface:{weights}", **given)
 
 
-def matched(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each of the boxes `some` the index of the one of `others` with IoU >= 0.9, or -1."""
+def matched(some: np.ndarray, others: np.ndarray, least: float = 0.9) -> np.ndarray:
+    """For each of the boxes `some` the index of the one of `others` with IoU >= `least`, or -1."""
     low = np.maximum(some[:, None, :2], others[None, :, :2])
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(axis=2)
     area = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (some, others)]
     iou = shared / (area[0][:, None] + area[1] - shared)
-    return np.where(iou.max(axis=1) >= 0.9, iou.argmax(axis=1), -1)
+    return np.where(iou.max(axis=1) >= least, iou.argmax(axis=1), -1)
 
 
 def test_boxes_keypoints_and_scores_are_those_of_the_library(library, weights, frames):
@@ -116,11 +116,14 @@ def test_anchors_are_those_of_the_library():
         torch.testing.assert_close(anchors(height, width), theirs)
 
 
-def test_reduced_precision_keeps_the_boxes(weights, frames):
-    exact = detector(weights).detect(frames[:1])[0]
-    reduced = detector(weights, precision="float16", face_threshold=THRESHOLD - 0.05).detect(frames[:1])[0]
-    assert len(exact) > 20
-    assert np.mean(matched(exact.boxes, reduced.boxes) >= 0) >= 0.95
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_reduced_precision_keeps_the_boxes(weights, frames, precision):
+    """Of which the random weights give many with almost the same score, so that the threshold is another."""
+    exact = detector(weights).detect(frames)
+    reduced = detector(weights, precision=precision, face_threshold=THRESHOLD - 0.05).detect(frames)
+    assert sum(map(len, exact)) > 100
+    kept = [matched(one.boxes, other.boxes, 0.8) >= 0 for one, other in zip(exact, reduced, strict=True)]
+    assert np.concatenate(kept).mean() >= 0.98
 
 
 def test_another_networks_weights_are_refused_in_one_line(tmp_path):

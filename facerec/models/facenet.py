@@ -52,9 +52,9 @@ class FaceNet:
             self._network = InceptionResnetV1(pretrained=None)
         load_state(found.paths[0], self._network, ignored=("logits.",))
         fold_batch_norms(self._network)
-        if self._on_cpu and self._type == torch.float32:
-            fuse_convolutions(self._network)
         self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
+        if self._on_cpu:
+            fuse_convolutions(self._network)
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
         """Cut the `box` with its margin out of `frame`, (160, 160, 3) RGB; `keypoints` are not used."""

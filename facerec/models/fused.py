@@ -3,7 +3,7 @@
 torch's own way makes a pass of each, sends a 1x1 convolution of one frame to a matrix product that first
 fills the output with the bias, and lays the weights out anew at every call. The operators here are those
 that `torch.compile` puts into its programs for CPUs (torch/_inductor/mkldnn_ir.py); called directly they
-need no C++ compiler where the program runs. float32, inference only.
+need no C++ compiler where the program runs. For inference only.
 """
 
 from __future__ import annotations
@@ -66,17 +66,25 @@ class FusedBottleneck(nn.Module):
 
 
 def fuse_convolutions(network: nn.Module) -> None:
-    """Let `network` compute so where that is quicker, in place; not at all where torch has no such operators.
+    """Let `network` compute so where that is quicker, in place; not at all where torch or the CPU cannot.
 
-    Its batch normalisations have been folded (`loading.fold_batch_norms`).
+    Its batch normalisations have been folded (`loading.fold_batch_norms`), its weights are on the CPU.
     """
-    if not (hasattr(_operators(), "_convolution_pointwise_")):
+    if not _can_fuse(next(network.parameters()).dtype):
         return
     from torchvision.models.resnet import Bottleneck
 
     _replace(network, FusedBottleneck, lambda module: isinstance(module, Bottleneck))
     _replace(network, lambda block: FusedConv(next(block.children()), relu=True), _is_convolution_and_relu)
     _replace(network, FusedConv, lambda module: _is_plain(module) and module.kernel_size == (1, 1))
+
+
+def _can_fuse(precision: torch.dtype) -> bool:
+    if not hasattr(_operators(), "_convolution_pointwise_"):
+        return False
+    if precision == torch.bfloat16:
+        return bool(_operators()._is_mkldnn_bf16_supported())
+    return precision == torch.float32
 
 
 def _replace(network: nn.Module, made: Callable[[Any], nn.Module], if_: Callable[[Any], bool]) -> None:

@@ -64,10 +64,10 @@ class RetinaFace:
         self._network = _network()
         load_state(found.paths[0], self._network)
         fold_batch_norms(self._network)
-        if on_cpu and self._type == torch.float32:
+        self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
+        if on_cpu:
             use_winograd(self._network)
             fuse_convolutions(self._network)
-        self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
         self._priors: dict[tuple[int, int], Tensor] = {}
         self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
         self._std = torch.tensor(STD, device=self._device)[:, None, None]

@@ -89,6 +89,7 @@ def suits(module: nn.Module) -> bool:
     """Whether `module` is a convolution that `Winograd` can do, and does quicker."""
     return (
         isinstance(module, nn.Conv2d)
+        and module.weight.dtype == torch.float32  # less would be rounded away
         and module.kernel_size == (3, 3)
         and module.stride == module.padding == module.dilation == (1, 1)
         and module.groups == 1
