@@ -9,7 +9,7 @@ facenet_pytorch   OpenCV reads a frame, `MTCNN.detect`, each face cropped by `ex
                   `InceptionResnetV1` alone; against extraction with mtcnn + facenet, and with yunet + arcface
 face_recognition  that package's video loop on dlib's own classes: HOG detector on the frame enlarged once,
                   68-point shape, 128 numbers; beside them, for comparison
-predict_jsons     retinaface-pytorch, a frame at a time; against RetinaFace's `detect`
+predict_jsons     retinaface-pytorch, a frame at a time; against RetinaFace's `detect`, also in bfloat16
 
 Runs are interleaved. Prints JSON: median seconds by the clock and of CPU, ratios (library / ours), and how
 many of the library's boxes ours has at IoU >= 0.9 and with what least cosine of their embeddings. With
@@ -185,11 +185,20 @@ def retinaface(args: argparse.Namespace, work: Path) -> dict[str, Callable[[], C
     library = Model(max_size=max(frames[0].shape[:2]))
     library.load_state_dict(torch.load(weights, weights_only=True))
     library.eval()
-    detector = load_detector(
-        f"retinaface:{weights}", device="cpu", min_face_size=16, face_threshold=THRESHOLD
-    )
+
+    def ours(precision: str) -> Callable[[], Cost]:
+        detector = load_detector(
+            f"retinaface:{weights}",
+            device="cpu",
+            precision=precision,
+            min_face_size=16,
+            face_threshold=THRESHOLD,
+        )
+        return lambda: cost(lambda: detector.detect(frames))
+
     return {
-        "retinaface": lambda: cost(lambda: detector.detect(frames)),
+        "retinaface": ours("float32"),
+        "retinaface bfloat16": ours("bfloat16"),
         "predict_jsons": lambda: cost(
             lambda: [library.predict_jsons(frame, confidence_threshold=THRESHOLD) for frame in frames]
         ),
@@ -202,6 +211,7 @@ def ratios(found: dict[str, Cost]) -> dict[str, dict[str, float]]:
         "mtcnn + facenet": "facenet_pytorch",
         "yunet + arcface": "facenet_pytorch",
         "retinaface": "predict_jsons",
+        "retinaface bfloat16": "predict_jsons",
     }
     return {
         f"{library} / {ours}": {
