@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
+from bench.gpu import make_film, matrix_rate, operations
 from bench.measure import Cost, cost_of_program, interleaved
 from bench.pipeline import summary
+from facerec.video import open_film
 
 
 def test_medians_are_taken_of_runs_that_alternate() -> None:
@@ -40,3 +44,14 @@ def test_efficiency_and_bound_of_a_pipeline() -> None:
     assert table["efficiency"] == 0.6  # the slowest alone took 6 of 10 seconds
     assert table["bound"] == 0.8  # but 16 CPU seconds cannot be had from two cores in less than 8
     assert table["cores_busy"] == 0.9 and table["overhead"] == 1.125 and table["frames_per_s"] == 5
+
+
+def test_a_networks_operations_and_a_devices_rate_are_counted_alike() -> None:
+    network = torch.nn.Conv2d(3, 8, 3)
+    assert operations(network, width=12, height=10) == 2 * 8 * 3 * 9 * (12 - 2) * (10 - 2)
+    assert 1e6 < matrix_rate("cpu", "float32", side=64, rounds=1) < 1e15
+
+
+def test_films_for_a_gpu_are_as_long_and_large_as_asked_for(tmp_path: Path) -> None:
+    film = open_film(make_film(tmp_path / "1-made.mp4", 320, 180, 360))  # longer than the demo
+    assert (film.frame_count, film.display_width, film.display_height) == (360, 320, 180)

@@ -1,0 +1,158 @@
+"""Say how much of a GPU RetinaFace uses, and how much of RetinaFace's speed is left to `extract.py`.
+
+    python bench/gpu.py [--precision bfloat16] [--sizes 640x360 1280x720 1920x1080] [--frames 512]
+
+Weights are random (they cost the same, and find too little to embed); films of each size are made of the
+demo's pictures, in H.264. Runs are interleaved, figures are medians. Prints JSON: `matrix_tflops`, what the
+device gives for square matrix products in that precision, and for each size frames/s of the detector alone
+over frames in memory, its share of that rate by the operations of its network, seconds of each stage alone
+and of the whole, the whole's speed in parts of the detector's alone, and how many times as long the
+library's `predict_jsons` takes on the same device. `--device cpu` tries it where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.measure import cost, interleaved, random_weights
+from bench.pipeline import STAGES, stages
+from facerec.settings import ExtractSettings
+
+SMALLEST = 16  # pixels: frames keep their size
+THRESHOLD = 0.7  # retinaface-pytorch's own
+
+
+def arguments() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--device", default="cuda")
+    made.add_argument("--precision", default="bfloat16")
+    made.add_argument("--sizes", nargs="+", default=["640x360", "1280x720", "1920x1080"], metavar="WxH")
+    made.add_argument("--frames", type=int, default=512, help="of each film; all are held at once")
+    made.add_argument("--library-frames", type=int, default=16, help="of them for predict_jsons")
+    made.add_argument("--side", type=int, default=8192, help="of the matrices")
+    made.add_argument("--rounds", type=int, default=3)
+    return made
+
+
+def matrix_rate(device: str, precision: str, side: int, rounds: int) -> float:
+    """Floating-point operations a second of `side` x `side` matrix products, the best of some seconds."""
+    import torch
+
+    one, other = (torch.randn(side, side, device=device).to(getattr(torch, precision)) for _ in range(2))
+    best = 0.0
+    for _ in range(10 * rounds):
+        _finish(device)
+        begun = time.perf_counter()
+        one @ other
+        _finish(device)
+        best = max(best, 2 * side**3 / (time.perf_counter() - begun))
+    return best
+
+
+def operations(network: Any, width: int, height: int) -> int:
+    """Floating-point operations of a network on one frame of this size; the network is of no use after it."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.to("meta")(torch.empty(1, 3, height, width, device="meta"))
+    return int(counter.get_total_flops())
+
+
+def make_film(path: Path, width: int, height: int, frames: int) -> Path:
+    """The demo's pictures at this size, over and over."""
+    import av
+    import cv2
+
+    from facerec.demo_film import demo_shots, write_film
+
+    demo = path.with_name("0-demo.mp4")
+    write_film(demo, demo_shots())
+    made = 0
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        while made < frames:
+            with av.open(str(demo)) as source:
+                for frame in source.decode(video=0):
+                    if made == frames:
+                        break
+                    image = cv2.resize(frame.to_ndarray(format="rgb24"), (width, height))
+                    target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+                    made += 1
+        target.mux(stream.encode(None))
+    return path
+
+
+def one_size(args: argparse.Namespace, width: int, height: int, rate: float, work: Path) -> dict[str, Any]:
+    """The table's row of one size of frames."""
+    import torch
+    from retinaface.predict_single import Model
+
+    from facerec.video import open_film, read_frames
+
+    film = make_film(work / "1-made.mp4", width, height, args.frames)
+    retinaface, facenet = (random_weights(name, work) for name in ("retinaface", "facenet"))
+    settings = ExtractSettings(
+        f"retinaface:{retinaface}",
+        f"facenet:{facenet}",
+        min_face_size=SMALLEST,
+        face_threshold=THRESHOLD,
+        precision=args.precision,
+    )
+    works = stages(settings, film, work / "runs", args)
+    frames = works.pop("frames")
+    library = Model(max_size=max(width, height), device=args.device)
+    library.load_state_dict(torch.load(retinaface, weights_only=True))
+    library.eval()
+    some = [image for _, image in read_frames(open_film(film), 0, min(args.library_frames, frames))]
+    works["predict_jsons"] = lambda: cost(
+        lambda: [library.predict_jsons(image, confidence_threshold=THRESHOLD) for image in some]
+    )
+    found = interleaved(works, args.rounds)
+    detector = frames / found["detect"].wall_s
+    whole = frames / found["whole"].wall_s
+    return {
+        "frames": frames,
+        "detector_frames_per_s": round(detector, 1),
+        "detector_share_of_matrix_rate": round(detector * operations(library.model, width, height) / rate, 3),
+        "extract_frames_per_s": round(whole, 1),
+        "extract_share_of_detector": round(whole / detector, 3),
+        "seconds": {stage: round(found[stage].wall_s, 3) for stage in (*STAGES, "whole")},
+        "predict_jsons_ratio": round(found["predict_jsons"].wall_s / len(some) * detector, 2),
+    }
+
+
+def _finish(device: str) -> None:
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    rate = matrix_rate(args.device, args.precision, args.side, args.rounds)
+    table: dict[str, Any] = {
+        "device": args.device,
+        "precision": args.precision,
+        "matrix_tflops": round(rate / 1e12, 3),
+    }
+    for size in args.sizes:
+        width, height = map(int, size.split("x"))
+        with tempfile.TemporaryDirectory() as work:
+            table[size] = one_size(args, width, height, rate, Path(work))
+    sys.stdout.write(json.dumps(table, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
