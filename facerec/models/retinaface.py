@@ -43,8 +43,8 @@ class RetinaFace:
 
     Args:
         found: the network's weights.
-        placement: device, precision and frames a batch (16 on a GPU; on a CPU, where each thread takes
-            one frame at a time through the network, as many as there are threads).
+        placement: device, precision and frames in a call of the network (16 on a GPU; one on a CPU, in
+            each thread).
         min_face_size: pixels; smaller faces are not searched for.
         face_threshold: least score, 0..1.
 
@@ -59,8 +59,8 @@ class RetinaFace:
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         on_cpu = self._device.type == "cpu"
-        self.batch_size = placement.batch_size or (cpu_threads() if on_cpu else 16)
-        self._at_once = 1 if on_cpu else self.batch_size  # frames in a call of the network
+        self._at_once = placement.batch_size or (1 if on_cpu else 16)
+        self.batch_size = self._at_once * (cpu_threads() if on_cpu else 1)
         self._network = _network()
         load_state(found.paths[0], self._network)
         fold_batch_norms(self._network)
