@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from bench.libraries import iou
 from bench.measure import ROOT, cost_of_program
+from facerec.boxes import iou
 from facerec.movie_folder import MovieFolder
 from facerec.records import Trajectory, read_trajectories
 

@@ -1,13 +1,13 @@
 """Say how much of a GPU RetinaFace uses, and how much of RetinaFace's speed is left to `extract.py`.
 
-    python bench/gpu.py [--precision bfloat16] [--sizes 640x360 1280x720 1920x1080] [--frames 512]
+    python bench/gpu.py [--precision float16] [--sizes 640x360 1280x720 1920x1080] [--frames 512]
 
 Weights are random (they cost the same, and find too little to embed); films of each size are made of the
 demo's pictures, in H.264. Runs are interleaved, figures are medians. Prints JSON: `matrix_tflops`, what the
 device gives for square matrix products in that precision, and for each size frames/s of the detector alone
 over frames in memory, its share of that rate by the operations of its network, seconds of each stage alone
 and of the whole, the whole's speed in parts of the detector's alone, and how many times as long the
-library's `predict_jsons` takes on the same device. `--device cpu` tries it where there is no GPU.
+library's `predict_jsons`, in its float32, takes on the same device. `--device cpu` tries it without a GPU.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ THRESHOLD = 0.7  # retinaface-pytorch's own
 def arguments() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--device", default="cuda")
-    made.add_argument("--precision", default="bfloat16")
+    made.add_argument("--precision", default="float16")
     made.add_argument("--sizes", nargs="+", default=["640x360", "1280x720", "1920x1080"], metavar="WxH")
     made.add_argument("--frames", type=int, default=512, help="of each film; all are held at once")
     made.add_argument("--library-frames", type=int, default=16, help="of them for predict_jsons")
@@ -135,7 +135,7 @@ def _finish(device: str) -> None:
     if device != "cpu":
         import torch
 
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from bench.measure import Cost, cost, interleaved, random_weights
 from bench.pipeline import stages
+from facerec.boxes import iou
 from facerec.models.device import cpu_threads
 from facerec.settings import ExtractSettings
 
@@ -162,15 +163,6 @@ def agreement(args: argparse.Namespace, loop: FacenetLoop, facenet: str) -> dict
         "kept": round(len(cosines) / max(1, boxes), 4),
         "least_cosine": round(min(cosines, default=1.0), 5),
     }
-
-
-def iou(box: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
-    """Intersection over union of `box` (4,) with each of `others` (n, 4)."""
-    shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    inside = shared.clip(0).prod(1)
-    joined = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1) - inside
-    quotient: NDArray[np.float64] = inside / joined
-    return quotient
 
 
 def retinaface(args: argparse.Namespace, work: Path) -> dict[str, Callable[[], Cost]]:

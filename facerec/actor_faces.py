@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from facerec import __version__
 from facerec.actor_db import LISTED, ActorDatabase
-from facerec.atomic import sha256_of, sweep, write_changed
+from facerec.atomic import locked, sha256_of, sweep, write_changed
 from facerec.errors import ContractError, InputError
 from facerec.faces import PICTURE_SIDE
 from facerec.models.base import Detector, Embedder, Image, ModelCard
@@ -135,9 +135,10 @@ def prepare(
         "settings": asdict(settings),
         "pictures": hashes,
     }
-    if database.images.read_bytes() != table:
-        raise InputError(f"{database.images}: changed while its pictures were embedded; run this again")
-    written = _write(database, lines, [faces[name] for name in rows], meta)
+    with locked(database.lock):
+        if database.images.read_bytes() != table:
+            raise InputError(f"{database.images}: changed while its pictures were embedded; run this again")
+        written = _write(database, lines, [faces[name] for name in rows], meta)
     return Prepared(faces, hashes, fresh, written, embedder_says["same_person"])
 
 

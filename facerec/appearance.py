@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facerec.boxes import iou
 from facerec.motion import Floats, Ints
 from facerec.settings import SplitSettings
 from facerec.track import Track
@@ -104,8 +105,4 @@ def _least_overlap(track: Track, before: int, after: int) -> int:
     """Index of the detection after frame `before`, up to `after`, that overlaps the one before it least."""
     a, b = np.searchsorted(track.frames, [before, after])
     steps: Ints = np.arange(a + 1, b + 1)
-    one, other = track.boxes[steps - 1], track.boxes[steps]
-    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    areas = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1)
-    return int(steps[np.argmin(shared / np.maximum(areas - shared, 1))])
+    return int(steps[np.argmin(iou(track.boxes[steps - 1], track.boxes[steps]))])

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _OWNER = re.compile(r"\.(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # of file systems that have none
 _SYNCS = 16  # files that are synced at once
 _FORGOTTEN_S = 86400.0  # after a day another machine's leavings are nobody's
 
@@ -92,14 +93,17 @@ def locked(path: Path, byte: int | None = None) -> Iterator[None]:
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # somebody else made the file, in a folder that we share
+    except OSError as error:
+        # Somebody else made the file, in a folder that we share; or nobody can write there.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
         yield
         return
     try:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX, 0 if byte is None else 1, byte or 0)
         except OSError as error:
-            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
+            if error.errno not in NO_LOCKS:
                 raise
         yield
     finally:
@@ -137,8 +141,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_changed(files: Mapping[Path, bytes]) -> tuple[Path, ...]:
     """Write those of `files` that hold something else, all of them or, where one cannot be written, none.
 
-    They take their places in the order given, after all are on the disk: a power cut just then leaves
-    the first of them new and the others old.
+    They take their places in the order given, after all are on the disk: a power cut just then, or a folder
+    in the place of one, leaves the first of them new and the others old.
 
     Returns:
         The paths that changed.
@@ -150,7 +154,7 @@ def write_changed(files: Mapping[Path, bytes]) -> tuple[Path, ...]:
             with named(path):
                 part.write(data)
                 part.flush()
-                os.fsync(part.fileno())
+                os.fsync(part.fileno())  # all of them before the first takes its place
     return tuple(changed)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facerec.boxes import iou
 from facerec.records import Trajectory
 from facerec.settings import ClusterSettings
 
@@ -100,11 +101,3 @@ def _displacement(
     shift = ((boxes[:, :2] + boxes[:, 2:]) - (box[:2] + box[2:])) / 2
     distance = np.sqrt(np.square(shift).sum(1)) / ((size + sizes) / 2)
     return distance, np.maximum(sizes / size, size / sizes)
-
-
-def iou(a: NDArray[np.number], b: NDArray[np.number]) -> NDArray[np.float64]:
-    """Intersection over union of boxes (n, 4), row by row."""
-    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
-    shared = sides.prod(1)
-    total = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
-    return np.asarray(shared / np.maximum(total, 1), np.float64)

@@ -241,8 +241,8 @@ def _duration(frames: int, film: Overview) -> str:
     if film.frame_rate is None:
         return _count(frames, "frame")
     seconds = float(frames / film.frame_rate)
-    minutes = int(seconds // 60)
-    return f"{seconds:.1f} s" if seconds < 60 else f"{minutes} min {seconds - 60 * minutes:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 if __name__ == "__main__":

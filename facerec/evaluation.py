@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.constraints import iou
+from facerec.boxes import iou
 from facerec.documents import SHOWN_ABOVE
 from facerec.records import Trajectory
 

@@ -6,6 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from facerec.boxes import iou
 from facerec.deviations import Deviations, Expected
 from facerec.faces import PICTURE_SIDE
 from facerec.movie_folder import MovieFolder, parse_tag, tag_of
@@ -128,11 +131,9 @@ def _saved_boxes(one: Trajectory, *saved: Boxes) -> Iterator[tuple[int, Box]]:
 
 def _nearest(box: Box, others: Iterable[Box]) -> Box | None:
     """The one of `others` that overlaps most with `box`, where it is near."""
-    overlap, near = max(((_iou(box, other), other) for other in others), default=(0.0, None))
-    return near if overlap >= NEAR else None
-
-
-def _iou(a: Box, b: Box) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0, width) * max(0, height)
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+    candidates = list(others)
+    if not candidates:
+        return None
+    overlaps = iou(np.array(box), np.array(candidates))
+    best = int(overlaps.argmax())
+    return candidates[best] if overlaps[best] >= NEAR else None

@@ -69,14 +69,16 @@ def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
     settings = FaceSettings(args.max_side, args.min_share, args.min_face_size, threshold)
 
     def load() -> tuple[Detector, Embedder]:
+        # One picture at a time; and in float32 everywhere, since vectors of an earlier run are taken on.
+        given = {"device": args.device, "precision": "float32", "batch_size": 1}
         check_device(args.device, args.detector, args.embedder)
         detector = load_detector(
             args.detector,
-            device=args.device,
+            **given,
             min_face_size=settings.min_face_size,
             face_threshold=settings.face_threshold,
         )
-        return detector, load_embedder(args.embedder, device=args.device)
+        return detector, load_embedder(args.embedder, **given)
 
     pictures = len({row["filename"] for _, row in database.read_images()})
     with progress("pictures", pictures, "pictures") as advance:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facerec.boxes import iou
 from facerec.motion import Floats, Ints, filtered, unlikeness
 from facerec.settings import TrackSettings
 
@@ -112,16 +113,6 @@ class _Detections:
         size = np.maximum(((x2 - x1) + (y2 - y1)) / 2, 1.0)
         self.state = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, size], axis=1)  # what moves: x, y, size
 
-    def iou(self, a: Ints, b: Ints) -> Floats:
-        """(n,) intersection over union of the boxes `a` (n,) with the boxes `b` (n,)."""
-        one, other = self.boxes[a], self.boxes[b]
-        sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-        shared = np.prod(np.maximum(sides, 0), axis=1)
-        areas = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1)
-        union = areas - shared
-        overlap: Floats = np.divide(shared, union, out=np.zeros(len(a)), where=union > 0)
-        return overlap
-
 
 class _Links:
     """Which detection follows which: a growing set of disjoint chains."""
@@ -179,7 +170,7 @@ def _neighbours(found: _Detections, settings: TrackSettings) -> tuple[Ints, Ints
     """Candidate links of the first round: boxes of neighbouring frames that overlap."""
     kept = []
     for a, b in _pairs(found.frames, found.frames, 0):
-        overlap = found.iou(a, b)
+        overlap = iou(found.boxes[a], found.boxes[b])
         good = (overlap >= settings.iou_threshold) & (found.shots[a] == found.shots[b])
         kept.append((a[good], b[good], overlap[good]))
     a, b, worth = (np.concatenate(part) for part in zip(*kept, strict=True))

@@ -55,4 +55,5 @@ def _films(films: Path) -> list[Path]:
 
 def _has_id(film: Path) -> bool:
     head, dash, _ = film.name.partition("-")
-    return bool(dash) and head.isascii() and head.isdigit()
+    number = head if dash and head.isascii() and head.isdigit() else ""
+    return 0 < len(number) < 20 and int(number) <= MAX_MOVIE_ID  # a clip named after its date has no id

@@ -25,7 +25,6 @@ from slurm.status import ACTIVE, Survey, survey
 from slurm.work import wait_until
 
 Say = Callable[[str], None]
-_PROBE_TIMEOUT_S = 120.0
 
 
 @dataclass
@@ -86,7 +85,7 @@ def plan_extraction(order: Order, run: RunFolder, seen: Survey, say: Say) -> Ext
 
 def _same_options(argv: Sequence[str]) -> None:
     """Ask before submitting: a rerun of a done shard does nothing, and refuses where its options differ."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"{shlex.join(argv)} failed"]
         raise FacerecError(said[-1].partition("error: ")[2] or said[-1])

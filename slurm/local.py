@@ -175,7 +175,11 @@ def visible_gpus() -> list[str]:
         return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
     if shutil.which("nvidia-smi") is None:
         return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        logging.warning("nvidia-smi does not answer: no GPU is taken; name them in CUDA_VISIBLE_DEVICES")
+        return []
     count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
     return [str(index) for index in range(count)]
 

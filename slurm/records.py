@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import orjson
 
-from facerec.atomic import host, part_name, write_bytes
+from facerec.atomic import NO_LOCKS, host, part_name, write_bytes
 from facerec.errors import FacerecError
 from facerec.jsonfile import Broken, keys, read_json
 from facerec.movie_folder import MovieFolder
@@ -202,11 +202,12 @@ class RunFolder:
 
     def alive(self, submission: Submission) -> bool:
         """Whether a local pool is still there; a lock, unlike a pid, cannot outlive its process."""
-        life = self._life(submission)
-        if not life.exists():
+        try:
+            life = self._life(submission).open("rb")  # whoever asks may be let read only
+        except FileNotFoundError:
             return False
-        with _locked(life) as mine:
-            return not mine
+        with life:
+            return not _take(life, fcntl.LOCK_SH)
 
     def _life(self, submission: Submission) -> Path:
         return self.submissions_dir / f".{submission.key}.alive"
@@ -216,12 +217,19 @@ class RunFolder:
 def _locked(path: Path) -> Iterator[bool]:
     """Hold a lock; yields whether it was free."""
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _take(file, fcntl.LOCK_EX)
+
+
+def _take(file: IO[Any], kind: int) -> bool:
+    """Lock an open file until it is closed; whether it was free, which it is where nothing can be locked."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return True
 
 
 def _dumps(record: Submission | TaskState) -> bytes:

@@ -186,7 +186,8 @@ def _typed(where: str, name: str, value: Any, like: Any) -> Any:
         if isinstance(value, str | int) and not isinstance(value, bool):
             return str(value)
         raise InputError(f"{where}: {name} must be a text, not {value!r}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or value < 0:
         raise InputError(f"{where}: {name} must be a whole number, 0 or more, not {value!r}")
     return int(value)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.detect_every import shares
-from bench.libraries import iou
+from facerec.boxes import iou
 from facerec.records import Trajectory
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from facerec import contact_sheet as stage
 from facerec.cli import run_main
-from facerec.contact_sheet import contact_sheet
+from facerec.contact_sheet import _duration, contact_sheet
 from facerec.documents import Predictions, clusters_bytes, predictions_bytes, scene_changes_bytes
 from facerec.movie_folder import MovieFolder
-from facerec.overview import read_overview
+from facerec.overview import Overview, read_overview
 from facerec.plan import Plan, write_plan
 from facerec.records import Trajectory, to_line
 
@@ -70,6 +70,15 @@ def test_shown_pictures_are_the_first_and_last_saved_of_each_trajectory(tmp_path
     (cluster,) = read_overview(folder).clusters
     assert [tag.split(":")[1] for tag in cluster.shown] == ["5", "20", "30"]
     assert [len(tags) for tags in cluster.pictures] == [4, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("frames", "text"),
+    [(1480, "59.2 s"), (1499, "1 min 0 s"), (2993, "2 min 0 s"), (2950, "1 min 58 s"), (10, "0.4 s")],
+)
+def test_a_duration_has_no_sixty_seconds(frames: int, text: str) -> None:
+    film = Overview(movie_id=7, film="7.mp4", frames=frames, frame_rate=Fraction(25), cuts=[], clusters=())
+    assert _duration(frames, film) == text
 
 
 def test_pictures_that_no_trajectory_names_are_not_counted(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import facerec
 from facerec.errors import ModelError
 from facerec.models import card_of, check_device, load_detector, load_embedder, weights
 from facerec.models.base import finished
-from facerec.models.device import choose_device, cpu_threads, place
+from facerec.models.device import choose_device, cpu_threads, place, room_for
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -187,3 +187,21 @@ def test_boxes_are_clipped_ordered_and_never_empty(rows, min_face_size):
     assert len(found) == len(found.scores) == len(found.keypoints)
     assert (found.boxes[:, 2:] > found.boxes[:, :2]).all() and (found.boxes >= 0).all()
     assert (found.boxes <= [320, 240, 320, 240]).all() and (np.diff(found.scores) <= 0).all()
+
+
+def test_a_gpus_float32_is_no_tf32_and_the_same_bits_each_time(monkeypatch):
+    """For the process: two models' threads that set it each for themselves undid one another's."""
+    for name in ("benchmark", "allow_tf32"):
+        monkeypatch.setattr(torch.backends.cudnn, name, True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert place("cuda", "float32", None, "RetinaFace", runs_on_cuda=True).device == "cuda:0"
+    flags = torch.backends.cudnn
+    assert (flags.benchmark, flags.deterministic, flags.allow_tf32) == (False, True, False)
+
+
+def test_a_full_gpu_is_told_in_one_line_with_the_way_out():
+    told = r"too small for 16 frames of 3840x2160 .* smaller --batch-size"
+    with pytest.raises(ModelError, match=told), room_for("16 frames of 3840x2160 pixels at once"):
+        raise torch.OutOfMemoryError("CUDA out of memory")

@@ -18,6 +18,7 @@ def films(tmp_path: Path) -> Path:
         "7-Two.mp4",
         "7-Two.srt",
         "no-id.mp4",
+        "20240131120000-clip named after its date.mp4",
         "readme.txt",
     ):
         (tmp_path / name).touch()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,17 @@ def test_a_second_launcher_is_refused_while_the_first_submits(run: RunFolder) ->
         pass
     with run.lock():
         pass
+
+
+def test_a_file_system_without_flock_stops_no_launcher(run: RunFolder, monkeypatch) -> None:
+    """Lustre is often mounted without; the stages run there."""
+
+    def none(file: object, kind: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with run.lock():
+        assert run.submissions() == []
 
 
 def test_a_pool_is_alive_as_long_as_it_holds_its_lock(run: RunFolder) -> None:

@@ -79,6 +79,8 @@ def test_a_wrong_setting_is_one_clear_line(tmp_path: Path, text: str, answer: st
         ("memroy=1G", "did you mean 'memory'"),
         ("merg.cpus=1", "did you mean 'merge'"),
         ("cpus", "give setting=value"),
+        ("cpus=inf", "cpus must be a whole number"),
+        ("cpus=nan", "cpus must be a whole number"),
     ],
 )
 def test_a_wrong_override_is_one_clear_line(override: str, answer: str) -> None:

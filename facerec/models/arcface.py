@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import ModelError
 from facerec.models.align import align
-from facerec.models.base import Image, unit
+from facerec.models.base import Image, filled_up, in_batches, unit
 from facerec.models.device import Placement, spread
 from facerec.models.feed import read_feed
 from facerec.models.loading import check_onnx, onnx_session
@@ -67,12 +67,11 @@ class ArcFace:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """(n, dimension) float32 unit vectors."""
-        batches = [crops[begin : begin + self._at_once] for begin in range(0, len(crops), self._at_once)]
-        found = spread(self._run, batches)
+        found = spread(self._run, in_batches(crops, self._at_once))
         return unit(np.concatenate([np.empty((0, self.dimension), np.float32), *found]))
 
     def _run(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        pixels = np.pad(np.stack(crops), ((0, self._at_once - len(crops)), (0, 0), (0, 0), (0, 0)))
+        pixels = filled_up(crops, self._at_once)
         if self._feed.channels == "BGR":
             pixels = pixels[..., ::-1]
         mean, std = np.array(self._feed.mean, np.float32), np.array(self._feed.std, np.float32)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # (height, width, 3) RGB
+Item = TypeVar("Item")
 
 KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left: the image's left
 
@@ -73,6 +74,16 @@ def finished(
     kept = np.flatnonzero(large & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
     kept = kept[np.argsort(-scores[kept], kind="stable")]
     return Detections(boxes[kept], scores[kept], keypoints[kept])
+
+
+def in_batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """`items` in parts of `size`, the last perhaps shorter."""
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
+
+
+def filled_up(crops: Sequence[Image], size: int) -> NDArray[np.uint8]:
+    """A batch (size, height, width, 3) of at most `size` crops, black ones at its end."""
+    return np.pad(np.stack(crops), ((0, size - len(crops)), (0, 0), (0, 0), (0, 0)))
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,8 +6,9 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -50,6 +51,8 @@ def place(device: str, precision: str, batch_size: int | None, name: str, runs_o
     if batch_size is not None and batch_size < 1:
         raise ModelError(f"the batch size must be at least 1, not {batch_size}")
     chosen = choose_device(device, name, runs_on_cuda)
+    if chosen != "cpu":
+        compute_exactly()
     if precision == "auto":
         precision = "float32" if chosen == "cpu" else "float16"
     return Placement(chosen, precision, batch_size)
@@ -83,6 +86,36 @@ def choose_device(asked: str, name: str, runs_on_cuda: bool) -> str:
         logging.warning("%s has no GPU version: it runs on the CPU, beside device %s", name, asked)
         return "cpu"
     return f"cuda:{index}"
+
+
+def compute_exactly() -> None:
+    """Have cuDNN compute in the precision asked for, and the same bits in every process.
+
+    Left alone it rounds float32 to TF32, and may pick its algorithms by trying them. For the whole process,
+    since the models of a pipeline run in threads side by side.
+    """
+    import torch
+
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+
+
+@contextmanager
+def room_for(what: str) -> Iterator[None]:
+    """Say so in one line where the GPU's memory is too small for `what`.
+
+    Raises:
+        ModelError: it is.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU's memory is too small for {what}; give a smaller --batch-size, or take a larger GPU"
+        ) from error
 
 
 def cpu_threads() -> int:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from facerec.models.base import Image
+from facerec.models.base import Image, filled_up, in_batches
 from facerec.models.device import Placement, spread
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
@@ -32,7 +32,7 @@ class FaceNet:
 
     Args:
         found: the network's weights.
-        placement: device, precision and crops a batch (64 on a GPU; one on a CPU, in each thread).
+        placement: device, precision and crops a batch (16 on a GPU; one on a CPU, in each thread).
 
     Raises:
         ModelError: the file is something else.
@@ -47,7 +47,7 @@ class FaceNet:
         self.card = found.card
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._on_cpu = self._device.type == "cpu"
-        self._at_once = placement.batch_size or (1 if self._on_cpu else 64)
+        self._at_once = placement.batch_size or (1 if self._on_cpu else 16)
         with torch.device("meta"):
             self._network = InceptionResnetV1(pretrained=None)
         load_state(found.paths[0], self._network, ignored=("logits.",))
@@ -67,16 +67,14 @@ class FaceNet:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """(n, 512) float32 unit vectors."""
-        batches = [crops[i : i + self._at_once] for i in range(0, len(crops), self._at_once)]
+        batches = in_batches(crops, self._at_once)
         found = spread(self._embed, batches) if self._on_cpu else map(self._embed, batches)
         return np.concatenate([np.empty((0, self.dimension), np.float32), *found])
 
     @torch.inference_mode()
     def _embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        batch = np.pad(np.stack(crops), ((0, self._at_once - len(crops)), (0, 0), (0, 0), (0, 0)))
-        given = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
+        given = torch.from_numpy(filled_up(crops, self._at_once)).to(self._device).permute(0, 3, 1, 2)
         pixels = ((given.float() - 127.5) / 128).to(self._type)
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            found = self._network(pixels.contiguous(memory_format=torch.channels_last))
+        found = self._network(pixels.contiguous(memory_format=torch.channels_last))
         vectors: NDArray[np.float32] = F.normalize(found[: len(crops)].float()).cpu().numpy()
         return vectors

@@ -23,7 +23,9 @@ class FusedConv(nn.Module):
         self._weight, self._bias = convolution.weight, convolution.bias
         self._geometry = [convolution.padding, convolution.stride, convolution.dilation, convolution.groups]
         self._activation = "relu" if relu else "none"
-        self._laid_out: dict[tuple[int, ...], Tensor] = {}  # the weights as inputs of a size want them
+        self._laid_out: tuple[tuple[int, ...], Tensor] | None = (
+            None  # the weights as the last size wants them
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, outputs, h', w')."""
@@ -40,12 +42,12 @@ class FusedConv(nn.Module):
         return found
 
     def _weights(self, images: Tensor) -> Tensor:
-        size = tuple(images.shape[1:])
-        if size not in self._laid_out:
-            self._laid_out[size] = _operators()._reorder_convolution_weight(
-                self._weight, *self._geometry, [1, *size]
-            )
-        return self._laid_out[size]
+        """One layout is kept, that of a film's frames: portraits all differ, each would take more memory."""
+        size, kept = tuple(images.shape[1:]), self._laid_out  # other threads may put theirs there meanwhile
+        if kept is None or kept[0] != size:
+            laid = _operators()._reorder_convolution_weight(self._weight, *self._geometry, [1, *size])
+            kept = self._laid_out = (size, laid)
+        return kept[1]
 
 
 class FusedBottleneck(nn.Module):
@@ -68,14 +70,15 @@ class FusedBottleneck(nn.Module):
 def fuse_convolutions(network: nn.Module) -> None:
     """Let `network` compute so where that is quicker, in place; not at all where torch or the CPU cannot.
 
-    Its batch normalisations have been folded (`loading.fold_batch_norms`), its weights are on the CPU.
+    Its batch normalisations have been folded (`loading.fold_batch_norms`), its weights are on the CPU, and
+    where a block has just a convolution and a ReLU it applies them in this order.
     """
     if not _can_fuse(next(network.parameters()).dtype):
         return
     from torchvision.models.resnet import Bottleneck
 
     _replace(network, FusedBottleneck, lambda module: isinstance(module, Bottleneck))
-    _replace(network, lambda block: FusedConv(next(block.children()), relu=True), _is_convolution_and_relu)
+    _replace(network, lambda block: FusedConv(_parts(block)[0], relu=True), _is_convolution_and_relu)
     _replace(network, FusedConv, lambda module: _is_plain(module) and module.kernel_size == (1, 1))
 
 
@@ -94,12 +97,16 @@ def _replace(network: nn.Module, made: Callable[[Any], nn.Module], if_: Callable
 
 
 def _is_convolution_and_relu(block: nn.Module) -> bool:
-    parts = [part for part in block.children() if not isinstance(part, nn.Identity)]
+    parts = _parts(block)
     return (
         len(parts) == 2
         and _is_plain(parts[0])
         and (isinstance(parts[1], nn.ReLU) or getattr(parts[1], "negative_slope", None) == 0)
     )
+
+
+def _parts(block: nn.Module) -> list[Any]:
+    return [part for part in block.children() if not isinstance(part, nn.Identity)]
 
 
 def _is_plain(module: nn.Module) -> bool:

@@ -2,7 +2,7 @@
 
 Network and weights are retinaface-pytorch's, with a ResNet-50; what surrounds them is ours: frames go
 to the device as bytes, are resized and normalised there in batches, and the boxes are decoded and
-thinned out there, so that one small array a batch comes back. Held against that library's own
+thinned out there, and come back in one transfer a batch. Held against that library's own
 `predict_jsons` in tests.
 
 A batch always has the same shape, its last filled up with black frames, and each frame is thinned out
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
 
-from facerec.models.base import Detections, Image, finished
-from facerec.models.device import Placement, cpu_threads, spread
+from facerec.models.base import Detections, Image, finished, in_batches
+from facerec.models.device import Placement, cpu_threads, room_for, spread
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import Found
@@ -74,10 +75,12 @@ class RetinaFace:
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces of each of `frames`."""
-        batches = [frames[i : i + self._at_once] for i in range(0, len(frames), self._at_once)]
-        on_cpu = self._device.type == "cpu"
-        found = spread(self._detect, batches) if on_cpu else map(self._detect, batches)
-        return [one for batch in found for one in batch]
+        batches = in_batches(frames, self._at_once)
+        if self._device.type == "cpu":
+            return list(chain.from_iterable(spread(self._detect, batches)))
+        height, width = frames[0].shape[:2] if frames else (0, 0)
+        with room_for(f"{self._at_once} frames of {width}x{height} pixels at once"):
+            return list(chain.from_iterable(map(self._detect, batches)))
 
     @torch.inference_mode()
     def _detect(self, frames: Sequence[Image]) -> list[Detections]:
@@ -92,7 +95,7 @@ class RetinaFace:
             kept.append(
                 torch.cat([boxes[index, best], scores[index, best, None], points[index, best]], dim=1)
             )
-        rows = torch.cat(kept).cpu().numpy()  # the one transfer
+        rows = torch.cat(kept).cpu().numpy()
         scale = np.array([width, height] * 7, np.float32)
         ends = np.cumsum([len(part) for part in kept])[:-1]
         return [
@@ -109,11 +112,12 @@ class RetinaFace:
     def _pixels(self, frames: Sequence[Image]) -> Tensor:
         """The normalised input (frames at once, 3, h, w) of the network."""
         height, width = frames[0].shape[:2]
-        batch = torch.zeros(
+        batch = torch.empty(
             (self._at_once, height, width, 3), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
         )
         for index, frame in enumerate(frames):
             batch.numpy()[index] = frame
+        batch[len(frames) :] = 0
         pixels = batch.to(self._device, non_blocking=True).permute(0, 3, 1, 2).float()
         scale = min(1.0, ANCHORS[0][0] / self.min_face_size)
         if scale < 1:
@@ -124,9 +128,7 @@ class RetinaFace:
 
     def _decoded(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (b, p, 4), scores (b, p) and keypoints (b, p, 10) of the p anchors, in parts of the frame."""
-        # A library that picks its algorithms by trying them would not pick the same in every process.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            moves, logits, points = (head.float() for head in self._network(pixels))
+        moves, logits, points = (head.float() for head in self._network(pixels))
         priors = self._anchors(pixels.shape[2], pixels.shape[3])
         centres, sizes = priors[:, :2], priors[:, 2:]
         middle = centres + moves[..., :2] * VARIANCES[0] * sizes
