@@ -54,16 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             logging.error("%s", error)
         if seen.deviations.count > SHOWN:
             logging.error("%s: %d more deviations", path, seen.deviations.count - SHOWN)
-        print(verdict(seen), flush=True)  # noqa: T201
+        print(verdict(seen, args.actor_db is not None), flush=True)  # noqa: T201
         status |= bool(seen.deviations.count)
     return status
 
 
-def verdict(seen: Inspection) -> str:
-    """Whether the labeling backend will take the folder, in one line."""
+def verdict(seen: Inspection, with_database: bool) -> str:
+    """Whether the labeling backend will take the folder, in one line; its tables, if they were looked at."""
     movie = str(seen.path) if seen.movie_id is None else f"movie {seen.movie_id}"
     if not seen.deviations.count:
-        return f"{movie}: the labeling backend will take it: {seen.summary}"
+        but = "" if with_database else "; the tables beside it were not checked: --actor-db DIR"
+        return f"{movie}: the labeling backend will take it: {seen.summary}{but}"
     several = seen.deviations.count > 1
     count = f"{seen.deviations.count} deviation{'s' * several}, the first: {seen.first}"
     if seen.fit_for_backend:

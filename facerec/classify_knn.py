@@ -83,7 +83,10 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         database.check_embedder(asdict(embedder), folder.path)
     gallery = database.gallery(folder.movie_id, embedder.dimension)
     if not gallery.actors:
-        logging.warning("%s: no actor of movie %d has a usable picture", database.folder, folder.movie_id)
+        logging.warning(
+            "%s: no actor of movie %d has a usable picture, so nobody is named; its cast is in %s",
+            database.folder, folder.movie_id, database.actors.name,
+        )  # fmt: skip
     if changed_since := database.outdated(gallery):
         logging.warning(
             "%s: %s changed since prepare_actors.py ran; run it again",

@@ -107,6 +107,7 @@ def _head(sheet: PIL.Image.Image, film: Overview) -> None:
         f"{_count(named, 'person', 'people')} named",
         _count(len(film.cuts) + 1, "shot"),
         _duration(film.frames, film),
+        *([f"without shards {film.without}"] if film.without else []),
     ]
     _write(sheet, (_MARGIN, 24), film.film, 26, _BRIGHT, bold=True)
     _write(sheet, (_MARGIN, 60), "   ·   ".join(facts), 15, _DIM)

@@ -58,7 +58,7 @@ def arguments() -> argparse.ArgumentParser:
         "--precision",
         choices=("float32", "float16", "bfloat16"),
         default=s.precision,
-        help="number format of the networks that can reduce it; float16 is for GPUs",
+        help="number format of retinaface and facenet; float16: for GPUs, bfloat16: also for some CPUs",
     )
     made.add_argument(
         "--batch-size",
@@ -177,9 +177,20 @@ def _settings(args: argparse.Namespace) -> ExtractSettings:
         min_face_size=args.min_face_size,
         face_threshold=args.face_threshold,
         images=not args.no_images,
-        precision=args.precision,
+        precision=_precision(args),
         detect_every=args.detect_every,
     )
+
+
+def _precision(args: argparse.Namespace) -> str:
+    """The precision asked for, or float32 where it would change nothing: the plan must not name another."""
+    from facerec.models import reduces_precision
+
+    if args.precision == "float32" or reduces_precision(args.detector, args.embedder):
+        return str(args.precision)
+    names = args.detector, args.embedder
+    logging.warning("--precision %s changes nothing: %s and %s compute in float32", args.precision, *names)
+    return "float32"
 
 
 def _options(args: argparse.Namespace) -> list[str]:

@@ -118,7 +118,7 @@ def _download(weights: Weights, path: Path) -> None:
             raise
         raise ModelError(
             f"{weights.source}: cannot be fetched ({error}); where there is no network, "
-            f"put {weights.files[0]} into the folder from a machine that has one"
+            f"put {weights.files[0]} into {path.parent} from a machine that has one"
         ) from error
     finally:
         if archive != path:

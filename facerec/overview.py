@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from facerec.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
 from facerec.movie_folder import MovieFolder
-from facerec.plan import read_plan
+from facerec.plan import format_ranges, read_plan
+from facerec.publish import read_manifest, recorded_holes
 from facerec.records import Trajectory, read_trajectories
 from facerec.shown_pictures import shown_tags
 
@@ -62,6 +63,7 @@ class Overview:
         frame_rate: frames a second, None where no plan says it.
         cuts: first frame of each new shot.
         clusters: the biggest first.
+        without: the shards that the merge was allowed to leave out, as "1-2 of 8"; empty where none.
     """
 
     movie_id: int
@@ -70,6 +72,7 @@ class Overview:
     frame_rate: Fraction | None
     cuts: list[int]
     clusters: tuple[ClusterView, ...]
+    without: str = ""
 
 
 def read_overview(folder: MovieFolder) -> Overview:
@@ -95,6 +98,7 @@ def read_overview(folder: MovieFolder) -> Overview:
         for cluster in sorted(members)
     )
     plan = read_plan(folder)
+    holes = recorded_holes(read_manifest(folder), plan) if plan else set()
     return Overview(
         folder.movie_id,
         plan.film["name"] if plan else folder.path.name,
@@ -102,6 +106,7 @@ def read_overview(folder: MovieFolder) -> Overview:
         Fraction(plan.video["frame_rate"]) if plan else None,
         read_scene_changes(folder.scene_changes, folder.movie_id),
         clusters,
+        f"{format_ranges(holes)} of {plan.n}" if plan and holes else "",
     )
 
 

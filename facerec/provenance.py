@@ -15,8 +15,8 @@ from facerec.face_pack import reading_pack
 from facerec.jsonfile import scan_lines
 from facerec.merge import shards_digest
 from facerec.movie_folder import MovieFolder, picture_name
-from facerec.plan import NOT_DONE, Plan, done_markers, format_ranges, parse_ranges, read_plan
-from facerec.publish import STAGES, checked_chain, read_manifest
+from facerec.plan import NOT_DONE, Plan, done_markers, format_ranges, read_plan
+from facerec.publish import STAGES, checked_chain, read_manifest, recorded_holes
 from facerec.records import Feature, Trajectory, scan_features, scan_trajectories
 from facerec.shown_pictures import pictures_digest, pictures_in
 
@@ -56,7 +56,7 @@ def check_provenance(folder: MovieFolder, plan: Plan | None, found: Deviations) 
         found.add(folder.images, "not the pictures that merge_shards.py put here; run it again")
     if plan is None:
         return ""
-    holes = _recorded_holes(manifest, plan)
+    holes = recorded_holes(manifest, plan)
     _check_shards(folder, plan, holes, manifest, pictures, found)
     return f"without shards {format_ranges(holes)} of {plan.n}, as the manifest says" if holes else ""
 
@@ -92,16 +92,6 @@ def _check_shards(
         for path in sorted(room.iterdir()) if room.is_dir() else ():
             if path not in expected:
                 found.add(path, "no shard of the plan has this file")
-
-
-def _recorded_holes(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
-    """The shards that the merge was allowed to leave out."""
-    shards = manifest.get("shards")
-    missing = shards.get("missing") if isinstance(shards, dict) else None
-    try:
-        return set(parse_ranges(missing, plan.n)) if missing and isinstance(missing, str) else set()
-    except FacerecError:
-        return set()
 
 
 def _shard_errors(

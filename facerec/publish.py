@@ -23,10 +23,10 @@ import orjson
 from facerec import __version__
 from facerec.atomic import locked, named, part_name, sha256_of, sweep, sync_folder, write_bytes
 from facerec.commands import stage_command
-from facerec.errors import ContractError, StaleError
+from facerec.errors import ContractError, FacerecError, StaleError
 from facerec.jsonfile import read_json, require
 from facerec.movie_folder import MovieFolder, make_room
-from facerec.plan import read_plan
+from facerec.plan import Plan, parse_ranges, read_plan
 from facerec.shown_pictures import ShownPictures
 
 if TYPE_CHECKING:
@@ -54,6 +54,16 @@ def read_manifest(folder: MovieFolder) -> dict[str, Any]:
         raise StaleError(
             f"{error}; move it away and run the stages again, from merge_shards.py on: they make a new one"
         ) from None
+
+
+def recorded_holes(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
+    """The shards that the merge was allowed to leave out."""
+    shards = manifest.get("shards")
+    missing = shards.get("missing") if isinstance(shards, dict) else None
+    try:
+        return set(parse_ranges(missing, plan.n)) if missing and isinstance(missing, str) else set()
+    except FacerecError:
+        return set()
 
 
 def _parse_manifest(value: object) -> dict[str, Any]:

@@ -66,6 +66,7 @@ _FLAGS = (
     ("WATCH", "status: keep showing until nothing is queued or running"),
     ("JSON", "status: for programs"),
 )
+_SAME_WORK = {"FILMS", "OUT", "ACTOR_DB", "DETECTOR", "EMBEDDER", "DEVICE", "SITE", "SET", "EXTRACT_ARGS"}
 _SETTINGS = {  # variables that are settings of the profile
     **{name: f"all.{name.lower()}" for name in ("PARTITION", "ACCOUNT", "QOS")},
     **{name: f"extract.{name.lower()}" for name in ("GPUS", "CPUS", "MEMORY", "TASKS", "RETRY")},
@@ -108,13 +109,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     order = _order(args)
     if args.command == "plan":
         for movie in movies:
-            say("\n".join(plan_movie(order, movie)))
+            say("\n".join(plan_movie(order, movie, _given(args))))
         return 0
     here = args.local or not queue.available()
     if here:
         say("running here, as asked with LOCAL=1" if args.local else "no SLURM on this machine: running here")
     work = run_local if here else _submit
     return max(_one(work, order, movie, _CHAINS[args.command], len(movies) > 1) for movie in movies)
+
+
+def _given(args: argparse.Namespace) -> list[str]:
+    """The variables that say what is extracted, how and where to, as make wants them; not the defaults."""
+    values = vars(args)
+    return [
+        f"{name}={values[name.lower()]}"
+        for name, default, _ in _TEXTS
+        if name in _SAME_WORK and values[name.lower()] != default
+    ]
 
 
 def _one(work: Work, order: Order, movie: int, stages: Sequence[str], others: bool) -> int:

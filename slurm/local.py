@@ -49,7 +49,10 @@ def run_local(order: Order, movie_id: int, stages: Sequence[str], say: Say) -> i
         for stage in stages:
             good = _extract(order, run, stop, say) if stage == "extract" else _stage(order, run, stage, stop)
             if stop.asked:
-                raise Interrupted(f"movie {movie_id}: {stage} stopped; the same command goes on where it was")
+                how = " without FRESH=1" if order.fresh else ""
+                raise Interrupted(
+                    f"movie {movie_id}: {stage} stopped; the same command{how} goes on where it was"
+                )
             if not good:
                 return 1
     return 0

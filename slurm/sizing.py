@@ -7,15 +7,18 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facerec.commands import command_line
 from facerec.errors import FacerecError, InputError
 from facerec.movie_folder import MovieFolder
 from facerec.plan import MAX_SHARDS, done_markers, read_plan
 from slurm.films import find_film
 from slurm.stages import Order
+from slurm.work import sound_plan
 
 SAMPLES, SAMPLE_FRAMES = 3, 100  # places in the film, and frames at each
 SHARD_S = 120.0  # of work that a preempted or dead task loses, about
@@ -127,17 +130,25 @@ def resident(pid: int) -> int:
     return held
 
 
-def plan_movie(order: Order, movie_id: int) -> list[str]:
-    """What was measured and what to ask for, as lines for the user."""
+def plan_movie(order: Order, movie_id: int, given: Sequence[str] = ()) -> list[str]:
+    """What was measured and what to ask for, as lines for the user.
+
+    Args:
+        given: variables of make's that the command to come needs as well.
+    """
     film = find_film(order.films, movie_id)
     seen = measure(order, film)
     wants = order.site.stages["extract"]
     advice = advise(seen, wants.parallelism)
-    hours = seen.frames / seen.frames_per_s / 3600
+    begun = sound_plan(MovieFolder.of_film(order.out, film))
+    if begun and not order.fresh:  # its shards are what they are
+        advice = replace(advice, shards=begun.n, tasks=min(advice.tasks, begun.n))
+    work = seen.frames / seen.frames_per_s
+    length = f"{work / 3600:.1f} h" if work >= 3600 else f"{math.ceil(work / 60)} min"
     gpus = f" GPUS={wants.gpus}" if wants.gpus else ""
     return [
         f"movie {movie_id}: {seen.frames} frames at {seen.frames_per_s:.1f} a second on {seen.cores} cores "
-        f"here: {hours:.2f} h of work; a task takes {seen.startup_s:.0f} s to start, and "
+        f"here: {length} of work; a task takes {seen.startup_s:.0f} s to start, and "
         f"{seen.peak_bytes >> 20} MiB",
-        f"  make extract MOVIE={movie_id} {advice.words()}{gpus}",
+        " ".join([f"  make extract MOVIE={movie_id} {advice.words()}{gpus}", command_line(*given)]).rstrip(),
     ]

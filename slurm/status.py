@@ -10,8 +10,10 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from facerec.movie_folder import MovieFolder
 from facerec.plan import done_markers, parse_ranges
 from slurm import queue
 from slurm.queue import QueuedTask
@@ -116,9 +118,17 @@ def survey(
     newest = {task.submission.stage: task for task in tasks}
     stages = {stage: newest.get(stage) for stage in STAGES[1:]}
     for last in stages.values():
+        if last and last.state == "done" and not made_by(run.movie_folder, last.submission.stage).exists():
+            last.state, last.reason = "missing", "what it made was removed; run it again"
         if last and last.state == "cancelled" and last.own is None and not _parents_good(last, tasks):
             last.reason = "what it waited for did not end well"
     return Survey(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
+
+
+def made_by(folder: MovieFolder, stage: str) -> Path:
+    """The file that a stage after extract ends with."""
+    made = {"merge": folder.trajectories, "cluster": folder.clusters, "classify": folder.predictions}
+    return made[stage]
 
 
 def _views(run: RunFolder, one: Submission, queued: Mapping[str, QueuedTask] | None) -> list[TaskView]:

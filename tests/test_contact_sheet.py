@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from facerec.contact_sheet import _duration, contact_sheet
 from facerec.documents import Predictions, clusters_bytes, predictions_bytes, scene_changes_bytes
 from facerec.movie_folder import MovieFolder
 from facerec.overview import Overview, read_overview
-from facerec.plan import Plan, write_plan
+from facerec.plan import Plan, read_plan, write_plan
 from facerec.records import Trajectory, to_line
 
 MOVIE = 7
@@ -79,6 +80,16 @@ def test_shown_pictures_are_the_first_and_last_saved_of_each_trajectory(tmp_path
 def test_a_duration_has_no_sixty_seconds(frames: int, text: str) -> None:
     film = Overview(movie_id=7, film="7.mp4", frames=frames, frame_rate=Fraction(25), cuts=[], clusters=())
     assert _duration(frames, film) == text
+
+
+def test_shards_that_were_left_out_are_no_empty_scenes(tmp_path: Path) -> None:
+    folder = make(tmp_path, [(0, 20)], [0], {0: {}})
+    plan = read_plan(folder)
+    assert plan is not None and read_overview(folder).without == ""
+    folder.plan.unlink()
+    write_plan(folder, replace(plan, n=8), Path("7-Film.mp4"), [])
+    folder.manifest.write_text('{"movie_id": 7, "stages": {}, "history": [], "shards": {"missing": "1-2,5"}}')
+    assert read_overview(folder).without == "1-2,5 of 8"
 
 
 def test_pictures_that_no_trajectory_names_are_not_counted(tmp_path: Path) -> None:

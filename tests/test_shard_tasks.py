@@ -145,6 +145,16 @@ def test_a_done_shard_is_not_done_again_and_loads_no_model(
     assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
 
 
+def test_a_precision_that_no_model_can_take_is_told_and_is_not_the_plans(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = extracted(film, tmp_path / "out", 2, "--precision", "bfloat16")
+    told = "--precision bfloat16 changes nothing: toy and toy compute in float32"
+    assert capsys.readouterr().err.count(told) == 1
+    plan = read_plan(folder)
+    assert plan is not None and plan.settings["precision"] == "float32"
+
+
 def test_only_what_is_missing_of_a_list_is_done(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,15 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(laptop: Laptop) -> No
     assert signal.getsignal(signal.SIGINT) is before
     assert 0 < len(laptop.left()) < 6
     assert survey(laptop.run, None).having("cancelled") == laptop.left()
+
+
+def test_whoever_began_afresh_is_not_told_to_begin_afresh_once_more(laptop: Laptop) -> None:
+    """The same command again would drop what is done."""
+    make_film(laptop.folder / "films", seconds=0.4)
+    laptop.when_begun(lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted, match="the same command without FRESH=1 goes on"):
+        order = make_order(laptop.folder, "local.workers=1", "tasks=1", shards=6)
+        run_local(replace(order, fresh=True), MOVIE, ("extract",), laptop.said.append)
     assert laptop.go("local.workers=1", "tasks=1") == 0 and laptop.left() == []
 
 

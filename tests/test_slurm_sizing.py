@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facerec.errors import InputError
+from facerec.movie_folder import MovieFolder
+from facerec.plan import Plan, write_plan
+from slurm import sizing
 from slurm.packing import pack
 from slurm.site import load, minutes, size_bytes
 from slurm.sizing import MEMORY_SLACK, SHARD_S, Measured, advise, measure, plan_movie, resident
@@ -84,6 +88,20 @@ def test_a_film_is_measured_and_nothing_stays_behind(tmp_path: Path) -> None:
     seen = measure(order(tmp_path), tmp_path / "7-Film.mp4")
     assert seen.frames == 40 and seen.frames_per_s > 0 and seen.peak_bytes > 50 << 20
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_command_that_is_advised_says_all_that_was_asked_for(tmp_path: Path, monkeypatch) -> None:
+    """Pasted without FILMS or EMBEDDER it would take other films, or other models than were measured."""
+    make_film(tmp_path / "7-Film.mp4", 40)
+    monkeypatch.setattr(sizing, "measure", lambda *_: Measured(40, 10.0, 1.0, 1 << 29, 2))
+    asked = order(tmp_path)
+    *_, command = plan_movie(asked, 7, [f"FILMS={tmp_path}/my films", "EMBEDDER=dlib"])
+    assert shlex.split(command)[:4] == ["make", "extract", "MOVIE=7", "SHARDS=1"]
+    assert shlex.split(command)[-2:] == [f"FILMS={tmp_path}/my films", "EMBEDDER=dlib"]
+    folder = MovieFolder.of_film(asked.out, tmp_path / "7-Film.mp4")
+    folder.create()
+    write_plan(folder, Plan(7, {}, {}, 40, 3, {}, {}, ()), tmp_path / "7-Film.mp4", [])
+    assert "SHARDS=3 " in plan_movie(asked, 7)[-1], "begun with three, it goes on with three"
 
 
 def test_a_film_that_is_not_there(tmp_path: Path) -> None:

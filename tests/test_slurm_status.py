@@ -278,3 +278,19 @@ def test_long_lists_of_shards_are_shortened_for_people_only(movie: Movie) -> Non
     assert (
         all(len(line) < 110 for line in table(seen)) and as_json(seen)["shards"]["queued"].count(",") == 999
     )
+
+
+def test_a_stage_whose_result_was_removed_since_is_not_done(movie: Movie) -> None:
+    """`cluster.py --overwrite` by hand takes the names away that were made from the old clusters."""
+    movie.finish(*range(N))
+    folder = movie.run.movie_folder
+    folder.clusters.write_text("x")
+    for stage in ("cluster", "classify"):
+        movie.wrote(movie.submit("", stage=stage, job=None, local=True), outcome="done", ended=9.0)
+    seen = survey(movie.run, {})
+    assert {stage: task and task.state for stage, task in seen.stages.items()} == {
+        "merge": None,
+        "cluster": "done",
+        "classify": "missing",
+    }
+    assert "classify    missing  here (what it made was removed; run it again)" in text(seen)

@@ -25,23 +25,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where a model is: module and class; whether it can use a GPU, whether a `FILE.toml` says how it
-    is fed; a detector's own threshold."""
+    """Where a model is: module and class; whether it can use a GPU, whether it can compute in reduced
+    precision, whether a `FILE.toml` says how it is fed; a detector's own threshold."""
 
     module: str
     name: str
     runs_on_cuda: bool = False
+    reduces: bool = False
     has_feed: bool = False
     threshold: float = 0.0
 
 
 DETECTORS: Mapping[str, _Entry] = {
-    "retinaface": _Entry("retinaface", "RetinaFace", runs_on_cuda=True, threshold=0.7),
+    "retinaface": _Entry("retinaface", "RetinaFace", runs_on_cuda=True, reduces=True, threshold=0.7),
     "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.8),
     "yunet": _Entry("yunet", "YuNet", threshold=0.6),
 }
 EMBEDDERS: Mapping[str, _Entry] = {
-    "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True),
+    "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True, reduces=True),
     "dlib": _Entry("dlib_resnet", "DlibResNet"),
     "arcface": _Entry("arcface", "ArcFace", has_feed=True),
 }
@@ -120,6 +121,15 @@ def check_device(device: str, *specs: str) -> None:
     )  # auto asks torch, which takes a second, if need be
     if device.startswith("cuda") and not able:
         raise ModelError(f"device {device} was asked for, and {names} run on the CPU only: use --device cpu")
+
+
+def reduces_precision(*specs: str) -> bool:
+    """Whether one of the models `specs` can compute in reduced precision.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    return any(_entry(spec, {**DETECTORS, **EMBEDDERS}, "model").reduces for spec in specs)
 
 
 def _entry(spec: str, table: Mapping[str, _Entry], what: str) -> _Entry:

