@@ -2,12 +2,13 @@
 
     python bench/gpu.py [--precision float16] [--sizes 640x360 1280x720 1920x1080] [--frames 512]
 
-Weights are random (they cost the same, and find too little to embed); films of each size are made of the
-demo's pictures, in H.264. Runs are interleaved, figures are medians. Prints JSON: `matrix_tflops`, what the
-device gives for square matrix products in that precision, and for each size frames/s of the detector alone
-over frames in memory, its share of that rate by the operations of its network, seconds of each stage alone
-and of the whole, the whole's speed in parts of the detector's alone, and how many times as long the
-library's `predict_jsons`, in its float32, takes on the same device. `--device cpu` tries it without a GPU.
+Weights are random (they cost the same), so what is embedded are made-up faces, so many a frame; films of
+each size are made of the demo's pictures, in H.264. Runs are interleaved, figures are medians. Prints
+JSON: `matrix_tflops`, what the device gives for square matrix products in that precision, and for each size
+frames/s of the detector alone over frames in memory, its share of that rate by the operations of its
+network, seconds of each stage alone and of the whole, the whole's speed in parts of the detector's alone,
+and how many times as long the library's `predict_jsons`, in its float32, takes on the same device.
+`--device cpu` tries it without a GPU.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--precision", default="float16")
     made.add_argument("--sizes", nargs="+", default=["640x360", "1280x720", "1920x1080"], metavar="WxH")
     made.add_argument("--frames", type=int, default=512, help="of each film; all are held at once")
+    made.add_argument("--faces", type=int, default=3, help="made-up ones a frame")
     made.add_argument("--library-frames", type=int, default=16, help="of them for predict_jsons")
     made.add_argument("--side", type=int, default=8192, help="of the matrices")
     made.add_argument("--rounds", type=int, default=3)

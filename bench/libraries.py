@@ -58,7 +58,7 @@ def extraction(
 ) -> tuple[int, Callable[[], Cost]]:
     """The number of frames of, and what runs, the whole of extraction with these models."""
     settings = ExtractSettings(detector, embedder, min_face_size=args.min_face_size, face_threshold=THRESHOLD)
-    given = argparse.Namespace(frames=args.frames, device="cpu")
+    given = argparse.Namespace(frames=args.frames, device="cpu", faces=0)
     works = stages(settings, args.film, work / detector.partition(":")[0], given)
     return works["frames"], works["whole"]
 

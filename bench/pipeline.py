@@ -3,7 +3,8 @@
     python bench/pipeline.py [FILM] [--detector yunet] [--embedder arcface:FILE] [--frames 200] [--rounds 3]
 
 Without FILM the demo's film is made and taken. `NAME:random` for `retinaface` or `facenet` stands for
-random weights: what a frame costs does not depend on them. Rounds are interleaved, figures are medians.
+random weights: what a frame costs does not depend on them; with --faces the detector does all its work,
+and what is embedded are so many made-up faces a frame. Rounds are interleaved, figures are medians.
 Prints JSON: for each stage alone and for the whole, seconds by the clock and of CPU; `efficiency`, the
 slowest stage alone in parts of the whole; `cores_busy`, CPU seconds of the whole in parts of cores times
 its time, which is 1 where the machine has no more to give; and `bound`, the whole's time by whichever is
@@ -18,14 +19,17 @@ import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
+
 from bench.measure import Cost, cost, interleaved, random_weights
+from facerec.models.base import Detections, Detector, Image
 from facerec.models.device import cpu_threads
 from facerec.settings import ExtractSettings
 
@@ -44,8 +48,29 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--device", default="auto")
     made.add_argument("--precision", default=ExtractSettings.precision)
     made.add_argument("--frames", type=int, default=200, help="of the film's beginning; all are held at once")
+    made.add_argument("--faces", type=int, default=0, help="made-up ones a frame; 0: those that are found")
     made.add_argument("--rounds", type=int, default=3)
     return made
+
+
+class MadeUpFaces:
+    """A detector that does the work of another and then says that it found `count` faces side by side."""
+
+    def __init__(self, detector: Detector, count: int) -> None:
+        self.card, self.batch_size = detector.card, detector.batch_size
+        self._detector, self._count = detector, count
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        """So many faces of a sixth of the frame's height for each of `frames`."""
+        self._detector.detect(frames)
+        height, width = frames[0].shape[:2]
+        side = height / 6
+        left = np.linspace(0, width - side, self._count, dtype=np.float32)
+        boxes = np.stack([left, np.full_like(left, side), left + side, np.full_like(left, 2 * side)], axis=1)
+        points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+        keypoints = boxes[:, None, :2] + points * np.float32(side)
+        scores = np.full(self._count, 0.95, np.float32)
+        return [Detections(boxes, scores, keypoints) for _ in frames]
 
 
 def settings_of(args: argparse.Namespace, work: Path) -> ExtractSettings:
@@ -90,6 +115,8 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         face_threshold=settings.face_threshold,
     )
     embedder = load_embedder(settings.embedder, device=args.device, precision=settings.precision)
+    if args.faces:
+        detector = MadeUpFaces(detector, args.faces)
     limit_threads()
     extractor = Extractor(detector, embedder, settings.save_every, settings.min_face_size, True)
     rooms = itertools.count()

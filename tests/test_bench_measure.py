@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bench.gpu import make_film, matrix_rate, operations
 from bench.measure import Cost, cost_of_program, interleaved
-from bench.pipeline import summary
+from bench.pipeline import MadeUpFaces, summary
+from facerec.models.base import Detections, Image
 from facerec.video import open_film
 
 
@@ -60,3 +63,20 @@ def test_a_multiplication_with_an_addition_counts_as_two_for_networks_and_device
 def test_films_for_a_gpu_are_as_long_and_large_as_asked_for(tmp_path: Path) -> None:
     film = open_film(make_film(tmp_path / "1-made.mp4", 320, 180, 360))  # longer than the demo
     assert (film.frame_count, film.display_width, film.display_height) == (360, 320, 180)
+
+
+def test_made_up_faces_cost_a_detection_and_lie_in_the_frame() -> None:
+    class Counting:
+        card, batch_size, seen = None, 4, 0
+
+        def detect(self, frames: Sequence[Image]) -> list[Detections]:
+            self.seen += len(frames)
+            return []
+
+    inner = Counting()
+    frames = [np.zeros((90, 160, 3), np.uint8)] * 3
+    found = MadeUpFaces(inner, 2).detect(frames)  # type: ignore[arg-type]
+    assert inner.seen == 3 and [len(one) for one in found] == [2, 2, 2]
+    assert found[0].boxes.tolist() == [[0, 15, 15, 30], [145, 15, 160, 30]]
+    for box, points in zip(found[0].boxes, found[0].keypoints, strict=True):
+        assert (points > box[:2]).all() and (points < box[2:]).all()
