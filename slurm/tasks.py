@@ -51,7 +51,7 @@ def after(out: str, movie_id: int, key: str, index: int, status: int) -> None:
     task = Task(run, submission, index, run.movie_folder, state)
     said = queue.tail(task.log)
     at = task.undone(task.ranges(state.trying))[:1]
-    task.fail(at[0] if at else "", reason_of(status, said, submission.memory), said)
+    task.fail(at, reason_of(status, said, submission.memory), said)
     _end(task, "failed", bool(task.left()))
 
 
@@ -118,7 +118,7 @@ def _blame_the_time_limit(task: Task) -> None:
     if full and trying and task.undone(trying) == trying:
         limit = f"the time limit of {task.submission.minutes} min"
         task.fail(
-            trying[0], f"did not end within {limit}: ask for more time or more shards", queue.tail(task.log)
+            trying[:1], f"did not end within {limit}: ask for more time or more shards", queue.tail(task.log)
         )
 
 

@@ -196,13 +196,14 @@ class Task:
         failure = self.state.failed.get(str(shard))
         return failure is None or failure.times <= self.submission.retry
 
-    def fail(self, shard: int | str, reason: str, said: list[str]) -> None:
-        """Count a failure of the shard (`""` for a stage without shards)."""
-        before = self.state.failed.get(str(shard))
-        times = before.times + 1 if before else 1
-        self.state.failed[str(shard)] = Failure(times, self.state.host, reason, said)
+    def fail(self, shards: Sequence[int], reason: str, said: list[str]) -> None:
+        """Count a failure of each of the shards; of none for a stage without shards."""
+        for key in [str(shard) for shard in shards] or [""]:
+            before = self.state.failed.get(key)
+            times = before.times + 1 if before else 1
+            self.state.failed[key] = Failure(times, self.state.host, reason, said)
         self.save()
-        what = f"shard {shard}" if shard != "" else self.submission.stage
+        what = f"shard{'s' * (len(shards) > 1)} {format_ranges(shards)}" if shards else self.submission.stage
         log.error("%s failed on %s: %s", what, self.state.host, reason)
 
     def run_shards(
@@ -228,8 +229,7 @@ class Task:
                 again, refusal = refusal, said[-1] if said and ": error: " in said[-1] else ""
                 hopeless = status == _EXIT_USAGE or (refusal and refusal == again)
                 blamed = missing if hopeless else missing[:1]
-                for shard in blamed:
-                    self.fail(shard, reason_of(status, said, self.submission.memory), said)
+                self.fail(blamed, reason_of(status, said, self.submission.memory), said)
                 group = missing[len(blamed) :]
         return "failed" if self.undone(self.shards) else "done"
 
@@ -253,7 +253,7 @@ class Task:
             return "done"
         if status == EXIT_RERUN or stop.asked:
             return "interrupted"
-        self.fail("", reason_of(status, said, self.submission.memory), said)
+        self.fail([], reason_of(status, said, self.submission.memory), said)
         return "failed"
 
     def _files(self) -> dict[str, list[int]]:

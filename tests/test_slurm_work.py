@@ -80,10 +80,13 @@ def test_what_is_refused_twice_in_the_same_words_is_not_tried_for_every_shard(tm
     assert outcome == "failed" and case.begun() == [0, 1] and len(task.state.failed) == N
 
 
-def test_wrong_usage_is_not_tried_twice(tmp_path: Path) -> None:
+def test_wrong_usage_is_not_tried_twice_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     case = Case(tmp_path, shards={"0": "usage"})
     outcome, task = case.work()
     assert outcome == "failed" and case.begun() == [0] and len(task.state.failed) == N
+    assert [line.partition(" failed")[0] for line in caplog.messages] == [f"shards 0-{N - 1}"]
 
 
 def test_a_program_that_ends_well_without_a_result_has_failed(tmp_path: Path) -> None:
