@@ -18,17 +18,18 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.measure import cost, interleaved, random_weights
+from bench.libraries import THRESHOLD, predict_jsons
+from bench.measure import interleaved, random_weights
 from bench.pipeline import STAGES, stages
 from facerec.settings import ExtractSettings
 
 SMALLEST = 16  # pixels: frames keep their size
-THRESHOLD = 0.7  # retinaface-pytorch's own
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -60,7 +61,7 @@ def matrix_rate(device: str, precision: str, side: int, rounds: int) -> float:
 
 
 def operations(network: Any, width: int, height: int) -> int:
-    """Floating-point operations of a network on one frame of this size; the network is of no use after it."""
+    """Floating-point operations of a network on one frame of this size."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -94,38 +95,34 @@ def make_film(path: Path, width: int, height: int, frames: int) -> Path:
     return path
 
 
-def one_size(args: argparse.Namespace, width: int, height: int, rate: float, work: Path) -> dict[str, Any]:
-    """The table's row of one size of frames."""
-    import torch
-    from retinaface.predict_single import Model
-
+def one_size(
+    args: argparse.Namespace, width: int, height: int, rate: float, weights: Sequence[Path], work: Path
+) -> dict[str, Any]:
+    """The table's row of one size of frames; `weights` of RetinaFace and of FaceNet."""
+    from facerec.models.retinaface import blank_network
     from facerec.video import open_film, read_frames
 
     film = make_film(work / "1-made.mp4", width, height, args.frames)
-    retinaface, facenet = (random_weights(name, work) for name in ("retinaface", "facenet"))
     settings = ExtractSettings(
-        f"retinaface:{retinaface}",
-        f"facenet:{facenet}",
+        f"retinaface:{weights[0]}",
+        f"facenet:{weights[1]}",
         min_face_size=SMALLEST,
         face_threshold=THRESHOLD,
         precision=args.precision,
     )
     works = stages(settings, film, work / "runs", args)
     frames = works.pop("frames")
-    library = Model(max_size=max(width, height), device=args.device)
-    library.load_state_dict(torch.load(retinaface, weights_only=True))
-    library.eval()
     some = [image for _, image in read_frames(open_film(film), 0, min(args.library_frames, frames))]
-    works["predict_jsons"] = lambda: cost(
-        lambda: [library.predict_jsons(image, confidence_threshold=THRESHOLD) for image in some]
-    )
+    works["predict_jsons"] = predict_jsons(weights[0], some, args.device)
     found = interleaved(works, args.rounds)
     detector = frames / found["detect"].wall_s
     whole = frames / found["whole"].wall_s
     return {
         "frames": frames,
         "detector_frames_per_s": round(detector, 1),
-        "detector_share_of_matrix_rate": round(detector * operations(library.model, width, height) / rate, 3),
+        "detector_share_of_matrix_rate": round(
+            detector * operations(blank_network(), width, height) / rate, 3
+        ),
         "extract_frames_per_s": round(whole, 1),
         "extract_share_of_detector": round(whole / detector, 3),
         "seconds": {stage: round(found[stage].wall_s, 3) for stage in (*STAGES, "whole")},
@@ -148,10 +145,12 @@ def main(argv: list[str] | None = None) -> int:
         "precision": args.precision,
         "matrix_tflops": round(rate / 1e12, 3),
     }
-    for size in args.sizes:
-        width, height = map(int, size.split("x"))
-        with tempfile.TemporaryDirectory() as work:
-            table[size] = one_size(args, width, height, rate, Path(work))
+    with tempfile.TemporaryDirectory() as made:
+        weights = [random_weights(name, Path(made)) for name in ("retinaface", "facenet")]
+        for size in args.sizes:
+            width, height = map(int, size.split("x"))
+            with tempfile.TemporaryDirectory() as work:
+                table[size] = one_size(args, width, height, rate, weights, Path(work))
     sys.stdout.write(json.dumps(table, indent=1) + "\n")
     return 0
 

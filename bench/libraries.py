@@ -22,7 +22,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,18 +165,25 @@ def agreement(args: argparse.Namespace, loop: FacenetLoop, facenet: str) -> dict
     }
 
 
-def retinaface(args: argparse.Namespace, work: Path) -> dict[str, Callable[[], Cost]]:
-    """RetinaFace's frames a time in both ways, at the frames' own size."""
+def predict_jsons(weights: Path, frames: Sequence[NDArray[np.uint8]], device: str) -> Callable[[], Cost]:
+    """retinaface-pytorch's loop over `frames`, at their own size."""
     import torch
     from retinaface.predict_single import Model
 
+    library = Model(max_size=max(frames[0].shape[:2]), device=device)
+    library.load_state_dict(torch.load(weights, weights_only=True))
+    library.eval()
+    return lambda: cost(
+        lambda: [library.predict_jsons(frame, confidence_threshold=THRESHOLD) for frame in frames]
+    )
+
+
+def retinaface(args: argparse.Namespace, work: Path) -> dict[str, Callable[[], Cost]]:
+    """RetinaFace's frames a time in both ways, at the frames' own size."""
     from facerec.models import load_detector
 
     weights = random_weights("retinaface", work)
     frames = [frame for _, frame in frames_of(args.film, args.retinaface_frames)]
-    library = Model(max_size=max(frames[0].shape[:2]))
-    library.load_state_dict(torch.load(weights, weights_only=True))
-    library.eval()
 
     def ours(precision: str) -> Callable[[], Cost]:
         detector = load_detector(
@@ -191,9 +198,7 @@ def retinaface(args: argparse.Namespace, work: Path) -> dict[str, Callable[[], C
     return {
         "retinaface": ours("float32"),
         "retinaface bfloat16": ours("bfloat16"),
-        "predict_jsons": lambda: cost(
-            lambda: [library.predict_jsons(frame, confidence_threshold=THRESHOLD) for frame in frames]
-        ),
+        "predict_jsons": predict_jsons(weights, frames, "cpu"),
     }
 
 

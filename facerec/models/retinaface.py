@@ -62,7 +62,7 @@ class RetinaFace:
         on_cpu = self._device.type == "cpu"
         self._at_once = placement.batch_size or (1 if on_cpu else 16)
         self.batch_size = self._at_once * (cpu_threads() if on_cpu else 1)
-        self._network = _network()
+        self._network = blank_network()
         load_state(found.paths[0], self._network)
         fold_batch_norms(self._network)
         self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
@@ -161,7 +161,8 @@ def anchors(height: int, width: int) -> Tensor:
     return torch.cat(levels)
 
 
-def _network() -> torch.nn.Module:
+def blank_network() -> torch.nn.Module:
+    """The network without weights, on the meta device."""
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")  # torchvision's, of an argument's new name
         from retinaface.network import RetinaFace as Network
