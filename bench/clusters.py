@@ -15,8 +15,8 @@ distance between two looks. Looks are drawn independently, where those of a scen
 --alike makes them so: that share of a deviation is then common to a person's looks in ten shots in a row.
 Trajectories of unknown people take part and are not scored.
 
-Figures are `facerec.evaluation.Scores`: WCP, NMI, clusters and clicks. Prints a table in Markdown, means over
-the episodes; --out takes all figures as JSON.
+Figures are `facerec.annotations.metrics.Scores`: WCP, NMI, clusters and clicks. Prints a table in
+Markdown, means over the episodes; --out takes all figures as JSON.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.real_faces import Faces, Floats, measure_faces, pairwise, unit
-from facerec.actor_db import ActorDatabase
-from facerec.cli import configure_logging, parser, run_main
-from facerec.clustering import cluster
-from facerec.constraints import cannot_links, continuations
+from facerec.actors.database import ActorDatabase
+from facerec.annotations.metrics import Matched, score
 from facerec.errors import ContractError
-from facerec.evaluation import Matched, score
-from facerec.records import Trajectory
+from facerec.folder.records import Trajectory
+from facerec.people.clustering import cluster
+from facerec.people.constraints import cannot_links, continuations
 from facerec.settings import ClusterSettings, ExtractSettings
+from facerec.support.cli import configure_logging, parser, run_main
 
 Labels = NDArray[np.int64]
 UNKNOWN = {"unknown", "false", "none", "other", ""}

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from bench.measure import ROOT, cost_of_program
-from facerec.boxes import iou
-from facerec.movie_folder import MovieFolder
-from facerec.records import Trajectory, read_trajectories
+from facerec.folder.layout import MovieFolder
+from facerec.folder.records import Trajectory, read_trajectories
+from facerec.geometry import iou
 
 IOUS = (0.5, 0.8)
 

@@ -25,16 +25,17 @@ import orjson
 from numpy.typing import NDArray
 
 from bench.measure import ROOT, Cost, cost_of_program
-from facerec.actor_db import ActorDatabase
-from facerec.documents import scene_changes_bytes
-from facerec.evidence import FaceEvidence, FrameEvidence
-from facerec.face_pack import writing_pack
-from facerec.faces import PICTURE_SIDE, picture_bytes
-from facerec.movie_folder import MovieFolder
-from facerec.plan import Plan, marker_bytes, pack_times, write_plan
-from facerec.records import Feature, to_line
-from facerec.track import track
-from facerec.trajectories import to_trajectories
+from facerec.actors.database import ActorDatabase
+from facerec.folder.documents import scene_changes_bytes
+from facerec.folder.face_archive import writing_pack
+from facerec.folder.frame_records import FaceEvidence, FrameEvidence
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import Plan, pack_times, write_plan
+from facerec.folder.records import Feature, to_line
+from facerec.folder.shards import marker_bytes
+from facerec.folder.thumbnails import PICTURE_SIDE, picture_bytes
+from facerec.tracking.tracker import track
+from facerec.tracking.trajectories import to_trajectories
 
 MOVIE, WIDTH, HEIGHT, DIMENSION, SAVE_EVERY = 77, 1920, 1080, 512, 5
 EMBEDDER = {"kind": "facenet", "weights": "made-up", "sha256": "0" * 64, "licence": "none"}

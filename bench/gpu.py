@@ -75,7 +75,7 @@ def make_film(path: Path, width: int, height: int, frames: int) -> Path:
     import av
     import cv2
 
-    from facerec.demo_film import demo_shots, write_film
+    from facerec.demo.film import demo_shots, write_film
 
     demo = path.with_name("0-demo.mp4")
     write_film(demo, demo_shots())
@@ -100,7 +100,7 @@ def one_size(
 ) -> dict[str, Any]:
     """The table's row of one size of frames; `weights` of RetinaFace and of FaceNet."""
     from facerec.models.retinaface import blank_network
-    from facerec.video import open_film, read_frames
+    from facerec.video.film import open_film, read_frames
 
     film = make_film(work / "1-made.mp4", width, height, args.frames)
     settings = ExtractSettings(

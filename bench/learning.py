@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 
 from bench.clusters import Episode, add_faces, read_episode, simulate
 from bench.real_faces import measure_faces
-from facerec.actor_db import ActorDatabase
-from facerec.cli import configure_logging, parser, run_main
-from facerec.clustering import cluster
-from facerec.constraints import cannot_links, continuations
-from facerec.evaluation import NOT, Matched, Scores, score
-from facerec.learning import Confirmed, choose
-from facerec.naming import cluster_vectors, name_clusters
-from facerec.records import Feature
+from facerec.actors.database import ActorDatabase
+from facerec.annotations.learning import Confirmed, choose
+from facerec.annotations.metrics import NOT, Matched, Scores, score
+from facerec.folder.records import Feature
+from facerec.people.clustering import cluster
+from facerec.people.constraints import cannot_links, continuations
+from facerec.people.naming import cluster_vectors, name_clusters
 from facerec.settings import LearnSettings
+from facerec.support.cli import configure_logging, parser, run_main
 
 Vectors = NDArray[np.float32]
 STRANGER = NOT + "in the cast"

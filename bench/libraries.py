@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from bench.measure import Cost, cost, interleaved, random_weights
 from bench.pipeline import stages
-from facerec.boxes import iou
+from facerec.geometry import iou
 from facerec.models.device import cpu_threads
 from facerec.settings import ExtractSettings
 
@@ -139,7 +139,7 @@ def hog_loop() -> Callable[[Iterator[tuple[int, NDArray[np.uint8]]]], int]:
 def agreement(args: argparse.Namespace, loop: FacenetLoop, facenet: str) -> dict[str, float]:
     """Share of the loop's boxes that ours has at IoU >= 0.9, and the least cosine, on the same frames."""
     from facerec.models import load_detector, load_embedder
-    from facerec.video import open_film, read_frames
+    from facerec.video.film import open_film, read_frames
 
     detector = load_detector(
         "mtcnn", device="cpu", min_face_size=args.min_face_size, face_threshold=THRESHOLD

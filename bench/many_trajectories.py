@@ -19,9 +19,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facerec.cli import parser, run_main
-from facerec.clustering import cluster
-from facerec.constraints import Continuations
+from facerec.people.clustering import cluster
+from facerec.people.constraints import Continuations
+from facerec.support.cli import parser, run_main
 
 SAME_PERSON = 1.16
 PERSON_SIZE = 66  # trajectories a person

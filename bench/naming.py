@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from bench.clusters import add_faces, simulate
 from bench.real_faces import Faces, measure_faces
-from facerec.actor_db import ActorDatabase
-from facerec.cli import configure_logging, parser, run_main
-from facerec.documents import SHOWN_ABOVE
-from facerec.evaluation import calibration
-from facerec.naming import cluster_vectors, name_clusters
+from facerec.actors.database import ActorDatabase
+from facerec.annotations.metrics import calibration
+from facerec.folder.documents import SHOWN_ABOVE
+from facerec.people.naming import cluster_vectors, name_clusters
+from facerec.support.cli import configure_logging, parser, run_main
 
 MANY = 40  # pictures of an actor who has many
 GOOD = 0.3  # worth of a good look

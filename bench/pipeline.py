@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from bench.measure import Cost, cost, interleaved, random_weights
-from facerec.models.base import Detections, Detector, Image
+from facerec.geometry import Image
+from facerec.models.base import Detections, Detector
 from facerec.models.device import cpu_threads
 from facerec.settings import ExtractSettings
 
@@ -87,7 +88,7 @@ def settings_of(args: argparse.Namespace, work: Path) -> ExtractSettings:
 
 def film_of(args: argparse.Namespace, work: Path) -> Path:
     """The film that was asked for, or the demo's."""
-    from facerec.demo_film import demo_shots, write_film
+    from facerec.demo.film import demo_shots, write_film
 
     if args.film is None:
         args.film = work / "1-made.mp4"
@@ -98,14 +99,22 @@ def film_of(args: argparse.Namespace, work: Path) -> Path:
 
 def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What to call for each stage alone and for the whole; each returns its cost."""
-    from facerec.agree import agree_on_plan, planned_film
-    from facerec.face_pack import writing_pack
-    from facerec.interrupt import Stop
+    from facerec.extraction.planning import agree_on_plan, planned_film
+    from facerec.extraction.shard import (
+        Extractor,
+        ShardLog,
+        decoded,
+        detected,
+        extract_shard,
+        kept,
+        write_frame,
+    )
+    from facerec.folder.face_archive import writing_pack
+    from facerec.folder.layout import MovieFolder
     from facerec.models import load_detector, load_embedder
     from facerec.models.device import limit_threads
-    from facerec.movie_folder import MovieFolder
-    from facerec.pipeline import Profile
-    from facerec.shard import Extractor, ShardLog, decoded, detected, extract_shard, kept, write_frame
+    from facerec.support.prefetch import Profile
+    from facerec.support.signals import Stop
 
     detector = load_detector(
         settings.detector,
@@ -125,18 +134,19 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         folder = MovieFolder.of_film(work / str(next(rooms)), path)
         n = max(1, round(film_frames / args.frames)) if film_frames else 1
         plan = agree_on_plan(
-            folder, path, n, settings, options=[], fresh=False, aspect_ratios=None, prepare=lambda: None
+            folder, path, n, settings, options=[], fresh=False, display_aspect=None, prepare=lambda: None
         )
         return folder, plan
 
     film_frames = 0
-    film = planned_film(begin()[1], path)
+    folder, plan = begin()
+    film = planned_film(plan, path)
     film_frames = film.frame_count
     end = begin()[1].range_of(0)[1]
     profile = Profile()
     frames = list(decoded(film, 0, end, extractor, profile))
     found = list(detected(detector, iter(frames), profile))
-    seen = list(kept(extractor, film, film.movie_id, iter(found), profile))
+    seen = list(kept(extractor, film, folder.movie_id, iter(found), profile))
 
     def use_up(items: Iterator[Any]) -> Cost:
         return cost(lambda: sum(1 for _ in items))
@@ -167,7 +177,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         "detect": lambda: use_up(
             detected(detector, ([replace(frame, found=None) for frame in batch] for batch in frames), profile)
         ),
-        "embed": lambda: use_up(kept(extractor, film, film.movie_id, iter(found), profile)),
+        "embed": lambda: use_up(kept(extractor, film, folder.movie_id, iter(found), profile)),
         "write": write,
         "whole": whole,
     }

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.actor_db import ActorDatabase
+from facerec.actors.database import ActorDatabase
+from facerec.annotations.export import plain_name
+from facerec.annotations.metrics import is_person
+from facerec.annotations.truth import read_truth, shown_frames
 from facerec.errors import InputError
-from facerec.evaluation import is_person, plain_name
-from facerec.folder_vectors import embedder_of, read_vectors
-from facerec.movie_folder import MovieFolder
-from facerec.records import read_trajectories
-from facerec.truth import read_truth, shown_frames
+from facerec.folder.layout import MovieFolder
+from facerec.folder.records import read_trajectories
+from facerec.people.reading import embedder_of, read_vectors
 
 Floats = NDArray[np.float64]
 PORTRAIT = 0.5  # worth of a portrait, which has no sharpness or score on record

@@ -26,14 +26,15 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from facerec.cli import configure_logging, parser, run_main
 from facerec.errors import StaleError
-from facerec.folder_vectors import embedder_of, qualities, read_faces, read_vectors
-from facerec.movie_folder import MovieFolder
-from facerec.plan import read_plan
-from facerec.records import read_trajectories
+from facerec.folder.images import packed, shown_tags
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import read_plan
+from facerec.folder.records import read_trajectories
+from facerec.people.quality import qualities
+from facerec.people.reading import embedder_of, read_faces, read_vectors
 from facerec.settings import VectorSettings
-from facerec.shown_pictures import packed, shown_tags
+from facerec.support.cli import configure_logging, parser, run_main
 
 CHOICE = 3  # saved faces of a trajectory from which there is one
 CELL = 128  # pixels

@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--shards", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    from facerec.video import open_film
+    from facerec.video.film import open_film
 
     frames = open_film(args.film).frame_count
     models = ["--detector", args.detector, "--embedder", args.embedder]

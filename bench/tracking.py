@@ -33,9 +33,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from facerec.cli import parser, run_main
 from facerec.errors import InputError
 from facerec.settings import TrackSettings
+from facerec.support.cli import parser, run_main
 
 FALSE = "false"
 
@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = TrackSettings(args.iou_threshold, args.max_gap, args.reach)
     truth, cuts = read_truth(args.detections), read_cuts(args.shots)
 
-    from facerec.track import track
+    from facerec.tracking.tracker import track
 
     track([0, 0, 1], [[0, 0, 9, 9]] * 3)  # loads the solver, which is no part of tracking
     begun = time.perf_counter()

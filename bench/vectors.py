@@ -30,15 +30,16 @@ from numpy.typing import NDArray
 
 from bench.clusters import add_faces
 from bench.real_faces import NO_PEOPLE, with_truth
-from facerec.actor_db import ActorDatabase
-from facerec.cli import configure_logging, parser, run_main
-from facerec.evaluation import is_person, plain_name
-from facerec.folder_vectors import embedder_of, judged_faces
-from facerec.movie_folder import MovieFolder
-from facerec.records import read_trajectories
+from facerec.actors.database import ActorDatabase
+from facerec.annotations.export import plain_name
+from facerec.annotations.metrics import is_person
+from facerec.annotations.truth import read_truth, shown_frames
+from facerec.folder.layout import MovieFolder
+from facerec.folder.records import read_trajectories
+from facerec.people.embeddings import trajectory_vectors
+from facerec.people.reading import embedder_of, judged_faces
 from facerec.settings import VectorSettings
-from facerec.trajectory_vectors import trajectory_vectors
-from facerec.truth import read_truth, shown_frames
+from facerec.support.cli import configure_logging, parser, run_main
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

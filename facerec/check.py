@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.cli import configure_logging, parser, run_main
+from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
-    from facerec.inspection import Inspection
+    from facerec.checks.inspect import Inspection
 
 SHOWN = 50  # deviations of a folder that are told one by one
 
@@ -45,7 +45,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    from facerec.inspection import inspect
+    from facerec.checks.inspect import inspect
 
     status = 0
     for path in args.path:

@@ -19,11 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.cli import add_paths, configure_logging, each_folder, parser, run_main
+from facerec.folder.command import add_paths, each_folder
 from facerec.settings import NamingSettings, VectorSettings
+from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
-    from facerec.movie_folder import MovieFolder
+    from facerec.folder.layout import MovieFolder
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -66,15 +67,16 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         InputError: the actor database was made with another embedder.
         ContractError: a file of the folder or of the actor database cannot be used.
     """
-    from facerec.actor_db import LISTED, ActorDatabase
-    from facerec.atomic import sha256_of
-    from facerec.constraints import cannot_links
-    from facerec.documents import SHOWN_ABOVE, predictions_bytes, read_clusters
+    from facerec.actors.database import LISTED, ActorDatabase
     from facerec.errors import StaleError
-    from facerec.folder_vectors import embedder_of, read_vectors
-    from facerec.naming import cluster_vectors, name_clusters
-    from facerec.publish import checked_inputs, publish, read_manifest, staging
-    from facerec.records import read_trajectories
+    from facerec.folder.documents import SHOWN_ABOVE, predictions_bytes, read_clusters
+    from facerec.folder.manifest import checked_inputs, read_manifest
+    from facerec.folder.publish import publish, staging
+    from facerec.folder.records import read_trajectories
+    from facerec.people.constraints import cannot_links
+    from facerec.people.naming import cluster_vectors, name_clusters
+    from facerec.people.reading import embedder_of, read_vectors
+    from facerec.support.atomic import sha256_of
 
     inputs = checked_inputs(folder, "classify_knn")
     embedder = embedder_of(folder)

@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from facerec.cli import add_paths, configure_logging, each_folder, parser, run_main
+from facerec.folder.command import add_paths, each_folder
 from facerec.settings import ClusterSettings, VectorSettings
+from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
-    from facerec.movie_folder import MovieFolder
+    from facerec.folder.layout import MovieFolder
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -75,12 +76,13 @@ def cluster_folder(
     """
     import numpy as np
 
-    from facerec.clustering import cluster
-    from facerec.constraints import cannot_links, continuations
-    from facerec.documents import clusters_bytes, read_scene_changes
-    from facerec.folder_vectors import embedder_of, read_vectors
-    from facerec.publish import checked_inputs, publish, staging
-    from facerec.records import read_trajectories
+    from facerec.folder.documents import clusters_bytes, read_scene_changes
+    from facerec.folder.manifest import checked_inputs
+    from facerec.folder.publish import publish, staging
+    from facerec.folder.records import read_trajectories
+    from facerec.people.clustering import cluster
+    from facerec.people.constraints import cannot_links, continuations
+    from facerec.people.reading import embedder_of, read_vectors
 
     inputs = checked_inputs(folder, "cluster")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)

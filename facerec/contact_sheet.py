@@ -17,15 +17,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.cli import configure_logging, parser, run_main
 from facerec.errors import InputError
+from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
     import PIL.Image
     import PIL.ImageFont
 
-    from facerec.movie_folder import MovieFolder
-    from facerec.overview import ClusterView, Overview, Span
+    from facerec.folder.layout import MovieFolder
+    from facerec.reporting.overview import ClusterView, Overview, Span
 
 MAX_CLUSTERS = 40  # on one sheet; a film has hundreds, the biggest come first
 
@@ -55,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     if args.clusters < 1:
         raise InputError(f"--clusters {args.clusters}: must be at least 1")
-    from facerec.actor_db import ActorDatabase
-    from facerec.atomic import atomic_write
-    from facerec.movie_folder import MovieFolder
-    from facerec.publish import cast_names
+    from facerec.actors.database import ActorDatabase
+    from facerec.folder.layout import MovieFolder
+    from facerec.reporting.overview import cast_names
+    from facerec.support.atomic import atomic_write
 
     folder = MovieFolder.existing(args.path)
     sheet = contact_sheet(folder, cast_names(folder, ActorDatabase(args.actor_db)), args.clusters)
@@ -83,7 +83,7 @@ def contact_sheet(
     """
     import PIL.Image
 
-    from facerec.overview import read_overview
+    from facerec.reporting.overview import read_overview
 
     film = read_overview(folder)
     drawn = film.clusters[:most]
@@ -151,7 +151,7 @@ def _face(sheet: PIL.Image.Image, corner: tuple[int, int], path: Path) -> None:
     import PIL.Image
     from PIL import ImageOps
 
-    from facerec.pictures import read_picture
+    from facerec.actors.pictures import read_picture
 
     picture = PIL.Image.fromarray(read_picture(path))
     face = ImageOps.fit(picture, (_FACE, _FACE), PIL.Image.Resampling.LANCZOS)

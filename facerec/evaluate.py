@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from facerec.cli import configure_logging, parser, run_main
+from facerec.support.cli import configure_logging, parser, run_main
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -50,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
 
-    from facerec.atomic import write_bytes
-    from facerec.movie_folder import MovieFolder
-    from facerec.truth import evaluate_folder
+    from facerec.annotations.truth import evaluate_folder
+    from facerec.folder.layout import MovieFolder
+    from facerec.support.atomic import write_bytes
 
     report = evaluate_folder(MovieFolder.existing(args.path), args.truth, args.actor_db, args.min_trajectory)
     if args.out:

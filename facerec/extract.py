@@ -16,19 +16,20 @@ if not __package__:  # run as a plain script: import from the repository's root,
 import argparse
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facerec.cli import configure_logging, parser, progress, run_main
 from facerec.errors import InputError
-from facerec.interrupt import stop_on_signals
 from facerec.settings import ExtractSettings
+from facerec.support.cli import configure_logging, parser, progress, run_main
+from facerec.support.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from facerec.folder.layout import MovieFolder
+    from facerec.folder.plan import Plan
     from facerec.models.base import Detector, Embedder
-    from facerec.movie_folder import MovieFolder
-    from facerec.plan import Plan
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -121,9 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     _check(args)
 
-    from facerec.agree import agree_on_plan
-    from facerec.movie_folder import MovieFolder
-    from facerec.plan import done_markers, format_ranges, parse_ranges
+    from facerec.extraction.planning import agree_on_plan
+    from facerec.folder.layout import MovieFolder
+    from facerec.folder.plan import format_ranges, parse_ranges
+    from facerec.folder.shards import done_markers
 
     if not args.film.is_file():
         raise InputError(f"{args.film}: no such film")
@@ -137,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _settings(args),
         options=_options(args),
         fresh=args.fresh,
-        aspect_ratios=_aspect_ratios(args),
+        display_aspect=_display_aspect(args),
         prepare=models,
     )
     done = done_markers(folder, plan, shards)
@@ -150,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from facerec.plan import MAX_SHARDS
+    from facerec.folder.plan import MAX_SHARDS
 
     for name in ("n", "save_every", "detect_every", "min_face_size", "batch_size"):
         value = getattr(args, name)
@@ -209,11 +211,12 @@ def _anywhere(spec: str) -> str:
     return f"{name}:{Path(file).absolute()}" if colon else spec
 
 
-def _aspect_ratios(args: argparse.Namespace) -> Path | None:
-    from facerec.actor_db import ActorDatabase
+def _display_aspect(args: argparse.Namespace) -> Fraction | None:
+    """The film's display aspect ratio by the actor database; None where it has none for it."""
+    from facerec.actors.database import ActorDatabase, read_aspect_ratio
 
     table = ActorDatabase(args.actor_db).aspect_ratios
-    return table if table.exists() else None
+    return read_aspect_ratio(table, args.film.name) if table.exists() else None
 
 
 def _load(args: argparse.Namespace) -> tuple[Detector, Embedder]:
@@ -242,9 +245,9 @@ def _extract(
     models: Callable[[], tuple[Detector, Embedder]],
 ) -> None:
     """Extract `shards` one after the other with the same models."""
-    from facerec.agree import planned_film
-    from facerec.plan import done_markers
-    from facerec.shard import Extractor, extract_shard
+    from facerec.extraction.planning import planned_film
+    from facerec.extraction.shard import Extractor, extract_shard
+    from facerec.folder.shards import done_markers
 
     pictures = not args.no_images
     extractor = Extractor(*models(), args.save_every, args.min_face_size, pictures, args.detect_every)

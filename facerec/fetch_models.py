@@ -21,8 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from facerec.atomic import part_name, write_bytes
-from facerec.cli import configure_logging, parser, progress, run_main
 from facerec.errors import ModelError
 from facerec.models.weights import (
     CATALOGUE,
@@ -33,6 +31,8 @@ from facerec.models.weights import (
     folder,
     read_records,
 )
+from facerec.support.atomic import part_name, write_bytes
+from facerec.support.cli import configure_logging, parser, progress, run_main
 
 DEFAULT = ("retinaface", "facenet")
 TIMEOUT_S = 30.0  # without a byte from the server

@@ -18,8 +18,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from facerec.cli import add_paths, configure_logging, each_folder, parser, run_main
+from facerec.folder.command import add_paths, each_folder
 from facerec.settings import LearnSettings
+from facerec.support.cli import configure_logging, parser, run_main
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -45,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     settings = LearnSettings(args.per_actor)
 
-    from facerec.actor_db import ActorDatabase
-    from facerec.learning import learn_folder
+    from facerec.actors.database import ActorDatabase
+    from facerec.annotations.learning import learn_folder
 
     database = ActorDatabase(args.actor_db)
     return each_folder(args.path, lambda folder: learn_folder(folder, args.labels, database, settings))

@@ -19,11 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.cli import add_paths, configure_logging, each_folder, parser, run_main
+from facerec.folder.command import add_paths, each_folder
 from facerec.settings import KeepSettings, TrackSettings
+from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
-    from facerec.movie_folder import MovieFolder
+    from facerec.folder.layout import MovieFolder
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keeping = KeepSettings(args.min_trajectory, args.min_face_size)
 
     def work(folder: MovieFolder) -> str:
-        from facerec.merge import merge
+        from facerec.merging.merge import merge
 
         return merge(
             folder,

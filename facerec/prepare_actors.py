@@ -21,20 +21,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.cli import configure_logging, parser, progress, run_main
 from facerec.errors import InputError
 from facerec.settings import ExtractSettings, FaceSettings
+from facerec.support.cli import configure_logging, parser, progress, run_main
 
 if TYPE_CHECKING:
-    from facerec.actor_db import ActorDatabase
-    from facerec.actor_faces import Prepared
+    from facerec.actors.database import ActorDatabase
+    from facerec.actors.embed import Prepared
     from facerec.models.base import Detector, Embedder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     configure_logging(args.verbose)
-    from facerec.actor_db import ActorDatabase
+    from facerec.actors.database import ActorDatabase
 
     database = ActorDatabase(args.actor_db)
     return _evaluate(database) if args.evaluate else _prepare(database, args)
@@ -61,7 +61,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
-    from facerec.actor_faces import prepare
+    from facerec.actors.embed import prepare
     from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
 
     cards = card_of(args.detector, "detector"), card_of(args.embedder, "embedder")
@@ -98,7 +98,7 @@ def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
 
 def _warnings(database: ActorDatabase, done: Prepared) -> Iterator[str]:
     """What looks wrong in the database, a sentence each."""
-    from facerec.gallery_checks import strays, twins
+    from facerec.actors.gallery_checks import strays, twins
 
     names = database.cast(None)
     rows: dict[str, set[str]] = defaultdict(set)  # picture → actors
@@ -139,8 +139,8 @@ def _evaluate(database: ActorDatabase) -> int:
     """Name the pictures of every movie's cast by one another and print how that went."""
     import numpy as np
 
-    from facerec.documents import SHOWN_ABOVE
-    from facerec.gallery_checks import LeaveOneOut, leave_one_out
+    from facerec.actors.gallery_checks import LeaveOneOut, leave_one_out
+    from facerec.folder.documents import SHOWN_ABOVE
 
     meta = database.read_meta()
     if meta is None or "same_person" not in meta["embedder"]:

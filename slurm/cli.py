@@ -14,8 +14,8 @@ from pathlib import Path
 
 import orjson
 
-from facerec.cli import configure_logging, parser, run_main
 from facerec.errors import FacerecError, InputError, Interrupted
+from facerec.support.cli import configure_logging, parser, run_main
 from slurm import queue
 from slurm.films import movie_ids
 from slurm.launch import Say, launch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facerec.errors import InputError
-from facerec.movie_folder import MAX_MOVIE_ID, film_movie_id
+from facerec.folder.names import MAX_MOVIE_ID, film_movie_id
 
 
 def movie_ids(text: str, films: Path) -> list[int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import FacerecError, InputError, PlanError
-from facerec.plan import format_ranges, parse_ranges
+from facerec.folder.plan import format_ranges, parse_ranges
 from slurm import queue, tasks
 from slurm.films import find_film
 from slurm.packing import Pack, chunk, pack
@@ -66,7 +66,7 @@ def plan_extraction(order: Order, run: RunFolder, seen: Survey, say: Say) -> Ext
     if order.fresh:
         if seen.active:
             raise PlanError(f"movie {run.movie_id} has tasks queued or running: cancel them before FRESH=1")
-        from facerec.agree import begin_afresh
+        from facerec.folder.shards import begin_afresh
 
         begin_afresh(run.movie_folder)
         missing, done, busy, failed = list(range(n)), [], [], []

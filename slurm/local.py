@@ -18,9 +18,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
-from facerec.cli import progress
 from facerec.errors import Interrupted
-from facerec.plan import format_ranges
+from facerec.folder.plan import format_ranges
+from facerec.support.cli import progress
 from slurm.launch import Extraction, Say, check, look, plan_extraction
 from slurm.packing import pack
 from slurm.records import RunFolder, Submission

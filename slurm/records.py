@@ -23,10 +23,10 @@ from typing import IO, Any, TypeVar
 
 import orjson
 
-from facerec.atomic import NO_LOCKS, host, part_name, write_bytes
 from facerec.errors import FacerecError
-from facerec.jsonfile import Broken, keys, read_json
-from facerec.movie_folder import MovieFolder
+from facerec.folder.layout import MovieFolder
+from facerec.support.atomic import NO_LOCKS, host, part_name, write_bytes
+from facerec.support.jsonl import Broken, keys, read_json
 
 Record = TypeVar("Record", "Submission", "TaskState")
 

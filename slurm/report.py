@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from facerec.plan import format_ranges
+from facerec.folder.plan import format_ranges
 from slurm.status import STATES, Survey, TaskView, ends_at, speed
 
 _SHOWN = 5  # failures that are shown with their log's last lines

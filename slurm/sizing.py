@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facerec.commands import command_line
 from facerec.errors import FacerecError, InputError
-from facerec.movie_folder import MovieFolder
-from facerec.plan import MAX_SHARDS, done_markers, read_plan
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import MAX_SHARDS, read_plan
+from facerec.folder.shards import done_markers
+from facerec.support.shell import command_line
 from slurm.films import find_film
 from slurm.stages import Order
 from slurm.work import sound_plan
@@ -89,7 +90,7 @@ def measure(order: Order, film: Path) -> Measured:
         FacerecError: extraction failed; its own error is on standard error.
     """
     from facerec.models.device import cpu_threads
-    from facerec.video import open_film
+    from facerec.video.film import open_film
 
     frames = open_film(film).frame_count
     n = max(SAMPLES, frames // SAMPLE_FRAMES)

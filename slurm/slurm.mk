@@ -32,4 +32,4 @@ slurm-down: ## stop the throw-away SLURM
 	@slurm/lab/down.sh "$(SLURM_LAB)"
 
 test-slurm: ## the launcher's tests on a real, throw-away SLURM (skipped where it cannot be installed)
-	$(PYTHON) -m pytest -m slurm -rs tests/slurm
+	$(PYTHON) -m pytest -m slurm -rs tests/slurm/lab

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from facerec.movie_folder import MovieFolder
-from facerec.plan import done_markers, parse_ranges
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import parse_ranges
+from facerec.folder.shards import done_markers
 from slurm import queue
 from slurm.queue import QueuedTask
 from slurm.records import RunFolder, Submission, TaskState

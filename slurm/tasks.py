@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from facerec.cli import configure_logging
+from facerec.support.cli import configure_logging
 from slurm import queue
 from slurm.records import RunFolder, Submission
 from slurm.work import StopRequest, Task, reason_of, wait_until, writer

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facerec.errors import EXIT_RERUN, PlanError
-from facerec.movie_folder import MovieFolder
-from facerec.plan import Plan, done_markers, format_ranges, parse_ranges, read_plan
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import Plan, format_ranges, parse_ranges, read_plan
+from facerec.folder.shards import done_markers
 from slurm.queue import out_of_memory
 from slurm.records import Failure, RunFolder, Submission, TaskState
 

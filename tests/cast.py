@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from facerec.actor_db import ActorDatabase
+from facerec.actors.database import ActorDatabase
 
 PORTRAITS = {
     "nm0592135": ("Lin-Manuel Miranda", ["lin-manuel-miranda.png"]),

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from facerec.models.base import Image
+from facerec.geometry import Image
 
 BITS = 12  # a frame's number, a block a bit, along the top of the picture
 

@@ -9,19 +9,21 @@ from unittest import mock
 
 import numpy as np
 
-from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
-from facerec.documents import clusters_bytes, predictions_bytes, read_clusters, scene_changes_bytes
-from facerec.evidence import FaceEvidence, FrameEvidence
-from facerec.face_pack import writing_pack
-from facerec.faces import picture_bytes
-from facerec.merge import merge
-from facerec.movie_folder import MovieFolder
-from facerec.plan import Plan, marker_bytes, write_plan
-from facerec.publish import checked_inputs, publish, staging
-from facerec.records import Feature, read_trajectories, to_line
+from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
+from facerec.folder.documents import clusters_bytes, predictions_bytes, read_clusters, scene_changes_bytes
+from facerec.folder.face_archive import writing_pack
+from facerec.folder.frame_records import FaceEvidence, FrameEvidence
+from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import checked_inputs
+from facerec.folder.plan import Plan, write_plan
+from facerec.folder.publish import publish, staging
+from facerec.folder.records import Feature, read_trajectories, to_line
+from facerec.folder.shards import marker_bytes
+from facerec.folder.thumbnails import picture_bytes
+from facerec.merging.merge import merge
 from facerec.settings import KeepSettings, TrackSettings
-from facerec.track import track
-from facerec.trajectories import to_trajectories
+from facerec.tracking.tracker import track
+from facerec.tracking.trajectories import to_trajectories
 
 MOVIE, WIDTH, HEIGHT = 7, 320, 180
 FRAMES, SHARDS, CUT, EVERY = 40, 3, 20, 5

@@ -16,16 +16,28 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from facerec.cli import run_main
+from facerec.support.cli import run_main
 from tests.toy import toy_models
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["tests.kills", "facerec.shard", "facerec.merge", "facerec.agree", "facerec.opencv_seek",
-     "facerec.naming", "facerec.folder_vectors", "facerec.clustering", "facerec.constraints",
-     "facerec.actor_db", "facerec.inspection", "scenedetect.detectors", "scipy.optimize",
-     "scipy.sparse.csgraph"]
-)  # fmt: skip
+    [
+        "tests.kills",
+        "facerec.extraction.planning",
+        "facerec.extraction.shard",
+        "facerec.merging.merge",
+        "facerec.video.opencv_check",
+        "facerec.people.clustering",
+        "facerec.people.constraints",
+        "facerec.people.naming",
+        "facerec.people.reading",
+        "facerec.actors.database",
+        "facerec.checks.inspect",
+        "scenedetect.detectors",
+        "scipy.optimize",
+        "scipy.sparse.csgraph",
+    ]
+)
 CALLS = ("replace", "rename", "link", "unlink", "mkdir", "rmdir", "fsync")
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.documents import scene_changes_bytes
-from facerec.evidence import Quality
-from facerec.movie_folder import MovieFolder
-from facerec.publish import publish, staging
-from facerec.records import Feature, Trajectory, to_line
+from facerec.folder.documents import scene_changes_bytes
+from facerec.folder.frame_records import Quality
+from facerec.folder.layout import MovieFolder
+from facerec.folder.publish import publish, staging
+from facerec.folder.records import Feature, Trajectory, to_line
 
 EMBEDDER = {"kind": "toy", "sha256": "ab" * 32, "dimension": 16, "same_person": 1.1}
 FRONTAL = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float32)

@@ -18,7 +18,7 @@ from slurm import stages
 from slurm.site import STAGES, load
 from slurm.stages import ROOT, Order
 
-FAKE_STAGE = ROOT / "tests" / "slurm" / "fake_stage.py"
+FAKE_STAGE = ROOT / "tests" / "slurm" / "lab" / "fake_stage.py"
 MOVIE = 77
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from facerec.evidence import FaceEvidence, FrameEvidence, Quality
+from facerec.folder.frame_records import FaceEvidence, FrameEvidence, Quality
+from facerec.folder.records import Feature, Trajectory
 from facerec.models.base import unit
-from facerec.records import Feature, Trajectory
 
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 _INTS = st.integers(-(2**63), 2**64 - 1)

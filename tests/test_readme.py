@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from facerec.demo import FILM
-from facerec.demo_film import demo_shots, write_film, write_gallery
+from facerec.demo.film import FILM, demo_shots, write_film, write_gallery
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -23,7 +22,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_example_in_python_runs_as_it_stands(tmp_path: Path) -> None:
-    from facerec.actor_db import ActorDatabase
+    from facerec.actors.database import ActorDatabase
 
     database = ActorDatabase(tmp_path / "actor_db")
     write_gallery(database.pictures)
@@ -44,7 +43,7 @@ def test_the_example_in_python_runs_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_each_stage_by_hand_runs_as_it_stands(tmp_path: Path) -> None:
-    from facerec.actor_db import ActorDatabase
+    from facerec.actors.database import ActorDatabase
 
     (tmp_path / "facerec").symlink_to(ROOT / "facerec")
     database = ActorDatabase(tmp_path / "demo" / "actor_db")

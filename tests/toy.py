@@ -17,12 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import facerec.agree
+import facerec.extraction.planning
 from facerec import check, classify_knn, cluster, extract, merge_shards, models
-from facerec.actor_db import ACTOR_COLUMNS, ActorDatabase
-from facerec.models.base import Detections, Image, ModelCard, unit
-from facerec.movie_folder import MovieFolder
-from facerec.publish import STAGES, outputs_of
+from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
+from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import STAGES, outputs_of
+from facerec.geometry import Image
+from facerec.models.base import Detections, ModelCard, unit
 from tests.films import make_film
 
 MOVIE = 77
@@ -86,7 +87,7 @@ def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
         mock.patch.object(models, "load_detector", detector),
         mock.patch.object(models, "load_embedder", lambda spec, **settings: ToyEmbedder()),
         mock.patch.object(models, "check_device", lambda *names: None),
-        mock.patch.object(facerec.agree, "card_of", _card),
+        mock.patch.object(facerec.extraction.planning, "card_of", _card),
         mock.patch.dict(models.DETECTORS, {"toy": entry}),  # type: ignore[arg-type]
     ):
         yield

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.models.base import Image
+from facerec.geometry import Image
 
 
 def align(

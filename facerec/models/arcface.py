@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import ModelError
+from facerec.geometry import Image
 from facerec.models.align import align
-from facerec.models.base import Image, filled_up, in_batches, unit
+from facerec.models.base import filled_up, in_batches, unit
 from facerec.models.device import Placement, spread
 from facerec.models.feed import read_feed
 from facerec.models.loading import check_onnx, onnx_session

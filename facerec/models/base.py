@@ -13,10 +13,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]  # (height, width, 3) RGB
-Item = TypeVar("Item")
+from facerec.geometry import Image
 
-KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left: the image's left
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import ModelError
+from facerec.geometry import Image
 from facerec.models import dlib_worker
 from facerec.models.align import align
-from facerec.models.base import Image, unit
+from facerec.models.base import unit
 from facerec.models.device import Placement, spread
 from facerec.models.weights import Found
 

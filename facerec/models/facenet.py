@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from facerec.models.base import Image, filled_up, in_batches
+from facerec.geometry import Image
+from facerec.models.base import filled_up, in_batches
 from facerec.models.device import Placement, spread
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from facerec.models.base import Detections, Image, finished
+from facerec.geometry import Image
+from facerec.models.base import Detections, finished
 from facerec.models.device import Placement, cpu_threads, spread
 from facerec.models.loading import load_state
 from facerec.models.weights import Found

@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
 
-from facerec.models.base import Detections, Image, finished, in_batches
+from facerec.geometry import Image
+from facerec.models.base import Detections, finished, in_batches
 from facerec.models.device import Placement, cpu_threads, room_for, spread
-from facerec.models.fused import fuse_convolutions
+from facerec.models.fused import fuse_convolutions, use_winograd
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import Found
-from facerec.models.winograd import use_winograd
 
 STEPS = (8, 16, 32)  # pixels between anchors, of the three levels
 ANCHORS = ((16, 32), (64, 128), (256, 512))  # their sides

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import ModelError
-from facerec.models.base import Detections, Image, finished
+from facerec.geometry import Image
+from facerec.models.base import Detections, finished
 from facerec.models.device import Placement, cpu_threads, spread
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import Found

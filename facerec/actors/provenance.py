@@ -1,0 +1,108 @@
+"""Where learnt pictures of the actor database come from: `actor_origins.csv`.
+
+A row for each face of a film that annotators have judged: `learnt`, and then it is a picture of the
+database, or `rejected`, and then it never becomes one. The face's place in its picture is kept, so that
+the picture can be embedded again without being searched: so small a crop may hide its face from a detector.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.actors.database import ActorDatabase
+from facerec.errors import ContractError
+from facerec.folder.names import parse_tag
+from facerec.support.csv_tables import read_table
+
+COLUMNS = ("tag", "status", "actor_id", "filename", "sha256", "quality", "box", "keypoints")
+LEARNT, REJECTED = "learnt", "rejected"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A judged face.
+
+    Attributes:
+        tag: the face's name in its movie folder.
+        actor_id: whose picture it is; for a rejected one empty.
+        filename: of the picture in `actor_images/`; this and what follows is empty for a rejected face.
+        sha256: of the picture's bytes; what is below holds for no others.
+        quality: 0..1, what the face says about whose it is.
+        box: (4,) float32 x1, y1, x2, y2 and keypoints (5, 2) float32 x, y, in pixels of the picture.
+    """
+
+    tag: str
+    actor_id: str = ""
+    filename: str = ""
+    sha256: str = ""
+    quality: float = 0.0
+    box: NDArray[np.float32] | None = None
+    keypoints: NDArray[np.float32] | None = None
+
+    @property
+    def movie_id(self) -> int:
+        return parse_tag(self.tag)[0]
+
+    @property
+    def learnt(self) -> bool:
+        return self.box is not None
+
+
+def read_origins(database: ActorDatabase) -> dict[str, Origin]:
+    """The judged faces by tag; none where the database has learnt nothing yet.
+
+    Raises:
+        ContractError: a row cannot be used.
+    """
+    origins: dict[str, Origin] = {}
+    path = database.origins
+    for line, row in read_table(path, COLUMNS) if path.exists() else ():
+        tag = row["tag"]
+        try:
+            parse_tag(tag)
+            if row["status"] == REJECTED:
+                made = Origin(tag)
+            elif row["status"] == LEARNT:
+                box, keypoints = _numbers(row["box"], 4), _numbers(row["keypoints"], 10).reshape(5, 2)
+                quality = float(row["quality"])
+                made = Origin(tag, row["actor_id"], row["filename"], row["sha256"], quality, box, keypoints)
+            else:
+                raise ValueError(f"the status {row['status']!r} is neither {LEARNT} nor {REJECTED}")
+        except ValueError as error:
+            raise ContractError(path, str(error)[:200], line) from None
+        if tag in origins:
+            raise ContractError(path, f"duplicate: {tag} has an earlier row as well", line)
+        origins[tag] = made
+    return origins
+
+
+def origins_bytes(origins: Iterable[Origin]) -> bytes:
+    """The table that `read_origins` reads."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in origins:
+        if one.box is None or one.keypoints is None:
+            writer.writerow([one.tag, REJECTED] + [""] * (len(COLUMNS) - 2))
+        else:
+            numbers = [_text(one.box), _text(one.keypoints)]
+            quality = f"{one.quality:.4f}"
+            writer.writerow([one.tag, LEARNT, one.actor_id, one.filename, one.sha256, quality, *numbers])
+    return text.getvalue().encode()
+
+
+def _text(numbers: NDArray[np.float32]) -> str:
+    return " ".join(f"{x:.2f}" for x in numbers.ravel().tolist())
+
+
+def _numbers(cell: str, count: int) -> NDArray[np.float32]:
+    numbers = np.array([float(x) for x in cell.split()], np.float32)
+    if numbers.shape != (count,) or not np.isfinite(numbers).all():
+        raise ValueError(f"{cell[:80]!r} is not {count} numbers")
+    return numbers

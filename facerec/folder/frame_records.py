@@ -1,0 +1,75 @@
+"""What a shard saw beyond the contract's records, and how good a saved face is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from facerec.folder.names import MAX_FRAME
+from facerec.folder.records import MAX_SIDE, check_box
+from facerec.support.jsonl import is_float, is_int, keys, require
+
+
+@dataclass(frozen=True)
+class FaceEvidence:
+    """What the rigid files have no place for: a detection's score and, where it was saved, its sharpness."""
+
+    box: tuple[int, int, int, int]
+    score: float
+    sharpness: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"box": list(self.box), "score": self.score, "sharpness": self.sharpness}
+
+
+@dataclass(frozen=True)
+class FrameEvidence:
+    """What a shard saw in one of its frames.
+
+    Attributes:
+        change: the frame's difference from the one before it, None for the film's first.
+    """
+
+    frame: int
+    change: float | None
+    faces: tuple[FaceEvidence, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"frame": self.frame, "change": self.change, "faces": [face.to_json() for face in self.faces]}
+
+    @classmethod
+    def from_json(cls, value: object) -> FrameEvidence:
+        record = keys(value, {"frame", "change", "faces"})
+        require(is_int(record["frame"]) and 0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
+        change, faces = record["change"], record["faces"]
+        require(change is None or is_float(change), "change must be a float or null")
+        require(isinstance(faces, list), "faces must be a list")
+        return cls(record["frame"], change, tuple(map(_face, faces)))
+
+
+def _face(value: object) -> FaceEvidence:
+    face = keys(value, {"box", "score", "sharpness"})
+    check_box(face["box"], MAX_SIDE, MAX_SIDE)
+    require(is_float(face["score"]), "score must be a float")
+    require(face["sharpness"] is None or is_float(face["sharpness"]), "sharpness must be a float or null")
+    return FaceEvidence(tuple(face["box"]), face["score"], face["sharpness"])
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a saved face is, line by line beside `features.jsonl`."""
+
+    tag: str
+    score: float
+    sharpness: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tag": self.tag, "score": self.score, "sharpness": self.sharpness}
+
+    @classmethod
+    def from_json(cls, value: object) -> Quality:
+        record = keys(value, {"tag", "score", "sharpness"})
+        tag, score, sharpness = record["tag"], record["score"], record["sharpness"]
+        require(isinstance(tag, str), "tag must be a string")
+        require(is_float(score) and is_float(sharpness), "score and sharpness must be floats")
+        return cls(tag, score, sharpness)

@@ -1,0 +1,111 @@
+"""The manifest: what each stage made and from what, by SHA-256; the chain is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from facerec.errors import ContractError, FacerecError, StaleError
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import Plan, parse_ranges, read_plan
+from facerec.support.atomic import sha256_of, write_bytes
+from facerec.support.jsonl import read_json, require
+from facerec.support.shell import stage_command
+
+if TYPE_CHECKING:
+    pass
+
+STAGES = ("merge_shards", "cluster", "classify_knn")  # in the order in which they run
+
+
+def outputs_of(folder: MovieFolder, stage: str) -> tuple[Path, ...]:
+    """The files that `stage` makes."""
+    return {
+        "merge_shards": (folder.trajectories, folder.features, folder.quality, folder.scene_changes),
+        "cluster": (folder.clusters,),
+        "classify_knn": (folder.predictions,),
+    }[stage]
+
+
+def read_manifest(folder: MovieFolder) -> dict[str, Any]:
+    """The folder's manifest; an empty one where no stage has run."""
+    if not folder.manifest.exists():
+        return {"movie_id": folder.movie_id, "stages": {}, "history": []}
+    try:
+        return read_json(folder.manifest, _parse_manifest)
+    except ContractError as error:
+        raise StaleError(
+            f"{error}; move it away and run the stages again, from merge_shards.py on: they make a new one"
+        ) from None
+
+
+def recorded_holes(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
+    """The shards that the merge was allowed to leave out."""
+    shards = manifest.get("shards")
+    missing = shards.get("missing") if isinstance(shards, dict) else None
+    try:
+        return set(parse_ranges(missing, plan.n)) if missing and isinstance(missing, str) else set()
+    except FacerecError:
+        return set()
+
+
+def _parse_manifest(value: object) -> dict[str, Any]:
+    require(isinstance(value, dict), "a JSON object is expected")
+    assert isinstance(value, dict)
+    stages = value.get("stages")
+    require(
+        isinstance(stages, dict) and isinstance(value.get("history"), list), "stages or history is missing"
+    )
+    assert isinstance(stages, dict)
+    for name in ("film", "video", "models", "settings", "shards"):
+        require(isinstance(value.get(name, {}), dict), f"{name} must be an object")
+    for name, stage in stages.items():
+        require(name in STAGES and isinstance(stage, dict), f"{name!r} is no stage")
+        parts = (stage.get(part) for part in ("inputs", "outputs", "settings", "report"))
+        require("made_at" in stage and all(isinstance(part, dict) for part in parts), f"{name} is cut short")
+    return value
+
+
+def is_published(folder: MovieFolder) -> bool:
+    """Whether the labeling backend would take the folder: all that it reads is there."""
+    return all(path.exists() for path in (folder.trajectories, folder.clusters, folder.predictions))
+
+
+def checked_inputs(folder: MovieFolder, stage: str) -> dict[str, str]:
+    """The SHA-256 of every file that the stages before `stage` made, after checking the whole chain.
+
+    Raises:
+        StaleError: a file is missing, is not what its stage recorded, or was made from another one.
+    """
+    return checked_chain(folder, STAGES[: STAGES.index(stage)])
+
+
+def checked_chain(folder: MovieFolder, makers: Sequence[str]) -> dict[str, str]:
+    """As `checked_inputs`, of the files that the stages `makers` made."""
+    recorded = read_manifest(folder)["stages"]
+    plan = read_plan(folder)
+    now = {folder.relative(folder.plan): plan.fingerprint} if plan else {}
+    for maker in makers:
+        again = f"run: {stage_command(maker, '--path', str(folder.path))}"
+        if maker not in recorded:
+            raise StaleError(f"{folder.path}: {maker}.py has not run here; {again}")
+        for name, digest in recorded[maker]["inputs"].items():
+            if name in now and now[name] != digest:
+                raise StaleError(
+                    f"{folder.path}: {maker}.py's results were made from another {name}; {again}"
+                )
+        for path in outputs_of(folder, maker):
+            if not path.is_file():
+                raise StaleError(f"{path}: this file must exist; {again}")
+            name = folder.relative(path)
+            now[name] = sha256_of(path)
+            if now[name] != recorded[maker]["outputs"].get(name):
+                raise StaleError(f"{path}: not the file that {maker}.py made; {again}")
+    return now
+
+
+def write_manifest(folder: MovieFolder, manifest: Mapping[str, Any]) -> None:
+    write_bytes(folder.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))

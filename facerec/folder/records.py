@@ -1,0 +1,296 @@
+"""The records of the data folder: what each line means, and the check that it holds.
+
+Everything is checked when it is read and when it is written, by the same code, and a deviation is a
+`ContractError` with file, line and rule. Boxes are integers x1, y1, x2, y2 in display pixels.
+The lines that the contract does not know are in `evidence.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from facerec.errors import ContractError, FacerecError
+from facerec.folder.names import MAX_FRAME, parse_tag, tag_of
+from facerec.geometry import KEYPOINTS
+from facerec.support.jsonl import Broken, is_int, keys, require, scan_lines, sound
+
+MAX_SIDE = 1 << 16  # display pixels; no film is larger
+_MAX_FEATURE = 1 << 20  # bytes of a line; 512 numbers have 6,000
+_UNIT = 1e-3  # how far an embedding's length may be from 1
+_TRAJECTORY = {"index", "movie_id", "start", "len", "bbs", "detected", "w", "h", "object_type"}
+_FEATURE = {"frame", "tag", "embedding", "box", "keypoints", "w", "h"}
+
+
+def check_box(box: object, w: int, h: int) -> None:
+    """Raise `Broken` unless `box` is a JSON list of four ints, not empty, inside `w` x `h` pixels."""
+    if not (type(box) is list and len(box) == 4 and {*map(type, box)} == {int}):
+        raise Broken("a box is four ints x1, y1, x2, y2")
+    x1, y1, x2, y2 = box
+    if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h):  # no call with a message: a film has millions
+        raise Broken(f"box {box} is empty or outside 0..{w} x 0..{h}")
+
+
+def check_ints(record: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raise `Broken` unless the record's values called `names` are ints."""
+    for name in names:
+        require(is_int(record[name]), f"{name} must be an int, not {record[name]!r}")
+
+
+def _check_size(w: int, h: int) -> None:
+    require(0 < w <= MAX_SIDE and 0 < h <= MAX_SIDE, f"w and h must lie in 1..{MAX_SIDE}")
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One face followed through consecutive frames of one shot.
+
+    Attributes:
+        index: 0-based line number.
+        start: 0-based film frame of the first box.
+        boxes: (len, 4) int64, one a frame.
+        detected: (len,) bool; False where the box was interpolated.
+        w, h: display size of the film in pixels.
+    """
+
+    index: int
+    movie_id: int
+    start: int
+    boxes: NDArray[np.int64]
+    detected: NDArray[np.bool_]
+    w: int
+    h: int
+
+    @property
+    def end(self) -> int:
+        """The frame after the last box."""
+        return self.start + len(self.boxes)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "movie_id": self.movie_id,
+            "start": self.start,
+            "len": len(self.boxes),
+            "bbs": self.boxes.tolist(),
+            "detected": self.detected.tolist(),
+            "w": self.w,
+            "h": self.h,
+            "object_type": "face",
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Trajectory:
+        record = keys(value, _TRAJECTORY)
+        check_ints(record, ("index", "movie_id", "start", "len", "w", "h"))
+        _check_size(record["w"], record["h"])
+        require(0 <= record["start"] <= MAX_FRAME - record["len"], "start is no frame number")
+        boxes, detected = record["bbs"], record["detected"]
+        require(
+            isinstance(boxes, list) and len(boxes) == record["len"] > 0,
+            "bbs must hold len boxes, at least one",
+        )
+        require(
+            isinstance(detected, list)
+            and len(detected) == len(boxes)
+            and all(type(d) is bool for d in detected),
+            "detected must hold len booleans",
+        )
+        for box in boxes:
+            check_box(box, record["w"], record["h"])
+        require(detected[-1], "the last box must be a detected one")
+        require(record["object_type"] == "face", 'object_type must be "face"')
+        return cls(
+            record["index"], record["movie_id"], record["start"],
+            np.array(boxes, np.int64), np.array(detected, bool), record["w"], record["h"],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One saved face.
+
+    Attributes:
+        frame: 0-based film frame.
+        box: x1, y1, x2, y2.
+        keypoints: (5, 2) float32 display pixels, in the order of `models.base.KEYPOINTS`.
+        embedding: (d,) float32 of length 1.
+    """
+
+    movie_id: int
+    frame: int
+    box: tuple[int, int, int, int]
+    keypoints: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    w: int
+    h: int
+
+    @property
+    def tag(self) -> str:
+        return tag_of(self.movie_id, self.frame, self.box)
+
+    def with_embedding(self, embedding: NDArray[np.float32]) -> Feature:
+        return replace(self, embedding=embedding)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "frame": self.frame,
+            "tag": self.tag,
+            "embedding": np.ascontiguousarray(self.embedding, np.float32),
+            "box": list(self.box),
+            "keypoints": {
+                name: [round(float(x), 2), round(float(y), 2)]
+                for name, (x, y) in zip(KEYPOINTS, self.keypoints, strict=True)
+            },
+            "w": self.w,
+            "h": self.h,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Feature:
+        record = keys(value, _FEATURE)
+        check_ints(record, ("frame", "w", "h"))
+        _check_size(record["w"], record["h"])
+        require(0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
+        check_box(record["box"], record["w"], record["h"])
+        require(isinstance(record["tag"], str), "tag must be a string")
+        try:
+            movie_id, frame, box = parse_tag(record["tag"])
+        except ValueError as error:
+            raise Broken(str(error)) from None
+        require((frame, list(box)) == (record["frame"], record["box"]), "tag does not say this frame and box")
+        points, vector = _points(record["keypoints"]), unit_vector(record["embedding"])
+        return cls(movie_id, frame, box, points, vector, record["w"], record["h"])
+
+
+def unit_vector(value: object) -> NDArray[np.float32]:
+    """`value` as an embedding (d,); raises what the readers turn into a ContractError."""
+    rule = "an embedding is a flat list of numbers"
+    vector = _numbers(value, rule)
+    require(len(vector) > 0, rule)
+    small = np.abs(vector).max() < 2  # the squares of what is not may be infinite
+    require(small and abs(float(np.linalg.norm(vector)) - 1) <= _UNIT, "an embedding must be L2-normalised")
+    return vector.astype(np.float32)
+
+
+def _points(value: object) -> NDArray[np.float32]:
+    points = keys(value, set(KEYPOINTS))
+    pairs = [points[name] for name in KEYPOINTS]
+    rule = "a keypoint is [x, y]"
+    require(all(type(pair) is list and len(pair) == 2 for pair in pairs), rule)
+    array = _numbers([number for pair in pairs for number in pair], rule).reshape(-1, 2)
+    require(bool((np.abs(array) <= MAX_SIDE).all()), f"a keypoint lies beyond {MAX_SIDE} pixels")
+    return array.astype(np.float32)
+
+
+def _numbers(value: object, rule: str) -> NDArray[np.float64]:
+    """A flat JSON list of numbers; numpy alone would take strings and booleans for some."""
+    if not (type(value) is list and {*map(type, value)} <= {float, int}):
+        raise Broken(rule)
+    return np.array(value, np.float64)
+
+
+class Line(Protocol):
+    """What can be written as a line, and read back from it."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_json(cls, value: object) -> Self: ...
+
+
+def to_line(record: Line) -> bytes:
+    """A record as its line, newline included, after reading it back.
+
+    Raises:
+        FacerecError: a reader would refuse the line (a model that gives NaN, say).
+    """
+    line = orjson.dumps(record.to_json(), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+    try:
+        record.from_json(orjson.loads(line))
+    except Broken as error:
+        raise FacerecError(f"not written, because {error}: {line[:80].decode(errors='replace')}…") from None
+    return line
+
+
+def scan_trajectories(path: Path, movie_id: int) -> Iterator[tuple[int, Trajectory | ContractError]]:
+    """Every line's errors, and its trajectory, by the rules for a line and those before it."""
+    size: tuple[int, int] | None = None
+    for number, record in scan_lines(path, Trajectory.from_json):
+        if isinstance(record, Trajectory):
+            size = size or (record.w, record.h)
+            rules = (
+                _foreign(record.movie_id, movie_id),
+                f"index {record.index} on the 0-based line {number - 1}" * (record.index != number - 1),
+                _resized(record, size),
+            )
+            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
+        yield number, record
+
+
+def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
+    """The trajectories of a file, each at its index.
+
+    Raises:
+        ContractError: a line breaks the contract, or two trajectories share a (frame, box).
+    """
+    records = list(sound(scan_trajectories(path, movie_id)))
+    for error in shared_boxes(path, records):
+        raise error
+    return [record for _, record in records]
+
+
+def shared_boxes(path: Path, records: Sequence[tuple[int, Trajectory]]) -> Iterator[ContractError]:
+    """The trajectories, by line number, that have a box where another has it in the same frame."""
+    if not records:
+        return
+    rows = np.concatenate(
+        [np.column_stack([np.arange(r.start, r.end), r.boxes, np.full(len(r.boxes), n)]) for n, r in records]
+    )
+    rows = rows[np.lexsort(rows.T[::-1])]
+    for row in np.flatnonzero((rows[1:, :5] == rows[:-1, :5]).all(1)).tolist():
+        (*_, first), (frame, *box, line) = rows[row].tolist(), rows[row + 1].tolist()
+        yield ContractError(path, f"frame {frame} has the same box {box} as line {first}", line)
+
+
+def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | ContractError]]:
+    """Every line's errors, and its saved face, by the rules for a line and those before it."""
+    before: tuple[int, ...] = (-1,)
+    first: Feature | None = None
+    for number, record in scan_lines(path, Feature.from_json, _MAX_FEATURE):
+        if isinstance(record, Feature):
+            first = first or record
+            here, d, d1 = (record.frame, *record.box), len(record.embedding), len(first.embedding)
+            rules = (
+                _foreign(record.movie_id, movie_id),
+                "faces must be sorted by frame and box, each once" * (here <= before),
+                f"the embedding has {d} numbers where line 1 has {d1}" * (d != d1),
+                _resized(record, (first.w, first.h)),
+            )
+            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
+            before = here
+        yield number, record
+
+
+def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
+    """The saved faces of a file, by frame and box.
+
+    Raises:
+        ContractError: a line breaks the contract, is out of order, or has another dimension than line 1.
+    """
+    return (record for _, record in sound(scan_features(path, movie_id)))
+
+
+def _foreign(found: int, movie_id: int) -> str:
+    return "" if found == movie_id else f"movie_id {found} in the folder of movie {movie_id}"
+
+
+def _resized(record: Trajectory | Feature, size: tuple[int, int]) -> str:
+    w, h = record.w, record.h
+    return "" if (w, h) == size else f"w, h is {w}, {h} where line 1 has {size[0]}, {size[1]}"

@@ -1,0 +1,24 @@
+"""What boxes have in common, wherever they come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
+    """Intersection over union of boxes (…, 4), x1, y1, x2, y2, box by box; 0 where both are empty."""
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    shared = np.maximum(sides, 0).prod(axis=-1)
+    areas = (one[..., 2:] - one[..., :2]).prod(axis=-1) + (other[..., 2:] - other[..., :2]).prod(axis=-1)
+    union = areas - shared
+    overlap: NDArray[np.float64] = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
+    return overlap
+
+
+Image = NDArray[np.uint8]  # (height, width, 3) RGB
+
+
+KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left: the image's left

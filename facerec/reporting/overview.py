@@ -1,0 +1,133 @@
+"""A finished movie folder by cluster: who may it be, how often and when on screen, in which pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from facerec.folder.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
+from facerec.folder.images import shown_tags
+from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import read_manifest, recorded_holes
+from facerec.folder.plan import format_ranges, read_plan
+from facerec.folder.records import Trajectory, read_trajectories
+
+if TYPE_CHECKING:
+    from facerec.actors.database import ActorDatabase
+
+Span = tuple[int, int]  # frames [beg, end)
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """One cluster.
+
+    Attributes:
+        id: as in clusters.json.
+        names: actor id and probability, the most likely first.
+        trajectories: in the order of trajectories.jsonl.
+        pictures: for each trajectory the tags of its pictures, in the order of time.
+    """
+
+    id: int
+    names: tuple[tuple[str, float], ...]
+    trajectories: tuple[Trajectory, ...]
+    pictures: tuple[tuple[str, ...], ...]
+
+    @property
+    def name(self) -> str | None:
+        """The actor id that an annotator would see first; None where no name is likely enough."""
+        return self.names[0][0] if self.names and self.names[0][1] > SHOWN_ABOVE else None
+
+    @property
+    def spans(self) -> list[Span]:
+        """The frames in which it is on screen, as disjoint ascending spans."""
+        return _union((t.start, t.end) for t in self.trajectories)
+
+    @property
+    def frames(self) -> int:
+        """How many frames it is on screen."""
+        return sum(end - beg for beg, end in self.spans)
+
+    @property
+    def shown(self) -> list[str]:
+        """The pictures that the annotator's page shows: a trajectory's first and last."""
+        return [tag for tags in self.pictures for tag in dict.fromkeys((*tags[:1], *tags[-1:]))]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A movie by cluster.
+
+    Attributes:
+        film: name of the film's file; of the folder, where no plan is in it.
+        frames: length of the film; up to the last face, where no plan says it.
+        frame_rate: frames a second, None where no plan says it.
+        cuts: first frame of each new shot.
+        clusters: the biggest first.
+        without: the shards that the merge was allowed to leave out, as "1-2 of 8"; empty where none.
+    """
+
+    movie_id: int
+    film: str
+    frames: int
+    frame_rate: Fraction | None
+    cuts: list[int]
+    clusters: tuple[ClusterView, ...]
+    without: str = ""
+
+
+def read_overview(folder: MovieFolder) -> Overview:
+    """Read a folder in which all stages have run.
+
+    Raises:
+        ContractError: a file is missing or breaks the contract.
+    """
+    trajectories = read_trajectories(folder.trajectories, folder.movie_id)
+    labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
+    names = read_predictions(folder.predictions, folder.movie_id, len(set(labels)))
+    pictures = shown_tags(folder, trajectories)
+    members: dict[int, list[Trajectory]] = {cluster: [] for cluster in names}
+    for trajectory, label in zip(trajectories, labels, strict=True):
+        members[label].append(trajectory)
+    clusters = tuple(
+        ClusterView(
+            cluster,
+            tuple(sorted(names[cluster].items(), key=lambda item: -item[1])),
+            tuple(members[cluster]),
+            tuple(pictures[trajectory.index] for trajectory in members[cluster]),
+        )
+        for cluster in sorted(members)
+    )
+    plan = read_plan(folder)
+    holes = recorded_holes(read_manifest(folder), plan) if plan else set()
+    return Overview(
+        folder.movie_id,
+        plan.film["name"] if plan else folder.path.name,
+        plan.frame_count if plan else max((t.end for t in trajectories), default=0),
+        Fraction(plan.video["frame_rate"]) if plan else None,
+        read_scene_changes(folder.scene_changes, folder.movie_id),
+        clusters,
+        f"{format_ranges(holes)} of {plan.n}" if plan and holes else "",
+    )
+
+
+def _union(spans: Iterable[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for beg, end in sorted(spans):
+        if joined and beg <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((beg, end))
+    return joined
+
+
+def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
+    """The names by actor id: of the cast that the folder was named after, by its manifest, and of the
+    movie's cast in the actor database, where there is one."""
+    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
+    cast = report.get("cast", {})
+    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
+    return names | (database.cast(folder.movie_id) if database.actors.exists() else {})

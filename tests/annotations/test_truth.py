@@ -1,0 +1,223 @@
+"""Truth in both its forms, read for what it says and refused where it is of something else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from facerec import evaluate
+from facerec.annotations.metrics import NO_FACE, Matched
+from facerec.annotations.truth import read_truth, shown_frames
+from facerec.errors import ContractError, InputError
+from facerec.folder.documents import clusters_bytes, predictions_bytes
+from facerec.folder.layout import MovieFolder
+from facerec.folder.records import read_trajectories
+from facerec.support.cli import run_main
+from tests.merged_folder import Seen, merged_folder
+
+NAMES = {"nm1": "ada_lovelace", "nm2": "bob"}
+ACTORS = "movie_id,movie_name,movie_year,id,name,role,birthday,birthplace\n"
+BOXES = "frame,track,x,y,w,h,score,identity\n"
+EXPORT = "id,movie_id,cluster_id,cluster_status,label,tag,image_status,trajectory\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> MovieFolder:
+    """Ada, Ada again, Bob (in Ada's cluster), somebody short; saved at 0 5 10 15, 30 35 40 45, …"""
+    seen = [Seen(0, 0), Seen(0, 30), Seen(1, 60), Seen(2, 90, length=6, x=300)]
+    made = merged_folder(tmp_path, seen)
+    made.clusters.write_bytes(clusters_bytes(7, [0, 0, 0, 1]))
+    made.predictions.write_bytes(predictions_bytes(7, {0: {"nm1": 0.9}, 1: {}}))
+    return made
+
+
+def truth_of(folder: MovieFolder, text: str) -> Matched:
+    path = folder.path.parent / "truth.csv"
+    path.write_text(text)
+    trajectories = read_trajectories(folder.trajectories, folder.movie_id)
+    return read_truth(path, folder, trajectories, shown_frames(folder, trajectories), NAMES)
+
+
+def picture(frame: int, trajectory: int, status: str, label: str = "nm1", cluster: str = "labeled") -> str:
+    x = 300 if trajectory == 3 else 0
+    return f"1,7,0,{cluster},{label},7:{frame}:{x}_10_{x + 100}_110,{status},{trajectory}\n"
+
+
+def figures(folder: MovieFolder, text: str, *more: str) -> dict[str, object]:
+    (folder.path.parent / "truth.csv").write_text(text)
+    out = folder.path.parent / "figures.json"
+    argv = ["--path", str(folder.path), "--truth", str(folder.path.parent / "truth.csv"), "--out", str(out)]
+    assert run_main(evaluate.main, [*argv, "--actor-db", str(folder.path.parent / "db"), *more]) == 0
+    made: dict[str, object] = json.loads(out.read_bytes())
+    return made
+
+
+def test_boxes_are_x_y_w_h_and_columns_may_stand_in_any_order(folder: MovieFolder) -> None:
+    rows = "ada_lovelace,1,110,100,10,0,t\nAda Lovelace,31,110,100,10,0,t\n"
+    matched = truth_of(folder, "\ufeffidentity,frame,h,w,y,x,track\n" + rows)
+    assert [dict(counts) for counts in matched.boxes[:2]] == [{"ada_lovelace": 1}] * 2
+    assert (matched.truth_boxes, matched.found_boxes) == (2, 2)
+
+
+def test_an_identity_that_changes_inside_its_track_is_a_face_of_nobody_sure(folder: MovieFolder) -> None:
+    rows = [f"{f},2,0,10,100,100,1,woman(SWITCH late)\n" for f in (0, 1)] + ["2,3,0,10,100,100,1,\n"]
+    matched = truth_of(folder, BOXES + "".join(rows))
+    assert (matched.truth_boxes, matched.found_boxes) == (3, 3)
+    assert matched.identity(0) is None and matched.truth_tracks == {}
+
+
+def test_what_is_not_a_face_need_not_be_found(folder: MovieFolder) -> None:
+    matched = truth_of(folder, BOXES + "0,2,0,10,100,100,1,NOT_A_FACE\n1,1,0,10,100,100,1,bob\n")
+    assert matched.boxes[0] == {NO_FACE: 1, "bob": 1}
+    assert (matched.truth_boxes, matched.found_boxes) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "x,1,0,0,9,9,1,bob",
+        "1.5,1,0,0,9,9,1,bob",
+        "-1,1,0,0,9,9,1,bob",
+        "99999999999,1,0,0,9,9,1,bob",
+        "1,1,0,0,nine,9,1,bob",
+        "1,1,nan,0,9,9,1,bob",
+        "1,1,0,inf,9,9,1,bob",
+        "1,1,0,0,0,9,1,bob",
+        "1,1,0,0,9,-9,1,bob",
+        "1,1,0,0,9,9,1",
+    ],
+)
+def test_a_bad_row_of_a_table_is_refused_by_its_line(folder: MovieFolder, row: str) -> None:
+    with pytest.raises(ContractError) as error:
+        truth_of(folder, f"{BOXES}0,1,0,0,9,9,1,bob\n{row}\n")
+    assert error.value.line == 3
+
+
+def test_labels_are_actor_ids_or_typed_names(folder: MovieFolder) -> None:
+    rows = picture(0, 0, "same") + picture(30, 1, "same", "Ada Lovelace") + picture(60, 2, "same", "nm2")
+    matched = truth_of(folder, EXPORT + rows)
+    assert [matched.identity(i) for i in range(4)] == ["ada_lovelace", "ada_lovelace", "bob", None]
+    assert (matched.truth_boxes, matched.truth_tracks) == (None, None)
+
+
+def test_each_status_says_what_it_says(folder: MovieFolder) -> None:
+    rows = [
+        picture(0, 0, "same"),
+        picture(15, 0, "different"),
+        picture(30, 1, "invalid"),
+        picture(45, 1, ""),  # not looked at
+        picture(60, 2, "same", cluster="mixed"),  # of several people, so the label is none of them
+        picture(65, 2, "different", cluster="postponed"),
+        picture(70, 2, "invalid", cluster="discarded"),
+        picture(75, 2, "same", label=""),
+    ]
+    matched = truth_of(folder, EXPORT + "".join(rows))
+    assert matched.boxes[0] == {"ada_lovelace": 1, "not ada_lovelace": 1}
+    assert matched.boxes[1] == matched.boxes[2] == {NO_FACE: 1}
+    assert matched.pictures[:3] == [("ada_lovelace", "not ada_lovelace"), (NO_FACE, None), (None, None)]
+
+
+def test_only_pictures_that_annotators_see_are_counted(folder: MovieFolder) -> None:
+    """Not every face that was saved: those at 65 and 70 are Bob's, and not shown."""
+    rows = "".join(picture(frame, 2, "different") for frame in (60, 65, 70, 75))
+    assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace", "not ada_lovelace")
+    folder.picture("7:75:0_10_100_110").rename(folder.picture("7:70:0_10_100_110"))
+    (folder.images / "7:60:0_10_100_110.jpeg").unlink()
+    assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace",)
+
+
+def test_pictures_that_differ_from_the_label_cost_purity_and_clicks(folder: MovieFolder) -> None:
+    rows = [picture(f, 0, "same") for f in (0, 15)] + [picture(f, 1, "same") for f in (30, 45)]
+    rows += [picture(f, 2, "different") for f in (60, 75)]
+    (db := folder.path.parent / "db").mkdir()
+    (db / "actors.csv").write_text(ACTORS + "7,Film,1999,nm1,Ada Lovelace,self,1815,London\n")
+    made = figures(folder, EXPORT + "".join(rows))
+    assert (made["judged"], made["purity"], made["clicks"]) == (3, pytest.approx(2 / 3), 1 + 2)
+    assert (made["right"], made["wrong"], made["recall"], made["fragments"]) == (2, 1, None, None)
+
+
+def test_contradictory_answers_leave_a_picture_open(
+    folder: MovieFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = picture(0, 0, "same") + picture(0, 0, "invalid") + picture(5, 0, "same") + picture(5, 0, "same")
+    with caplog.at_level(logging.WARNING):
+        matched = truth_of(folder, EXPORT + rows)
+    assert matched.boxes[0] == {"ada_lovelace": 1}
+    assert "1 pictures have several answers" in caplog.text
+
+
+def test_rows_of_other_movies_are_passed_over_and_none_of_this_is_an_error(folder: MovieFolder) -> None:
+    other = "1,8,0,nonsense,nm1,no tag,nonsense,x\n"
+    assert truth_of(folder, EXPORT + other + picture(0, 0, "same")).identity(0) == "ada_lovelace"
+    with pytest.raises(InputError, match="no row of movie 7"):
+        truth_of(folder, EXPORT + other)
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        (picture(0, 0, "sane"), "image_status 'sane' is none of same"),
+        (picture(0, 0, "same", cluster="done"), "cluster_status 'done' is none of labeled"),
+        (picture(0, 9, "same"), "trajectory 9 has no box"),
+        (picture(0, -4, "same"), "trajectory -4 has no box"),
+        (picture(30, 0, "same"), "another version"),
+        (picture(0, 0, "same").replace("7:0:0_10_100", "7:0:0_10_101"), "another version"),
+        (picture(0, 0, "same").replace("7:0:", "8:0:"), "another version"),
+        (picture(0, 0, "same").replace("7:0:", "../7:0:"), "no picture of a trajectory"),
+        (picture(0, 0, "same").replace(",0\n", ",first\n"), "no picture of a trajectory"),
+    ],
+)
+def test_a_bad_row_of_an_export_is_refused_by_its_line(folder: MovieFolder, row: str, rule: str) -> None:
+    with pytest.raises(ContractError, match=rule) as error:
+        truth_of(folder, EXPORT + picture(0, 0, "same") + row)
+    assert error.value.line == 3
+
+
+@pytest.mark.parametrize("text", ["", "frame,track,x,y\n0,1,2,3\n", "\x00\xff\n", '"unclosed\n'])
+def test_what_is_no_truth_is_one_clear_line(
+    folder: MovieFolder, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder.path.parent / "truth.csv"
+    path.write_bytes(text.encode("latin-1"))
+    assert run_main(evaluate.main, ["--path", str(folder.path), "--truth", str(path)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "neither a table of boxes" in said[0] and "nor an export" in said[0]
+
+
+def test_a_missing_truth_is_named(folder: MovieFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(evaluate.main, ["--path", str(folder.path), "--truth", "nowhere.csv"]) == 1
+    assert "nowhere.csv: No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("x", "w"), [(300, 100), (200, 67)])
+def test_boxes_of_an_anamorphic_film_may_be_in_stored_pixels(folder: MovieFolder, x: int, w: int) -> None:
+    manifest = json.loads(folder.manifest.read_bytes())
+    manifest["video"] = {"stored_size": [427, 360], "display_size": [640, 360], "rotation": 0}
+    folder.manifest.write_text(json.dumps(manifest))
+    matched = truth_of(folder, BOXES + "".join(f"{f},1,{x},10,{w},100,1,cy\n" for f in range(90, 96)))
+    assert (matched.found_boxes, matched.identity(3)) == (6, "cy")
+
+
+def test_short_trajectories_are_not_judged_but_their_boxes_are_found(folder: MovieFolder) -> None:
+    text = BOXES + "0,1,0,10,100,100,1,ada\n90,2,300,10,100,100,1,cy\n"
+    assert [figures(folder, text)[key] for key in ("judged", "people", "recall")] == [2, 2, 1.0]
+    only_long = figures(folder, text, "--min-trajectory", "10")
+    assert [only_long[key] for key in ("judged", "people", "recall")] == [1, 1, 1.0]
+
+
+def test_an_empty_movie_can_be_scored(tmp_path: Path) -> None:
+    folder = merged_folder(tmp_path, [])
+    folder.clusters.write_bytes(clusters_bytes(7, []))
+    folder.predictions.write_bytes(predictions_bytes(7, {}))
+    made = figures(folder, BOXES + "0,1,0,10,100,100,1,ada\n")
+    assert (made["recall"], made["judged"], made["purity"], made["clicks"]) == (0.0, 0, None, 0)
+
+
+def test_every_truth_beside_the_checkout_can_be_read(folder: MovieFolder, shared: Path) -> None:
+    tables = sorted((shared / "data" / "truth").glob("*.tracks.csv"))
+    assert tables
+    for path in tables:
+        assert read_truth(path, folder, [], {}, {}).truth_boxes

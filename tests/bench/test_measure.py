@@ -1,0 +1,83 @@
+"""The benchmarks' arithmetic, on made-up costs."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.gpu import make_film, matrix_rate, operations
+from bench.measure import Cost, cost_of_program, interleaved
+from bench.pipeline import MadeUpFaces, summary
+from facerec.geometry import Image
+from facerec.models.base import Detections
+from facerec.video.film import open_film
+
+
+def test_medians_are_taken_of_runs_that_alternate() -> None:
+    order: list[str] = []
+    walls = iter([1.0, 10.0, 5.0, 30.0, 2.0, 20.0])
+
+    def run(name: str) -> Cost:
+        order.append(name)
+        return Cost(next(walls), 0.5)
+
+    found = interleaved({"a": lambda: run("a"), "b": lambda: run("b")}, 3)
+    assert order == ["a", "b"] * 3
+    assert (found["a"].wall_s, found["b"].wall_s) == (2.0, 20.0)
+
+
+def test_a_programs_peak_is_its_own_and_not_its_starters() -> None:
+    held = bytearray(300 << 20)
+    used = cost_of_program([sys.executable, "-I", "-S", "-c", "pass"])
+    assert held is not None and 1 < used.peak_mib < 100
+
+
+def test_a_program_that_fails_is_no_measurement() -> None:
+    with pytest.raises(SystemExit):
+        cost_of_program([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_efficiency_and_bound_of_a_pipeline() -> None:
+    alone = {"decode": Cost(2, 2), "detect": Cost(6, 12), "embed": Cost(1, 1), "write": Cost(1, 1)}
+    table = summary({**alone, "whole": Cost(10, 18)}, frames=50, cores=2)
+    assert table["efficiency"] == 0.6  # the slowest alone took 6 of 10 seconds
+    assert table["bound"] == 0.8  # but 16 CPU seconds cannot be had from two cores in less than 8
+    assert table["cores_busy"] == 0.9 and table["overhead"] == 1.125 and table["frames_per_s"] == 5
+
+
+def test_a_multiplication_with_an_addition_counts_as_two_for_networks_and_devices(monkeypatch) -> None:
+    """Or a detector's share of the device's rate would be a half or the double of it."""
+    network = torch.nn.Conv2d(3, 8, 3)
+    assert operations(network, width=12, height=10) == 2 * 8 * 3 * 9 * (12 - 2) * (10 - 2)
+    clock = itertools.accumulate(itertools.cycle([1.0, 0.5]))  # each product takes half a second
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    assert matrix_rate("cpu", "float32", side=64, rounds=1) == 2 * 64**3 / 0.5
+
+
+def test_films_for_a_gpu_are_as_long_and_large_as_asked_for(tmp_path: Path) -> None:
+    film = open_film(make_film(tmp_path / "1-made.mp4", 320, 180, 360))  # longer than the demo
+    assert (film.frame_count, film.display_width, film.display_height) == (360, 320, 180)
+
+
+def test_made_up_faces_cost_a_detection_and_lie_in_the_frame() -> None:
+    class Counting:
+        card, batch_size, seen = None, 4, 0
+
+        def detect(self, frames: Sequence[Image]) -> list[Detections]:
+            self.seen += len(frames)
+            return []
+
+    inner = Counting()
+    frames = [np.zeros((90, 160, 3), np.uint8)] * 3
+    found = MadeUpFaces(inner, 2).detect(frames)  # type: ignore[arg-type]
+    assert inner.seen == 3 and [len(one) for one in found] == [2, 2, 2]
+    assert found[0].boxes.tolist() == [[0, 15, 15, 30], [145, 15, 160, 30]]
+    for box, points in zip(found[0].boxes, found[0].keypoints, strict=True):
+        assert (points > box[:2]).all() and (points < box[2:]).all()

@@ -1,0 +1,184 @@
+"""The stage: a valid file whatever the database is like, and never a name from another embedder's space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facerec import cluster, evaluate
+from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
+from facerec.classify_knn import main
+from facerec.folder.documents import SHOWN_ABOVE, read_predictions
+from facerec.folder.layout import MovieFolder
+from facerec.support.atomic import sha256_of
+
+from .merged_folder import EMBEDDER, Seen, merged_folder, person
+
+FILM = [Seen(0, 0), Seen(1, 0, x=200), Seen(0, 30), Seen(2, 60), Seen(3, 100, sharpness=1.0)]
+
+
+def actor_db(
+    folder: Path, cast: Mapping[str, int], movie: int = 7, meta: Mapping[str, Any] | None = None
+) -> ActorDatabase:
+    """A database in which the actor called by each key is that person, with one picture."""
+    folder.mkdir()
+    db = ActorDatabase(folder)
+    rows = [f"{movie},Film,1999,{actor},Name {actor},role,1970,Rome" for actor in cast]
+    db.actors.write_text("\n".join([",".join(ACTOR_COLUMNS), *rows]), encoding="utf-8")
+    rows = [f"{actor},{movie},{actor}.jpg,1" for actor in cast]
+    db.images.write_text("\n".join(["actor_id,movie_id,filename,n_detections", *rows]), encoding="utf-8")
+    lines = [
+        json.dumps({"image": f"{actor}.jpg", "n": 1, "faces": [{"vector": person(who).tolist()}]})
+        for actor, who in cast.items()
+    ]
+    db.embeddings.write_text("\n".join(lines), encoding="utf-8")
+    db.embeddings_meta.write_text(json.dumps({"embedder": meta or EMBEDDER}), encoding="utf-8")
+    return db
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> MovieFolder:
+    made = merged_folder(tmp_path, FILM, cuts=[30, 60, 100])
+    assert cluster.main(["--path", str(made.path)]) == 0
+    return made
+
+
+def run(folder: MovieFolder, db: ActorDatabase, *options: str) -> int:
+    return main(["--path", str(folder.path), "--actor-db", str(db.folder), *options])
+
+
+def names_of(folder: MovieFolder) -> dict[int, dict[str, float]]:
+    return read_predictions(folder.predictions, folder.movie_id, 4)
+
+
+def test_the_cast_is_named_by_its_own_ids_and_others_are_not(folder: MovieFolder, tmp_path: Path) -> None:
+    db = actor_db(tmp_path / "db", {"nm01": 0, "1": 2, "absent": 9})
+    assert run(folder, db) == 0
+    names = names_of(folder)
+    assert names[0].keys() == {"nm01"} and names[0]["nm01"] > SHOWN_ABOVE
+    assert names[1] == {}  # person 1 is in no database
+    assert names[2].keys() == {"1"}
+    assert names[3] == {}  # too blurred to say
+
+
+def test_the_manifest_says_who_the_ids_are_so_that_truth_can_be_compared_without_the_database(
+    folder: MovieFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm01": 0, "1": 2})
+    assert run(folder, db) == 0
+    truth = tmp_path / "truth.csv"
+    name = db.cast(folder.movie_id)["nm01"]
+    truth.write_text(f"frame,track,x,y,w,h,identity\n5,t,{FILM[0].x},10,100,100,{name}\n")
+    monkeypatch.chdir(tmp_path)  # there is no actor_db here
+    argv = ["--path", str(folder.path), "--truth", str(truth)]
+    assert evaluate.main(argv) == 0
+    scores = capsys.readouterr()
+    figures = json.loads(scores.out[scores.out.index("{") :])
+    assert (figures["right"], figures["wrong"]) == (1, 0) and "--actor-db" not in scores.err
+    manifest = json.loads(folder.manifest.read_bytes())
+    del manifest["stages"]["classify_knn"]["report"]["cast"]
+    folder.manifest.write_text(json.dumps(manifest))
+    assert evaluate.main(argv) == 0
+    assert "are in no cast here; give --actor-db" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cast", [{}, {"nm1": 9}, {"nm1": 9, "nm2": 10}])
+def test_too_few_actors_are_a_valid_file_with_both_keys(
+    folder: MovieFolder, tmp_path: Path, cast: dict[str, int]
+) -> None:
+    assert run(folder, actor_db(tmp_path / "db", cast)) == 0
+    assert json.loads(folder.predictions.read_bytes()) == {
+        "movie_id": 7, "predictions": {"0": {}, "1": {}, "2": {}, "3": {}},
+    }  # fmt: skip
+
+
+def test_actors_of_another_movie_are_not_considered(folder: MovieFolder, tmp_path: Path) -> None:
+    assert run(folder, actor_db(tmp_path / "db", {"nm1": 0}, movie=8)) == 0
+    assert not any(names_of(folder).values())
+
+
+def test_a_film_without_faces_has_no_names(tmp_path: Path) -> None:
+    made = merged_folder(tmp_path, [])
+    assert cluster.main(["--path", str(made.path)]) == 0
+    assert run(made, actor_db(tmp_path / "db", {"nm1": 0})) == 0
+    assert made.predictions.read_bytes() == b'{"movie_id":7,"predictions":{}}'
+
+
+def test_a_database_of_another_embedder_is_refused_naming_both(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0}, meta={**EMBEDDER, "kind": "other", "sha256": "cd" * 32})
+    assert run(folder, db) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "other" in error and "toy" in error
+    assert not folder.predictions.exists()
+
+
+def test_a_database_without_its_maker_is_still_held_to_the_dimension(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0})
+    db.embeddings_meta.unlink()
+    assert run(folder, db) == 0
+    line = json.dumps({"image": "nm1.jpg", "n": 1, "faces": [{"vector": [1.0, 0.0]}]})
+    db.embeddings.write_text(line, encoding="utf-8")
+    assert run(folder, db) == 1
+    assert "2 numbers instead of 16" in capsys.readouterr().err
+
+
+def test_a_changed_database_says_so_by_another_result_only_with_overwrite(
+    folder: MovieFolder, tmp_path: Path
+) -> None:
+    assert run(folder, actor_db(tmp_path / "db", {"nm1": 0})) == 0
+    old = folder.predictions.read_bytes()
+    other = actor_db(tmp_path / "other", {"nm1": 0, "nm2": 2})
+    assert run(folder, other) == 1
+    assert folder.predictions.read_bytes() == old
+    assert run(folder, other, "--overwrite") == 0
+    assert folder.predictions.read_bytes() != old
+
+
+def test_pictures_and_vectors_that_changed_since_they_were_embedded_are_told(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0, "nm2": 2})
+    db.pictures.mkdir()
+    for name in ("nm1.jpg", "nm2.jpg"):
+        db.picture(name).write_bytes(name.encode())
+    meta = {
+        "embedder": EMBEDDER,
+        "embeddings_sha256": sha256_of(db.embeddings),
+        "pictures": {name: sha256_of(db.picture(name)) for name in ("nm1.jpg", "nm2.jpg")},
+    }
+    db.embeddings_meta.write_text(json.dumps(meta))
+    assert run(folder, db) == 0 and "changed since" not in capsys.readouterr().err
+    db.picture("nm2.jpg").write_bytes(b"another")
+    assert run(folder, db) == 0
+    assert "db: nm2.jpg changed since prepare_actors.py ran; run it again" in capsys.readouterr().err
+    db.embeddings.write_text(db.embeddings.read_text() + "\n")
+    assert run(folder, db) == 0
+    assert "db: actor_embeddings.jsonl, nm2.jpg changed since" in capsys.readouterr().err
+
+
+def test_pictures_that_were_added_and_not_embedded_are_told(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0})
+    db.images.write_text(db.images.read_text() + "\nnm1,7,new.jpg,1\nnm9,7,nobody's.jpg,1\n")
+    assert run(folder, db) == 0
+    assert "no line of 1 pictures of the cast (new.jpg); run prepare_actors.py" in capsys.readouterr().err
+
+
+def test_clusters_made_from_another_merge_are_refused(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clusters = folder.clusters.read_bytes()
+    merged_folder(tmp_path, FILM[:-1], overwrite=True)
+    folder.clusters.write_bytes(clusters)
+    assert run(folder, actor_db(tmp_path / "db", {"nm1": 0})) == 1
+    assert "cluster.py" in capsys.readouterr().err
+    assert not folder.predictions.exists()

@@ -1,0 +1,129 @@
+"""The stage: whole, honest about what it could not compare, and careful with what annotators use."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from facerec.cluster import main
+from facerec.folder.documents import read_clusters
+from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import read_manifest
+
+from .merged_folder import Seen, merged_folder
+
+FILM = [Seen(0, 0), Seen(1, 0, x=200), Seen(0, 30, x=200), Seen(1, 30), Seen(2, 60), Seen(0, 62, x=300)]
+
+
+def labels_of(folder: MovieFolder) -> list[int]:
+    return read_clusters(folder.clusters, folder.movie_id)
+
+
+def run(*folders: MovieFolder, options: Sequence[str] = ()) -> int:
+    return main(["--path", *(str(folder.path) for folder in folders), *options])
+
+
+def test_people_are_clusters_whatever_shot_they_are_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = merged_folder(tmp_path, FILM, cuts=[30, 60])
+    assert run(folder) == 0
+    assert labels_of(folder) == [0, 1, 0, 1, 2, 0]
+    assert capsys.readouterr().out.count("\n") == 1
+    stage = read_manifest(folder)["stages"]["cluster"]
+    assert set(stage["inputs"]) == {
+        "trajectories.jsonl", "features.jsonl", "quality.jsonl", "scene_changes.json",
+    }  # fmt: skip
+
+
+def test_one_person_twice_in_a_frame_is_two_clusters_unless_allowed(tmp_path: Path) -> None:
+    folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 0, x=200)])
+    assert run(folder) == 0
+    assert labels_of(folder) == [0, 1]
+    assert run(folder, options=["--allow-same-frame"]) == 0
+    assert labels_of(folder) == [0, 0]
+
+
+def test_a_blurred_trajectory_stays_alone_and_the_manifest_names_it(tmp_path: Path) -> None:
+    folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 100, sharpness=1.0), Seen(0, 200)])
+    assert run(folder) == 0
+    assert labels_of(folder) == [0, 1, 0]
+    assert read_manifest(folder)["stages"]["cluster"]["report"]["too_poor_to_compare"] == [1]
+
+
+def test_films_of_no_face_and_of_one_trajectory_are_valid(tmp_path: Path) -> None:
+    empty = merged_folder(
+        tmp_path, [], embedder={"kind": "toy", "sha256": "", "dimension": None, "same_person": None}
+    )
+    single = merged_folder(tmp_path, [Seen(0, 0)], movie_id=8)
+    assert run(empty, single) == 0
+    assert (labels_of(empty), labels_of(single)) == ([], [0])
+    assert empty.clusters.read_bytes() == b'{"clusters":[],"movie_id":7}'
+
+
+def test_a_rerun_that_changes_nothing_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = merged_folder(tmp_path, FILM)
+    assert run(folder) == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+    assert run(folder) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert set(folder.path.rglob("*")) == set(before)
+    assert "nothing changed" in capsys.readouterr().out
+
+
+def test_published_clusters_change_only_with_overwrite_which_keeps_the_old_ones(tmp_path: Path) -> None:
+    folder = merged_folder(tmp_path, FILM)
+    assert run(folder) == 0
+    folder.predictions.write_text("{}", encoding="utf-8")
+    old = folder.clusters.read_bytes()
+    assert run(folder, options=["--max-size", "1"]) == 1
+    assert folder.clusters.read_bytes() == old
+    assert run(folder, options=["--max-size", "1", "--overwrite"]) == 0
+    assert max(labels_of(folder)) == len(FILM) - 1
+    assert [path.read_bytes() for path in folder.previous.glob("*/clusters.json")] == [old]
+
+
+def test_one_bad_folder_is_one_line_and_the_others_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = merged_folder(tmp_path, FILM)
+    bad = merged_folder(tmp_path, FILM, movie_id=8)
+    bad.features.write_text("{}\n", encoding="utf-8")
+    empty = MovieFolder(tmp_path / "9-data")
+    empty.create()
+    assert run(bad, empty, MovieFolder(tmp_path / "10-data"), good) == 1
+    assert labels_of(good)
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert len(errors) == 3
+    assert "merge_shards.py" in errors[0]
+    assert not bad.clusters.exists()
+    assert not list(empty.path.glob("*.json"))
+
+
+@pytest.mark.parametrize("damage", ["drop", "add"])
+def test_qualities_of_other_faces_are_refused(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = merged_folder(tmp_path / "a", FILM)
+    other = merged_folder(tmp_path / "b", FILM[:-1] if damage == "drop" else [*FILM, Seen(4, 200)])
+    manifest = folder.manifest.read_text(encoding="utf-8")
+    ours, theirs = (
+        read_manifest(f)["stages"]["merge_shards"]["outputs"]["quality.jsonl"] for f in (folder, other)
+    )
+    shutil.copy(other.quality, folder.quality)
+    folder.manifest.write_text(manifest.replace(ours, theirs), encoding="utf-8")
+    assert run(folder) == 1
+    assert "quality.jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--max-size", "0"], ["--threshold", "0"]])
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, options: list[str]) -> None:
+    from facerec.errors import InputError
+
+    with pytest.raises(InputError):
+        run(merged_folder(tmp_path, FILM), options=options)

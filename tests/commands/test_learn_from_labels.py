@@ -1,0 +1,444 @@
+"""What people confirmed must name the next film, once each, and what they rejected must never come back."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facerec import classify_knn, cluster, learn_from_labels
+from facerec.actors.database import ActorDatabase
+from facerec.actors.embed import prepare
+from facerec.actors.provenance import read_origins
+from facerec.annotations import learning
+from facerec.annotations.learning import Confirmed, choose, learn_folder
+from facerec.errors import ContractError, InputError
+from facerec.folder.documents import SHOWN_ABOVE, read_clusters, read_predictions
+from facerec.folder.layout import MovieFolder
+from facerec.folder.records import Feature, read_features
+from facerec.folder.thumbnails import picture_bytes
+from facerec.geometry import Image
+from facerec.models.base import Detections, ModelCard
+from facerec.settings import FaceSettings, LearnSettings
+from facerec.support.atomic import sha256_of
+from facerec.support.cli import run_main
+from tests.merged_folder import EMBEDDER, FRONTAL, HEIGHT, WIDTH, Seen, merged_folder, person
+
+CAST = {"nm1": "Ada Lovelace", "nm2": "Grace Hopper", "nm3": "Hedy Lamarr"}
+STRANGER = 9
+EXPORT = ("movie_id", "cluster_id", "cluster_status", "label", "tag", "image_status", "trajectory")
+EMBED_CARD = ModelCard("toy", "none", str(EMBEDDER["sha256"]), "none")
+DETECT_CARD = ModelCard("blind", "none", "0" * 64, "none")
+
+
+class Blind:
+    """A detector that finds no face in any crop; portraits are larger, and have one."""
+
+    card = DETECT_CARD
+    batch_size = 1
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        n = [int(max(frame.shape) > 160) for frame in frames]
+        return [
+            Detections(np.tile(np.float32([0, 0, 200, 200]), (k, 1)), np.ones(k, np.float32),
+                       np.zeros((k, 5, 2), np.float32))
+            for k in n
+        ]  # fmt: skip
+
+
+class Toy:
+    """An embedder to which everybody is one; it remembers what it was given."""
+
+    card = EMBED_CARD
+    dimension = 16
+    same_person = 1.1
+
+    def __init__(self, sha256: str = EMBED_CARD.sha256) -> None:
+        self.card = ModelCard("toy", "none", sha256, "none")
+        self.given: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def crop(self, frame: Image, box: np.ndarray, keypoints: np.ndarray) -> Image:
+        self.given.append((box, keypoints))
+        return frame
+
+    def embed(self, crops: Sequence[Image]) -> np.ndarray:
+        return np.stack([person(15)] * len(crops)) if crops else np.zeros((0, 16), np.float32)
+
+
+def prepared(database: ActorDatabase, embedder: Toy | None = None) -> tuple[str, ...]:
+    embedder = embedder or Toy()
+    cards = DETECT_CARD, embedder.card
+    return prepare(database, cards, lambda: (Blind(), embedder), FaceSettings()).written
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> ActorDatabase:
+    """A portrait of each actor, from another age: too far from the film's faces to name them by."""
+    made = ActorDatabase(tmp_path / "actor_db")
+    made.pictures.mkdir(parents=True)
+    rows = [
+        f"{movie},Film {movie},1999,{actor},{name},self,1970,Rome"
+        for movie in (7, 8)
+        for actor, name in CAST.items()
+    ]
+    made.actors.write_text(
+        "\n".join(["movie_id,movie_name,movie_year,id,name,role,birthday,birthplace", *rows])
+    )
+    images = [f'nm{i},7,"old, but hers",nm{i}.png' for i in (1, 2, 3)]
+    made.images.write_bytes("\r\n".join(["actor_id,movie_id,note,filename", *images]).encode())
+    for i in (1, 2, 3):
+        cv2.imwrite(str(made.picture(f"nm{i}.png")), np.full((200, 200, 3), 40 * i, np.uint8))
+    prepared(made)
+    lines = []
+    for i in (1, 2, 3):
+        vector = person(i) * 0.25 + person(15 - i) * np.sqrt(1 - 0.25**2)
+        lines.append(json.dumps({"image": f"nm{i}.png", "n": 1, "faces": [{"vector": vector.tolist()}]}))
+    made.embeddings.write_text("\n".join(lines) + "\n")
+    meta = json.loads(made.embeddings_meta.read_bytes())
+    made.embeddings_meta.write_text(json.dumps({**meta, "embeddings_sha256": sha256_of(made.embeddings)}))
+    return made
+
+
+def film(out: Path, movie_id: int) -> MovieFolder:
+    """Every actor in three shots, and a stranger; each face with its picture."""
+    seen = [Seen(who, 40 * k, 30, x=50 * who) for k, who in enumerate([1, 2, 3, 1, 2, 3, 1, 2, 3, STRANGER])]
+    folder = merged_folder(out, seen, cuts=[40 * k for k in range(1, len(seen))], movie_id=movie_id)
+    frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    for face in read_features(folder.features, movie_id):
+        folder.picture(face.tag).write_bytes(picture_bytes(frame, np.array(face.box)))
+    return folder
+
+
+def faces_of(folder: MovieFolder) -> list[tuple[Feature, int, int]]:
+    """Face, trajectory, person."""
+    return [
+        (face, k, [1, 2, 3, 1, 2, 3, 1, 2, 3, STRANGER][k])
+        for face in read_features(folder.features, folder.movie_id)
+        for k in [face.frame // 40]
+    ]
+
+
+def labels(folder: MovieFolder, **answers: dict[str, str]) -> Path:
+    """An export in which every actor's face is confirmed, but for the `answers` to single tags."""
+    path = folder.path.parent / "labels.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, EXPORT)
+        writer.writeheader()
+        for face, trajectory, who in faces_of(folder):
+            row = {
+                "movie_id": folder.movie_id,
+                "cluster_id": who,
+                "cluster_status": "labeled" if who != STRANGER else "postponed",
+                "label": f"nm{who}" if who != STRANGER else "",
+                "tag": face.tag,
+                "image_status": "same" if who != STRANGER else "",
+                "trajectory": trajectory,
+            }
+            writer.writerow(row | answers.get(f"at{face.frame}", {}))
+    return path
+
+
+def learn(folder: MovieFolder, database: ActorDatabase, **answers: dict[str, str]) -> str:
+    return learn_folder(folder, labels(folder, **answers), database, LearnSettings(2))
+
+
+def content(database: ActorDatabase) -> dict[str, bytes]:
+    found = (path for path in database.folder.rglob("*") if path.is_file() and path != database.lock)
+    return {str(path.relative_to(database.folder)): path.read_bytes() for path in found}
+
+
+def learnt(database: ActorDatabase) -> dict[str, str]:
+    """Actor by tag, of what is in all of the database's files."""
+    table = {row["filename"]: row for _, row in database.read_images()}
+    lines = {faces.image: faces for _, faces in database.read_embeddings()}
+    meta = json.loads(database.embeddings_meta.read_bytes())
+    found = {}
+    for tag, one in read_origins(database).items():
+        if one.learnt:
+            assert table[one.filename]["actor_id"] == one.actor_id
+            assert table[one.filename]["n_detections"] == "1"
+            assert table[one.filename]["movie_id"] == str(one.movie_id)
+            assert len(lines[one.filename].vectors) == 1
+            assert meta["pictures"][one.filename] == one.sha256 == sha256_of(database.picture(one.filename))
+            found[tag] = one.actor_id
+    portraits = {f"nm{i}.png" for i in (1, 2, 3)}
+    assert len(found) + 3 == len(table) == len(lines) == len(list(database.pictures.iterdir()))
+    assert portraits <= table.keys() == lines.keys() == meta["pictures"].keys()
+    assert meta["embeddings_sha256"] == sha256_of(database.embeddings)
+    return found
+
+
+def names_in(folder: MovieFolder, database: ActorDatabase) -> tuple[int, int]:
+    """Trajectories of a film that are named right, and wrong."""
+    paths = ["--path", str(folder.path)]
+    assert run_main(cluster.main, paths) == 0
+    assert run_main(classify_knn.main, [*paths, "--actor-db", str(database.folder), "--overwrite"]) == 0
+    clusters = read_clusters(folder.clusters, folder.movie_id)
+    said = read_predictions(folder.predictions, folder.movie_id)
+    shown = [{actor for actor, p in said[c].items() if p > SHOWN_ABOVE} for c in clusters]
+    truth = {k: {f"nm{who}"} if who != STRANGER else set() for _, k, who in faces_of(folder)}
+    right = sum(bool(shown[k]) and shown[k] == truth[k] for k in truth)
+    return right, sum(bool(shown[k] - truth[k]) for k in truth)
+
+
+def test_the_second_film_of_a_cast_is_named_by_what_the_first_one_taught(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    first, second = film(tmp_path / "one", 7), film(tmp_path / "two", 8)
+    assert names_in(second, database) == (0, 0)
+    learn(first, database)
+    assert names_in(second, database) == (9, 0)  # all trajectories of the cast; the stranger has no name
+
+
+def test_best_faces_are_learnt_up_to_the_cap_with_their_origin(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    folder = film(tmp_path, 7)
+    said = learn(folder, database)
+    assert "54 faces confirmed, 6 of 3 actors learnt" in said
+    found = learnt(database)
+    assert sorted(found.values()) == ["nm1", "nm1", "nm2", "nm2", "nm3", "nm3"]
+    who = {face.tag: (k, f"nm{who}") for face, k, who in faces_of(folder)}
+    assert all(who[tag][1] == actor for tag, actor in found.items())
+    assert len({who[tag][0] for tag in found}) == 6  # each of another trajectory
+    vectors = {face.tag: face.embedding for face, _, _ in faces_of(folder)}
+    for _, faces in database.read_embeddings():
+        for tag in found:
+            if faces.image == learning._filename(tag):
+                assert np.allclose(faces.vectors[0], vectors[tag], atol=1e-6)
+
+
+def test_rows_of_others_in_the_table_of_pictures_stay_as_they_are(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    before = database.images.read_bytes()
+    learn(film(tmp_path, 7), database)
+    after = database.images.read_bytes()
+    assert after.startswith(before + b"\r\nnm")  # the last line had no end
+    assert after.count(b"\r\n") == after.count(b"\n") == 1 + 3 + 6
+
+
+def test_learning_again_changes_nothing(database: ActorDatabase, tmp_path: Path) -> None:
+    folder = film(tmp_path, 7)
+    learn(folder, database)
+    before = content(database)
+    stamps = {path: path.stat().st_mtime_ns for path in database.folder.rglob("*")}
+    assert "nothing changed" in learn(folder, database)
+    assert content(database) == before
+    assert {path: path.stat().st_mtime_ns for path in database.folder.rglob("*")} == stamps
+
+
+def test_prepare_actors_keeps_what_was_learnt_though_no_detector_finds_its_face(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    learn(film(tmp_path, 7), database)
+    before, found = content(database), learnt(database)
+    assert prepared(database) == ()
+    assert content(database) == before
+    newer = json.loads(database.embeddings_meta.read_bytes()) | {"program": "facerec 0"}
+    database.embeddings_meta.write_text(json.dumps(newer))  # portraits are embedded anew
+    prepared(database)
+    assert learnt(database) == found
+    lines = {faces.image: faces.vectors[0] for _, faces in database.read_embeddings()}
+    assert np.array_equal(lines["nm1.png"], person(15))
+    assert not any(np.array_equal(lines[learning._filename(tag)], person(15)) for tag in found)
+
+
+def test_another_embedder_embeds_learnt_faces_where_they_are_known_to_be(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    folder = film(tmp_path, 7)
+    learn(folder, database)
+    found, other = learnt(database), Toy("cd" * 32)
+    prepared(database, other)
+    assert learnt(database) == found
+    crops = [(box, keypoints) for box, keypoints in other.given if box[2] < 200]  # the others are portraits
+    assert len(crops) == 6
+    for box, keypoints in crops:  # the box lies ten pixels inside its picture
+        assert box.tolist() == [10, 10, 110, 110]
+        assert np.allclose(keypoints, FRONTAL + 10)
+
+
+def test_a_shrunk_picture_says_where_its_face_is_in_its_own_pixels() -> None:
+    """A face at the film's corner, 300 pixels wide: 30 of padding on two sides, 330 shrunk to 160."""
+    keypoints = np.float32([[x, x] for x in (0, 75, 150, 225, 300)])
+    face = Feature(7, 0, (0, 0, 300, 300), keypoints, person(0), WIDTH, HEIGHT)
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    made = learning._origin(Confirmed(face, "nm1", 0, 0.5), picture_bytes(frame, np.array(face.box)))
+    assert made.box is not None and made.keypoints is not None
+    assert np.allclose(made.box, np.array([0, 0, 300, 300]) * 160 / 330)
+    assert np.allclose(made.keypoints, keypoints * 160 / 330)
+
+
+def test_rejected_faces_are_kept_out_whatever_later_labels_say(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    folder = film(tmp_path, 7)
+    bad = {"at0": {"image_status": "different"}, "at5": {"image_status": "invalid"}}
+    learn(folder, database, **bad)
+    out = {face.tag for face, _, _ in faces_of(folder) if face.frame in (0, 5)}
+    assert out.isdisjoint(learnt(database))
+    learn_folder(folder, labels(folder), database, LearnSettings(100))  # now all are said to be right
+    assert out.isdisjoint(learnt(database)) and len(learnt(database)) == 54 - 2
+
+
+def test_a_learnt_face_that_is_rejected_leaves_the_database(database: ActorDatabase, tmp_path: Path) -> None:
+    folder = film(tmp_path, 7)
+    learn(folder, database)
+    wrong = next(tag for tag, actor in learnt(database).items() if actor == "nm1")
+    frame = wrong.split(":")[1]
+    said = learn(folder, database, **{f"at{frame}": {"image_status": "different"}})
+    assert "1 taken back" in said
+    found = learnt(database)
+    assert wrong not in found and sorted(found.values()).count("nm1") == 2  # the next best took its place
+
+
+def test_a_learnt_face_that_is_somebody_elses_changes_hands(database: ActorDatabase, tmp_path: Path) -> None:
+    folder = film(tmp_path, 7)
+    learn(folder, database)
+    moved = next(tag for tag, actor in learnt(database).items() if actor == "nm1")
+    frame = moved.split(":")[1]
+    settings = LearnSettings(100)
+    learn_folder(folder, labels(folder, **{f"at{frame}": {"label": "nm2"}}), database, settings)
+    assert learnt(database)[moved] == "nm2"
+
+
+def test_labels_are_ids_or_names_of_the_movies_cast(
+    database: ActorDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = film(tmp_path, 7)
+    every = {
+        f"at{face.frame}": {"label": CAST[f"nm{who}"].upper()}
+        for face, _, who in faces_of(folder)
+        if who != STRANGER
+    }
+    every |= {key: {"label": "Somebody New"} for key in ("at0", "at5")}
+    learn(folder, database, **every)
+    assert len(learnt(database)) == 6
+    assert "faces are not learnt whose label is no id in actors.csv" in caplog.text
+    assert caplog.text.rstrip().endswith("movie 7: 'Somebody New' (2)")
+
+
+def test_only_confirmed_pictures_of_labeled_clusters_are_learnt(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    folder = film(tmp_path, 7)
+    every = {f"at{face.frame}": {"cluster_status": "mixed"} for face, _, _ in faces_of(folder)}
+    every |= {"at0": {"image_status": ""}}
+    assert "0 faces confirmed" in learn(folder, database, **every)
+    assert learnt(database) == {}
+
+
+@pytest.mark.parametrize("cut", range(11))
+def test_stopped_between_any_two_files_a_rerun_makes_up_for_it(
+    database: ActorDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    """Six pictures, then the five files of the database, take their places one after the other."""
+    folder = film(tmp_path, 7)
+    path = labels(folder)
+    real, count = Path.replace, 0
+
+    def stopped(self: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count > cut:
+            raise OSError(28, "No space left on device")
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stopped)
+        with pytest.raises(OSError, match="No space") if cut < 10 else contextlib.nullcontext():
+            learn_folder(folder, path, database, LearnSettings(2))
+    try:
+        learn_folder(folder, path, database, LearnSettings(2))
+    except InputError as error:
+        assert "run prepare_actors.py first" in str(error)
+        prepared(database)
+        learn_folder(folder, path, database, LearnSettings(2))
+    assert len(learnt(database)) == 6
+    assert not list(database.folder.rglob("*.part"))
+
+
+def test_a_trajectory_gives_its_second_face_after_all_have_given_their_first() -> None:
+    keypoints, vector = np.zeros((5, 2), np.float32), person(0)
+
+    def face(frame: int, trajectory: int, quality: float, actor: str = "nm1") -> Confirmed:
+        made = Feature(7, frame, (0, 0, 9, 9), keypoints, vector, WIDTH, HEIGHT)
+        return Confirmed(made, actor, trajectory, quality)
+
+    faces = [face(0, 0, 0.9), face(5, 0, 0.8), face(10, 1, 0.3), face(15, 2, 0.5), face(20, 3, 0.1, "nm2")]
+    assert [one.face.frame for one in choose(faces, {}, LearnSettings(3))] == [0, 15, 10, 20]
+    assert [one.face.frame for one in choose(faces, {}, LearnSettings(4))] == [0, 15, 10, 20, 5]
+    assert [one.face.frame for one in choose(faces, {"nm1": 2, "nm2": 9}, LearnSettings(3))] == [0]
+    assert choose(faces, {}, LearnSettings(0)) == []
+
+
+def test_faces_too_poor_to_tell_people_apart_are_not_learnt(database: ActorDatabase, tmp_path: Path) -> None:
+    blurred = merged_folder(tmp_path, [Seen(1, 0, sharpness=0.1)])
+    path = tmp_path / "labels.csv"
+    path.write_text(",".join(EXPORT) + "\n7,0,labeled,nm1,7:0:0_10_100_110,same,0\n")
+    assert "1 faces confirmed, 0 of 0 actors learnt" in learn_folder(blurred, path, database)
+
+
+@pytest.mark.parametrize(
+    "hazard", ["embedder", "unknown maker", "edited", "picture", "picture damaged", "face"]
+)
+def test_what_cannot_be_learnt_from_is_one_line_and_changes_nothing(
+    database: ActorDatabase, tmp_path: Path, hazard: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = film(tmp_path, 7)
+    answers = {}
+    if hazard == "embedder":
+        meta = json.loads(database.embeddings_meta.read_bytes())
+        meta["embedder"]["sha256"] = "ef" * 32
+        database.embeddings_meta.write_text(json.dumps(meta))
+    elif hazard == "unknown maker":
+        database.embeddings_meta.unlink()
+    elif hazard == "edited":
+        database.embeddings.write_text(database.embeddings.read_text() + "\n")
+    elif hazard == "face":  # a box of the trajectory in a frame of which no face is saved
+        answers = {"at0": {"tag": "7:1:50_10_150_110"}}
+    else:
+        for path in folder.images.iterdir():
+            path.unlink() if hazard == "picture" else path.write_bytes(b"no picture")
+    path = labels(folder, **answers)
+    before = content(database)
+    argv = ["--path", str(folder.path), "--labels", str(path), "--actor-db", str(database.folder)]
+    assert run_main(learn_from_labels.main, argv) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert len(said) == 1
+    expected = {
+        "embedder": "was made with toy (16-d, weights efefefefefef)",
+        "unknown maker": "does not say what made the vectors; run prepare_actors.py first",
+        "edited": "not the file that facerec",
+        "picture": "the picture of a confirmed face must exist",
+        "picture damaged": "cannot be read",
+        "face": "labels.csv:2: 7:1:50_10_150_110 is no saved face",
+    }
+    assert expected[hazard] in said[0]
+    assert content(database) == before
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "no tag,rejected,,,,,,",
+        "7:0:0_0_9_9,perhaps,,,,,,",
+        "7:0:0_0_9_9,learnt,nm1,a.jpeg,ab,0.5,1 2 3,1 2 3 4 5 6 7 8 9 10",
+        "7:0:0_0_9_9,learnt,nm1,a.jpeg,ab,0.5,1 2 3 nan,1 2 3 4 5 6 7 8 9 10",
+        "7:0:0_0_9_9,learnt,nm1,a.jpeg,ab,good,1 2 3 4,1 2 3 4 5 6 7 8 9 10",
+        "7:1:0_0_9_9,rejected,,,,,,",
+    ],
+)
+def test_a_bad_row_of_the_origins_is_refused_by_its_line(database: ActorDatabase, row: str) -> None:
+    header = "tag,status,actor_id,filename,sha256,quality,box,keypoints"
+    database.origins.write_text(f"{header}\n7:1:0_0_9_9,rejected,,,,,,\n{row}\n")
+    with pytest.raises(ContractError) as error:
+        read_origins(database)
+    assert error.value.line == 3

@@ -1,0 +1,374 @@
+"""Preparing a database must use the one face of each picture, all or nothing, and only what is new."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import orjson
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+from facerec import prepare_actors
+from facerec.actors.database import ActorDatabase
+from facerec.actors.embed import Prepared, faces_of, prepare
+from facerec.demo.film import COLLINS, HOPPER, write_gallery
+from facerec.errors import ContractError, InputError
+from facerec.geometry import Image
+from facerec.models.base import Detections, ModelCard
+from facerec.settings import FaceSettings
+from facerec.support.cli import run_main
+
+from .conftest import ROOT
+
+RED, GREEN, BLUE = (250, 20, 20), (20, 250, 20), (20, 20, 250)
+
+
+class Blocks:
+    """A detector to which every coloured block on black is a face."""
+
+    card = ModelCard("blocks", "none", "0" * 64, "none")
+    batch_size = 1
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        self.seen += len(frames)
+        return [self._detect(frame) for frame in frames]
+
+    def _detect(self, frame: Image) -> Detections:
+        _, _, stats, _ = cv2.connectedComponentsWithStats((frame.max(axis=2) > 100).astype(np.uint8))
+        x, y, w, h = stats[1:, :4].T
+        boxes = np.column_stack([x, y, x + w, y + h]).astype(np.float32)
+        keypoints = np.zeros((len(boxes), 5, 2), np.float32)
+        return Detections(boxes, np.ones(len(boxes), np.float32), keypoints)
+
+
+class Colour:
+    """An embedder to which a person is a colour."""
+
+    card = ModelCard("colour", "none", "1" * 64, "none")
+    dimension = 3
+    same_person = 0.6
+
+    def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
+        x1, y1, x2, y2 = box.astype(int)
+        return frame[y1:y2, x1:x2]
+
+    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        means = np.array([crop.mean(axis=(0, 1)) for crop in crops], np.float32).reshape(-1, 3)
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def portrait(path: Path, *colours: tuple[int, int, int], height: int = 60) -> None:
+    """A picture in which each of `colours` is a face of `height` pixels."""
+    pixels = np.zeros((100, 20 + 80 * max(1, len(colours)), 3), np.uint8)
+    for i, colour in enumerate(colours):
+        pixels[20 : 20 + height, 20 + 80 * i : 70 + 80 * i] = colour
+    PIL.Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> ActorDatabase:
+    """Ada is red and has two pictures, Bob is blue; a picture shows nobody, another both."""
+    made = ActorDatabase(tmp_path / "actor db é")
+    made.pictures.mkdir(parents=True)
+    made.actors.write_text(
+        "movie_id,movie_name,movie_year,id,name,role,birthday,birthplace\n"
+        "1,Film,1999,ada,Ada,herself,1970,Rome\n1,Film,1999,bob,Bob,himself,1970,Rome\n"
+    )
+    made.images.write_bytes(
+        b'actor_id,movie_id,note,filename\r\nada,1,"first, best",ada.png\r\nada,1,,ada2.png\r\n'
+        b"bob,1,,bob.png\r\nbob,1,,empty.png\r\nbob,1,,both.png\r\n"
+    )
+    portrait(made.pictures / "ada.png", RED)
+    portrait(made.pictures / "ada2.png", (250, 40, 20))
+    portrait(made.pictures / "bob.png", BLUE)
+    portrait(made.pictures / "empty.png")
+    portrait(made.pictures / "both.png", RED, BLUE)
+    return made
+
+
+def run(
+    database: ActorDatabase, detector: Blocks | None = None, settings: FaceSettings | None = None
+) -> Prepared:
+    detector = detector or Blocks()
+    embedder = Colour()
+    return prepare(
+        database, (detector.card, embedder.card), lambda: (detector, embedder), settings or FaceSettings()
+    )
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def warnings(database: ActorDatabase) -> list[str]:
+    return list(prepare_actors._warnings(database, run(database)))
+
+
+def test_only_pictures_of_one_face_are_used_and_the_table_says_so(database: ActorDatabase) -> None:
+    done = run(database)
+    assert done.faces == {"ada.png": 1, "ada2.png": 1, "bob.png": 1, "empty.png": 0, "both.png": 2}
+    assert database.images.read_bytes() == (
+        b'actor_id,movie_id,note,filename,n_detections\r\nada,1,"first, best",ada.png,1\r\n'
+        b"ada,1,,ada2.png,1\r\nbob,1,,bob.png,1\r\nbob,1,,empty.png,0\r\nbob,1,,both.png,2\r\n"
+    )
+    gallery = database.gallery(1, Colour.dimension)
+    assert gallery.actors == ("ada", "bob") and gallery.images == ("ada.png", "ada2.png", "bob.png")
+    assert gallery.vectors[2] @ np.array(BLUE) > 0.99 * np.linalg.norm(BLUE)
+
+
+def test_every_line_is_what_the_backend_expects(database: ActorDatabase) -> None:
+    run(database)
+    lines = [json.loads(line) for line in database.embeddings.read_text().splitlines()]
+    assert [line["image"] for line in lines] == ["ada.png", "ada2.png", "bob.png", "empty.png", "both.png"]
+    for line in lines:
+        assert line.keys() == {"image", "n", "faces"} and len(line["faces"]) == line["n"]
+        for face in line["faces"]:
+            assert face.keys() == {"vector"} and np.linalg.norm(face["vector"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_rerun_that_changes_nothing_writes_nothing_and_loads_no_model(database: ActorDatabase) -> None:
+    run(database)
+    before = files(database.folder)
+    times = {path: path.stat().st_mtime_ns for path in database.folder.iterdir()}
+
+    def load() -> tuple[Blocks, Colour]:
+        raise AssertionError("a model was loaded for nothing")
+
+    done = prepare(database, (Blocks.card, Colour.card), load, FaceSettings())
+    assert done.written == () and done.fresh == 0
+    assert files(database.folder) == before
+    assert {path: path.stat().st_mtime_ns for path in database.folder.iterdir()} == times
+
+
+def test_only_the_new_picture_is_embedded(database: ActorDatabase) -> None:
+    run(database)
+    before = database.embeddings.read_bytes().splitlines()
+    portrait(database.pictures / "bob.png", (20, 60, 250))
+    detector = Blocks()
+    done = run(database, detector)
+    after = database.embeddings.read_bytes().splitlines()
+    assert detector.seen == done.fresh == 1
+    assert [i for i in range(5) if before[i] != after[i]] == [2]
+
+
+@pytest.mark.parametrize("what", ["model", "threshold", "version", "tampered", "foreign_meta", "no_meta"])
+def test_vectors_of_another_making_are_not_kept(database: ActorDatabase, what: str) -> None:
+    run(database)
+    whole = files(database.folder)
+    settings, detector = FaceSettings(), Blocks()
+    if what == "model":
+        detector.card = replace(Blocks.card, sha256="2" * 64)
+    elif what == "threshold":
+        settings = FaceSettings(face_threshold=0.5)
+    elif what == "version":
+        text = database.embeddings_meta.read_text()
+        database.embeddings_meta.write_text(text.replace('"facerec ', '"facerec 0.'))
+    elif what == "tampered":
+        lines = database.embeddings.read_bytes().splitlines(keepends=True)
+        database.embeddings.write_bytes(b"".join([lines[0].replace(b"ada", b"bob"), *lines[1:]]))
+    elif what == "foreign_meta":
+        meta = orjson.loads(database.embeddings_meta.read_bytes())
+        database.embeddings_meta.write_bytes(orjson.dumps({**meta, "pictures": [1, 2]}))
+    else:
+        database.embeddings_meta.unlink()
+    assert run(database, detector, settings).fresh == detector.seen == 5
+    assert files(database.folder)[database.embeddings.name] == whole[database.embeddings.name]
+
+
+def test_bystander_far_behind_does_not_count_and_a_second_person_does(tmp_path: Path) -> None:
+    for height, n in ((12, 1), (18, 2)):
+        pixels = np.zeros((100, 200, 3), np.uint8)
+        pixels[20:80, 20:70], pixels[20 : 20 + height, 100:110] = RED, BLUE
+        assert len(faces_of(pixels, Blocks(), Colour())) == n
+
+
+@pytest.mark.parametrize("fault", ["missing", "text", "folder"])
+def test_a_bad_picture_stops_everything_and_changes_nothing(database: ActorDatabase, fault: str) -> None:
+    bad = database.pictures / "bob.png"
+    bad.unlink()
+    if fault == "text":
+        bad.write_text("no picture")
+    elif fault == "folder":
+        bad.mkdir()
+    before = files(database.folder)
+    with pytest.raises(InputError, match=r"bob\.png"):
+        run(database)
+    assert files(database.folder) == before
+
+
+def test_all_bad_pictures_are_named_at_once(database: ActorDatabase) -> None:
+    for name in ("ada.png", "both.png"):
+        (database.pictures / name).write_text("no picture")
+    with pytest.raises(InputError, match=r"ada\.png.*both\.png"):
+        run(database)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../b.png", "..\\b.png", ""])
+def test_a_name_that_leads_out_of_the_folder_is_refused_by_line(database: ActorDatabase, name: str) -> None:
+    portrait(database.folder / "secret.png", RED)
+    with database.images.open("a") as table:
+        table.write(f"ada,1,,{name}\r\n")
+    with pytest.raises(ContractError, match=r"actor_images\.csv:7: "):
+        run(database)
+
+
+def test_disk_that_fills_up_leaves_all_files_as_they_were(
+    database: ActorDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(database)
+    portrait(database.pictures / "bob.png", GREEN, RED)
+    before = files(database.folder)
+    real, calls = os.fsync, []
+
+    def fsync(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left"):
+        run(database)
+    assert calls and files(database.folder) == before
+
+
+def test_evaluation_tells_a_good_gallery_from_a_bad_one(
+    database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--actor-db", str(database.folder), "--evaluate"]
+    portrait(database.pictures / "empty.png", (20, 30, 250))
+    run(database)
+    before = files(database.folder)
+    assert run_main(prepare_actors.main, arguments) == 0
+    said = capsys.readouterr().out
+    assert "4 pictures of 2 actors in 1 cast" in said
+    assert "top-1 accuracy 1.0000 (4 of 4); named right 4, wrong 0, not at all 0" in said
+    assert "false-name rate 0.0000 (0 of 4)" in said
+    assert files(database.folder) == before
+    portrait(database.pictures / "bob.png", RED)  # and one of Bob's pictures is Ada's
+    run(database)
+    assert run_main(prepare_actors.main, arguments) == 0
+    said = capsys.readouterr().out
+    assert "top-1 accuracy 0.2500 (1 of 4)" in said
+    assert "false-name rate 0.7500 (3 of 4)" in said
+
+
+def test_evaluation_of_vectors_of_unknown_making_is_refused(
+    database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(database)
+    database.embeddings_meta.unlink()
+    assert run_main(prepare_actors.main, ["--actor-db", str(database.folder), "--evaluate"]) == 1
+    assert "run prepare_actors.py" in capsys.readouterr().err
+
+
+def test_empty_database_is_valid(database: ActorDatabase) -> None:
+    database.images.write_text("actor_id,movie_id,filename\n")
+    assert run(database).faces == {}
+    assert database.embeddings.read_bytes() == b""
+    assert warnings(database) == ["no picture can be used, so nobody can be named"]
+
+
+def test_what_looks_wrong_is_reported_and_nothing_else_is(database: ActorDatabase) -> None:
+    assert sorted(warnings(database)) == [
+        "both.png: 2 faces found, so the picture is not used",
+        "empty.png: no face found, so the picture is not used",
+    ]
+    copy = (database.pictures / "ada.png").read_bytes()
+    (database.pictures / "copy.png").write_bytes(copy)
+    portrait(database.pictures / "near.png", (250, 22, 20))
+    with database.images.open("a") as table:
+        for actor, name in (("bob", "copy"), ("bob", "near"), ("bob", "ada2"), ("eve", "bob")):
+            table.write(f"{actor},1,,{name}.png,\r\n")
+    said = "\n".join(warnings(database))
+    assert "actor 'eve' has pictures but no row in actors.csv" in said
+    assert "ada2.png: listed for ada and bob, so the picture is not used" in said
+    assert "ada.png and copy.png are one picture under ada and bob" in said
+    assert "ada.png (ada) and near.png (bob) show nearly the same face under two actors" in said
+
+
+def test_mislabelled_picture_is_reported(database: ActorDatabase) -> None:
+    portrait(database.pictures / "both.png", (20, 60, 250))
+    portrait(database.pictures / "stray.png", (20, 90, 240))
+    with database.images.open("a") as table:
+        table.write("ada,1,,stray.png\r\n")
+    assert "stray.png (ada) may be somebody else" in "\n".join(warnings(database))
+
+
+def test_bad_input_is_one_line_and_no_traceback(
+    database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["--detector", "mtcnn", "--embedder", "dlib", "--device", "cpu"]
+    (database.pictures / "ada.png").write_text("no picture")
+    before = files(database.folder)
+    for arguments in (
+        ["--actor-db", str(database.folder), *models],
+        ["--actor-db", str(database.folder / "nowhere"), *models],
+        ["--actor-db", str(database.folder), "--detector", "dlib", "--embedder", "dlib"],
+        ["--actor-db", str(database.folder), *models[:4], "--device", "cuda:99"],
+    ):
+        assert run_main(prepare_actors.main, arguments) == 1
+        said = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+        assert len(said) == 1 and "Traceback" not in said[0]
+    assert files(database.folder) == before
+
+
+def test_the_database_that_ships_is_what_its_pictures_give(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped, made = ActorDatabase(ROOT / "actor_db"), ActorDatabase(tmp_path)
+    for name in ("actors", "images"):
+        getattr(made, name).write_bytes(getattr(shipped, name).read_bytes())
+    write_gallery(made.pictures)
+    arguments = ["--actor-db", str(tmp_path), "--detector", "mtcnn", "--embedder", "dlib", "--device", "cpu"]
+    assert run_main(prepare_actors.main, arguments) == 0
+    assert "2 pictures, 2 with one face" in capsys.readouterr().out
+    ours, theirs = made.gallery(1), shipped.gallery(1)
+    assert ours.actors == theirs.actors == (COLLINS, HOPPER) and ours.images == theirs.images
+    # after a change of the models: make demo && cp demo/actor_db/actor_embeddings.* actor_db/
+    np.testing.assert_allclose(ours.vectors, theirs.vectors, atol=1e-4)
+    shipped.check_embedder((made.read_meta() or {})["embedder"], tmp_path)
+
+
+WHOSE = {"miranda": "lmm", "lacamoire": "al", "obama": "bo", "biden": "jb", "leslie": "rl"}
+
+
+def test_real_portraits_are_told_from_pictures_of_two_and_name_each_other(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ActorDatabase(tmp_path)
+    made.pictures.symlink_to(shared / "data" / "people")
+    names = sorted(path.name for path in made.pictures.iterdir())
+    actor_of = {name: next((a for part, a in WHOSE.items() if part in name), "kh") for name in names}
+    made.images.write_text(
+        "actor_id,movie_id,filename\n" + "".join(f"{actor_of[n]},10001,{n}\n" for n in names)
+    )
+    rows = [f"10001,Hamilton,2016,{actor},{actor},self,1970,\n" for actor in sorted(set(actor_of.values()))]
+    made.actors.write_text(
+        "movie_id,movie_name,movie_year,id,name,role,birthday,birthplace\n" + "".join(rows)
+    )
+    weights = shared / "data" / "weights"
+    detector = f"yunet:{weights / 'face_detection_yunet_2026may.onnx'}"
+    embedder = f"arcface:{weights / 'MobileFaceNet.onnx'}"
+    arguments = ["--actor-db", str(tmp_path), "--detector", detector, "--embedder", embedder]
+    assert run_main(prepare_actors.main, arguments) == 0
+    assert "15 pictures, 12 with one face, 0 with none, 3 with several" in capsys.readouterr().out
+    several = {faces.image for _, faces in made.read_embeddings() if len(faces.vectors) > 1}
+    assert several == {
+        "knn_examples_test_kit_with_rose.jpg",
+        "knn_examples_test_obama_and_biden.jpg",
+        "two_people.jpg",
+    }
+    assert run_main(prepare_actors.main, [*arguments[:2], "--evaluate"]) == 0
+    said = capsys.readouterr().out
+    assert "top-1 accuracy 1.0000" in said and "false-name rate 0.0000" in said

@@ -1,0 +1,161 @@
+"""The demo must show what it says: its film as described, its failures as failures, and no file lost."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from facerec.actors.database import ActorDatabase
+from facerec.demo import __main__ as demo
+from facerec.demo.film import (
+    COLLINS,
+    FPS,
+    HEIGHT,
+    HOPPER,
+    WIDTH,
+    Shot,
+    cut_frames,
+    demo_shots,
+    photographs,
+    write_film,
+)
+from facerec.errors import InputError
+from facerec.folder.records import Trajectory
+from facerec.reporting.overview import ClusterView, Overview
+
+from .conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def shots() -> list[Shot]:
+    return demo_shots()
+
+
+def frame(shot: Shot, t: float) -> np.ndarray:
+    return (np.clip(shot.view(t), 0, 1) * 255).astype(np.uint8)
+
+
+def test_film_is_what_the_demo_promises(shots: list[Shot]) -> None:
+    seconds = sum(shot.frames for shot in shots) / FPS
+    assert 12 <= seconds <= 20
+    assert len(cut_frames(shots)) >= 3 and cut_frames(shots)[0] == shots[0].frames
+    casts = [shot.cast for shot in shots]
+    assert frozenset({COLLINS, HOPPER}) in casts and frozenset() in casts
+
+
+def test_every_shot_moves_and_its_borders_are_hard(shots: list[Shot]) -> None:
+    ends = []
+    for shot in shots:
+        first, second, last = (frame(shot, t).astype(int) for t in (0, 1 / (shot.frames - 1), 1))
+        assert 0 < np.abs(first - second).mean() < 20 and np.abs(first - last).mean() > 1
+        ends.append((first, last))
+    for (_, last), (first, _) in pairwise(ends):
+        assert np.abs(last - first).mean() > 30
+
+
+def test_film_shows_whom_its_list_of_shots_says(shots: list[Shot]) -> None:
+    from facerec.actors.pictures import read_picture
+    from facerec.models import load_detector, load_embedder
+
+    detector = load_detector("mtcnn", device="cpu", min_face_size=demo.MIN_FACE_SIZE)
+    embedder = load_embedder("dlib", device="cpu")
+
+    def people(picture: np.ndarray) -> np.ndarray:
+        (found,) = detector.detect([picture])
+        return embedder.embed(
+            [embedder.crop(picture, b, k) for b, k in zip(found.boxes, found.keypoints, strict=True)]
+        )
+
+    known = {actor: people(read_picture(photographs()[actor]))[0] for actor in (COLLINS, HOPPER)}
+    for shot in shots:
+        vectors = people(frame(shot, 0.8))
+        near = [
+            {a for a, v in known.items() if np.linalg.norm(v - w) < embedder.same_person} for w in vectors
+        ]
+        assert len(vectors) == len(shot.cast) and set().union(*near) == shot.cast
+        # relit, scaled, tilted or blurred, so never the very picture that the gallery has
+        assert all(np.linalg.norm(w - v) > 0.05 for w in vectors for v in known.values())
+
+
+def test_encoded_film_has_every_frame_at_its_rate(tmp_path: Path, shots: list[Shot]) -> None:
+    short = [replace(shot, frames=4) for shot in shots[:2]]
+    write_film(tmp_path / demo.FILM, short)
+    with av.open(str(tmp_path / demo.FILM)) as film:
+        stream = film.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (WIDTH, HEIGHT, FPS)
+        decoded = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
+    wanted = [frame(shot, i / 3) for shot in short for i in range(4)]
+    assert len(decoded) == 8
+    assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(decoded, wanted, strict=True)) < 6
+
+
+def test_tables_that_ship_are_those_of_the_film() -> None:
+    shipped = ActorDatabase(ROOT / "actor_db")
+    assert list(shipped.cast(1)) == [COLLINS, HOPPER]
+    assert shipped.aspect_ratios.read_text().splitlines()[1:] == [f"{demo.FILM},{WIDTH},{HEIGHT}"]
+
+
+def seen(shots: list[Shot]) -> Overview:
+    """What a faultless run finds."""
+    begins = [0, *cut_frames(shots)]
+    clusters = []
+    for cluster, actor in enumerate((COLLINS, HOPPER)):
+        of_actor = [(b, s.frames) for b, s in zip(begins, shots, strict=True) if actor in s.cast]
+        trajectories = tuple(
+            Trajectory(0, 1, b + 3, np.zeros((n - 3, 4), np.int64), np.ones(n - 3, bool), WIDTH, HEIGHT)
+            for b, n in of_actor
+        )
+        clusters.append(ClusterView(cluster, ((actor, 0.9),), trajectories, ((),) * len(trajectories)))
+    return Overview(1, demo.FILM, sum(s.frames for s in shots), Fraction(FPS), begins[1:], tuple(clusters))
+
+
+def test_faultless_result_passes(shots: list[Shot]) -> None:
+    assert demo.mistakes(seen(shots), shots) == []
+
+
+@pytest.mark.parametrize("fault", ["unlikely", "missing", "swapped", "merged", "nobody_named", "cut_lost"])
+def test_wrong_result_is_told(shots: list[Shot], fault: str) -> None:
+    good = seen(shots)
+    one, other = good.clusters
+    if fault == "unlikely":
+        bad = replace(good, clusters=(replace(one, names=((COLLINS, 0.4),)), other))
+    elif fault == "missing":
+        bad = replace(good, clusters=(replace(one, trajectories=one.trajectories[1:]), other))
+    elif fault == "swapped":
+        bad = replace(good, clusters=(replace(one, names=other.names), replace(other, names=one.names)))
+    elif fault == "merged":
+        bad = replace(good, clusters=(replace(one, trajectories=one.trajectories + other.trajectories),))
+    elif fault == "nobody_named":
+        ghost = copy.copy(one.trajectories[0])
+        ghost = replace(ghost, start=5)
+        bad = replace(good, clusters=(replace(one, trajectories=(ghost, *one.trajectories)), other))
+    else:
+        bad = replace(good, cuts=good.cuts[1:])
+    assert demo.mistakes(bad, shots)
+
+
+def test_only_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="not empty"):
+        demo._fresh_folder(mine)
+    assert (mine / "thesis.tex").read_text() == "precious"
+    out = demo._fresh_folder(tmp_path / "demo")
+    (out / "old").write_text("old")
+    assert demo._fresh_folder(out) == out and not (out / "old").exists()
+    with pytest.raises(InputError, match="a file lies"):
+        demo._fresh_folder(mine / "thesis.tex")
+
+
+def test_stage_that_fails_stops_the_demo_with_its_words(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(demo.FacerecError, match=r"exit status 1 from: python -u \./facerec/merge_shards\.py"):
+        demo._run("merge_shards.py", "--path", "/nowhere/1-data")
+    assert "/nowhere/1-data" in capfd.readouterr().err

@@ -1,0 +1,450 @@
+"""Shard tasks beside, after and against each other: one right result, or a refusal that says why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+import facerec.extraction.planning
+import facerec.extraction.shard
+import facerec.merging.merge
+import facerec.video.identity
+from facerec import extract, merge_shards
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import read_plan
+from facerec.folder.shards import done_markers
+from facerec.support.cli import run_main
+from tests import kills
+from tests.toy import LOOSE, MOVIE, Story, ToyDetector, ToyEmbedder, contents, extracted, merged, toy_models
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Story(14, cuts=(7,)).make(tmp_path_factory.mktemp("film") / f"{MOVIE}-film.mp4")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return contents(merged(extracted(film, tmp_path_factory.mktemp("undisturbed"), 2)))
+
+
+def _words(film: Path, out: Path, shard: str, n: int = 2, *more: str) -> list[str]:
+    return ["--shard", shard, "--n", str(n), "--out", str(out), *LOOSE, *more, str(film)]
+
+
+def _litter(folder: MovieFolder) -> list[str]:
+    return [path.name for path in folder.path.rglob("*.part")]
+
+
+def _refusal(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:
+    """The one line that `extract.py` refuses with."""
+    capsys.readouterr()
+    with toy_models(loaded=lambda: pytest.fail("a model was loaded")):
+        assert run_main(extract.main, words) == status
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert len(lines) == 1
+    return lines[0]
+
+
+# --- beside each other
+
+
+def test_two_processes_on_the_same_shards_at_once(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    children = [
+        kills.start([("extract", _words(film, tmp_path, "0-1"))], tmp_path / f"log{i}") for i in range(3)
+    ]
+    for i, child in enumerate(children):
+        child.join(120)
+        assert child.exitcode == 0, (tmp_path / f"log{i}").read_text()
+    folder = MovieFolder.of_film(tmp_path, film)
+    assert not _litter(folder)
+    assert contents(merged(folder)) == undisturbed
+
+
+def test_a_process_that_commits_second_leaves_the_first_ones_shard(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    commit, folder = facerec.extraction.shard._commit, MovieFolder.of_film(tmp_path, film)
+    seen: list[int] = []
+
+    def second(*args: Any) -> None:
+        if not seen:
+            assert kills.run([("extract", _words(film, tmp_path, "0"))], tmp_path / "log") == 0
+            seen.append(folder.shard(0, 7).done.stat().st_mtime_ns)
+        commit(*args)
+
+    with mock.patch.object(facerec.extraction.shard, "_commit", second):
+        extracted(film, tmp_path, 2)
+    assert folder.shard(0, 7).done.stat().st_mtime_ns == seen[0]
+    assert contents(merged(folder)) == undisturbed
+
+
+def test_two_processes_make_the_plan_at_once(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    make = facerec.extraction.planning._make
+
+    def late(*args: Any) -> Any:
+        made = make(*args)
+        assert kills.run([("extract", _words(film, tmp_path, "1"))], tmp_path / "log") == 0
+        return made
+
+    with mock.patch.object(facerec.extraction.planning, "_make", late):
+        folder = extracted(film, tmp_path, 2, shards="0")
+    assert contents(merged(folder)) == undisturbed
+
+
+def test_several_tasks_begin_afresh_at_once(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    extracted(film, tmp_path, 3, "--save-every", "2")
+    commands = [_words(film, tmp_path, str(shard), 2, "--fresh") for shard in (0, 1, 0, 1)]
+    children = [kills.start([("extract", words)], tmp_path / f"log{i}") for i, words in enumerate(commands)]
+    for i, child in enumerate(children):
+        child.join(120)
+        assert child.exitcode == 0, (tmp_path / f"log{i}").read_text()
+    assert contents(merged(MovieFolder.of_film(tmp_path, film))) == undisturbed
+
+
+def test_a_task_of_the_run_before_cannot_commit_into_the_new_one(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = facerec.extraction.shard._commit
+
+    def late(*args: Any) -> None:
+        fresh = _words(film, tmp_path, "0-1", 2, "--fresh")
+        assert kills.run([("extract", fresh)], tmp_path / "log") == 0
+        commit(*args)
+
+    with mock.patch.object(facerec.extraction.shard, "_commit", late), toy_models():
+        assert run_main(extract.main, _words(film, tmp_path, "0", 2, "--save-every", "2")) == 1
+    assert "another run began afresh" in capsys.readouterr().err
+    assert contents(merged(MovieFolder.of_film(tmp_path, film))) == undisturbed
+
+
+# --- after each other
+
+
+def test_a_done_shard_is_not_done_again_and_loads_no_model(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = extracted(film, tmp_path, 2)
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+    capsys.readouterr()
+    with toy_models(loaded=lambda: pytest.fail("a model was loaded")):
+        assert extract.main(_words(film, tmp_path, "0-1")) == 0
+    assert "shards 0-1 of 2 are done already" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
+
+
+def test_a_precision_that_no_model_can_take_is_told_and_is_not_the_plans(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = extracted(film, tmp_path / "out", 2, "--precision", "bfloat16")
+    told = "--precision bfloat16 changes nothing: toy and toy compute in float32"
+    assert capsys.readouterr().err.count(told) == 1
+    plan = read_plan(folder)
+    assert plan is not None and plan.settings["precision"] == "float32"
+
+
+def test_only_what_is_missing_of_a_list_is_done(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extracted(film, tmp_path, 4, shards="1-2")
+    capsys.readouterr()
+    folder = extracted(film, tmp_path, 4, shards="0,1-3")
+    out = capsys.readouterr().out
+    assert "shards 1-2 of 4 are done already" in out and "shard 0 of 4" in out and "shard 3 of 4" in out
+    plan = read_plan(folder)
+    assert plan is not None and done_markers(folder, plan).keys() == {0, 1, 2, 3}
+
+
+def test_several_shards_load_the_models_once(film: Path, tmp_path: Path) -> None:
+    loads: list[int] = []
+    with toy_models(loaded=lambda: loads.append(1)):
+        assert extract.main(_words(film, tmp_path, "0-3", 4)) == 0
+    assert len(loads) == 1
+
+
+def test_more_shards_than_frames_leave_valid_empty_shards(tmp_path: Path) -> None:
+    film = Story(3).make(tmp_path / f"{MOVIE}-three.mp4")
+    few = merged(extracted(film, tmp_path / "many", 256), "--min-trajectory", "1")
+    whole = merged(extracted(film, tmp_path / "one", 1), "--min-trajectory", "1")
+    assert few.trajectories.read_bytes() == whole.trajectories.read_bytes() != b""
+    assert few.features.read_bytes() == whole.features.read_bytes() != b""
+
+
+# --- against each other
+
+OTHERS = {
+    "n is 2 there and 3 here": ["--n", "3"],
+    "settings save_every is 5 there and 2 here": ["--save-every", "2"],
+    "settings face_threshold is 0.1 there and 0.5 here": ["--face-threshold", "0.5"],
+    "settings min_face_size is 20 there and 25 here": ["--min-face-size", "25"],
+    "settings images is True there and False here": ["--no-images"],
+}
+
+
+@pytest.mark.parametrize("difference", OTHERS)
+def test_other_settings_are_refused_by_name(
+    difference: str, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = extracted(film, tmp_path, 2, shards="0")
+    before = contents(folder)
+    line = _refusal([*_words(film, tmp_path, "0"), *OTHERS[difference]], capsys)
+    assert difference in line and "--fresh" in line
+    assert contents(folder) == before
+
+
+def test_another_model_is_refused_by_name(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extracted(film, tmp_path, 2, shards="0")
+    other = mock.Mock(kind="toy", weights="other.onnx", sha256="f" * 64, licence="none")
+    card = facerec.models.base.ModelCard(other.kind, other.weights, other.sha256, other.licence)
+    for role, model in (("detector", ToyDetector), ("embedder", ToyEmbedder)):
+        with mock.patch.object(model, "card", card):
+            line = _refusal(_words(film, tmp_path, "1"), capsys)
+        assert f"models {role} weights is toy-{role}.none there and other.onnx here" in line
+        assert f"models {role} sha256" in line and "--fresh" in line
+
+
+def test_another_film_of_the_same_name_is_refused(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extracted(film, tmp_path, 2, shards="0")
+    (tmp_path / "other").mkdir()
+    other = Story(20).make(tmp_path / "other" / film.name)
+    assert "film bytes is" in _refusal(_words(other, tmp_path, "0"), capsys)
+    renamed = tmp_path / f"{MOVIE}-renamed.mp4"
+    renamed.write_bytes(film.read_bytes())
+    line = _refusal(_words(renamed, tmp_path, "0"), capsys)
+    assert f"film name is {film.name} there and {renamed.name} here" in line
+
+
+def _with_other_middle(film: Path, to: Path) -> Path:
+    """A copy of the film's size, head and tail, of which a bit in the middle is another."""
+    data = bytearray(film.read_bytes())
+    data[len(data) // 2] ^= 1
+    to.write_bytes(data)
+    return to
+
+
+def test_a_film_that_changed_in_its_middle_is_another_film(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / film.name
+    shutil.copyfile(film, mine)
+    with mock.patch.object(facerec.video.identity, "_PROBE", 512):
+        folder = extracted(mine, tmp_path, 2, shards="0")
+        before = contents(folder)
+        _with_other_middle(film, mine)
+        line = _refusal(_words(mine, tmp_path, "1"), capsys)
+        assert "film sha256 is " in line and "--fresh" in line and "film bytes" not in line
+        assert contents(folder) == before
+        undisturbed = contents(extracted(mine, tmp_path / "alone", 2))
+        again = extracted(mine, tmp_path, 2, "--fresh")
+    assert contents(again) == undisturbed
+
+
+def test_a_copy_of_the_film_is_the_same_film_and_read_whole_once_a_task(film: Path, tmp_path: Path) -> None:
+    folder = extracted(film, tmp_path, 4, shards="0")
+    (tmp_path / "scratch").mkdir()
+    copy = Path(shutil.copyfile(film, tmp_path / "scratch" / film.name))
+    assert copy.stat().st_mtime_ns != film.stat().st_mtime_ns
+    identity = facerec.video.identity
+    with mock.patch.object(identity, "sha256_of", wraps=identity.sha256_of) as whole:
+        extracted(film, tmp_path, 4, shards="1")
+        assert whole.call_count == 0, "the film of the plan itself need not be read twice"
+        extracted(copy, tmp_path, 4, shards="2-3")
+        assert whole.call_count == 1
+    elsewhere = extracted(copy, tmp_path / "elsewhere", 4)
+    plans = [read_plan(one) for one in (folder, elsewhere)]
+    assert plans[0] and plans[1] and plans[0].fingerprint == plans[1].fingerprint
+    assert merged(folder).trajectories.read_bytes() == merged(elsewhere).trajectories.read_bytes()
+
+
+def test_a_film_that_changes_under_a_shard_gives_no_shard(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / film.name
+    shutil.copyfile(film, mine)
+    folder = extracted(mine, tmp_path, 2, shards="0")
+    detect = ToyDetector.detect
+
+    def changed(self: ToyDetector, frames: Any) -> Any:
+        _with_other_middle(film, mine)
+        return detect(self, frames)
+
+    with mock.patch.object(ToyDetector, "detect", changed), toy_models():
+        assert run_main(extract.main, _words(mine, tmp_path, "1")) == 1
+    assert "was changed while it was read" in capsys.readouterr().err.splitlines()[-1]
+    assert not folder.shard(7, 14).done.exists() and not _litter(folder)
+
+
+def test_a_film_that_is_still_being_copied_gives_no_plan(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / film.name
+    shutil.copyfile(film, mine)
+    seek = facerec.extraction.planning.differs_from_opencv
+
+    def growing(*args: Any) -> Any:
+        with mine.open("ab") as file:
+            file.write(bytes(100))
+        return seek(*args)
+
+    with mock.patch.object(facerec.extraction.planning, "differs_from_opencv", growing):
+        line = _refusal(_words(mine, tmp_path / "out", "0"), capsys)
+    assert "was written to while it was read" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_fresh_begins_again_and_leaves_nothing_of_the_run_before(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    extracted(film, tmp_path, 5, "--save-every", "2")
+    assert contents(merged(extracted(film, tmp_path, 2, "--fresh"))) == undisturbed
+
+
+def test_fresh_drops_nothing_where_the_new_run_cannot_begin(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = extracted(film, tmp_path, 2)
+    before = contents(folder)
+
+    def broken() -> None:
+        raise facerec.errors.ModelError("weights are something else")
+
+    with toy_models(loaded=broken):
+        assert run_main(extract.main, [*_words(film, tmp_path, "0"), "--n", "3", "--fresh"]) == 1
+    assert contents(folder) == before
+
+
+def test_what_cannot_be_loaded_leaves_no_folder(film: Path, tmp_path: Path) -> None:
+    def broken() -> None:
+        raise facerec.errors.ModelError("weights are something else")
+
+    with toy_models(loaded=broken):
+        assert run_main(extract.main, _words(film, tmp_path / "out", "0")) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--shard", "9", "--n", "4"], "with --n 4 the shards are 0 to 3"),
+        (["--shard", "3-1", "--n", "4"], "3-1 runs backwards"),
+        (["--shard", "", "--n", "4"], "give shard numbers such as"),
+        (["--shard", "1,,2", "--n", "4"], "give shard numbers such as"),
+        (["--shard", "-1", "--n", "4"], "give shard numbers such as"),
+        (["--n", "0"], "--n 0: must be at least 1"),
+        (["--n", "-3"], "--n -3: must be at least 1"),
+        (["--n", "99999999999"], "at most 1000000 shards"),
+        (["--save-every", "0"], "--save-every 0: must be at least 1"),
+        (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_told_in_one_line(
+    words: list[str], told: str, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = _refusal([*_words(film, tmp_path / "out", "0"), *[f"{a}={b}" for a, b in _pairs(words)]], capsys)
+    assert told in line
+    assert not (tmp_path / "out").exists()
+
+
+def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
+    return zip(words[::2], words[1::2], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("", "no such film"),
+        ("77-nothing.mp4", "no such film"),
+        ("film.mp4", "must begin with its movie id"),
+        ("-77.mp4", "must begin with its movie id"),
+        ("2147483648-film.mp4", "above 2147483647"),
+        (os.fsdecode(b"77-\xff.mp4"), "not valid UTF-8"),
+    ],
+)
+def test_a_films_name_that_cannot_be_used_is_told_in_one_line(
+    name: str, told: str, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name if name else Path()
+    if name and "nothing" not in name:
+        path.write_bytes(film.read_bytes())
+    words = ["--out", str(tmp_path / "out"), *LOOSE, "--", str(path) if name else ""]
+    assert told in _refusal(words, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+# --- signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_signal_ends_a_shard_at_a_clean_point_and_asks_for_a_rerun(
+    number: signal.Signals,
+    film: Path,
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    detect, calls = ToyDetector.detect, []
+
+    def interrupted(self: ToyDetector, frames: Any) -> Any:
+        calls.append(len(frames))
+        if len(calls) == 3:  # in the second shard
+            os.kill(os.getpid(), number)
+        return detect(self, frames)
+
+    before = signal.getsignal(number)
+    with mock.patch.object(ToyDetector, "detect", interrupted), toy_models():
+        assert run_main(extract.main, _words(film, tmp_path, "0-1")) == 75
+    assert signal.getsignal(number) is before
+    assert f"stopped by {number.name}; run the same command again" in capsys.readouterr().err
+    folder = MovieFolder.of_film(tmp_path, film)
+    assert folder.shard(0, 7).done.exists() and not folder.shard(7, 14).done.exists()
+    assert not _litter(folder)
+    assert contents(merged(extracted(film, tmp_path, 2))) == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_signal_while_the_plan_is_made_leaves_nothing(
+    number: signal.Signals, film: Path, tmp_path: Path
+) -> None:
+    make = facerec.extraction.planning._make
+
+    def interrupted(*args: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return make(*args)
+
+    with mock.patch.object(facerec.extraction.planning, "_make", interrupted), toy_models():
+        assert run_main(extract.main, _words(film, tmp_path / "out", "0")) == 75
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_signal_while_shards_are_merged_leaves_nothing(
+    number: signal.Signals, film: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = extracted(film, tmp_path, 2)
+    before, find = contents(folder), facerec.merging.merge._join_features
+
+    def interrupted(*args: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return find(*args)
+
+    with mock.patch.object(facerec.merging.merge, "_join_features", interrupted):
+        assert run_main(merge_shards.main, ["--path", str(folder.path), str(folder.path)]) == 75
+    assert contents(folder) == before
+    assert contents(merged(folder)) == undisturbed

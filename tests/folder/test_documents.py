@@ -1,0 +1,141 @@
+"""The files of one JSON value: round trips are exact, and anything else is refused."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facerec.errors import ContractError
+from facerec.folder.documents import (
+    clusters_bytes,
+    predictions_bytes,
+    read_clusters,
+    read_predictions,
+    read_scene_changes,
+    scene_changes_bytes,
+)
+from facerec.support.jsonl import Broken
+from tests.strategies import ANY_JSON, spoilt
+
+READERS: list[Callable[[Path, int], object]] = [read_scene_changes, read_clusters, read_predictions]
+VALID = [
+    {"frame_indices": [20, 40], "movie_id": 7},
+    {"clusters": [0, 1, 0], "movie_id": 7},
+    {"movie_id": 7, "predictions": {"0": {"nm1": 0.9, "nm2": 0.05}, "1": {}}},
+]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("documents") / "file.json"
+
+
+@given(st.sets(st.integers(1, 2**31 - 1), max_size=9))
+def test_cuts_are_read_as_they_were_written(file: Path, cuts: set[int]) -> None:
+    file.write_bytes(scene_changes_bytes(7, sorted(cuts)))
+    assert read_scene_changes(file, 7) == sorted(cuts)
+
+
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_clusters_are_read_as_they_were_written(file: Path, people: list[int]) -> None:
+    dense = {who: label for label, (who, _) in enumerate(Counter(people).most_common())}
+    labels = [dense[who] for who in people]
+    file.write_bytes(clusters_bytes(7, labels))
+    assert read_clusters(file, 7, len(labels)) == labels
+
+
+@given(st.lists(st.dictionaries(st.text(min_size=1, max_size=64), st.floats(0, 1), max_size=4), max_size=5))
+def test_names_are_read_as_they_were_written(file: Path, clusters: list[dict[str, float]]) -> None:
+    shares = [{a: p / max(1, sum(names.values())) for a, p in names.items()} for names in clusters]
+    file.write_bytes(predictions_bytes(7, dict(enumerate(shares))))
+    read = read_predictions(file, 7, len(shares))
+    assert read == {
+        cluster: {actor: round(p, 5) for actor, p in names.items() if round(p, 5) >= 0.05}
+        for cluster, names in enumerate(shares)
+    }
+    assert predictions_bytes(7, read) == file.read_bytes()
+
+
+@given(st.data(), st.integers(0, 2))
+def test_a_spoilt_document_is_refused_or_another_valid_one(
+    file: Path, data: st.DataObject, which: int
+) -> None:
+    file.write_bytes(orjson.dumps(data.draw(spoilt(VALID[which]) | ANY_JSON)))
+    try:
+        READERS[which](file, 7)
+    except ContractError as error:
+        assert error.path == file
+
+
+@given(st.binary(max_size=50), st.integers(0, 2))
+def test_bytes_that_are_no_document(file: Path, data: bytes, which: int) -> None:
+    file.write_bytes(data)
+    with pytest.raises(ContractError):
+        READERS[which](file, 7)
+
+
+@pytest.mark.parametrize(
+    ("which", "value", "rule"),
+    [
+        (0, {"frame_indices": [20], "movie_id": 7.0}, "movie_id 7.0"),
+        (0, {"frame_indices": [2**63], "movie_id": 7}, "must be frame numbers"),
+        (0, {"frame_indices": [20, 20], "movie_id": 7}, "must ascend, each once"),
+        (1, {"clusters": [2**64 - 1], "movie_id": 7}, "dense"),
+        (1, {"clusters": [True, False], "movie_id": 7}, "a list of ints"),
+        (1, {"clusters": [0.0], "movie_id": 7}, "a list of ints"),
+        (1, {"clusters": {"0": 0}, "movie_id": 7}, "a list of ints"),
+        (2, {"movie_id": 7, "predictions": {"٠": {}}}, "no cluster id"),
+        (2, {"movie_id": 7, "predictions": {"00": {}}}, "no cluster id"),
+        (2, {"movie_id": 7, "predictions": {"9" * 5000: {}}}, "no cluster id"),
+        (2, {"movie_id": 7, "predictions": {"0": {"": 0.5}}}, "1 to 64 characters"),
+        (2, {"movie_id": 7, "predictions": {"0": {"nm1": True}}}, "no probability"),
+        (2, {"movie_id": 7, "predictions": {"0": {"nm1": 1.5}}}, "not in 0.05..1"),
+        (2, {"movie_id": 7, "predictions": []}, "an object by cluster id"),
+    ],
+)
+def test_what_broke_a_reader_once_or_would_break_the_backend(
+    file: Path, which: int, value: object, rule: str
+) -> None:
+    file.write_bytes(orjson.dumps(value))
+    with pytest.raises(ContractError, match=re.escape(rule)):
+        READERS[which](file, 7)
+
+
+def test_every_cluster_has_an_entry_and_every_trajectory_a_cluster(file: Path) -> None:
+    file.write_bytes(predictions_bytes(7, {0: {}, 1: {}}))
+    with pytest.raises(ContractError, match="each of the 3 clusters"):
+        read_predictions(file, 7, 3)
+    file.write_bytes(clusters_bytes(7, [0, 0]))
+    with pytest.raises(ContractError, match="2 clusters for 3 trajectories"):
+        read_clusters(file, 7, 3)
+
+
+def test_an_empty_movie_has_valid_documents(file: Path) -> None:
+    file.write_bytes(clusters_bytes(7, []))
+    assert read_clusters(file, 7, 0) == []
+    file.write_bytes(predictions_bytes(7, {}))
+    assert file.read_bytes() == b'{"movie_id":7,"predictions":{}}'
+    assert read_predictions(file, 7, 0) == {}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: clusters_bytes(7, [0, 2]),
+        lambda: clusters_bytes(7, [1, 1, 0]),
+        lambda: scene_changes_bytes(7, [20, 10]),
+        lambda: scene_changes_bytes(7, [0]),
+        lambda: predictions_bytes(7, {0: {"a" * 65: 0.5}}),
+        lambda: predictions_bytes(7, {0: {"a": 0.7, "b": 0.7}}),
+    ],
+)
+def test_what_a_reader_would_refuse_is_not_written(make: Callable[[], bytes]) -> None:
+    with pytest.raises(Broken):
+        make()

@@ -1,0 +1,145 @@
+"""Names of folders, films, shards and pictures: spelled in one place, and never by halves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from facerec.errors import InputError
+from facerec.folder.layout import MovieFolder
+from facerec.folder.names import MAX_MOVIE_ID, film_movie_id, parse_tag, tag_of
+
+NUMBERS = st.integers(0, 10**6)
+
+
+@given(NUMBERS, NUMBERS, st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS))
+def test_a_tag_says_movie_frame_and_box(movie: int, frame: int, box: tuple[int, int, int, int]) -> None:
+    assert parse_tag(tag_of(movie, frame, box)) == (movie, frame, box)
+
+
+@given(st.text(max_size=20) | st.from_regex(r"\d+:\d+:\d+_\d+_\d+_\d+", fullmatch=True))
+@example("7:05:1_2_3_4")
+@example("7:5:1_2_3_04")
+@example("7:5:1_2_3")
+@example("7:5:1_2_3_4.jpeg")
+@example("7:5:1_2_3_-4")
+@example("7:5:1_2_3_4\n")
+@example("../7:5:1_2_3_4")
+@example("٧:5:1_2_3_4")
+@example("7:5:1_2_3_" + "4" * 5000)
+def test_what_tag_of_would_not_write_is_no_tag(text: str) -> None:
+    try:
+        movie, frame, box = parse_tag(text)
+    except ValueError:
+        return
+    assert tag_of(movie, frame, box) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "movie_id"),
+    [
+        ("12345-CoolMovieFilm.mp4", 12345),
+        ("0-x.mp4", 0),
+        ("7-a-b-c.mkv", 7),
+        ("2147483647-x", MAX_MOVIE_ID),
+        ("007-Bond.mp4", 7),
+    ],
+)
+def test_a_film_s_id_is_the_integer_before_the_first_dash(name: str, movie_id: int) -> None:
+    assert film_movie_id(Path("films") / name) == movie_id
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CoolMovieFilm.mp4",
+        "12345.mp4",
+        "-5-x.mp4",
+        "12a-x.mp4",
+        "1.5-x.mp4",
+        " 5-x.mp4",
+        "٧-x.mp4",
+        "²-x.mp4",
+        "2147483648-x.mp4",
+        "1_film.mp4",
+        "9" * 5000 + "-x",
+        "0" * 5000 + "8" * 11 + "-x",
+    ],
+)
+def test_a_film_without_an_id_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="movie id"):
+        film_movie_id(Path(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test-data",
+        "7",
+        "7-data.old",
+        "07-data",
+        "-7-data",
+        "7-DATA",
+        "٧-data",
+        "7-data-data",
+        "1٣-data",
+        "2147483648-data",
+        "9" * 5000 + "-data",
+    ],
+)
+def test_a_folder_that_would_keep_the_backend_from_starting_is_refused(name: str) -> None:
+    with pytest.raises(InputError):
+        MovieFolder(name)
+
+
+def test_a_folder_is_found_by_a_path_with_dots_or_a_slash_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "7-data" / "images").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "7-data")
+    for path in (f"{tmp_path}/7-data/", "../7-data", "images/../../7-data", "."):
+        assert MovieFolder.existing(path).path.resolve() == tmp_path / "7-data"
+        assert MovieFolder.existing(path).movie_id == 7
+
+
+def test_a_missing_folder_and_a_file_in_its_place_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not there"):
+        MovieFolder.existing(tmp_path / "7-data")
+    (tmp_path / "7-data").touch()
+    with pytest.raises(InputError, match="is a file"):
+        MovieFolder.existing(tmp_path / "7-data")
+    with pytest.raises(InputError, match="7-data: a file lies where a folder must be"):
+        MovieFolder(tmp_path / "7-data").create()
+
+
+@pytest.mark.parametrize("out", ["plain", "with space", "colon:s", "Ünïcödé/日本", "-dash"])
+def test_any_path_holds_a_folder(out: str, tmp_path: Path) -> None:
+    folder = MovieFolder.of_film(tmp_path / out, Path("films/12-Ä: b.mp4"))
+    folder.create()
+    folder.create()
+    assert folder.path == tmp_path / out / "12-data"
+    assert all(room.is_dir() for room in (folder.images, *folder.shard_rooms))
+
+
+def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    files = folder.shard(0, 13)
+    assert [folder.relative(path) for path in (*files.results, files.done)] == [
+        "features/features_7_0-13.jsonl",
+        "trajectories/trajectories_7_0-13.jsonl",
+        "scene_changes/scene_changes_7_0-13.json",
+        "evidence/evidence_7_0-13.jsonl",
+        "faces/faces_7_0-13.zip",
+        "done/done_7_0-13.json",
+    ]
+    assert (
+        folder.shard(0, 13, tmp_path / "x").features == tmp_path / "x" / "features" / "features_7_0-13.jsonl"
+    )
+
+
+def test_a_picture_has_its_face_s_tag(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    assert folder.relative(folder.picture("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"

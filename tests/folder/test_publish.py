@@ -1,0 +1,260 @@
+"""Every stage says what it was made from, and what annotators work on changes only when told to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facerec import classify_knn, cluster, merge_shards
+from facerec.folder.images import pictures_digest, pictures_in
+from facerec.folder.layout import MovieFolder
+from facerec.support.atomic import sha256_of
+from facerec.support.cli import run_main
+from tests import kills
+from tests.toy import MOVIE, Story, contents, extracted, make_cast, merged, named
+
+OTHERWISE = ["--min-trajectory", "11"]  # a setting that gives other trajectories
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, MovieFolder]:
+    root = tmp_path_factory.mktemp("made")
+    film = Story(34, cuts=(12, 24)).make(root / f"{MOVIE}-film.mp4")
+    cast = make_cast(root / "actor_db")
+    return film, cast, named(merged(extracted(film, root / "out", 2)), cast)
+
+
+@pytest.fixture
+def cast(made: tuple[Path, Path, MovieFolder]) -> Path:
+    return made[1]
+
+
+@pytest.fixture
+def folder(made: tuple[Path, Path, MovieFolder], tmp_path: Path) -> MovieFolder:
+    """A copy of a folder that all stages have run on."""
+    return MovieFolder(shutil.copytree(made[2].path, tmp_path / made[2].path.name))
+
+
+def _state(folder: MovieFolder) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.path.rglob("*") if path.is_file()}
+
+
+def _words(folder: MovieFolder, cast: Path) -> dict[str, list[str]]:
+    path = ["--path", str(folder.path)]
+    return {"merge_shards": path, "cluster": path, "classify_knn": [*path, "--actor-db", str(cast)]}
+
+
+MAINS: dict[str, Callable[..., int]] = {
+    "merge_shards": merge_shards.main,
+    "cluster": cluster.main,
+    "classify_knn": classify_knn.main,
+}
+
+
+def _run(stage: str, folder: MovieFolder, cast: Path, *more: str) -> int:
+    return run_main(lambda _: MAINS[stage]([*_words(folder, cast)[stage], *more]))
+
+
+def _last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("stage", MAINS)
+def test_a_rerun_that_changes_nothing_writes_nothing(
+    stage: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = _state(folder)
+    assert _run(stage, folder, cast) == 0
+    assert "nothing changed" in capsys.readouterr().out
+    assert _state(folder) == before
+
+
+CHANGES = {
+    "merge_shards": OTHERWISE,
+    "cluster": ["--max-size", "1"],
+    "classify_knn": ["--unknown", "1e9"],
+}
+
+
+@pytest.mark.parametrize("stage", CHANGES)
+def test_published_results_change_only_with_overwrite_and_are_kept(
+    stage: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, state = contents(folder), _state(folder)
+    assert _run(stage, folder, cast, *CHANGES[stage]) == 1
+    assert "--overwrite" in _last_line(capsys)
+    assert _state(folder) == state
+    assert _run(stage, folder, cast, *CHANGES[stage], "--overwrite") == 0
+    (kept,) = folder.previous.iterdir()
+    names = (
+        "trajectories.jsonl",
+        "features.jsonl",
+        "scene_changes.json",
+        "clusters.json",
+        "predictions.json",
+    )
+    assert all((kept / name).read_bytes() == before[name] for name in names)
+    assert {f"images/{path.name}": path.read_bytes() for path in (kept / "images").iterdir()} == {
+        name: data for name, data in before.items() if name.startswith("images/")
+    }
+    assert json.loads((kept / "manifest.json").read_bytes())["stages"].keys() == MAINS.keys()
+    after = contents(folder)
+    later = list(MAINS)[list(MAINS).index(stage) + 1 :]
+    assert ("clusters.json" in after) == ("cluster" not in later)
+    assert ("predictions.json" in after) == (stage == "classify_knn")
+    assert json.loads(after["manifest.json"])["stages"].keys() == MAINS.keys() - set(later)
+
+
+def test_two_overwrites_keep_both_versions(folder: MovieFolder, cast: Path) -> None:
+    first = folder.predictions.read_bytes()
+    assert _run("classify_knn", folder, cast, "--unknown", "1e9", "--overwrite") == 0
+    second = folder.predictions.read_bytes()
+    assert _run("classify_knn", folder, cast, "--overwrite") == 0
+    assert folder.predictions.read_bytes() == first != second
+    kept = {(path / "predictions.json").read_bytes() for path in folder.previous.iterdir()}
+    assert kept == {first, second}
+
+
+def test_what_was_never_published_needs_no_overwrite(folder: MovieFolder, cast: Path) -> None:
+    folder.predictions.unlink()
+    assert _run("merge_shards", folder, cast, *OTHERWISE) == 0
+    assert not folder.clusters.exists(), "made from what is no longer there"
+    assert not folder.previous.exists()
+
+
+@pytest.mark.parametrize("stage", ["cluster", "classify_knn"])
+@pytest.mark.parametrize(
+    "name", ["trajectories.jsonl", "features.jsonl", "quality.jsonl", "scene_changes.json"]
+)
+def test_an_input_that_its_stage_did_not_make_is_told(
+    stage: str, name: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (folder.path / name).open("ab") as file:
+        file.write(b"\n")
+    before = _state(folder)
+    assert _run(stage, folder, cast) == 1
+    line = _last_line(capsys)
+    assert name in line and "not the file that merge_shards.py made" in line and str(folder.path) in line
+    assert _state(folder) == before
+
+
+def test_clusters_of_other_trajectories_are_told(
+    folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a copy of clusters.json over a newer merge makes it, manifest and all."""
+    old = json.loads(folder.manifest.read_bytes())["stages"]["cluster"]
+    clusters = folder.clusters.read_bytes()
+    assert _run("merge_shards", folder, cast, *OTHERWISE, "--overwrite") == 0
+    folder.clusters.write_bytes(clusters)
+    manifest = json.loads(folder.manifest.read_bytes())
+    manifest["stages"]["cluster"] = old
+    folder.manifest.write_text(json.dumps(manifest))
+    assert _run("classify_knn", folder, cast) == 1
+    line = _last_line(capsys)
+    assert "cluster.py's results were made from another" in line and "facerec/cluster.py --path" in line
+
+
+@pytest.mark.parametrize("stage", ["cluster", "classify_knn"])
+def test_a_stage_before_its_time_is_told(
+    stage: str, made: tuple[Path, Path, MovieFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = extracted(made[0], tmp_path, 1)
+    assert _run(stage, folder, made[1]) == 1
+    assert "merge_shards.py has not run here; run: " in (line := _last_line(capsys))
+    assert f"./facerec/merge_shards.py --path {folder.path}" in line
+
+
+MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no embedder": lambda m: m["models"].pop("embedder"),
+    "an embedder without its dimension": lambda m: m["models"]["embedder"].pop("dimension"),
+    "an embedder with another kind of dimension": lambda m: m["models"]["embedder"].update(dimension="8"),
+    "models that are none": lambda m: m.update(models=3),
+    "a video that is none": lambda m: m.update(video=[]),
+    "a stage without settings": lambda m: m["stages"]["cluster"].pop("settings"),
+    "clusters of unknown settings": lambda m: m["stages"]["cluster"]["settings"].pop("min_quality"),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_that_does_not_say_enough_is_told_in_one_line(
+    name: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads(folder.manifest.read_bytes())
+    MANIFESTS[name](manifest)
+    folder.manifest.write_text(json.dumps(manifest))
+    assert _run("classify_knn", folder, cast) == 1
+    assert f"error: {folder.manifest}: " in _last_line(capsys)
+
+
+def test_results_of_the_shards_before_are_told(
+    made: tuple[Path, Path, MovieFolder], folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The film was extracted afresh, otherwise, and not merged again."""
+    extracted(made[0], folder.path.parent, 2, "--fresh", "--save-every", "2")
+    assert _run("cluster", folder, cast) == 1
+    assert "made from another plan.json" in _last_line(capsys)
+
+
+def test_another_number_of_shards_changes_no_published_byte(
+    made: tuple[Path, Path, MovieFolder], folder: MovieFolder, cast: Path
+) -> None:
+    before = _state(folder)
+    merged(extracted(made[0], folder.path.parent, 5, "--fresh"))
+    named(folder, cast)
+    tops = {path: time for path, time in before.items() if path.parent == folder.path}
+    changed = {path for path in tops if _state(folder).get(path) != tops[path]}
+    assert changed == {folder.plan, folder.manifest}
+
+
+def test_the_manifest_says_what_is_there(folder: MovieFolder) -> None:
+    stages = json.loads(folder.manifest.read_bytes())["stages"]
+    for stage in stages.values():
+        for name, digest in stage["outputs"].items():
+            if name != "images":
+                assert sha256_of(folder.path / name) == digest
+    assert stages["merge_shards"]["outputs"]["images"] == pictures_digest(pictures_in(folder))
+    assert stages["classify_knn"]["inputs"]["clusters.json"] == sha256_of(folder.clusters)
+    assert stages["cluster"]["inputs"]["trajectories.jsonl"] == sha256_of(folder.trajectories)
+
+
+def _served(contents: dict[str, bytes]) -> dict[str, bytes]:
+    """What the labeling backend reads."""
+    names = ("trajectories.jsonl", "clusters.json", "predictions.json")
+    return {name: data for name, data in contents.items() if name in names or name.startswith("images/")}
+
+
+def test_killed_while_overwriting_the_backend_never_gets_a_mixture(
+    folder: MovieFolder, cast: Path, tmp_path: Path
+) -> None:
+    words = _words(folder, cast)
+    changed = [(stage, [*words[stage], *OTHERWISE, "--overwrite"]) for stage in ["merge_shards"]]
+    changed += [(stage, [*words[stage], "--overwrite"]) for stage in ("cluster", "classify_knn")]
+    log, told, start = tmp_path / "log", tmp_path / "told", tmp_path / "start"
+    shutil.copytree(folder.path, start)
+    old = contents(folder)
+    assert kills.run(changed, log, told=told) == 0, log.read_text()
+    new = contents(folder)
+    served = ("trajectories.jsonl", "clusters.json", "predictions.json")
+    assert old["trajectories.jsonl"] != new["trajectories.jsonl"]
+    for step in range(4, int(told.read_text()), 8):
+        shutil.rmtree(folder.path)
+        shutil.copytree(start, folder.path)
+        assert kills.run(changed, log, fatal=step) == -9
+        left = contents(folder)
+        if all(name in left for name in served):
+            assert _served(left) in (_served(old), _served(new)), f"step {step}"
+        for kept in folder.previous.iterdir() if folder.previous.exists() else ():
+            assert all((kept / name).read_bytes() == old[name] for name in served), f"step {step}"
+            pictures = {f"images/{path.name}": path.read_bytes() for path in (kept / "images").iterdir()}
+            assert pictures == {name: old[name] for name in old if name.startswith("images/")}, step
+        assert kills.run(changed, log) == 0, log.read_text()
+        after = contents(folder)
+        assert {k: v for k, v in after.items() if not k.startswith("previous/")} == {
+            k: v for k, v in new.items() if not k.startswith("previous/")
+        }, f"step {step}"
+        assert any(k.startswith("previous/") for k in after), f"step {step}"

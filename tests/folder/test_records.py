@@ -1,0 +1,214 @@
+"""A line is read as exactly what was written, or refused: nothing between, whatever stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from facerec.errors import ContractError, FacerecError
+from facerec.folder.frame_records import FaceEvidence, FrameEvidence, Quality
+from facerec.folder.records import (
+    Feature,
+    Line,
+    Trajectory,
+    read_features,
+    read_trajectories,
+    scan_trajectories,
+    to_line,
+)
+from facerec.support.jsonl import Broken, read_lines
+from tests.strategies import ANY_JSON, FRAMES, QUALITIES, features, spoilt, trajectories
+
+KINDS = [Trajectory, Feature, FrameEvidence, Quality]
+TRAJECTORY = Trajectory(0, 7, 5, np.array([[1, 2, 30, 40], [2, 2, 31, 40]]), np.array([True, True]), 320, 180)
+FEATURE = Feature(7, 5, (1, 2, 30, 40), np.ones((5, 2), np.float32), np.float32([0.6, 0.8]), 320, 180)
+FRAME = FrameEvidence(5, 1.5, (FaceEvidence((1, 2, 30, 40), 0.9, 20.0),))
+QUALITY = Quality("7:5:1_2_30_40", 0.9, 20.0)
+RECORDS: list[Line] = [TRAJECTORY, FEATURE, FRAME, QUALITY]
+
+
+def as_json(record: Line) -> Any:
+    return orjson.loads(to_line(record))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("records") / "file.jsonl"
+
+
+@given(trajectories())
+def test_a_trajectory_is_read_as_it_was_written(file: Path, record: Trajectory) -> None:
+    file.write_bytes(to_line(record))
+    (read,) = read_trajectories(file, 7)
+    assert to_line(read) == to_line(record)
+    assert (read.boxes == record.boxes).all() and (read.detected == record.detected).all()
+    assert (read.index, read.start, read.end, read.w, read.h) == (
+        0,
+        record.start,
+        record.end,
+        record.w,
+        record.h,
+    )
+
+
+@given(features())
+def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, record: Feature) -> None:
+    file.write_bytes(to_line(record))
+    (read,) = read_features(file, 7)
+    assert to_line(read) == to_line(record)
+    assert read.embedding.tobytes() == record.embedding.tobytes()
+    assert np.abs(read.keypoints - record.keypoints).max() <= 0.01
+    assert (read.tag, read.frame, read.box) == (record.tag, record.frame, record.box)
+
+
+@given(FRAMES, QUALITIES)
+def test_evidence_is_read_as_it_was_written(file: Path, frame: FrameEvidence, quality: Quality) -> None:
+    file.write_bytes(to_line(frame))
+    assert list(read_lines(file, FrameEvidence.from_json)) == [(1, frame)]
+    file.write_bytes(to_line(quality))
+    assert list(read_lines(file, Quality.from_json)) == [(1, quality)]
+
+
+@given(st.sampled_from(KINDS), ANY_JSON)
+def test_any_json_is_a_record_or_broken(kind: type[Line], value: object) -> None:
+    with pytest.raises(Broken):
+        kind.from_json(value)
+
+
+@given(st.data(), st.sampled_from(RECORDS))
+def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, record: Line) -> None:
+    value = data.draw(spoilt(as_json(record)))
+    try:
+        read = type(record).from_json(value)
+    except Broken:
+        return
+    assert as_json(read) == as_json(type(record).from_json(as_json(read)))
+
+
+@pytest.mark.parametrize(
+    ("record", "change", "rule"),
+    [
+        (TRAJECTORY, {"start": 2**63}, "start is no frame number"),
+        (TRAJECTORY, {"start": 2**31 - 2}, "start is no frame number"),
+        (TRAJECTORY, {"w": 2**64 - 1}, "w and h must lie in"),
+        (TRAJECTORY, {"index": True}, "index must be an int"),
+        (TRAJECTORY, {"len": 2.0}, "len must be an int"),
+        (TRAJECTORY, {"bbs": {"0": [1, 2, 3, 4]}}, "bbs must hold len boxes"),
+        (FEATURE, {"embedding": ["0.6", "0.8"]}, "flat list of numbers"),
+        (FEATURE, {"embedding": [True, False]}, "flat list of numbers"),
+        (FEATURE, {"embedding": [[0.6, 0.8]]}, "flat list of numbers"),
+        (FEATURE, {"embedding": []}, "flat list of numbers"),
+        (FEATURE, {"embedding": [1e300, 1e300]}, "L2-normalised"),
+        (FEATURE, {"tag": "7:٥:1_2_30_40"}, "is no <movie_id>"),
+        (FEATURE, {"tag": "7:" + "9" * 5000 + ":1_2_30_40"}, "Exceeds the limit"),
+        (FEATURE, {"tag": "7:5:1_2_30_040"}, "leading zeros"),
+        (FEATURE, {"keypoints": [[1, 1]] * 5}, "object"),
+        (FRAME, {"change": True}, "change must be a float"),
+        (FRAME, {"faces": [None]}, "object"),
+        (FRAME, {"frame": -1}, "no frame number"),
+        (QUALITY, {"score": None}, "floats"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_broke_a_reader_once_or_slipped_through_numpy(
+    record: Line, change: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(Broken, match=re.escape(rule)):
+        type(record).from_json({**as_json(record), **change})
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        FEATURE.with_embedding(np.float32([np.nan, 1])),
+        FEATURE.with_embedding(np.float32([0.7, 0.8])),
+        FrameEvidence(5, float("nan"), (FaceEvidence((1, 2, 1, 40), 0.9, None),)),
+        Quality("7:5:1_2_30_40", float("inf"), 1.0),
+        Trajectory(0, 7, 5, TRAJECTORY.boxes, np.array([True, False]), 320, 180),
+        Trajectory(0, 7, 5, TRAJECTORY.boxes - 2, TRAJECTORY.detected, 320, 180),
+    ],
+)
+def test_what_a_reader_would_refuse_is_not_written(record: Line) -> None:
+    with pytest.raises(FacerecError, match="not written, because"):
+        to_line(record)
+
+
+def write(file: Path, *records: Line) -> Path:
+    file.write_bytes(b"".join(map(to_line, records)))
+    return file
+
+
+def moved(index: int, dx: int = 0, start: int = 5, w: int = 320, movie_id: int = 7) -> Trajectory:
+    return Trajectory(
+        index, movie_id, start, TRAJECTORY.boxes + np.array([dx, 0, dx, 0]), TRAJECTORY.detected, w, 180
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "rule"),
+    [
+        (moved(2, dx=9), "file.jsonl:2: index 2 on the 0-based line 1"),
+        (moved(1, dx=9, movie_id=8), "file.jsonl:2: movie_id 8 in the folder of movie 7"),
+        (moved(1, dx=9, w=640), "file.jsonl:2: w, h is 640, 180 where line 1 has 320, 180"),
+        (moved(1), "file.jsonl:2: frame 5 has the same box [1, 2, 30, 40] as line 1"),
+    ],
+)
+def test_a_trajectory_that_does_not_fit_those_before_it(file: Path, second: Trajectory, rule: str) -> None:
+    with pytest.raises(ContractError, match=re.escape(rule)):
+        read_trajectories(write(file, TRAJECTORY, second), 7)
+
+
+def test_one_box_in_two_frames_is_two_boxes(file: Path) -> None:
+    assert len(read_trajectories(write(file, TRAJECTORY, moved(1, start=6)), 7)) == 2
+
+
+@given(st.data())
+@example(None)
+def test_a_shared_box_is_found_wherever_it_is(file: Path, data: st.DataObject | None) -> None:
+    """Against a plain dictionary of all (frame, box)."""
+    if data is None:
+        made = [TRAJECTORY, moved(1, dx=1, start=6), moved(2, dx=1, start=4)]
+    else:
+        numbers = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=4))
+        made = [moved(i, dx, start) for i, (dx, start) in enumerate(numbers)]
+    seen: set[tuple[int, ...]] = set()
+    shared = False
+    for one in made:
+        for i, box in enumerate(one.boxes.tolist()):
+            shared |= (one.start + i, *box) in seen
+            seen.add((one.start + i, *box))
+    write(file, *made)
+    if shared:
+        with pytest.raises(ContractError, match="has the same box"):
+            read_trajectories(file, 7)
+    else:
+        assert len(read_trajectories(file, 7)) == len(made)
+
+
+def test_faces_out_of_order_and_of_another_dimension(file: Path) -> None:
+    later = Feature(7, 4, FEATURE.box, FEATURE.keypoints, FEATURE.embedding, 320, 180)
+    with pytest.raises(ContractError, match=r":2: faces must be sorted"):
+        list(read_features(write(file, FEATURE, later), 7))
+    other = Feature(7, 6, FEATURE.box, FEATURE.keypoints, np.float32([1]), 320, 180)
+    with pytest.raises(ContractError, match=r":2: the embedding has 1 numbers where line 1 has 2"):
+        list(read_features(write(file, FEATURE, other), 7))
+
+
+def test_a_face_s_line_of_a_megabyte_is_refused_unread(file: Path) -> None:
+    file.write_text(json.dumps({**as_json(FEATURE), "embedding": [0.0] * 400_000}) + "\n")
+    with pytest.raises(ContractError, match=r":1: the line is longer than"):
+        list(read_features(file, 7))
+
+
+def test_a_scan_yields_the_errors_of_a_line_before_its_record(file: Path) -> None:
+    write(file, moved(3, movie_id=8))
+    kinds = [type(record) for _, record in scan_trajectories(file, 7)]
+    assert kinds == [ContractError, ContractError, Trajectory]

@@ -1,0 +1,250 @@
+"""However many shards a film is cut into, the same bytes come out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facerec import extract
+from facerec.folder.frame_records import FaceEvidence, FrameEvidence
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import Plan, shard_range
+from facerec.folder.records import to_line
+from facerec.geometry import KEYPOINTS
+from facerec.merging.merge import _read_detections
+from facerec.tracking.tracker import track
+from facerec.tracking.trajectories import to_trajectories
+from facerec.video.film import open_film, read_frames
+from facerec.video.shots import find_cuts
+from tests.films import make_film
+from tests.toy import MOVIE, Story, extracted, make_cast, merged, named, results
+
+ALL_N = (1, 2, 3, 7, 64)
+OPEN_GOP = {"open_gop": True, "bframes": 3, "gop": 10}
+
+# Of 36 frames in two shards the second begins at frame 18, of three at 12 and 24; of 36 shards every
+# frame is a border, so each story also has borders just before, at and just after all of its events.
+FRAMES = 36
+JUMPY = [40 * i + 13 * (i % 3) + 300 * (i // 20) for i in range(FRAMES)]
+STORIES = {
+    "border on a cut": ("mp4", Story(FRAMES, cuts=(18,))),
+    "border one frame before a cut": ("mp4", Story(FRAMES, cuts=(19,))),
+    "border one frame after a cut": ("mp4", Story(FRAMES, cuts=(17,))),
+    "border inside a gap of a track": ("mp4", Story(FRAMES, cuts=(9,), unseen=frozenset(range(16, 21)))),
+    "border inside a dissolve": ("mp4", Story(FRAMES, cuts=(30,), dissolves=((14, 22),))),
+    "cuts closer than a shot": ("mp4", Story(FRAMES, cuts=(11, 17, 24, 29))),
+    "open groups of pictures": ("ts", Story(FRAMES, cuts=(13, 25), film=OPEN_GOP)),
+    "B-frames": ("mkv", Story(FRAMES, cuts=(12, 24), film={"bframes": 2, "gop": 30})),
+    "variable frame rate": (
+        "mkv",
+        Story(FRAMES, cuts=(21,), film={"pts": JUMPY, "time_base": Fraction(1, 1000)}),
+    ),
+}
+
+
+def _evidence(folder: MovieFolder) -> list[dict[str, Any]]:
+    """What was seen of each frame, over all shards."""
+    files = (folder.path / "evidence").iterdir()
+    return sorted(
+        (json.loads(line) for file in files for line in file.open()), key=lambda line: line["frame"]
+    )
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None:
+    suffix, story = STORIES[name]
+    film = story.make(tmp_path / f"{MOVIE}-story.{suffix}")
+    folder = merged(extracted(film, tmp_path / "1", 1, "--save-every", "3"))
+    whole, seen = results(folder), _evidence(folder)
+    assert [n for n, line in enumerate(seen) if line["change"] is None] == [0], (
+        "only the first has none before"
+    )
+    assert whole["trajectories.jsonl"].count(b"\n") > len(story.cuts), "nothing is seen, nothing is tested"
+    expected = sorted(story.cuts) if name != "cuts closer than a shot" else [11, 24]
+    assert json.loads(whole["scene_changes.json"])["frame_indices"] == expected
+    for n in (*ALL_N[1:], FRAMES):
+        folder = merged(extracted(film, tmp_path / str(n), n, "--save-every", "3"))
+        assert results(folder) == whole and _evidence(folder) == seen, f"N = {n}"
+        shutil.rmtree(tmp_path / str(n))
+
+
+def test_the_number_of_shards_changes_no_cluster_and_no_name(tmp_path: Path) -> None:
+    film = Story(FRAMES, cuts=(12, 24)).make(tmp_path / f"{MOVIE}-film.mp4")
+    cast = make_cast(tmp_path / "actor_db")
+    folders = [named(merged(extracted(film, tmp_path / str(n), n)), cast) for n in ALL_N]
+    whole = results(folders[0])
+    assert b"actor0" in whole["predictions.json"] and b"actor1" in whole["predictions.json"]
+    assert all(results(folder) == whole for folder in folders[1:])
+
+
+def test_a_gap_and_a_dissolve_over_a_border_split_no_trajectory(tmp_path: Path) -> None:
+    for name in ("border inside a gap of a track", "border inside a dissolve"):
+        _, story = STORIES[name]
+        film = story.make(tmp_path / f"{MOVIE}-{len(name)}.mp4")
+        folder = merged(extracted(film, tmp_path / str(len(name)), 2))
+        spans = [(r["start"], r["start"] + r["len"]) for r in map(json.loads, folder.trajectories.open())]
+        assert any(start < 16 and end > 21 for start, end in spans), f"{name}: {spans}"
+
+
+@st.composite
+def films(
+    draw: st.DrawFn,
+) -> tuple[list[tuple[int, float | None, list[tuple[int, int, int, int]]]], list[int]]:
+    """What is seen of each decodable frame of a film (number, change, boxes), and borders of shards."""
+    count = draw(st.integers(1, 40))
+    seed = np.random.default_rng(draw(st.integers(0, 2**32)))
+    people = [(seed.integers(0, 200, 2), seed.integers(-6, 7, 2)) for _ in range(draw(st.integers(0, 5)))]
+    lost = draw(st.sets(st.integers(0, count - 1), max_size=5))
+    frames: list[tuple[int, float | None, list[tuple[int, int, int, int]]]] = []
+    for number in sorted(set(range(count)) - lost):
+        change = (
+            None
+            if not frames
+            else float(seed.choice([seed.uniform(0, 12), seed.uniform(15, 90)], p=[0.8, 0.2]))
+        )
+        boxes = set()
+        for at, speed in people:
+            if seed.random() < 0.8:
+                x, y = np.clip(at + speed * number + seed.integers(-3, 4, 2), 0, 300).tolist()
+                boxes.add((x, y, x + 30 + int(seed.integers(0, 4)), y + 30))
+        frames.append((number, change, sorted(boxes)))
+    borders = draw(st.lists(st.integers(0, count), max_size=8))
+    return frames, sorted({0, count, *borders})
+
+
+def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[bytes, list[int]]:
+    """Cuts and trajectories of evidence that was cut at `borders`, written, and read back."""
+    folder = MovieFolder(root / f"{MOVIE}-data")
+    folder.create()
+    ranges = list(pairwise(borders))
+    markers = {}
+    for shard, (beg, end) in enumerate(ranges):
+        mine = [frame for frame in frames if beg <= frame[0] < end]
+        files = folder.shard(beg, end)
+        evidence = [
+            FrameEvidence(n, c, tuple(FaceEvidence(b, 0.9, None) for b in boxes)) for n, c, boxes in mine
+        ]
+        files.evidence.write_bytes(b"".join(map(to_line, evidence)))
+        numbers, changes = [n for n, _, _ in mine], [np.nan if c is None else c for _, c, _ in mine]
+        cuts = find_cuts(np.array(numbers, np.int64), np.array(changes, np.float64))
+        where, boxes = [n for n, _, found in mine for _ in found], [b for _, _, found in mine for b in found]
+        tracks = track(where, np.array(boxes, np.int64).reshape(-1, 4), cuts)
+        lines = map(to_line, to_trajectories(tracks, MOVIE, 400, 400))
+        files.trajectories.write_bytes(b"".join(lines))
+        markers[shard] = {"report": {"skipped": sorted(set(range(beg, end)) - set(numbers))}}
+    plan = Plan(MOVIE, {}, {}, borders[-1], len(ranges), {}, {}, ())
+    object.__setattr__(plan, "range_of", lambda shard: ranges[shard])
+    found = _read_detections(folder, plan, markers)
+    cuts = find_cuts(found.numbers, found.changes)
+    tracks = track(found.frames, found.boxes, cuts)
+    return b"".join(map(to_line, to_trajectories(tracks, MOVIE, 400, 400))), cuts
+
+
+@settings(max_examples=40, deadline=None)
+@given(films())
+def test_tracks_and_cuts_do_not_depend_on_where_shards_begin(
+    tmp_path_factory: pytest.TempPathFactory, film: tuple[list, list[int]]
+) -> None:
+    frames, borders = film
+    root = tmp_path_factory.mktemp("random")
+    whole = _merge_through_files(root / "whole", frames, [borders[0], borders[-1]])
+    assert _merge_through_files(root / "parts", frames, borders) == whole
+    shutil.rmtree(root)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**4))
+@settings(max_examples=200)
+def test_every_frame_has_one_owner(frame_count: int, n: int) -> None:
+    edges = [shard_range(frame_count, shard, n) for shard in (0, n // 3, n // 2, n - 1)]
+    assert edges[0][0] == 0 and edges[-1][1] == frame_count
+    for shard in {0, n // 3, n // 2, n - 1} - {n - 1}:
+        assert shard_range(frame_count, shard, n)[1] == shard_range(frame_count, shard + 1, n)[0]
+
+
+# --- real film, real models
+
+
+def _real(film: Path, n: int, out: Path, models: list[str]) -> dict[str, bytes]:
+    words = ["--shard", f"0-{n - 1}", "--n", str(n), "--out", str(out), *models, str(film)]
+    assert extract.main(words) == 0
+    return results(merged(MovieFolder.of_film(out, film)))
+
+
+def _yunet_and_mobilefacenet(shared: Path) -> list[str]:
+    weights = shared / "data/weights"
+    detector, embedder = weights / "face_detection_yunet_2026may.onnx", weights / "MobileFaceNet.onnx"
+    return ["--detector", f"yunet:{detector}", "--embedder", f"arcface:{embedder}"]
+
+
+def digest(found: dict[str, bytes]) -> str:
+    """One hash for all that annotators and later stages get."""
+    total = hashlib.sha256()
+    for name, data in sorted(found.items()):
+        total.update(f"{name}:{len(data)}:".encode() + data)
+    return total.hexdigest()[:16]
+
+
+def _assert_same(found: dict[str, bytes], whole: dict[str, bytes], what: str) -> None:
+    """The same bytes, but for embeddings, which may differ by 1e-4 in cosine."""
+    assert found.keys() == whole.keys(), what
+    assert all(found[name] == whole[name] for name in whole if name != "features.jsonl"), what
+    for one, other in zip(
+        map(json.loads, found["features.jsonl"].splitlines()),
+        map(json.loads, whole["features.jsonl"].splitlines()),
+        strict=True,
+    ):
+        assert 1 - np.dot(one.pop("embedding"), other.pop("embedding")) <= 1e-4, f"{what}: {one['tag']}"
+        assert one == other and one["keypoints"].keys() == set(KEYPOINTS), what
+
+
+def _clip(shared: Path, number: str) -> Path:
+    return next((shared / "data/clips").glob(f"{number}-*"))
+
+
+def _check(film: Path, tmp_path: Path, counts: tuple[int, ...], models: list[str]) -> None:
+    whole: dict[str, bytes] = {}
+    for n in counts:
+        found = _real(film, n, tmp_path / str(n), models)
+        whole = whole or found
+        assert len(found) > 4, "no picture, nothing is tested"
+        print(f"{film.name} N={n}: {digest(found)} of {len(found)} files")  # noqa: T201 — the table
+        _assert_same(found, whole, f"{film.name}, N = {n}")
+        shutil.rmtree(tmp_path / str(n))
+
+
+def test_yunet_and_mobilefacenet_on_variable_frame_rate(shared: Path, tmp_path: Path) -> None:
+    _check(_clip(shared, "10006"), tmp_path, (1, 7), _yunet_and_mobilefacenet(shared))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("clip", "counts"),
+    [("10001", (*ALL_N, 275)), ("10004", ALL_N), ("10005", ALL_N), ("10006", (*ALL_N, 160))],
+)
+def test_yunet_and_mobilefacenet_for_every_n(
+    shared: Path, tmp_path: Path, clip: str, counts: tuple[int, ...]
+) -> None:
+    _check(_clip(shared, clip), tmp_path, counts, _yunet_and_mobilefacenet(shared))
+
+
+@pytest.mark.slow
+def test_mtcnn_and_dlib_for_every_n(shared: Path, tmp_path: Path) -> None:
+    """On the 32 frames about a cut of a real film, made smaller."""
+    film = open_film(_clip(shared, "10001"))
+    frames = [cv2.resize(image, (320, 180)) for number, image in read_frames(film, 66, 98) if number >= 66]
+    excerpt = make_film(
+        tmp_path / "10001-excerpt.mp4", 32, width=320, height=180, draw=lambda n, *_: frames[n]
+    )
+    models = ["--detector", "mtcnn", "--embedder", "dlib"]
+    _check(excerpt, tmp_path, (*ALL_N, 32), models)

@@ -1,0 +1,202 @@
+"""Killed at any moment, a stage leaves nothing that a later run mistakes for a result."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from facerec import extract, merge_shards
+from facerec.folder.layout import MovieFolder
+from facerec.support.cli import run_main
+from tests import kills
+from tests.toy import LOOSE, MOVIE, Story, contents, extracted, make_cast, merged, results, toy_models
+
+
+class Scene:
+    """A film, the commands that make its folder, and what the undisturbed folder holds."""
+
+    def __init__(self, root: Path) -> None:
+        self.film = Story(14, cuts=(7,)).make(root / f"{MOVIE}-film.mp4")
+        self.log = root / "log"
+        self.out = root / "out"
+        self.folder = MovieFolder.of_film(self.out, self.film)
+        self.extract = ["--shard", "0-1", "--n", "2", "--out", str(self.out), "--save-every", "4", *LOOSE]
+        self.extract.append(str(self.film))
+        self.merge = ["--path", str(self.folder.path)]
+        naming = [*self.merge, "--actor-db", str(make_cast(root / "actor_db"))]
+        self.commands = [
+            ("extract", self.extract),
+            ("merge_shards", self.merge),
+            ("cluster", self.merge),
+            ("classify_knn", naming),
+        ]
+        told = root / "steps"
+        assert kills.run(self.commands, self.log, told=told) == 0, self.log.read_text()
+        self.steps = int(told.read_text())
+        self.undisturbed = contents(self.folder)
+        assert b"actor0" in self.undisturbed["predictions.json"]
+
+    def begin(self) -> None:
+        shutil.rmtree(self.out)
+
+    def kill_at(self, step: int) -> None:
+        """Kill at `step`, run again, compare."""
+        self.begin()
+        assert kills.run(self.commands, self.log, fatal=step) == -9, f"step {step}: {self.log.read_text()}"
+        self.rerun(f"killed at step {step} of {self.steps}")
+
+    def kill_after(self, seconds: float) -> None:
+        self.begin()
+        child = kills.start(self.commands, self.log)
+        time.sleep(seconds)
+        child.kill()
+        child.join()
+        self.rerun(f"killed after {seconds:.3f} s")
+
+    def rerun(self, what: str) -> None:
+        self.log.unlink()
+        checked = [*self.commands, ("check", [str(self.folder.path)])]
+        assert kills.run(checked, self.log) == 0, f"{what}: {self.log.read_text()}"
+        after = contents(self.folder)
+        assert after.keys() == self.undisturbed.keys(), what
+        assert after == self.undisturbed, what
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("killed"))
+
+
+def test_killed_in_the_midst_of_every_ninth_write(scene: Scene) -> None:
+    assert scene.steps > 150
+    for step in range(3, scene.steps + 1, 9):
+        scene.kill_at(step)
+
+
+def test_killed_at_random_moments(scene: Scene) -> None:
+    begun = time.monotonic()
+    scene.begin()
+    assert kills.run(scene.commands, scene.log) == 0
+    whole = time.monotonic() - begun
+    for moment in random.Random(0).sample(range(1000), 15):
+        scene.kill_after(moment / 1000 * whole)
+
+
+@pytest.mark.slow
+def test_killed_in_the_midst_of_every_write(scene: Scene) -> None:
+    for step in range(1, scene.steps + 1):
+        scene.kill_at(step)
+
+
+@pytest.mark.slow
+def test_killed_at_a_hundred_random_moments(scene: Scene) -> None:
+    chance = random.Random(1)
+    for _ in range(100):
+        scene.kill_after(chance.random() * 0.6)
+
+
+def test_killed_twice_in_a_row(scene: Scene) -> None:
+    chance = random.Random(2)
+    scene.begin()
+    for _ in range(4):
+        kills.run(scene.commands, scene.log, fatal=chance.randrange(1, scene.steps))
+    scene.rerun("killed four times")
+
+
+def test_killed_while_beginning_afresh(scene: Scene) -> None:
+    """With another number of shards, the old ones are dropped, and never taken for the new ones."""
+    scene.begin()
+    assert kills.run(scene.commands, scene.log) == 0
+    words = [*scene.extract, "--fresh", "--shard", "0-2", "--n", "3"]
+    fresh = [("extract", words), ("merge_shards", scene.merge)]
+    told = scene.log.with_name("fresh-steps")
+    before = scene.log.with_name("before")
+    shutil.copytree(scene.out, before)
+    assert kills.run(fresh, scene.log, told=told) == 0
+    wanted = contents(scene.folder)
+    for step in range(2, int(told.read_text()), 15):
+        scene.begin()
+        shutil.copytree(before, scene.out)
+        assert kills.run(fresh, scene.log, fatal=step) == -9
+        assert kills.run(fresh, scene.log) == 0, scene.log.read_text()
+        assert contents(scene.folder) == wanted, f"killed at step {step}"
+
+
+# --- power failures: files that are there and empty, cut short, or of zeros
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> tuple[MovieFolder, Path]:
+    film = Story(14, cuts=(7,)).make(tmp_path / f"{MOVIE}-film.mp4")
+    return merged(extracted(film, tmp_path / "out", 2)), film
+
+
+def _damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut short": data[: len(data) // 2], "zeros": bytes(len(data))}[how])
+
+
+@pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
+def test_a_power_failure_in_any_shard_file_is_healed_by_the_rerun(
+    done: tuple[MovieFolder, Path], how: str
+) -> None:
+    folder, film = done
+    whole = contents(folder)
+    shard_files = [path for room in folder.shard_rooms for path in room.iterdir()]
+    assert len(shard_files) == 12
+    for path in shard_files:
+        if path.stat().st_size == 0:
+            continue
+        _damage(path, how)
+        assert run_main(merge_shards.main, ["--path", str(folder.path)]) == 1, path
+        extracted(film, folder.path.parent, 2)
+        assert contents(merged(folder)) == whole, path
+
+
+@pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
+def test_a_power_failure_in_a_merged_file_is_healed_by_the_rerun(
+    done: tuple[MovieFolder, Path], how: str
+) -> None:
+    folder, _ = done
+    whole = contents(folder)
+    pictures = sorted(folder.images.iterdir())
+    assert len(pictures) > 2
+    for path in (folder.trajectories, folder.features, folder.quality, folder.scene_changes, *pictures):
+        _damage(path, how)
+        assert contents(merged(folder)) == whole, path
+
+
+@pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
+def test_a_power_failure_in_the_plan_is_told_with_the_way_out(
+    done: tuple[MovieFolder, Path], how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, film = done
+    whole = contents(folder)
+    _damage(folder.plan, how)
+    words = ["--shard", "0-1", "--n", "2", "--out", str(folder.path.parent), *LOOSE, str(film)]
+    for main, arguments in ((extract.main, words), (merge_shards.main, ["--path", str(folder.path)])):
+        capsys.readouterr()
+        with toy_models():
+            assert run_main(main, arguments) == 1
+        lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+        assert len(lines) == 1 and "plan.json" in lines[0] and "--fresh" in lines[0]
+    assert contents(merged(extracted(film, folder.path.parent, 2, "--fresh"))) == whole
+
+
+@pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
+def test_a_power_failure_in_the_manifest_is_told_with_the_way_out(
+    done: tuple[MovieFolder, Path], how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = done
+    whole, before = contents(folder), results(folder)
+    _damage(folder.manifest, how)
+    assert run_main(merge_shards.main, ["--path", str(folder.path)]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(lines) == 1 and "manifest.json" in lines[0] and "move it away" in lines[0]
+    assert results(folder) == before
+    folder.manifest.unlink()
+    assert contents(merged(folder)) == whole

@@ -1,0 +1,146 @@
+"""A stand-in for the four stages: the film is a JSON text that says how each shard is to behave.
+
+    {"frames": 160, "seconds": 0.1, "shards": {"5": "refuse"}, "fail": ["merge"]}
+
+`seconds` is what a shard takes. A shard may `refuse` (one line, exit 1), say the `same` line as others, fail
+`once`, be `kill`ed, `hog` memory, kill its `task` with it, give a wrong `usage`, or end `quiet`ly without a
+result. The plan and the markers are real ones, so that everything that counts shards is tested for real.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from facerec.folder import plan as plans
+from facerec.folder.layout import MovieFolder
+from facerec.folder.plan import Plan, read_plan, write_plan
+from facerec.folder.shards import done_markers
+from facerec.support.atomic import write_bytes
+
+stopped = False
+
+
+def stop(_number: int, _frame: object) -> None:
+    global stopped
+    stopped = True
+
+
+def refuse(line: str, status: int = 1) -> NoReturn:
+    sys.stderr.write(f"fake_stage.py: error: {line}\n")
+    raise SystemExit(status)
+
+
+def extract(args: argparse.Namespace) -> None:
+    text = args.film.read_text()
+    orders = json.loads(text)
+    folder = MovieFolder.of_film(args.out, args.film)
+    folder.create()
+    settings = {"detector": args.detector}
+    wanted = Plan(folder.movie_id, {}, {}, orders["frames"], args.n, settings, {}, (text,))
+    if read_plan(folder) is None:
+        write_plan(folder, wanted, args.film, [])
+    plan = read_plan(folder)
+    assert plan is not None
+    if plan.fingerprint != wanted.fingerprint:
+        refuse(f"{folder.path} holds the shards of another run")
+    for shard in plans.parse_ranges(args.shard, args.n):
+        if shard in done_markers(folder, plan):
+            sys.stdout.write(f"shard {shard} is done already\n")
+            continue
+        sys.stdout.write(f"shard {shard} begins, threads {os.environ.get('OMP_NUM_THREADS')}\n")
+        sys.stdout.flush()
+        misbehave(orders.get("shards", {}).get(str(shard)), shard, args.film)
+        begun = time.monotonic()
+        while time.monotonic() - begun < orders["seconds"]:
+            if stopped:
+                raise SystemExit(75)
+            time.sleep(0.02)
+        finish(folder, plan, shard, max(orders["seconds"], 0.01))
+
+
+def finish(folder: MovieFolder, plan: Plan, shard: int, seconds: float) -> None:
+    beg, end = plan.range_of(shard)
+    files = folder.shard(beg, end)
+    for path in files.results:
+        write_bytes(path, f"frames {beg}-{end}\n".encode())
+    report = {"frames": end - beg, "seconds": seconds, "skipped": [], "host": "here"}
+    report |= {"dimension": 8, "same_person": 1.0}
+    write_bytes(files.done, plans.marker_bytes(folder, plan, beg, end, folder.path, report))
+
+
+def misbehave(order: str | None, shard: int, film: Path) -> None:
+    if order == "refuse":
+        refuse(f"shard {shard} is not to be had")
+    if order == "same":
+        refuse("the weights are missing")
+    if order == "usage":
+        refuse("unrecognized arguments: --nonsense", 2)
+    if order == "quiet":
+        raise SystemExit(0)
+    if order == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order == "task":
+        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order == "hog":
+        kept = []
+        while True:
+            kept.append(bytearray(20_000_000))
+            time.sleep(0.1)
+    if order == "once":
+        witness = film.with_name(f".{film.name}-{shard}-failed")
+        if not witness.exists():
+            witness.touch()
+            refuse(f"shard {shard} fails this once")
+
+
+def stage(name: str, args: argparse.Namespace) -> None:
+    folder = MovieFolder.existing(args.path)
+    plan = read_plan(folder)
+    assert plan is not None
+    orders = json.loads(plan.notes[0])
+    if name in orders.get("fail", ()):
+        refuse(f"{name} cannot")
+    if name in orders.get("kill", ()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    missing = set(range(plan.n)) - done_markers(folder, plan).keys()
+    if missing:
+        refuse(f"shards {plans.format_ranges(missing)} are missing")
+    made = {"merge": folder.trajectories, "cluster": folder.clusters, "classify": folder.predictions}[name]
+    sources = {
+        "merge": [folder.shard(*plan.range_of(shard)).trajectories for shard in range(plan.n)],
+        "cluster": [folder.trajectories],
+        "classify": [folder.clusters],
+    }[name]
+    write_bytes(made, b"".join(path.read_bytes() for path in sources))
+    sys.stdout.write(f"{name} done\n")
+
+
+def main() -> None:
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, stop)
+    made = argparse.ArgumentParser()
+    made.add_argument("--shard")
+    made.add_argument("--n", type=int)
+    made.add_argument("--out", type=Path)
+    made.add_argument("--path", type=Path)
+    made.add_argument("--actor-db")
+    made.add_argument("--detector", default="fake")
+    made.add_argument("--device")
+    made.add_argument("--stage", default="extract")
+    made.add_argument("film", type=Path, nargs="?")
+    args = made.parse_args()
+    extract(args) if args.stage == "extract" else stage(args.stage, args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The whole chain of real stages on real film: on the cluster, on a laptop, in one shard: the same bytes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from facerec import prepare_actors
+from slurm.stages import ROOT
+from tests.cast import make_database
+from tests.slurm.lab.conftest import Lab
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+MOVIE, FILM = 10001, "10001-HamiltonAtTheWhiteHouse.mp4"
+RESULTS = ("trajectories.jsonl", "scene_changes.json", "features.jsonl", "clusters.json", "predictions.json")
+
+
+def make(target: str, **variables: object) -> str:
+    """Run `make` as a user does."""
+    words = [
+        f"{name}={value}" for name, value in {"PYTHON": sys.executable, "MOVIE": MOVIE, **variables}.items()
+    ]
+    done = subprocess.run(
+        ["make", "-s", target, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    sys.stdout.write(f"--- make {target} {' '.join(str(word) for word in words[2:])}\n{done.stdout}")
+    return done.stdout
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What the labeling backend reads of a folder, by hash."""
+    files = [folder / name for name in RESULTS] + sorted((folder / "images").iterdir())
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_16_shards_on_4_nodes_are_the_bytes_of_a_local_run_and_of_one_shard(
+    calm: Lab, shared: Path, tmp_path: Path
+) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    (films / FILM).symlink_to(shared / "data" / "clips" / FILM)
+    weights = shared / "data" / "weights"
+    detector = f"yunet:{weights / 'face_detection_yunet_2026may.onnx'}"
+    embedder = f"arcface:{weights / 'MobileFaceNet.onnx'}"
+    database = make_database(tmp_path / "actor_db", shared / "data" / "people", MOVIE).folder
+    assert (
+        prepare_actors.main(["--actor-db", str(database), "--detector", detector, "--embedder", embedder])
+        == 0
+    )
+    common = {"FILMS": films, "ACTOR_DB": database, "DETECTOR": detector, "EMBEDDER": embedder}
+    common |= {"SET": "memory=2G cpus=4"}
+
+    cluster = {**common, "OUT": tmp_path / "cluster"}
+    make("movie", **cluster, SHARDS=16, TASKS=8)
+    make("status", **cluster, WATCH=1)
+    seen = json.loads(make("status", **cluster, JSON=1))
+    assert seen["counts"]["done"] == 16 and not seen["failed"]
+    assert {stage: task["state"] for stage, task in seen["stages"].items()} == {
+        "merge": "done", "cluster": "done", "classify": "done",
+    }  # fmt: skip
+    nodes = {
+        json.loads(path.read_bytes())["host"]
+        for path in (tmp_path / "cluster" / "logs" / str(MOVIE) / "tasks").glob("*-extract-*.json")
+    }
+    assert nodes == {"n1", "n2", "n3", "n4"}
+
+    make("movie", **common, OUT=tmp_path / "local", SHARDS=16, LOCAL=1, WORKERS=2)
+    make("movie", **common, OUT=tmp_path / "one", SHARDS=1, LOCAL=1)
+    made = [contents(tmp_path / out / f"{MOVIE}-data") for out in ("cluster", "local", "one")]
+    assert len(made[0]) > len(RESULTS) + 25  # two pictures of each of sixteen trajectories, about
+    assert made[0] == made[1] == made[2]
+    assert "0 of 16 shards to do (16 done)" in make("extract", **cluster)

@@ -1,0 +1,172 @@
+"""Whole or not at all; and what dead processes leave is swept, what live ones have is not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import time
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from facerec.support import atomic
+from facerec.support.atomic import (
+    atomic_write,
+    create_once,
+    locked,
+    part_name,
+    sha256_of,
+    sweep,
+    sync_files,
+    write_bytes,
+)
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"all")
+        file.flush()
+        assert not (tmp_path / "file").exists()
+    assert (tmp_path / "file").read_bytes() == b"all"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "file", b"old")
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "file") as file:
+        file.write(b"ne")
+        raise ZeroDivisionError
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_says_which_file(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with mock.patch("os.fsync", side_effect=full), pytest.raises(OSError) as caught:
+        write_bytes(tmp_path / "file", b"data")
+    assert caught.value.filename == str(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 100])
+def test_every_one_of_many_files_is_synced_and_a_failure_told(count: int, tmp_path: Path) -> None:
+    paths = [tmp_path / str(i) for i in range(count)]
+    for path in paths:
+        path.write_bytes(b"data")
+    synced: list[int] = []
+    with mock.patch("os.fsync", lambda handle: synced.append(os.fstat(handle).st_ino)):
+        sync_files(paths)
+    assert sorted(synced) == sorted(path.stat().st_ino for path in paths)
+    if paths:
+        paths[-1].unlink()
+        with pytest.raises(FileNotFoundError):
+            sync_files(paths)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_created_once(tmp_path: Path, links: bool) -> None:
+    no_links = None if links else OSError(errno.EPERM, "Operation not permitted")
+    with mock.patch("os.link", side_effect=no_links, wraps=os.link if links else None):
+        assert create_once(tmp_path / "file", b"first")
+        assert not create_once(tmp_path / "file", b"second")
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def _dead_pid() -> int:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+def _part(folder: Path, name: str = "plan.json", host: str | None = None, pid: int | None = None) -> Path:
+    with mock.patch.object(atomic, "host", lambda: host or "here.cluster-1"):
+        part = folder / part_name(name).replace(f"-{os.getpid()}-", f"-{pid or os.getpid()}-")
+    part.mkdir()
+    (part / "inside").write_text("half")
+    return part
+
+
+@pytest.mark.parametrize("name", ["plan.json", "staging", "a.b-7-00000000.part", "x" * 300])
+def test_what_a_dead_process_left_is_swept(name: str, tmp_path: Path) -> None:
+    part, other = _part(tmp_path, name, pid=_dead_pid()), tmp_path / "plan.json"
+    other.write_text("whole")
+    with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
+        assert sweep(tmp_path) == 1
+    assert not part.exists() and other.exists()
+
+
+def test_what_a_live_process_has_is_not_swept(tmp_path: Path) -> None:
+    part = _part(tmp_path)
+    os.utime(part, (0, 0))
+    with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
+        assert sweep(tmp_path) == 0
+    assert part.exists()
+
+
+def test_what_another_machine_has_is_swept_a_day_after_its_last_write(tmp_path: Path) -> None:
+    part = _part(tmp_path, host="elsewhere", pid=_dead_pid())
+    assert sweep(tmp_path) == 0
+    long_ago = time.time() - 90_000
+    os.utime(part, (long_ago, long_ago))
+    assert sweep(tmp_path) == 0, "a file inside was written just now"
+    os.utime(part / "inside", (long_ago, long_ago))
+    assert sweep(tmp_path) == 1
+
+
+def test_files_of_others_are_never_swept(tmp_path: Path) -> None:
+    names = ["film.part", ".part", ".x.here-1.part", "plan.json", ".here-99999999-0123abcd.part.txt"]
+    for name in names:
+        (tmp_path / name).write_text("")
+    assert sweep(tmp_path) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert sweep(tmp_path / "no such folder") == 0
+
+
+def _child(work: object) -> int:
+    pid = os.fork()
+    if pid == 0:
+        work()  # type: ignore[operator]
+        os._exit(0)
+    return pid
+
+
+def test_a_lock_keeps_others_out_until_its_holder_is_gone(tmp_path: Path) -> None:
+    lock, log = tmp_path / ".lock", tmp_path / "log"
+
+    def enter() -> None:
+        with locked(lock), log.open("a") as file:
+            file.write("child\n")
+
+    with locked(lock, 3):
+        child = _child(enter)
+        time.sleep(0.2)
+        assert not log.exists()
+        with log.open("a") as file:
+            file.write("parent\n")
+    os.waitpid(child, 0)
+    assert log.read_text() == "parent\nchild\n"
+
+
+def test_locks_on_different_bytes_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    def enter() -> None:
+        with locked(tmp_path / ".lock", 4):
+            (tmp_path / "entered").touch()
+
+    with locked(tmp_path / ".lock", 3):
+        os.waitpid(_child(enter), 0)
+        assert (tmp_path / "entered").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_does_not_stop_the_work(number: int, tmp_path: Path) -> None:
+    with mock.patch("fcntl.lockf", side_effect=OSError(number, "no locks")), locked(tmp_path / ".lock"):
+        write_bytes(tmp_path / "file", b"done")
+    assert (tmp_path / "file").exists()
+
+
+def test_the_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "file").startswith("ba7816bf8f01cfea")

@@ -1,0 +1,228 @@
+"""How every stage ends and talks: one line for what is wrong, a status that says it, and progress."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import io
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from facerec.errors import ContractError, FacerecError, InputError, Interrupted
+from facerec.folder.layout import MovieFolder
+from facerec.support import cli
+from tests.conftest import ROOT
+
+STAGES = sorted(path.stem for path in (ROOT / "facerec").glob("*.py") if "run_main(main)" in path.read_text())
+
+
+def ended(raised: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit status and standard error of a stage that raises."""
+
+    def main(_: object) -> int:
+        raise raised
+
+    status = cli.run_main(main)
+    told = capsys.readouterr()
+    assert told.out == ""
+    return status, told.err.partition("error: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "line"),
+    [
+        (FacerecError("what, where, the way out"), 1, "what, where, the way out\n"),
+        (InputError("two\n   lines of '/a  b'\r\n"), 1, "two lines of '/a  b'\n"),
+        (ContractError("a/b.jsonl", "a rule", 3), 1, "a/b.jsonl:3: a rule\n"),
+        (Interrupted("stopped by SIGTERM; run it again"), 75, "stopped by SIGTERM; run it again\n"),
+        (KeyboardInterrupt(), 130, "stopped by Ctrl-C; run the same command again to go on\n"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x/7-data"),
+            1,
+            "/x/7-data: Permission denied\n",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/x/f"),
+            1,
+            "/x/f: No space left on device; make room",
+        ),
+        (OSError("odd"), 1, "odd\n"),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_a_status(
+    raised: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, told = ended(raised, capsys)
+    assert found == status
+    assert told.startswith(line) and told.count("\n") == 1
+
+
+def test_a_defect_of_the_program_is_not_hidden() -> None:
+    def main(_: object) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cli.run_main(main)
+
+
+def test_a_stage_gets_its_words_and_its_status_is_kept() -> None:
+    assert cli.run_main(lambda words: len(words or ()), ["a", "b"]) == 2
+    assert cli.run_main(lambda words: 0) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_signal_asks_for_a_rerun(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: object) -> int:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+        return 0
+
+    before = signal.getsignal(number)
+    assert cli.run_main(main) == 75
+    assert f"stopped by {number.name}; run the same command again" in capsys.readouterr().err
+    assert signal.getsignal(number) == before
+
+
+def folders(out: Path, *names: str) -> list[Path]:
+    for name in names:
+        (out / name).mkdir()
+    return [out / name for name in names]
+
+
+def test_a_bad_folder_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(folder: MovieFolder) -> str:
+        if folder.movie_id == 2:
+            raise InputError("bad")
+        return "done"
+
+    paths = [*folders(tmp_path, "1-data", "2-data", "3-data", "4-film"), tmp_path / "5-data"]
+    assert cli.each_folder(paths, work) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines() == ["movie 1: done", "movie 3: done"]
+    lines = told.err.splitlines()
+    assert len(lines) == 3 and all(": error: " in line for line in lines)
+    assert "named <movie_id>-data" in lines[1] and "is not there" in lines[2]
+
+
+@pytest.mark.parametrize(("raised", "status"), [(Interrupted("stopped"), 75), (KeyboardInterrupt(), 130)])
+def test_a_stop_stops_all_folders(raised: BaseException, status: int, tmp_path: Path) -> None:
+    seen = []
+
+    def work(folder: MovieFolder) -> str:
+        seen.append(folder.movie_id)
+        raise raised
+
+    assert cli.each_folder(folders(tmp_path, "1-data", "2-data"), work) == status
+    assert seen == [1]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_who_watches_sees_a_bar() -> None:
+    terminal = Terminal()
+    with cli.progress("movie 7 shard 0", 20, stream=terminal) as advance:
+        advance(20)
+    assert "movie 7 shard 0: 100%" in terminal.getvalue() and "20/20" in terminal.getvalue()
+
+
+def test_a_log_file_gets_plain_lines_with_rate_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter([100.0, 104.0, 110.0, 112.0, 121.0])
+    monkeypatch.setattr("facerec.support.cli.time.monotonic", lambda: next(clock))
+    caplog.set_level(logging.INFO)
+    stream = io.StringIO()
+    with cli.progress("movie 7 shard 0", 100, stream=stream) as advance:
+        for done in (20, 30, 5, 8):
+            advance(done)
+    assert stream.getvalue() == ""
+    assert caplog.messages == [
+        "movie 7 shard 0: 50 of 100 frames, 5.0 frames/s, 10 s left",
+        "movie 7 shard 0: 63 of 100 frames, 3.0 frames/s, 12 s left",
+    ]
+
+
+def test_nothing_done_yet_leaves_the_time_unknown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter([0.0, 30.0])
+    monkeypatch.setattr("facerec.support.cli.time.monotonic", lambda: next(clock))
+    caplog.set_level(logging.INFO)
+    with cli.progress("x", 100, stream=io.StringIO()) as advance:
+        advance(0)
+    assert caplog.messages == ["x: 0 of 100 frames, 0.0 frames/s, time left unknown"]
+
+
+def test_every_default_is_shown_and_no_option_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    made = cli.parser("What it does.\n  Second line.")
+    made.add_argument("--max-gap", type=int, default=10, help="longest gap")
+    assert "(default: 10)" in made.format_help() and "  Second line." in made.format_help()
+    with pytest.raises(SystemExit):
+        made.parse_args(["--max", "3"])
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_several_folders_are_taken_and_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    made = cli.parser(None)
+    cli.add_paths(made)
+    assert made.parse_args(["--path", "a", "b"]) == argparse.Namespace(
+        path=[Path("a"), Path("b")], verbose=False
+    )
+    with pytest.raises(SystemExit):
+        made.parse_args([])
+    assert "--path" in capsys.readouterr().err
+
+
+def test_the_log_goes_to_standard_error_and_libraries_do_not_chat(capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger().handlers[:]
+    try:
+        for verbose, lines in ((False, 1), (True, 2)):
+            cli.configure_logging(verbose)
+            logging.info("seen")
+            logging.debug("seen with --verbose")
+            logging.getLogger("PIL").info("never")
+            told = capsys.readouterr()
+            assert (told.out, told.err.count("\n")) == ("", lines)
+    finally:
+        logging.getLogger().handlers[:] = before
+        logging.getLogger().setLevel(logging.WARNING)
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "call", [lambda s: ["-m", f"facerec.{s}"], lambda s: [f"./facerec/{s}.py"]], ids=["module", "script"]
+)
+def test_every_stage_shows_its_help_without_loading_what_is_heavy(
+    stage: str, call: Callable[[str], list[str]]
+) -> None:
+    done = run("-X", "importtime", *call(stage), "--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage: ")
+    loaded = {
+        line.split("|")[-1].strip().split(".")[0]
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    }
+    heavy = {"torch", "cv2", "sklearn", "av", "onnxruntime", "scenedetect", "PIL"}
+    assert not loaded & (heavy if stage == "fetch_models" else heavy | {"numpy"})  # which lists all models
+
+
+def test_a_reader_who_leaves_gets_no_traceback(tmp_path: Path) -> None:
+    paths = " ".join(f"'{path}'" for path in folders(tmp_path, *(f"{i}-data" for i in range(1, 200))))
+    command = f"{sys.executable} -m facerec.check {paths} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("movie 1:") and "Traceback" not in done.stderr

@@ -1,0 +1,127 @@
+"""Files of JSON that nobody vouches for: refused by line, in bounded memory, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from facerec.errors import ContractError
+from facerec.support.jsonl import MAX_FILE, Broken, keys, read_json, read_lines, scan_lines
+from tests.strategies import ANY_JSON
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("json") / "file"
+
+
+def anything(value: object) -> object:
+    return value
+
+
+@given(st.lists(ANY_JSON.filter(lambda v: v is not None), max_size=5))
+def test_what_was_written_line_by_line_is_read(file: Path, values: list[object]) -> None:
+    file.write_bytes(b"".join(orjson.dumps(value) + b"\n" for value in values))
+    assert list(read_lines(file, anything)) == list(enumerate(values, 1))
+
+
+@given(st.binary(max_size=60))
+@example(b"\xff\xfe")
+@example(b"[" * 3000)  # nested deeper than any stack
+@example(b'"\\ud800"')  # half a surrogate pair
+@example(b"NaN")
+@example(b"1e999")
+@example(b"\xef\xbb\xbf{}")  # a byte order mark
+def test_bytes_of_any_kind_give_values_or_contract_errors_that_name_the_line(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+    numbers = []
+    for number, record in scan_lines(file, anything):
+        numbers.append(number)
+        assert not isinstance(record, ContractError) or (record.path, record.line) == (file, number)
+    lines = data.split(b"\n")
+    assert numbers == list(range(1, len(lines) + (lines[-1] != b"")))
+
+
+def test_a_scan_goes_on_after_a_bad_line_and_a_read_stops_there(file: Path) -> None:
+    file.write_bytes(b'1\n\n{"a"\n4\n')
+    kinds = [type(record) for _, record in scan_lines(file, anything)]
+    assert kinds == [int, ContractError, ContractError, int]
+    reading = read_lines(file, anything)
+    assert next(reading) == (1, 1)
+    with pytest.raises(ContractError, match=r"file:2: blank lines are not allowed"):
+        next(reading)
+
+
+def test_a_last_line_without_newline_counts(file: Path) -> None:
+    file.write_bytes(b"1\n2")
+    assert [record for _, record in read_lines(file, anything)] == [1, 2]
+
+
+def test_a_line_as_long_as_allowed_is_read_and_a_longer_one_refused(file: Path) -> None:
+    file.write_bytes(b'"1234"\n"12345"\n')
+    first, second = scan_lines(file, anything, max_line=7)
+    assert first == (1, "1234")
+    assert isinstance(second[1], ContractError) and second[1].rule == "the line is longer than 7 bytes"
+
+
+def test_a_line_of_any_length_costs_no_memory_and_hides_no_line_after_it(file: Path) -> None:
+    with file.open("wb") as to:
+        to.truncate(64 << 20)  # sparse: a line of zeros
+        to.seek(0, os.SEEK_END)
+        to.write(b"\n7\n")
+    tracemalloc.start()
+    try:
+        records = list(scan_lines(file, anything, max_line=1 << 20))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        file.unlink()
+    assert isinstance(records[0][1], ContractError) and records[1] == (2, 7)
+    assert peak < 8 << 20
+
+
+def test_a_document_of_gigabytes_is_refused_unread(file: Path) -> None:
+    with file.open("wb") as to:
+        to.truncate(MAX_FILE + 1)
+    with pytest.raises(ContractError, match="larger than"):
+        read_json(file, anything)
+    file.unlink()
+
+
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, lambda path: None], ids=["folder", "pipe", "nothing"]
+)
+def test_what_is_no_file_is_refused_at_once(make: object, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    make(path)  # type: ignore[operator]
+    with pytest.raises(ContractError, match="this file must exist"):
+        read_json(path, anything)
+    with pytest.raises(ContractError, match="this file must exist"):
+        list(read_lines(path, anything))
+
+
+def test_a_message_does_not_quote_megabytes(file: Path) -> None:
+    file.write_bytes(orjson.dumps({"x" * 10**6: 1}))
+    with pytest.raises(ContractError) as caught:
+        read_json(file, lambda value: keys(value, set()))
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        ({"a": 1}, "missing key b"),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, "unknown key c, d"),
+        ([], "object"),
+        (None, "object"),
+    ],
+)
+def test_keys_are_exactly_those(value: object, rule: str) -> None:
+    with pytest.raises(Broken, match=rule):
+        keys(value, {"a", "b"})
