@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-_HERE = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve().parents[1]  # the package, where the commands lie
 
 
 def stage_command(stage: str, *words: str) -> str:

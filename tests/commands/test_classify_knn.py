@@ -15,8 +15,7 @@ from facerec.classify_knn import main
 from facerec.folder.documents import SHOWN_ABOVE, read_predictions
 from facerec.folder.layout import MovieFolder
 from facerec.support.atomic import sha256_of
-
-from .merged_folder import EMBEDDER, Seen, merged_folder, person
+from tests.merged_folder import EMBEDDER, Seen, merged_folder, person
 
 FILM = [Seen(0, 0), Seen(1, 0, x=200), Seen(0, 30), Seen(2, 60), Seen(3, 100, sharpness=1.0)]
 

@@ -12,8 +12,7 @@ from facerec.cluster import main
 from facerec.folder.documents import read_clusters
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
-
-from .merged_folder import Seen, merged_folder
+from tests.merged_folder import Seen, merged_folder
 
 FILM = [Seen(0, 0), Seen(1, 0, x=200), Seen(0, 30, x=200), Seen(1, 30), Seen(2, 60), Seen(0, 62, x=300)]
 

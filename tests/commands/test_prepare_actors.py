@@ -24,8 +24,7 @@ from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard
 from facerec.settings import FaceSettings
 from facerec.support.cli import run_main
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 RED, GREEN, BLUE = (250, 20, 20), (20, 250, 20), (20, 20, 250)
 

@@ -16,6 +16,7 @@ from facerec.actors.database import ActorDatabase
 from facerec.demo import __main__ as demo
 from facerec.demo.film import (
     COLLINS,
+    FILM,
     FPS,
     HEIGHT,
     HOPPER,
@@ -29,8 +30,7 @@ from facerec.demo.film import (
 from facerec.errors import InputError
 from facerec.folder.records import Trajectory
 from facerec.reporting.overview import ClusterView, Overview
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,8 @@ def test_film_shows_whom_its_list_of_shots_says(shots: list[Shot]) -> None:
 
 def test_encoded_film_has_every_frame_at_its_rate(tmp_path: Path, shots: list[Shot]) -> None:
     short = [replace(shot, frames=4) for shot in shots[:2]]
-    write_film(tmp_path / demo.FILM, short)
-    with av.open(str(tmp_path / demo.FILM)) as film:
+    write_film(tmp_path / FILM, short)
+    with av.open(str(tmp_path / FILM)) as film:
         stream = film.streams.video[0]
         assert (stream.width, stream.height, stream.average_rate) == (WIDTH, HEIGHT, FPS)
         decoded = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
@@ -99,7 +99,7 @@ def test_encoded_film_has_every_frame_at_its_rate(tmp_path: Path, shots: list[Sh
 def test_tables_that_ship_are_those_of_the_film() -> None:
     shipped = ActorDatabase(ROOT / "actor_db")
     assert list(shipped.cast(1)) == [COLLINS, HOPPER]
-    assert shipped.aspect_ratios.read_text().splitlines()[1:] == [f"{demo.FILM},{WIDTH},{HEIGHT}"]
+    assert shipped.aspect_ratios.read_text().splitlines()[1:] == [f"{FILM},{WIDTH},{HEIGHT}"]
 
 
 def seen(shots: list[Shot]) -> Overview:
@@ -113,7 +113,7 @@ def seen(shots: list[Shot]) -> Overview:
             for b, n in of_actor
         )
         clusters.append(ClusterView(cluster, ((actor, 0.9),), trajectories, ((),) * len(trajectories)))
-    return Overview(1, demo.FILM, sum(s.frames for s in shots), Fraction(FPS), begins[1:], tuple(clusters))
+    return Overview(1, FILM, sum(s.frames for s in shots), Fraction(FPS), begins[1:], tuple(clusters))
 
 
 def test_faultless_result_passes(shots: list[Shot]) -> None:

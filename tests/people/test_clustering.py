@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from facerec.people.clustering import Clustering, cluster
 from facerec.people.constraints import Continuations
 from facerec.settings import ClusterSettings
-
-from .merged_folder import near, person
+from tests.merged_folder import near, person
 
 SAME_PERSON = 1.16
 NOBODY = np.empty((0, 2), np.int64)

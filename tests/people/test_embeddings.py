@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from facerec.people.embeddings import trajectory_vectors
 from facerec.people.quality import face_quality, frontality
 from facerec.settings import VectorSettings
-
-from .merged_folder import FRONTAL, near, person
+from tests.merged_folder import FRONTAL, near, person
 
 
 def vectors_of(embeddings: NDArray[np.float32], quality: list[float]) -> NDArray[np.float32]:

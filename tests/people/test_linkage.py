@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from facerec.people.linkage import DIRECTIONS, STRANGER, Groups, link, reliability
 from facerec.settings import ClusterSettings
-
-from .merged_folder import near, person
+from tests.merged_folder import near, person
 
 SAME_PERSON = 1.16
 PAIR = np.array([[0, 1]])

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from facerec.folder.documents import LEFT_OUT_BELOW, SHOWN_ABOVE, predictions_bytes
 from facerec.people.naming import actor_distances, cluster_vectors, name_clusters, probabilities
 from facerec.settings import NamingSettings
-
-from .merged_folder import near, person
+from tests.merged_folder import near, person
 
 SAME_PERSON = 1.1
 NOBODY = np.empty((0, 2), np.int64)

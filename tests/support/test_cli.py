@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from facerec.errors import ContractError, FacerecError, InputError, Interrupted
+from facerec.folder.command import add_paths, each_folder
 from facerec.folder.layout import MovieFolder
 from facerec.support import cli
 from tests.conftest import ROOT
@@ -104,7 +105,7 @@ def test_a_bad_folder_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixtu
         return "done"
 
     paths = [*folders(tmp_path, "1-data", "2-data", "3-data", "4-film"), tmp_path / "5-data"]
-    assert cli.each_folder(paths, work) == 1
+    assert each_folder(paths, work) == 1
     told = capsys.readouterr()
     assert told.out.splitlines() == ["movie 1: done", "movie 3: done"]
     lines = told.err.splitlines()
@@ -120,7 +121,7 @@ def test_a_stop_stops_all_folders(raised: BaseException, status: int, tmp_path: 
         seen.append(folder.movie_id)
         raise raised
 
-    assert cli.each_folder(folders(tmp_path, "1-data", "2-data"), work) == status
+    assert each_folder(folders(tmp_path, "1-data", "2-data"), work) == status
     assert seen == [1]
 
 
@@ -175,7 +176,7 @@ def test_every_default_is_shown_and_no_option_is_guessed(capsys: pytest.CaptureF
 
 def test_several_folders_are_taken_and_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     made = cli.parser(None)
-    cli.add_paths(made)
+    add_paths(made)
     assert made.parse_args(["--path", "a", "b"]) == argparse.Namespace(
         path=[Path("a"), Path("b")], verbose=False
     )

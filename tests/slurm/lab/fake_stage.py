@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from facerec.folder import plan as plans
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, read_plan, write_plan
-from facerec.folder.shards import done_markers
+from facerec.folder.shards import done_markers, marker_bytes
 from facerec.support.atomic import write_bytes
 
 stopped = False
@@ -74,7 +74,7 @@ def finish(folder: MovieFolder, plan: Plan, shard: int, seconds: float) -> None:
         write_bytes(path, f"frames {beg}-{end}\n".encode())
     report = {"frames": end - beg, "seconds": seconds, "skipped": [], "host": "here"}
     report |= {"dimension": 8, "same_person": 1.0}
-    write_bytes(files.done, plans.marker_bytes(folder, plan, beg, end, folder.path, report))
+    write_bytes(files.done, marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
 def misbehave(order: str | None, shard: int, film: Path) -> None:
