@@ -117,9 +117,9 @@ def hog_loop() -> Callable[[Iterator[tuple[int, NDArray[np.uint8]]]], int]:
     """face_recognition's loop over a video: the number of faces found."""
     import dlib
 
-    from facerec.models.weights import find
+    from facerec.models.weights import find_weights
 
-    models = find("dlib").paths[0].parent
+    models = find_weights("dlib").paths[0].parent
     detector = dlib.get_frontal_face_detector()
     predictor = dlib.shape_predictor(str(models / "shape_predictor_68_face_landmarks.dat"))
     network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))

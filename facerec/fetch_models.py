@@ -27,11 +27,11 @@ from facerec.models.weights import (
     RECORDS,
     Weights,
     combined_sha256,
-    find,
-    folder,
+    find_weights,
     read_records,
+    weights_folder,
 )
-from facerec.support.atomic import part_name, write_bytes
+from facerec.support.atomic import temporary_name, write_bytes
 from facerec.support.cli import configure_logging, parser, progress, run_main
 
 DEFAULT = ("retinaface", "facenet")
@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MODEL",
         help=f"any of {', '.join(CATALOGUE)}",
     )
-    made.add_argument("--path", type=Path, default=folder(), help="folder of the weights ($FACEREC_WEIGHTS)")
+    made.add_argument(
+        "--path", type=Path, default=weights_folder(), help="folder of the weights ($FACEREC_WEIGHTS)"
+    )
     return made
 
 
@@ -74,13 +76,13 @@ def fetch(name: str, place: Path) -> str:
     if weights is None:
         raise ModelError(f"no weights are published for {name!r}; there are those of {', '.join(CATALOGUE)}")
     if weights.package:
-        find(name)
+        find_weights(name)
         return f"{name} comes with the package {weights.source}"
     path = place / weights.files[0]
     records = read_records(place)
     if path.is_file() and records.get(path.name, {}).get("sha256") == combined_sha256((path,)):
         return f"{name} is there"
-    part = path.with_name(part_name(path.name))
+    part = path.with_name(temporary_name(path.name))
     try:
         _download(weights, part)
         _check(name, weights, part)

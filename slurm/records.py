@@ -25,8 +25,8 @@ import orjson
 
 from facerec.errors import FacerecError
 from facerec.folder.layout import MovieFolder
-from facerec.support.atomic import NO_LOCKS, host, part_name, write_bytes
-from facerec.support.jsonl import Broken, keys, read_json
+from facerec.support.atomic import LOCKS_UNSUPPORTED, host, temporary_name, write_bytes
+from facerec.support.jsonl import RuleViolation, read_json, require_keys
 
 Record = TypeVar("Record", "Submission", "TaskState")
 
@@ -148,7 +148,7 @@ class RunFolder:
         """Make the shards' logs findable by number: a link to the log of the task that takes them."""
         target = os.path.relpath(log, self.shards_dir)
         for shard in shards:
-            part = self.shards_dir / part_name(f"{shard}")
+            part = self.shards_dir / temporary_name(f"{shard}")
             part.symlink_to(target)
             part.replace(self.shard_log(shard))
 
@@ -227,7 +227,7 @@ def _take(file: IO[Any], kind: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno not in LOCKS_UNSUPPORTED:
             raise
     return True
 
@@ -238,13 +238,13 @@ def _dumps(record: Submission | TaskState) -> bytes:
 
 def _read(path: Path, kind: type[Record]) -> Record:
     def parse(value: object) -> Record:
-        record: dict[str, Any] = keys(value, {item.name for item in fields(kind)})
+        record: dict[str, Any] = require_keys(value, {item.name for item in fields(kind)})
         made = kind(**record)
         if isinstance(made, TaskState):
             try:
                 made.failed = {shard: Failure(**failure) for shard, failure in record["failed"].items()}
             except (TypeError, AttributeError):
-                raise Broken("failed must tell of each shard times, host, reason and tail") from None
+                raise RuleViolation("failed must tell of each shard times, host, reason and tail") from None
         return made
 
     return read_json(path, parse)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from facerec.folder.frame_records import FaceEvidence, FrameEvidence, Quality
 from facerec.folder.records import Feature, Trajectory
-from facerec.models.base import unit
+from facerec.models.base import normalize_rows
 
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 _INTS = st.integers(-(2**63), 2**64 - 1)
@@ -44,7 +44,7 @@ def features(draw: st.DrawFn, movie_id: int = 7) -> Feature:
     w, h = draw(st.integers(1, 1 << 16)), draw(st.integers(1, 1 << 16))
     places = draw(st.lists(st.floats(-1e4, 6e4, width=32), min_size=10, max_size=10))
     numbers = draw(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=9))
-    vector = unit(np.array([[*numbers, 1]], np.float32))[0]
+    vector = normalize_rows(np.array([[*numbers, 1]], np.float32))[0]
     keypoints = np.array(places, np.float32).reshape(5, 2)
     return Feature(movie_id, draw(st.integers(0, 2**31 - 1)), draw(boxes(w, h)), keypoints, vector, w, h)
 

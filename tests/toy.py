@@ -23,7 +23,7 @@ from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import STAGES, outputs_of
 from facerec.geometry import Image
-from facerec.models.base import Detections, ModelCard, unit
+from facerec.models.base import Detections, ModelCard, normalize_rows
 from tests.films import make_film
 
 MOVIE = 77
@@ -66,7 +66,7 @@ class ToyEmbedder:
         return small
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        vectors = [unit(crop.astype(np.float32).reshape(1, -1) + 1) for crop in crops]
+        vectors = [normalize_rows(crop.astype(np.float32).reshape(1, -1) + 1) for crop in crops]
         return np.concatenate([np.empty((0, self.dimension), np.float32), *vectors])
 
 

@@ -25,8 +25,8 @@ from facerec.folder.thumbnails import PICTURE_SIDE
 from facerec.geometry import Image
 from facerec.models.base import Detector, Embedder, ModelCard
 from facerec.settings import FaceSettings
-from facerec.support.atomic import locked, sha256_of, sweep, write_changed
-from facerec.support.csv_tables import with_column
+from facerec.support.atomic import locked, remove_stale_temporaries, sha256_of, write_changed
+from facerec.support.csv_tables import set_column
 
 _PROGRAM = f"facerec {__version__}"
 
@@ -99,7 +99,7 @@ def prepare(
     table = database.images.read_bytes()
     paths = {name: database.picture(name) for name in rows}
     _refuse([f"{path}: no such picture" for path in paths.values() if not path.is_file()])
-    sweep(database.folder)
+    remove_stale_temporaries(database.folder)
     hashes = {name: sha256_of(path) for name, path in paths.items()}
     judged = read_origins(database).values()
     learnt = {one.filename: one for one in judged if hashes.get(one.filename) == one.sha256}
@@ -198,7 +198,7 @@ def _write(
     if all(before.get(key) == value for key, value in meta.items()):
         made_at = before.get("made_at", made_at)
     said = orjson.dumps({"made_at": made_at, **meta}, option=orjson.OPT_INDENT_2) + b"\n"
-    table = with_column(database.images.read_bytes().decode(), "n_detections", column).encode()
+    table = set_column(database.images.read_bytes().decode(), "n_detections", column).encode()
     # in this order: nothing is said of vectors that are not there yet
     changed = write_changed(
         {database.images: table, database.embeddings: embeddings, database.embeddings_meta: said}

@@ -27,8 +27,8 @@ from facerec.folder.thumbnails import picture_part
 from facerec.people.quality import qualities
 from facerec.people.reading import embedder_of, read_faces
 from facerec.settings import LearnSettings, VectorSettings
-from facerec.support.atomic import locked, sha256_of, sweep, write_changed
-from facerec.support.csv_tables import with_rows
+from facerec.support.atomic import locked, remove_stale_temporaries, sha256_of, write_changed
+from facerec.support.csv_tables import replace_rows
 
 _LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
 _PREPARE = "run prepare_actors.py first, with the models that the films are extracted with"
@@ -211,8 +211,8 @@ def _write(
     after: Mapping[str, Origin],
 ) -> bool:
     """Bring the database's files to the new state; returns whether any of them changed."""
-    sweep(database.folder)
-    sweep(database.pictures)
+    remove_stale_temporaries(database.folder)
+    remove_stale_temporaries(database.pictures)
     old = gone | pictures.keys()
     lines = database.embeddings.read_bytes().split(b"\n")
     kept = [lines[number - 1] for number, faces in database.read_embeddings() if faces.image not in old]
@@ -226,7 +226,7 @@ def _write(
         | {"n_detections": "1"}
         for one in chosen
     ]
-    table = with_rows(database.images.read_bytes().decode(), "filename", old, rows)
+    table = replace_rows(database.images.read_bytes().decode(), "filename", old, rows)
     changed = write_changed(
         {database.picture(name): picture for name, picture in pictures.items()}
         | {

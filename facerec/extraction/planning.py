@@ -19,8 +19,8 @@ from facerec.settings import ExtractSettings
 from facerec.support.atomic import locked, sha256_of
 from facerec.support.shell import command_line
 from facerec.video.film import Film, describe_film, open_film
-from facerec.video.identity import Stamp, film_probe, other_contents, stamp_of
-from facerec.video.opencv_check import differs_from_opencv
+from facerec.video.identity import Stamp, file_stamp, probe_sha256, sha256_if_changed
+from facerec.video.opencv_check import opencv_seek_mismatches
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def agree_on_plan(
     Raises:
         PlanError: the folder's plan is another one; the message names what differs.
     """
-    stamp = stamp_of(film)
+    stamp = file_stamp(film)
     wanted = _wanted(film, n, settings)
     if _must_be_made(folder, film, wanted, fresh):
         made = _make(folder, film, stamp, wanted, display_aspect)
@@ -94,7 +94,7 @@ def _wanted(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
         options["face_threshold"] = DETECTORS[models["detector"]["kind"]].threshold
     return {
         "n": n,
-        "film": {"name": film.name, "bytes": film.stat().st_size, "probe": film_probe(film)},
+        "film": {"name": film.name, "bytes": film.stat().st_size, "probe": probe_sha256(film)},
         "settings": options,
         "models": models,
         "program": f"facerec {__version__}",
@@ -104,7 +104,7 @@ def _wanted(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
 def _differences(plan: Plan, film: Path, wanted: dict[str, Any]) -> list[str]:
     """How the plan differs from what is wanted; all of the film's bytes count, looked at only if need be."""
     found = plan.differences(wanted)
-    other = "" if found else other_contents(film, plan.film)
+    other = "" if found else sha256_if_changed(film, plan.film)
     return plan.differences({"film": {"sha256": other}}) if other else found
 
 
@@ -121,7 +121,7 @@ def _make(
             "its frames cannot be found by time, so every shard decodes it from its start: give few shards, "
             f"or use a copy that keeps every frame, {_copy_command(film)}"
         )
-    if other := differs_from_opencv(film):
+    if other := opencv_seek_mismatches(film):
         notes.append(
             "seeking by frame number in OpenCV, as the labeling backend does, shows other frames than these "
             f"or none (for one, at frame {other[0]}): its full-frame view would not match the boxes. Make "
@@ -139,7 +139,7 @@ def _make(
         "times": pack_times(film.pts),
     }
     identity = {**wanted["film"], "sha256": sha256_of(path), "mtime_ns": stamp[-1]}
-    if stamp_of(path) != stamp:
+    if file_stamp(path) != stamp:
         raise InputError(f"{path}: was written to while it was read; run this again once it is all there")
     return Plan(
         movie_id=folder.movie_id,

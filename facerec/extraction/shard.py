@@ -32,7 +32,7 @@ from facerec.folder.thumbnails import picture_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector, Embedder
 from facerec.support.atomic import host, locked, sync_files, sync_folder
-from facerec.support.prefetch import Profile, ahead
+from facerec.support.prefetch import Profile, prefetch
 from facerec.support.signals import Stop
 from facerec.tracking.trajectories import to_trajectories, track_every
 from facerec.video.film import Film, read_frames
@@ -107,9 +107,9 @@ def extract_shard(
             path.parent.mkdir(exist_ok=True)
         log = ShardLog()
         with (
-            ahead(decoded(film, beg, end, extractor, profile), DEPTH) as read,
-            ahead(detected(extractor.detector, read, profile), DEPTH) as found,
-            ahead(kept(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
+            prefetch(decoded(film, beg, end, extractor, profile), DEPTH) as read,
+            prefetch(detected(extractor.detector, read, profile), DEPTH) as found,
+            prefetch(kept(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
             files.evidence.open("wb") as evidence,
             files.features.open("wb") as features,
             writing_pack(files.faces) as add_picture,

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from facerec.folder.names import MAX_FRAME
-from facerec.support.jsonl import is_int, keys, read_json, require
+from facerec.support.jsonl import is_int, read_json, require, require_keys
 
 SHOWN_ABOVE = 0.40  # a name's probability above which, strictly, the annotator sees it
 _CLUSTER = re.compile("0|[1-9][0-9]{0,8}")
@@ -21,7 +21,7 @@ LEFT_OUT_BELOW = 0.05  # a probability that is not written down
 
 def _document(value: object, key: str, movie_id: int) -> Any:
     """What stands under `key` beside the movie's id."""
-    record = keys(value, {key, "movie_id"})
+    record = require_keys(value, {key, "movie_id"})
     found = record["movie_id"]
     require(is_int(found) and found == movie_id, f"movie_id {found!r} in the folder of movie {movie_id}")
     return record[key]

@@ -7,7 +7,7 @@ from typing import Any
 
 from facerec.folder.names import MAX_FRAME
 from facerec.folder.records import MAX_SIDE, check_box
-from facerec.support.jsonl import is_float, is_int, keys, require
+from facerec.support.jsonl import is_float, is_int, require, require_keys
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FrameEvidence:
 
     @classmethod
     def from_json(cls, value: object) -> FrameEvidence:
-        record = keys(value, {"frame", "change", "faces"})
+        record = require_keys(value, {"frame", "change", "faces"})
         require(is_int(record["frame"]) and 0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
         change, faces = record["change"], record["faces"]
         require(change is None or is_float(change), "change must be a float or null")
@@ -48,7 +48,7 @@ class FrameEvidence:
 
 
 def _face(value: object) -> FaceEvidence:
-    face = keys(value, {"box", "score", "sharpness"})
+    face = require_keys(value, {"box", "score", "sharpness"})
     check_box(face["box"], MAX_SIDE, MAX_SIDE)
     require(is_float(face["score"]), "score must be a float")
     require(face["sharpness"] is None or is_float(face["sharpness"]), "sharpness must be a float or null")
@@ -68,7 +68,7 @@ class Quality:
 
     @classmethod
     def from_json(cls, value: object) -> Quality:
-        record = keys(value, {"tag", "score", "sharpness"})
+        record = require_keys(value, {"tag", "score", "sharpness"})
         tag, score, sharpness = record["tag"], record["score"], record["sharpness"]
         require(isinstance(tag, str), "tag must be a string")
         require(is_float(score) and is_float(sharpness), "score and sharpness must be floats")

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from facerec import __version__
 from facerec.errors import ContractError, InputError, PlanError
 from facerec.folder.layout import MovieFolder
-from facerec.support.atomic import create_once, look_anew
-from facerec.support.jsonl import keys, read_json, require
+from facerec.support.atomic import create_once, refresh_directory_cache
+from facerec.support.jsonl import read_json, require, require_keys
 from facerec.support.shell import stage_command
 
 MAX_SHARDS = 1_000_000
@@ -128,7 +128,7 @@ def read_plan(folder: MovieFolder) -> Plan | None:
     Raises:
         PlanError: the file is damaged, or of another program.
     """
-    look_anew(folder.path)
+    refresh_directory_cache(folder.path)
     if not folder.plan.exists():
         return None
     return _read(folder)[0]
@@ -150,12 +150,12 @@ def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
 
 
 def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
-    record = keys(value, {"run", "command", "fingerprint"})
-    run = keys(record["run"], {field.name for field in fields(Plan)})
+    record = require_keys(value, {"run", "command", "fingerprint"})
+    run = require_keys(record["run"], {field.name for field in fields(Plan)})
     for name, kind in _KINDS.items():
         require(type(run[name]) is kind, f"{name} must be of type {kind.__name__}")
     require(run["n"] > 0 and run["frame_count"] >= 0, "n and frame_count must be positive")
-    command = keys(record["command"], {"film", "options"})
+    command = require_keys(record["command"], {"film", "options"})
     words, rule = command["options"], "film and options must be words of a command"
     require(isinstance(words, list) and {*map(type, [*words, command["film"]])} == {str}, rule)
     plan = Plan(**{**run, "notes": tuple(run["notes"])})

@@ -25,7 +25,14 @@ from facerec.errors import StaleError
 from facerec.folder.images import ShownPictures
 from facerec.folder.layout import MovieFolder, make_room
 from facerec.folder.manifest import STAGES, is_published, outputs_of, read_manifest, write_manifest
-from facerec.support.atomic import locked, named, part_name, sha256_of, sweep, sync_folder
+from facerec.support.atomic import (
+    locked,
+    path_in_errors,
+    remove_stale_temporaries,
+    sha256_of,
+    sync_folder,
+    temporary_name,
+)
 
 if TYPE_CHECKING:
     pass
@@ -34,11 +41,11 @@ if TYPE_CHECKING:
 @contextmanager
 def staging(folder: MovieFolder) -> Iterator[Path]:
     """A folder inside the movie's, for results in the making; gone afterwards, whatever happens."""
-    sweep(folder.path)
-    room = folder.path / part_name("staging")
+    remove_stale_temporaries(folder.path)
+    room = folder.path / temporary_name("staging")
     room.mkdir()
     try:
-        with named(room.parent):
+        with path_in_errors(room.parent):
             yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facerec.errors import ContractError, FacerecError
 from facerec.folder.names import MAX_FRAME, parse_tag, tag_of
 from facerec.geometry import KEYPOINTS
-from facerec.support.jsonl import Broken, is_int, keys, require, scan_lines, sound
+from facerec.support.jsonl import RuleViolation, is_int, raise_errors, require, require_keys, scan_lines
 
 MAX_SIDE = 1 << 16  # display pixels; no film is larger
 _MAX_FEATURE = 1 << 20  # bytes of a line; 512 numbers have 6,000
@@ -29,16 +29,16 @@ _FEATURE = {"frame", "tag", "embedding", "box", "keypoints", "w", "h"}
 
 
 def check_box(box: object, w: int, h: int) -> None:
-    """Raise `Broken` unless `box` is a JSON list of four ints, not empty, inside `w` x `h` pixels."""
+    """Raise `RuleViolation` unless `box` is a JSON list of four ints, not empty, inside `w` x `h` pixels."""
     if not (type(box) is list and len(box) == 4 and {*map(type, box)} == {int}):
-        raise Broken("a box is four ints x1, y1, x2, y2")
+        raise RuleViolation("a box is four ints x1, y1, x2, y2")
     x1, y1, x2, y2 = box
     if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h):  # no call with a message: a film has millions
-        raise Broken(f"box {box} is empty or outside 0..{w} x 0..{h}")
+        raise RuleViolation(f"box {box} is empty or outside 0..{w} x 0..{h}")
 
 
 def check_ints(record: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raise `Broken` unless the record's values called `names` are ints."""
+    """Raise `RuleViolation` unless the record's values called `names` are ints."""
     for name in names:
         require(is_int(record[name]), f"{name} must be an int, not {record[name]!r}")
 
@@ -87,7 +87,7 @@ class Trajectory:
 
     @classmethod
     def from_json(cls, value: object) -> Trajectory:
-        record = keys(value, _TRAJECTORY)
+        record = require_keys(value, _TRAJECTORY)
         check_ints(record, ("index", "movie_id", "start", "len", "w", "h"))
         _check_size(record["w"], record["h"])
         require(0 <= record["start"] <= MAX_FRAME - record["len"], "start is no frame number")
@@ -154,7 +154,7 @@ class Feature:
 
     @classmethod
     def from_json(cls, value: object) -> Feature:
-        record = keys(value, _FEATURE)
+        record = require_keys(value, _FEATURE)
         check_ints(record, ("frame", "w", "h"))
         _check_size(record["w"], record["h"])
         require(0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
@@ -163,7 +163,7 @@ class Feature:
         try:
             movie_id, frame, box = parse_tag(record["tag"])
         except ValueError as error:
-            raise Broken(str(error)) from None
+            raise RuleViolation(str(error)) from None
         require((frame, list(box)) == (record["frame"], record["box"]), "tag does not say this frame and box")
         points, vector = _points(record["keypoints"]), unit_vector(record["embedding"])
         return cls(movie_id, frame, box, points, vector, record["w"], record["h"])
@@ -180,7 +180,7 @@ def unit_vector(value: object) -> NDArray[np.float32]:
 
 
 def _points(value: object) -> NDArray[np.float32]:
-    points = keys(value, set(KEYPOINTS))
+    points = require_keys(value, set(KEYPOINTS))
     pairs = [points[name] for name in KEYPOINTS]
     rule = "a keypoint is [x, y]"
     require(all(type(pair) is list and len(pair) == 2 for pair in pairs), rule)
@@ -192,7 +192,7 @@ def _points(value: object) -> NDArray[np.float32]:
 def _numbers(value: object, rule: str) -> NDArray[np.float64]:
     """A flat JSON list of numbers; numpy alone would take strings and booleans for some."""
     if not (type(value) is list and {*map(type, value)} <= {float, int}):
-        raise Broken(rule)
+        raise RuleViolation(rule)
     return np.array(value, np.float64)
 
 
@@ -214,7 +214,7 @@ def to_line(record: Line) -> bytes:
     line = orjson.dumps(record.to_json(), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
     try:
         record.from_json(orjson.loads(line))
-    except Broken as error:
+    except RuleViolation as error:
         raise FacerecError(f"not written, because {error}: {line[:80].decode(errors='replace')}…") from None
     return line
 
@@ -240,7 +240,7 @@ def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
     Raises:
         ContractError: a line breaks the contract, or two trajectories share a (frame, box).
     """
-    records = list(sound(scan_trajectories(path, movie_id)))
+    records = list(raise_errors(scan_trajectories(path, movie_id)))
     for error in shared_boxes(path, records):
         raise error
     return [record for _, record in records]
@@ -284,7 +284,7 @@ def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
     Raises:
         ContractError: a line breaks the contract, is out of order, or has another dimension than line 1.
     """
-    return (record for _, record in sound(scan_features(path, movie_id)))
+    return (record for _, record in raise_errors(scan_features(path, movie_id)))
 
 
 def _foreign(found: int, movie_id: int) -> str:

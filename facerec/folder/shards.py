@@ -15,8 +15,8 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import (
     Plan,
 )
-from facerec.support.atomic import locked, look_anew, sha256_of, sync_folder
-from facerec.support.jsonl import is_int, keys, read_json, require
+from facerec.support.atomic import locked, refresh_directory_cache, sha256_of, sync_folder
+from facerec.support.jsonl import is_int, read_json, require, require_keys
 
 
 def begin_afresh(folder: MovieFolder) -> None:
@@ -102,9 +102,9 @@ def _names(folder: MovieFolder, beg: int, end: int) -> list[str]:
 
 def _parse_marker(value: object, names: list[str], beg: int, end: int) -> dict[str, Any]:
     """A marker names just its shard's files, and frames of the shard as skipped."""
-    record = keys(value, {"fingerprint", "files", "report"})
-    for file in keys(record["files"], set(names)).values():
-        keys(file, {"bytes", "sha256"})
+    record = require_keys(value, {"fingerprint", "files", "report"})
+    for file in require_keys(record["files"], set(names)).values():
+        require_keys(file, {"bytes", "sha256"})
     report = record["report"]
     require(isinstance(report, dict), "the report must be an object")
     skipped, said = report.get("skipped"), (type(report.get(key)) for key in ("dimension", "same_person"))
@@ -129,7 +129,7 @@ def done_markers(
         tell: called with shard and reason for each that is not.
         contents: as in `read_marker`.
     """
-    look_anew(folder.shard(0, 0).done.parent)
+    refresh_directory_cache(folder.shard(0, 0).done.parent)
     markers: dict[int, dict[str, Any]] = {}
     for shard in range(plan.n) if shards is None else shards:
         try:

@@ -11,7 +11,14 @@ from facerec.errors import InputError
 from facerec.folder.images import PackedFaces, Place
 from facerec.folder.layout import MovieFolder
 from facerec.folder.names import picture_name, tag_of
-from facerec.support.atomic import named, part_name, sha256_of, sweep, sync_files, sync_folder
+from facerec.support.atomic import (
+    path_in_errors,
+    remove_stale_temporaries,
+    sha256_of,
+    sync_files,
+    sync_folder,
+    temporary_name,
+)
 
 
 def write_training_faces(
@@ -43,10 +50,10 @@ def write_training_faces(
         if there != {path: sha256(jpeg).hexdigest() for path, jpeg in pictures()}:
             raise InputError(f"{target}: other faces lie here; move them away, or give another --faces")
         return target
-    with named(out):
+    with path_in_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        sweep(out)
-        room = out / part_name(target.name)
+        remove_stale_temporaries(out)
+        room = out / temporary_name(target.name)
         room.mkdir()
         try:
             made = []

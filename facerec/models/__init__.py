@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
-from facerec.models.device import choose_device, place
+from facerec.models.device import choose_device, choose_placement
 from facerec.models.feed import count_feed
-from facerec.models.weights import Found, find
+from facerec.models.weights import WeightFiles, find_weights
 from facerec.settings import ExtractSettings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def load_detector(
         raise ModelError(f"the face threshold lies between 0 and 1, not at {face_threshold}")
     entry, found = _look_up(spec, DETECTORS, "detector")
     threshold = entry.threshold if face_threshold is None else face_threshold
-    placement = place(device, precision, batch_size, entry.name, entry.runs_on_cuda)
+    placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
     loaded: Detector = _class(entry)(found, placement, min_face_size=min_face_size, face_threshold=threshold)
     return loaded
 
@@ -87,7 +87,7 @@ def load_embedder(
 ) -> Embedder:
     """Load a face embedder: `facenet`, `dlib` or `arcface:FILE`; the rest is as in `load_detector`."""
     entry, found = _look_up(spec, EMBEDDERS, "embedder")
-    placement = place(device, precision, batch_size, entry.name, entry.runs_on_cuda)
+    placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
     loaded: Embedder = _class(entry)(found, placement)
     return loaded
 
@@ -139,10 +139,10 @@ def _entry(spec: str, table: Mapping[str, _Entry], what: str) -> _Entry:
     return table[name]
 
 
-def _look_up(spec: str, table: Mapping[str, _Entry], what: str) -> tuple[_Entry, Found]:
+def _look_up(spec: str, table: Mapping[str, _Entry], what: str) -> tuple[_Entry, WeightFiles]:
     entry = _entry(spec, table, what)
     name, colon, file = spec.partition(":")
-    found = find(name, file if colon else None)
+    found = find_weights(name, file if colon else None)
     return entry, count_feed(found) if entry.has_feed else found
 
 

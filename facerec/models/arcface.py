@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models.align import align
-from facerec.models.base import filled_up, in_batches, unit
-from facerec.models.device import Placement, spread
+from facerec.models.base import normalize_rows, pad_batch, split_into_batches
+from facerec.models.device import Placement, parallel_map
 from facerec.models.feed import read_feed
 from facerec.models.loading import check_onnx, onnx_session
-from facerec.models.weights import Found
+from facerec.models.weights import WeightFiles
 
 # Where the five keypoints lie in a crop of 112 x 112: insightface's face_align.py, used by all its models.
 TEMPLATE = np.array(
@@ -36,7 +36,7 @@ class ArcFace:
         ModelError: the file is no embedder, or its `FILE.toml` does not fit it.
     """
 
-    def __init__(self, found: Found, placement: Placement) -> None:
+    def __init__(self, found: WeightFiles, placement: Placement) -> None:
         self.card = found.card
         path = found.paths[0]
         self._feed = read_feed(path)
@@ -68,11 +68,11 @@ class ArcFace:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """(n, dimension) float32 unit vectors."""
-        found = spread(self._run, in_batches(crops, self._at_once))
-        return unit(np.concatenate([np.empty((0, self.dimension), np.float32), *found]))
+        found = parallel_map(self._run, split_into_batches(crops, self._at_once))
+        return normalize_rows(np.concatenate([np.empty((0, self.dimension), np.float32), *found]))
 
     def _run(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        pixels = filled_up(crops, self._at_once)
+        pixels = pad_batch(crops, self._at_once)
         if self._feed.channels == "BGR":
             pixels = pixels[..., ::-1]
         mean, std = np.array(self._feed.mean, np.float32), np.array(self._feed.std, np.float32)

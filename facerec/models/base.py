@@ -53,7 +53,7 @@ class ModelCard:
     licence: str
 
 
-def finished(
+def make_detections(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
     keypoints: NDArray[np.float32],
@@ -75,17 +75,17 @@ def finished(
     return Detections(boxes[kept], scores[kept], keypoints[kept])
 
 
-def in_batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+def split_into_batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     """`items` in parts of `size`, the last perhaps shorter."""
     return [items[begin : begin + size] for begin in range(0, len(items), size)]
 
 
-def filled_up(crops: Sequence[Image], size: int) -> NDArray[np.uint8]:
+def pad_batch(crops: Sequence[Image], size: int) -> NDArray[np.uint8]:
     """A batch (size, height, width, 3) of at most `size` crops, black ones at its end."""
     return np.pad(np.stack(crops), ((0, size - len(crops)), (0, 0), (0, 0), (0, 0)))
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalize_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """`vectors` (n, d), every row at Euclidean length 1."""
     lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
     units: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))

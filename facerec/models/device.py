@@ -37,7 +37,9 @@ class Placement:
     batch_size: int | None = None
 
 
-def place(device: str, precision: str, batch_size: int | None, name: str, runs_on_cuda: bool) -> Placement:
+def choose_placement(
+    device: str, precision: str, batch_size: int | None, name: str, runs_on_cuda: bool
+) -> Placement:
     """Where and how the model `name` is to run.
 
     Half precision is automatic on a GPU, whose speed lies there; float16, because its rounding is an
@@ -52,7 +54,7 @@ def place(device: str, precision: str, batch_size: int | None, name: str, runs_o
         raise ModelError(f"the batch size must be at least 1, not {batch_size}")
     chosen = choose_device(device, name, runs_on_cuda)
     if chosen != "cpu":
-        compute_exactly()
+        make_cudnn_deterministic()
     if precision == "auto":
         precision = "float32" if chosen == "cpu" else "float16"
     return Placement(chosen, precision, batch_size)
@@ -88,7 +90,7 @@ def choose_device(asked: str, name: str, runs_on_cuda: bool) -> str:
     return f"cuda:{index}"
 
 
-def compute_exactly() -> None:
+def make_cudnn_deterministic() -> None:
     """Have cuDNN compute in the precision asked for, and the same bits in every process.
 
     Left alone it rounds float32 to TF32, and may pick its algorithms by trying them. For the whole process,
@@ -102,7 +104,7 @@ def compute_exactly() -> None:
 
 
 @contextmanager
-def room_for(what: str) -> Iterator[None]:
+def oom_as_model_error(what: str) -> Iterator[None]:
     """Say so in one line where the GPU's memory is too small for `what`.
 
     Raises:
@@ -139,7 +141,7 @@ def limit_threads() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def spread(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """`work` done on each of `items` by `cpu_threads()` threads, each of which runs torch on one core.
 
     torch's own way, to split every operator over the cores, makes all of them wait (spinning) for the

@@ -26,9 +26,9 @@ from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models import dlib_worker
 from facerec.models.align import align
-from facerec.models.base import unit
-from facerec.models.device import Placement, spread
-from facerec.models.weights import Found
+from facerec.models.base import normalize_rows
+from facerec.models.device import Placement, parallel_map
+from facerec.models.weights import WeightFiles
 
 # Medians of both detectors' keypoints in crops by dlib.get_face_chip(padding=0.25), made symmetric.
 TEMPLATE = np.array([[48.7, 44.2], [101.3, 44.2], [75.0, 78.7], [54.2, 110.4], [95.8, 110.4]])
@@ -49,7 +49,7 @@ class DlibResNet:
     # dlib's documentation says 0.6, of vectors that it leaves at their lengths: 1.39 on average.
     same_person = 0.43
 
-    def __init__(self, found: Found, placement: Placement) -> None:
+    def __init__(self, found: WeightFiles, placement: Placement) -> None:
         self.card = found.card
         self._path = found.paths[0]
         self._idle = [_Worker(self._path)]
@@ -65,8 +65,8 @@ class DlibResNet:
         Raises:
             ModelError: a process of dlib's was killed.
         """
-        vectors = np.array(spread(self._embed, crops), np.float32)
-        return unit(vectors.reshape(-1, self.dimension))
+        vectors = np.array(parallel_map(self._embed, crops), np.float32)
+        return normalize_rows(vectors.reshape(-1, self.dimension))
 
     def _embed(self, crop: Image) -> NDArray[np.float64]:
         with self._lock:

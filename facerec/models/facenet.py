@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from facerec.geometry import Image
-from facerec.models.base import filled_up, in_batches
-from facerec.models.device import Placement, spread
+from facerec.models.base import pad_batch, split_into_batches
+from facerec.models.device import Placement, parallel_map
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
-from facerec.models.weights import Found
+from facerec.models.weights import WeightFiles
 
 SIZE, MARGIN = 160, 14
 
@@ -42,7 +42,7 @@ class FaceNet:
     dimension = 512
     same_person = 1.05  # the FaceNet paper's squared distance of 1.1 (its figure 1)
 
-    def __init__(self, found: Found, placement: Placement) -> None:
+    def __init__(self, found: WeightFiles, placement: Placement) -> None:
         from facenet_pytorch import InceptionResnetV1
 
         self.card = found.card
@@ -68,13 +68,13 @@ class FaceNet:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """(n, 512) float32 unit vectors."""
-        batches = in_batches(crops, self._at_once)
-        found = spread(self._embed, batches) if self._on_cpu else map(self._embed, batches)
+        batches = split_into_batches(crops, self._at_once)
+        found = parallel_map(self._embed, batches) if self._on_cpu else map(self._embed, batches)
         return np.concatenate([np.empty((0, self.dimension), np.float32), *found])
 
     @torch.inference_mode()
     def _embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        given = torch.from_numpy(filled_up(crops, self._at_once)).to(self._device).permute(0, 3, 1, 2)
+        given = torch.from_numpy(pad_batch(crops, self._at_once)).to(self._device).permute(0, 3, 1, 2)
         pixels = ((given.float() - 127.5) / 128).to(self._type)
         found = self._network(pixels.contiguous(memory_format=torch.channels_last))
         vectors: NDArray[np.float32] = F.normalize(found[: len(crops)].float()).cpu().numpy()

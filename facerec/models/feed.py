@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import ModelError
-from facerec.models.weights import Found
+from facerec.models.weights import WeightFiles
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _fits(key: str, value: Any) -> bool:
     return len(numbers) == 3 and all(map(math.isfinite, numbers)) and (key == "mean" or min(numbers) > 0)
 
 
-def count_feed(found: Found) -> Found:
+def count_feed(found: WeightFiles) -> WeightFiles:
     """Count how a file is fed into its hash: the same weights fed in another way give other vectors."""
     feed = replace(read_feed(found.paths[0]), same_person=Feed.same_person)
     if feed == Feed():

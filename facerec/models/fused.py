@@ -120,7 +120,7 @@ def _operators() -> Any:
 TILE, WINDOW = 4, 6  # outputs of a tile, and the inputs they are made of, a side
 
 
-LEAST_CHANNELS = 128  # going in; with fewer the transforms cost what the multiplications save
+MIN_CHANNELS = 128  # going in; with fewer the transforms cost what the multiplications save
 
 
 BAND = 256  # tiles at once: what is between the steps stays in a core's share of the cache
@@ -134,7 +134,7 @@ OUTPUTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, 
 
 
 class Winograd(nn.Module):
-    """Computes what `convolution` does; see `suits`."""
+    """Computes what `convolution` does; see `winograd_applies`."""
 
     _weight: Tensor  # (36, channels, outputs)
     _outputs: Tensor
@@ -195,7 +195,7 @@ def _windows(inputs: Sequence[Tensor], into: Tensor) -> None:
     torch.sub(f, d, alpha=5, out=into[5]).add_(b, alpha=4)
 
 
-def suits(module: nn.Module) -> bool:
+def winograd_applies(module: nn.Module) -> bool:
     """Whether `module` is a convolution that `Winograd` can do, and does quicker."""
     return (
         isinstance(module, nn.Conv2d)
@@ -204,12 +204,12 @@ def suits(module: nn.Module) -> bool:
         and module.stride == module.padding == module.dilation == (1, 1)
         and module.groups == 1
         and module.padding_mode == "zeros"
-        and module.in_channels >= LEAST_CHANNELS
+        and module.in_channels >= MIN_CHANNELS
     )
 
 
-def use_winograd(network: nn.Module) -> None:
+def use_winograd_convolutions(network: nn.Module) -> None:
     """Let the convolutions of `network` that suit be done so, in place."""
     for name, module in list(network.named_modules()):
-        if suits(module):
+        if winograd_applies(module):
             network.set_submodule(name, Winograd(module))

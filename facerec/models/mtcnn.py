@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facerec.geometry import Image
-from facerec.models.base import Detections, finished
-from facerec.models.device import Placement, cpu_threads, spread
+from facerec.models.base import Detections, make_detections
+from facerec.models.device import Placement, cpu_threads, parallel_map
 from facerec.models.loading import load_state
-from facerec.models.weights import Found
+from facerec.models.weights import WeightFiles
 
 CELL = 12  # pixels that the first network sees: the smallest face at the pyramid's finest level
 PYRAMID_FACTOR = 0.709  # between two levels, as in the paper: 1 / sqrt(2), so half the area
@@ -114,7 +114,7 @@ class MTCNN:
     """
 
     def __init__(
-        self, found: Found, placement: Placement, *, min_face_size: float, face_threshold: float
+        self, found: WeightFiles, placement: Placement, *, min_face_size: float, face_threshold: float
     ) -> None:
         self.card = found.card
         self.batch_size = placement.batch_size or max(8, cpu_threads())
@@ -129,7 +129,7 @@ class MTCNN:
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces of each of `frames`."""
         if self._device.type == "cpu":
-            return spread(self._detect, frames)
+            return parallel_map(self._detect, frames)
         return [self._detect(frame) for frame in frames]
 
     @torch.inference_mode()
@@ -149,7 +149,9 @@ class MTCNN:
         keypoints = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sizes[:, None] + boxes[:, None, :2] - 1
         boxes = _moved(boxes, moves)
         best = _nms_inside(boxes, scores, 0.7)
-        return finished(boxes[best], scores[best], keypoints[best], (height, width), self.min_face_size)
+        return make_detections(
+            boxes[best], scores[best], keypoints[best], (height, width), self.min_face_size
+        )
 
     def _proposals(self, integral: Tensor, height: int, width: int) -> NDArray[np.float32]:
         """Candidate boxes (n, 4) of the first network over the whole pyramid."""

@@ -22,11 +22,11 @@ from torch.nn import functional as F
 from torchvision.ops import nms
 
 from facerec.geometry import Image
-from facerec.models.base import Detections, finished, in_batches
-from facerec.models.device import Placement, cpu_threads, room_for, spread
-from facerec.models.fused import fuse_convolutions, use_winograd
+from facerec.models.base import Detections, make_detections, split_into_batches
+from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
-from facerec.models.weights import Found
+from facerec.models.weights import WeightFiles
 
 STEPS = (8, 16, 32)  # pixels between anchors, of the three levels
 ANCHORS = ((16, 32), (64, 128), (256, 512))  # their sides
@@ -54,7 +54,7 @@ class RetinaFace:
     """
 
     def __init__(
-        self, found: Found, placement: Placement, *, min_face_size: float, face_threshold: float
+        self, found: WeightFiles, placement: Placement, *, min_face_size: float, face_threshold: float
     ) -> None:
         self.card = found.card
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
@@ -67,7 +67,7 @@ class RetinaFace:
         fold_batch_norms(self._network)
         self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
         if on_cpu:
-            use_winograd(self._network)
+            use_winograd_convolutions(self._network)
             fuse_convolutions(self._network)
         self._priors: dict[tuple[int, int], Tensor] = {}
         self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
@@ -75,11 +75,11 @@ class RetinaFace:
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces of each of `frames`."""
-        batches = in_batches(frames, self._at_once)
+        batches = split_into_batches(frames, self._at_once)
         if self._device.type == "cpu":
-            return list(chain.from_iterable(spread(self._detect, batches)))
+            return list(chain.from_iterable(parallel_map(self._detect, batches)))
         height, width = frames[0].shape[:2] if frames else (0, 0)
-        with room_for(f"{self._at_once} frames of {width}x{height} pixels at once"):
+        with oom_as_model_error(f"{self._at_once} frames of {width}x{height} pixels at once"):
             return list(chain.from_iterable(map(self._detect, batches)))
 
     @torch.inference_mode()
@@ -99,7 +99,7 @@ class RetinaFace:
         scale = np.array([width, height] * 7, np.float32)
         ends = np.cumsum([len(part) for part in kept])[:-1]
         return [
-            finished(
+            make_detections(
                 part[:, :4] * scale[:4],
                 part[:, 4],
                 (part[:, 5:] * scale[4:]).reshape(-1, 5, 2),

@@ -83,26 +83,26 @@ CATALOGUE: Mapping[str, Weights] = {
 
 
 @dataclass(frozen=True)
-class Found:
+class WeightFiles:
     """Weights that are here: the files, in the catalogue's order, and what to record of them."""
 
     paths: tuple[Path, ...]
     card: ModelCard
 
 
-def folder() -> Path:
+def weights_folder() -> Path:
     """The folder of downloaded weights."""
     named = os.environ.get("FACEREC_WEIGHTS")
     return Path(named) if named else Path(__file__).resolve().parents[2] / "weights"
 
 
-def find(kind: str, file: str | None = None) -> Found:
+def find_weights(kind: str, file: str | None = None) -> WeightFiles:
     """Find and hash the weights of the model `kind`, without loading them.
 
     Args:
         kind: name of the model in the registry.
         file: where the weights are (the folder of them where a model has several); None: in their
-            package or in `folder()`.
+            package or in `weights_folder()`.
 
     Raises:
         ModelError: they are missing, or not the file that was recorded or published.
@@ -121,7 +121,7 @@ def find(kind: str, file: str | None = None) -> Found:
         paths = tuple(_package_folder(known) / name for name in known.files)
         missing = f"the weights of {kind} come with the package {known.source}: install it again"
     else:
-        paths = tuple(folder() / name for name in known.files)
+        paths = tuple(weights_folder() / name for name in known.files)
         origin = f"{'out of' if known.source.endswith('.zip') else 'from'} {known.source}"
         missing = (
             f"the weights of {kind} are missing: run `make models MODELS={kind}` where there is a network, "
@@ -143,7 +143,7 @@ def find(kind: str, file: str | None = None) -> Found:
             f"{kind}:{paths[0] if len(paths) == 1 else paths[0].parent}, to use other weights"
         )
     licence = known.licence if known is not None and file is None else _recorded_licence(paths[0])
-    return Found(paths, ModelCard(kind, paths[0].name, sha256, licence))
+    return WeightFiles(paths, ModelCard(kind, paths[0].name, sha256, licence))
 
 
 def combined_sha256(paths: tuple[Path, ...]) -> str:

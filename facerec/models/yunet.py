@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from facerec.errors import ModelError
 from facerec.geometry import Image
-from facerec.models.base import Detections, finished
-from facerec.models.device import Placement, cpu_threads, spread
+from facerec.models.base import Detections, make_detections
+from facerec.models.device import Placement, cpu_threads, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
-from facerec.models.weights import Found
+from facerec.models.weights import WeightFiles
 
 STRIDES = (8, 16, 32)  # pixels between cells, of the three levels
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
@@ -46,7 +46,7 @@ class YuNet:
     """
 
     def __init__(
-        self, found: Found, placement: Placement, *, min_face_size: float, face_threshold: float
+        self, found: WeightFiles, placement: Placement, *, min_face_size: float, face_threshold: float
     ) -> None:
         self.card = found.card
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
@@ -67,7 +67,7 @@ class YuNet:
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces of each of `frames`."""
-        return spread(self._detect, frames)
+        return parallel_map(self._detect, frames)
 
     def _detect(self, frame: Image) -> Detections:
         height, width = frame.shape[:2]
@@ -82,7 +82,7 @@ class YuNet:
         rows[:, :14] *= np.array([width / size[0], height / size[1]] * 7, np.float32)
         boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
         keypoints = rows[:, 4:14].reshape(-1, 5, 2)
-        return finished(boxes, rows[:, 14], keypoints, (height, width), self.min_face_size)
+        return make_detections(boxes, rows[:, 14], keypoints, (height, width), self.min_face_size)
 
 
 def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float) -> NDArray[np.float32]:

@@ -23,7 +23,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 _OWNER = re.compile(r"\.(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
-NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # of file systems that have none
+LOCKS_UNSUPPORTED = (
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.ENOLCK,
+    errno.EINVAL,
+)  # of file systems that have none
 _SYNCS = 16  # files that are synced at once
 _FORGOTTEN_S = 86400.0  # after a day another machine's leavings are nobody's
 
@@ -33,7 +38,7 @@ def host() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def part_name(name: str) -> str:
+def temporary_name(name: str) -> str:
     """A name beside `name` that only this process uses."""
     return f".{name[:100]}.{_plain_host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
@@ -71,7 +76,7 @@ def sync_files(paths: Sequence[Path]) -> None:
 
 
 @contextmanager
-def named(place: Path) -> Iterator[None]:
+def path_in_errors(place: Path) -> Iterator[None]:
     """Make what goes wrong with a file in the block say where, also where the system does not (full disk)."""
     try:
         yield
@@ -103,14 +108,14 @@ def locked(path: Path, byte: int | None = None) -> Iterator[None]:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX, 0 if byte is None else 1, byte or 0)
         except OSError as error:
-            if error.errno not in NO_LOCKS:
+            if error.errno not in LOCKS_UNSUPPORTED:
                 raise
         yield
     finally:
         os.close(handle)
 
 
-def look_anew(folder: Path) -> None:
+def refresh_directory_cache(folder: Path) -> None:
     """Have a network file system look what is in `folder`, where it would remember what was not there."""
     if folder.is_dir():
         next(folder.iterdir(), None)
@@ -119,9 +124,9 @@ def look_anew(folder: Path) -> None:
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file that becomes `path` when the block ends well, and vanishes when it does not."""
-    part = path.with_name(part_name(path.name))
+    part = path.with_name(temporary_name(path.name))
     try:
-        with named(path), part.open("xb") as file:
+        with path_in_errors(path), part.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -151,7 +156,7 @@ def write_changed(files: Mapping[Path, bytes]) -> tuple[Path, ...]:
     with ExitStack() as parts:
         for path, data in reversed(changed.items()):  # an exit stack unwinds from its end
             part = parts.enter_context(atomic_write(path))
-            with named(path):
+            with path_in_errors(path):
                 part.write(data)
                 part.flush()
                 os.fsync(part.fileno())  # all of them before the first takes its place
@@ -164,9 +169,9 @@ def create_once(path: Path, data: bytes) -> bool:
     Returns:
         Whether this call made the file.
     """
-    part = path.with_name(part_name(path.name))
+    part = path.with_name(temporary_name(path.name))
     try:
-        with named(path), part.open("xb") as file:
+        with path_in_errors(path), part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -186,7 +191,7 @@ def create_once(path: Path, data: bytes) -> bool:
         part.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> int:
+def remove_stale_temporaries(folder: Path) -> int:
     """Remove from `folder` what dead processes left half-written; returns how many names that were.
 
     A part is dead when its process was on this machine and is gone, or when nothing was written in it

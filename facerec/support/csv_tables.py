@@ -80,7 +80,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
 _CELL = re.compile(r'((?:"(?:[^"]|"")*")?[^,\r\n]*)(,|\r\n|\n|\r|\Z)')
 
 
-def with_column(table: str, column: str, values: Sequence[int]) -> str:
+def set_column(table: str, column: str, values: Sequence[int]) -> str:
     """`table` with the numbers `values` in `column`, which is added at the end where it is missing.
 
     All other cells, their quoting, blank lines, the line ends and a byte order mark stay as they are.
@@ -105,7 +105,7 @@ def with_column(table: str, column: str, values: Sequence[int]) -> str:
     return "".join(cell + end for row in rows for cell, end in row)
 
 
-def with_rows(table: str, column: str, gone: Collection[str], rows: Sequence[Mapping[str, str]]) -> str:
+def replace_rows(table: str, column: str, gone: Collection[str], rows: Sequence[Mapping[str, str]]) -> str:
     """`table` without the rows whose cell in `column` is one of `gone`, and with `rows` at its end.
 
     Args:

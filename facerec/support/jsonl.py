@@ -17,14 +17,14 @@ _ENDS = 150  # characters that are left of both ends of a long message
 Record = TypeVar("Record")
 
 
-class Broken(Exception):
+class RuleViolation(Exception):
     """A rule that does not hold; the readers below add file and line."""
 
 
 def require(holds: bool, rule: str) -> None:
-    """Raise `Broken` with the `rule` that does not hold."""
+    """Raise `RuleViolation` with the `rule` that does not hold."""
     if not holds:
-        raise Broken(rule)
+        raise RuleViolation(rule)
 
 
 def is_int(value: object) -> bool:
@@ -37,10 +37,10 @@ def is_float(value: object) -> bool:
     return type(value) is float
 
 
-def keys(value: object, names: set[str]) -> dict[str, Any]:
+def require_keys(value: object, names: set[str]) -> dict[str, Any]:
     """`value` as an object with exactly the keys `names`."""
     if not isinstance(value, dict):
-        raise Broken("a JSON object is expected")
+        raise RuleViolation("a JSON object is expected")
     if value.keys() == names:
         return value
     missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
@@ -82,10 +82,10 @@ def read_lines(
     Raises:
         ContractError: at the first line that is blank, no JSON, too long or against the rules.
     """
-    return sound(scan_lines(path, parse, max_line))
+    return raise_errors(scan_lines(path, parse, max_line))
 
 
-def sound(scanned: Iterator[tuple[int, Record | ContractError]]) -> Iterator[tuple[int, Record]]:
+def raise_errors(scanned: Iterator[tuple[int, Record | ContractError]]) -> Iterator[tuple[int, Record]]:
     """What was scanned, up to the first error, which is raised."""
     for number, record in scanned:
         if isinstance(record, ContractError):
@@ -119,7 +119,7 @@ def _parsed(path: Path, number: int | None, data: bytes, parse: Callable[[object
         return parse(orjson.loads(data))
     except orjson.JSONDecodeError as error:
         raise ContractError(path, f"no valid JSON: {error}", number) from None
-    except Broken as error:
+    except RuleViolation as error:
         raise ContractError(path, _shortened(str(error)), number) from None
 
 

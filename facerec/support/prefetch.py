@@ -46,7 +46,7 @@ class Profile:
 
 
 @contextmanager
-def ahead(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
+def prefetch(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
     """Run a generator in a thread, at most `depth` items ahead of its reader.
 
     What the generator raises is raised at the reader. Leaving the block stops the thread and closes
@@ -88,7 +88,7 @@ def ahead(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
             else:
                 return
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
         yield read()

@@ -18,13 +18,13 @@ _PROBE = 1 << 20  # bytes at either end of the film that identify it cheaply
 Stamp = tuple[int, int, int, int]  # device, inode, size, time of change: equal, so nobody wrote to the file
 
 
-def stamp_of(film: Path) -> Stamp:
+def file_stamp(film: Path) -> Stamp:
     """What changes when the film's bytes do."""
     stat = film.stat()
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def film_probe(film: Path) -> str:
+def probe_sha256(film: Path) -> str:
     """A cheap identity of a film's bytes: SHA-256 of its size and its first and last MiB, hex."""
     with film.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
@@ -35,7 +35,7 @@ def film_probe(film: Path) -> str:
     return digest.hexdigest()
 
 
-def other_contents(film: Path, recorded: Mapping[str, Any]) -> str:
+def sha256_if_changed(film: Path, recorded: Mapping[str, Any]) -> str:
     """The SHA-256 of a film whose bytes are not the `recorded` ones; empty where they are.
 
     A film that was last written when the recorded one was is taken for it, once its size and its probe
@@ -44,7 +44,7 @@ def other_contents(film: Path, recorded: Mapping[str, Any]) -> str:
     Args:
         recorded: what a plan says of its film, `sha256` and `mtime_ns`.
     """
-    stamp = stamp_of(film)
+    stamp = file_stamp(film)
     if stamp[-1] == recorded.get("mtime_ns"):
         return ""
     found = _sha256(film, stamp)
@@ -57,7 +57,7 @@ def check_unchanged(film: Path, recorded: Mapping[str, Any]) -> None:
     Raises:
         PlanError: so it did.
     """
-    if other_contents(film, recorded):
+    if sha256_if_changed(film, recorded):
         raise PlanError(f"{film}: was changed while it was read; what was made of it is dropped")
 
 

@@ -19,7 +19,7 @@ ALIKE = 3.0  # grey levels: two decodings of one frame differ by less on average
 ALIKE_HDR = 10.0  # the same where colours were changed by a curve each
 
 
-def differs_from_opencv(film: Film, samples: int = 6) -> list[int]:
+def opencv_seek_mismatches(film: Film, samples: int = 6) -> list[int]:
     """Frames for which OpenCV, told to go to `CAP_PROP_POS_FRAMES`, shows another frame than ours.
 
     Looks at `samples` frames spread over the film, the last one included. Where neighbouring frames

@@ -49,7 +49,7 @@ def server(tmp_path):
 @pytest.fixture
 def dlib_file() -> Path:
     """Real weights that are at hand: they come with a package."""
-    return weights.find("dlib").paths[0]
+    return weights.find_weights("dlib").paths[0]
 
 
 def publish(monkeypatch, source: str, sha: str = "", hint: str = "") -> None:

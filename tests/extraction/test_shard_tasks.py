@@ -296,14 +296,14 @@ def test_a_film_that_is_still_being_copied_gives_no_plan(
 ) -> None:
     mine = tmp_path / film.name
     shutil.copyfile(film, mine)
-    seek = facerec.extraction.planning.differs_from_opencv
+    seek = facerec.extraction.planning.opencv_seek_mismatches
 
     def growing(*args: Any) -> Any:
         with mine.open("ab") as file:
             file.write(bytes(100))
         return seek(*args)
 
-    with mock.patch.object(facerec.extraction.planning, "differs_from_opencv", growing):
+    with mock.patch.object(facerec.extraction.planning, "opencv_seek_mismatches", growing):
         line = _refusal(_words(mine, tmp_path / "out", "0"), capsys)
     assert "was written to while it was read" in line
     assert not (tmp_path / "out").exists()

@@ -21,7 +21,7 @@ from facerec.folder.documents import (
     read_scene_changes,
     scene_changes_bytes,
 )
-from facerec.support.jsonl import Broken
+from facerec.support.jsonl import RuleViolation
 from tests.strategies import ANY_JSON, spoilt
 
 READERS: list[Callable[[Path, int], object]] = [read_scene_changes, read_clusters, read_predictions]
@@ -137,5 +137,5 @@ def test_an_empty_movie_has_valid_documents(file: Path) -> None:
     ],
 )
 def test_what_a_reader_would_refuse_is_not_written(make: Callable[[], bytes]) -> None:
-    with pytest.raises(Broken):
+    with pytest.raises(RuleViolation):
         make()

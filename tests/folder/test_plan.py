@@ -22,7 +22,7 @@ from facerec.folder.plan import (
     unpack_times,
     write_plan,
 )
-from facerec.video.identity import film_probe
+from facerec.video.identity import probe_sha256
 
 TIMES = [{"times": [[1, 3]]}, {"times": [[1, 4]]}]
 
@@ -111,7 +111,7 @@ def test_a_films_probe_sees_its_size_and_both_ends(tmp_path: Path) -> None:
         if change is not None:
             data[change] ^= 1
         (tmp_path / "film").write_bytes(data)
-        probes.add(film_probe(tmp_path / "film"))
+        probes.add(probe_sha256(tmp_path / "film"))
     (tmp_path / "film").write_bytes(data + b"\0")
-    probes.add(film_probe(tmp_path / "film"))
+    probes.add(probe_sha256(tmp_path / "film"))
     assert len(probes) == 4

@@ -24,7 +24,7 @@ from facerec.folder.records import (
     scan_trajectories,
     to_line,
 )
-from facerec.support.jsonl import Broken, read_lines
+from facerec.support.jsonl import RuleViolation, read_lines
 from tests.strategies import ANY_JSON, FRAMES, QUALITIES, features, spoilt, trajectories
 
 KINDS = [Trajectory, Feature, FrameEvidence, Quality]
@@ -79,7 +79,7 @@ def test_evidence_is_read_as_it_was_written(file: Path, frame: FrameEvidence, qu
 
 @given(st.sampled_from(KINDS), ANY_JSON)
 def test_any_json_is_a_record_or_broken(kind: type[Line], value: object) -> None:
-    with pytest.raises(Broken):
+    with pytest.raises(RuleViolation):
         kind.from_json(value)
 
 
@@ -88,7 +88,7 @@ def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, rec
     value = data.draw(spoilt(as_json(record)))
     try:
         read = type(record).from_json(value)
-    except Broken:
+    except RuleViolation:
         return
     assert as_json(read) == as_json(type(record).from_json(as_json(read)))
 
@@ -121,7 +121,7 @@ def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, rec
 def test_what_broke_a_reader_once_or_slipped_through_numpy(
     record: Line, change: dict[str, Any], rule: str
 ) -> None:
-    with pytest.raises(Broken, match=re.escape(rule)):
+    with pytest.raises(RuleViolation, match=re.escape(rule)):
         type(record).from_json({**as_json(record), **change})
 
 

@@ -21,7 +21,7 @@ from facerec.errors import ModelError
 from facerec.models import card_of, load_detector, load_embedder
 from facerec.models.align import align
 from facerec.models.arcface import TEMPLATE
-from facerec.models.weights import find
+from facerec.models.weights import find_weights
 from tests.conftest import ROOT
 
 KEYPOINTS = (TEMPLATE + np.array([20, 30])).astype(np.float32)
@@ -205,7 +205,7 @@ def test_dlibs_vectors_are_its_own_at_length_one_whatever_the_batch():
     embedder = load_embedder("dlib")
     crops = dlib_crops(embedder, 3)
     vectors = embedder.embed(crops)
-    network = dlib.face_recognition_model_v1(str(find("dlib").paths[0]))
+    network = dlib.face_recognition_model_v1(str(find_weights("dlib").paths[0]))
     theirs = np.array(network.compute_face_descriptor(crops))
     theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
     np.testing.assert_allclose(vectors, theirs, atol=1e-6)

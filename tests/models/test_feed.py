@@ -19,7 +19,7 @@ def three_threads(monkeypatch):
 
 
 def test_results_come_in_the_order_of_their_items(three_threads) -> None:
-    assert device.spread(lambda n: n * n, range(50)) == [n * n for n in range(50)]
+    assert device.parallel_map(lambda n: n * n, range(50)) == [n * n for n in range(50)]
 
 
 def test_as_many_threads_work_as_the_task_was_given_each_on_one_core(three_threads) -> None:
@@ -29,9 +29,9 @@ def test_as_many_threads_work_as_the_task_was_given_each_on_one_core(three_threa
         meeting.wait(timeout=30)  # broken, and so an error, where fewer work at once
         return torch.get_num_threads()
 
-    assert device.spread(work, range(3)) == [1, 1, 1]
+    assert device.parallel_map(work, range(3)) == [1, 1, 1]
 
 
 def test_what_fails_in_a_thread_fails_at_the_caller(three_threads) -> None:
     with pytest.raises(ZeroDivisionError):
-        device.spread(lambda n: 1 // n, [1, 0])
+        device.parallel_map(lambda n: 1 // n, [1, 0])

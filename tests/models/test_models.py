@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import facerec
 from facerec.errors import ModelError
 from facerec.models import card_of, check_device, load_detector, load_embedder, weights
-from facerec.models.base import finished
-from facerec.models.device import choose_device, cpu_threads, place, room_for
+from facerec.models.base import make_detections
+from facerec.models.device import choose_device, choose_placement, cpu_threads, oom_as_model_error
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,7 +71,7 @@ def test_weights_that_would_run_code_are_not_loaded(tmp_path):
 
 def test_a_file_that_no_longer_is_what_was_recorded_is_refused(tmp_path):
     path = tmp_path / "net.dat"
-    shutil.copy(weights.find("dlib").paths[0], path)
+    shutil.copy(weights.find_weights("dlib").paths[0], path)
     (tmp_path / "weights.json").write_text(json.dumps({"net.dat": {"sha256": card_of("dlib").sha256}}))
     assert card_of(f"dlib:{path}").sha256 == card_of("dlib").sha256
     with path.open("r+b") as file:
@@ -107,7 +107,7 @@ def test_a_missing_gpu_is_an_error_and_never_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto", "MTCNN", True) == "cuda:0"
     assert choose_device("cuda:1", "MTCNN", True) == "cuda:1"
-    assert place("cuda", "auto", None, "RetinaFace", True).precision == "float16"
+    assert choose_placement("cuda", "auto", None, "RetinaFace", True).precision == "float16"
     with pytest.raises(ModelError, match="torch finds 2 GPUs"):
         choose_device("cuda:2", "MTCNN", True)
 
@@ -183,7 +183,7 @@ def test_a_name_that_the_package_lacks_is_an_attribute_error():
 def test_boxes_are_clipped_ordered_and_never_empty(rows, min_face_size):
     table = np.array(rows, np.float32).reshape(-1, 5)
     points = np.zeros((len(table), 5, 2), np.float32)
-    found = finished(table[:, :4], table[:, 4], points, (240, 320), min_face_size)
+    found = make_detections(table[:, :4], table[:, 4], points, (240, 320), min_face_size)
     assert len(found) == len(found.scores) == len(found.keypoints)
     assert (found.boxes[:, 2:] > found.boxes[:, :2]).all() and (found.boxes >= 0).all()
     assert (found.boxes <= [320, 240, 320, 240]).all() and (np.diff(found.scores) <= 0).all()
@@ -196,12 +196,12 @@ def test_a_gpus_float32_is_no_tf32_and_the_same_bits_each_time(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert place("cuda", "float32", None, "RetinaFace", runs_on_cuda=True).device == "cuda:0"
+    assert choose_placement("cuda", "float32", None, "RetinaFace", runs_on_cuda=True).device == "cuda:0"
     flags = torch.backends.cudnn
     assert (flags.benchmark, flags.deterministic, flags.allow_tf32) == (False, True, False)
 
 
 def test_a_full_gpu_is_told_in_one_line_with_the_way_out():
     told = r"too small for 16 frames of 3840x2160 .* smaller --batch-size"
-    with pytest.raises(ModelError, match=told), room_for("16 frames of 3840x2160 pixels at once"):
+    with pytest.raises(ModelError, match=told), oom_as_model_error("16 frames of 3840x2160 pixels at once"):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -15,7 +15,7 @@ from skimage import data
 
 from facerec.errors import ModelError
 from facerec.models import load_detector
-from facerec.models.base import finished
+from facerec.models.base import make_detections
 from facerec.models.retinaface import anchors
 
 THRESHOLD = 0.55
@@ -75,7 +75,7 @@ def test_boxes_keypoints_and_scores_are_those_of_the_library(library, weights, f
         boxes = np.array([face["bbox"] for face in theirs], np.float32).reshape(-1, 4)
         points = np.array([face["landmarks"] for face in theirs], np.float32).reshape(-1, 5, 2)
         scores = np.array([face["score"] for face in theirs], np.float32)
-        their = finished(boxes, scores, points, frame.shape[:2], min_face_size=16)
+        their = make_detections(boxes, scores, points, frame.shape[:2], min_face_size=16)
         compared += len(their)
         # Box, keypoints and score, of which the library keeps two digits, side by side.
         rows = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from facerec.models import fused as winograd
-from facerec.models.fused import LEAST_CHANNELS, Winograd, suits, use_winograd
+from facerec.models.fused import MIN_CHANNELS, Winograd, use_winograd_convolutions, winograd_applies
 
 
 def convolution(inner: int, out: int, **given) -> nn.Conv2d:
@@ -67,10 +67,10 @@ def test_a_frame_has_the_same_bits_each_time():
     ],
 )
 def test_other_convolutions_stay_as_they_are(other):
-    assert suits(convolution(LEAST_CHANNELS, 8))
-    assert not suits(convolution(LEAST_CHANNELS, 8, **other))
-    assert not suits(convolution(LEAST_CHANNELS - 1, 8))
-    assert not suits(nn.Conv2d(LEAST_CHANNELS, 8, 5, padding=1))
+    assert winograd_applies(convolution(MIN_CHANNELS, 8))
+    assert not winograd_applies(convolution(MIN_CHANNELS, 8, **other))
+    assert not winograd_applies(convolution(MIN_CHANNELS - 1, 8))
+    assert not winograd_applies(nn.Conv2d(MIN_CHANNELS, 8, 5, padding=1))
 
 
 def test_a_network_is_changed_in_depth_and_computes_the_same():
@@ -78,7 +78,7 @@ def test_a_network_is_changed_in_depth_and_computes_the_same():
     images = torch.randn(2, 3, 19, 30)
     with torch.inference_mode():
         expected = network(images)
-        use_winograd(network)
+        use_winograd_convolutions(network)
         assert [type(m).__name__ for m in network.modules() if not list(m.children())] == [
             "Conv2d",
             "ReLU",

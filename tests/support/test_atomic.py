@@ -16,10 +16,10 @@ from facerec.support.atomic import (
     atomic_write,
     create_once,
     locked,
-    part_name,
+    remove_stale_temporaries,
     sha256_of,
-    sweep,
     sync_files,
+    temporary_name,
     write_bytes,
 )
 
@@ -83,7 +83,7 @@ def _dead_pid() -> int:
 
 def _part(folder: Path, name: str = "plan.json", host: str | None = None, pid: int | None = None) -> Path:
     with mock.patch.object(atomic, "host", lambda: host or "here.cluster-1"):
-        part = folder / part_name(name).replace(f"-{os.getpid()}-", f"-{pid or os.getpid()}-")
+        part = folder / temporary_name(name).replace(f"-{os.getpid()}-", f"-{pid or os.getpid()}-")
     part.mkdir()
     (part / "inside").write_text("half")
     return part
@@ -94,7 +94,7 @@ def test_what_a_dead_process_left_is_swept(name: str, tmp_path: Path) -> None:
     part, other = _part(tmp_path, name, pid=_dead_pid()), tmp_path / "plan.json"
     other.write_text("whole")
     with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
-        assert sweep(tmp_path) == 1
+        assert remove_stale_temporaries(tmp_path) == 1
     assert not part.exists() and other.exists()
 
 
@@ -102,27 +102,27 @@ def test_what_a_live_process_has_is_not_swept(tmp_path: Path) -> None:
     part = _part(tmp_path)
     os.utime(part, (0, 0))
     with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
-        assert sweep(tmp_path) == 0
+        assert remove_stale_temporaries(tmp_path) == 0
     assert part.exists()
 
 
 def test_what_another_machine_has_is_swept_a_day_after_its_last_write(tmp_path: Path) -> None:
     part = _part(tmp_path, host="elsewhere", pid=_dead_pid())
-    assert sweep(tmp_path) == 0
+    assert remove_stale_temporaries(tmp_path) == 0
     long_ago = time.time() - 90_000
     os.utime(part, (long_ago, long_ago))
-    assert sweep(tmp_path) == 0, "a file inside was written just now"
+    assert remove_stale_temporaries(tmp_path) == 0, "a file inside was written just now"
     os.utime(part / "inside", (long_ago, long_ago))
-    assert sweep(tmp_path) == 1
+    assert remove_stale_temporaries(tmp_path) == 1
 
 
 def test_files_of_others_are_never_swept(tmp_path: Path) -> None:
     names = ["film.part", ".part", ".x.here-1.part", "plan.json", ".here-99999999-0123abcd.part.txt"]
     for name in names:
         (tmp_path / name).write_text("")
-    assert sweep(tmp_path) == 0
+    assert remove_stale_temporaries(tmp_path) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
-    assert sweep(tmp_path / "no such folder") == 0
+    assert remove_stale_temporaries(tmp_path / "no such folder") == 0
 
 
 def _child(work: object) -> int:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facerec.errors import ContractError
-from facerec.support.jsonl import MAX_FILE, Broken, keys, read_json, read_lines, scan_lines
+from facerec.support.jsonl import MAX_FILE, RuleViolation, read_json, read_lines, require_keys, scan_lines
 from tests.strategies import ANY_JSON
 
 
@@ -109,7 +109,7 @@ def test_what_is_no_file_is_refused_at_once(make: object, tmp_path: Path) -> Non
 def test_a_message_does_not_quote_megabytes(file: Path) -> None:
     file.write_bytes(orjson.dumps({"x" * 10**6: 1}))
     with pytest.raises(ContractError) as caught:
-        read_json(file, lambda value: keys(value, set()))
+        read_json(file, lambda value: require_keys(value, set()))
     assert len(str(caught.value)) < 1000
 
 
@@ -123,5 +123,5 @@ def test_a_message_does_not_quote_megabytes(file: Path) -> None:
     ],
 )
 def test_keys_are_exactly_those(value: object, rule: str) -> None:
-    with pytest.raises(Broken, match=rule):
-        keys(value, {"a", "b"})
+    with pytest.raises(RuleViolation, match=rule):
+        require_keys(value, {"a", "b"})

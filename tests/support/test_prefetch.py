@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.support.prefetch import Profile, ahead
+from facerec.support.prefetch import Profile, prefetch
 
 
 def _running() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "ahead"]
+    return [thread.name for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 5), st.integers(1, 4))
@@ -24,7 +24,7 @@ def test_the_order_is_kept_through_several_stages(items: list[int], depth: int, 
     def through(source: Iterator[int], left: int) -> list[int]:
         if not left:
             return list(source)
-        with ahead((item for item in source), depth) as read:
+        with prefetch((item for item in source), depth) as read:
             return through(read, left - 1)
 
     assert through(iter(items), stages) == items
@@ -40,8 +40,8 @@ def test_a_failure_reaches_the_reader_after_what_came_before_it() -> None:
     seen = []
     with (
         pytest.raises(LookupError, match="frame 3"),
-        ahead(failing(), 1) as first,
-        ahead((10 * item for item in first), 1) as second,
+        prefetch(failing(), 1) as first,
+        prefetch((10 * item for item in first), 1) as second,
     ):
         for item in second:
             seen.append(item)  # noqa: PERF402 — it is about what came before the failure
@@ -61,13 +61,13 @@ def test_a_reader_that_stops_early_leaves_no_thread_and_closes_the_source() -> N
         finally:
             closed.set()
 
-    with ahead(endless(), 2) as first, ahead((item + 1 for item in first), 2) as second:
+    with prefetch(endless(), 2) as first, prefetch((item + 1 for item in first), 2) as second:
         assert next(second) == 1
     assert closed.is_set() and not _running()
 
 
 def test_a_reader_that_fails_leaves_no_thread() -> None:
-    with pytest.raises(ZeroDivisionError), ahead(iter(range(1000)), 1) as read:
+    with pytest.raises(ZeroDivisionError), prefetch(iter(range(1000)), 1) as read:
         next(read)
         raise ZeroDivisionError
     assert not _running()
@@ -81,7 +81,7 @@ def test_nothing_runs_further_ahead_than_its_depth() -> None:
             made.append(number)
             yield number
 
-    with ahead(source(), 3) as read:
+    with prefetch(source(), 3) as read:
         for seen, _ in enumerate(read):
             time.sleep(0.002)
             assert len(made) <= seen + 1 + 3 + 1  # read, waiting, and the one that waits for room

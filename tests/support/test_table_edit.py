@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.support.csv_tables import with_column, with_rows
+from facerec.support.csv_tables import replace_rows, set_column
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ from facerec.support.csv_tables import with_column, with_rows
     ],
 )  # fmt: skip
 def test_one_column_changes_and_nothing_else(table: str, values: list[int], wanted: str) -> None:
-    assert with_column(table, "n", values) == wanted
+    assert set_column(table, "n", values) == wanted
 
 
 def test_values_for_another_number_of_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="2 values for a table of 1 rows"):
-        with_column("a\nx\n", "n", [1, 2])
+        set_column("a\nx\n", "n", [1, 2])
 
 
 CELL = st.text(st.sampled_from('ab ,"\n;é\t'), max_size=6)
@@ -54,12 +54,12 @@ def test_every_reader_sees_the_other_cells_as_before(data: st.DataObject) -> Non
         [header, *rows]
     )
     values = list(range(len(rows)))
-    edited = with_column(text.getvalue(), "n", values)
+    edited = set_column(text.getvalue(), "n", values)
     at = header.index("n") if has_column else width
     wanted = [[*row[:at], str(i), *row[at + 1 :]] for i, row in enumerate(rows)]
     wanted_header = header if has_column else [*header, "n"]
     assert list(csv.reader(io.StringIO(edited, newline=""))) == [wanted_header, *wanted]
-    assert with_column(edited, "n", values) == edited
+    assert set_column(edited, "n", values) == edited
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_every_reader_sees_the_other_cells_as_before(data: st.DataObject) -> Non
 def test_rows_come_and_go_and_no_other_changes(
     table: str, gone: set[str], rows: list[dict[str, str]], wanted: str
 ) -> None:
-    assert with_rows(table, "n", gone, rows) == wanted
+    assert replace_rows(table, "n", gone, rows) == wanted

@@ -22,7 +22,7 @@ from facerec.actors.database import read_aspect_ratio
 from facerec.errors import FacerecError, InputError
 from facerec.video import film as video
 from facerec.video.film import SEGMENT, Film, describe_film, open_film, read_frames
-from facerec.video.opencv_check import differs_from_opencv
+from facerec.video.opencv_check import opencv_seek_mismatches
 from tests.films import cut_off, flip_bits, make_film, make_sound, number_in, picture
 
 B_FRAMES: dict[str, Any] = {"bframes": 2}
@@ -230,7 +230,7 @@ def test_a_film_of_two_pictures_is_the_first_and_says_so(suffix: str, tmp_path: 
     film = open_film(path)
     assert (film.width, film.height, film.frame_count) == (160, 120, 30)
     assert film.losses == ("of 2 video streams only the first is read, the others (320x240) are not",)
-    assert differs_from_opencv(film) == []
+    assert opencv_seek_mismatches(film) == []
 
 
 def test_a_cover_picture_is_not_the_film(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_cover_picture_is_not_the_film(tmp_path: Path) -> None:
         mux_all(to, [(a, cover), (b, to.add_stream_from_template(b.streams.video[0]))])
     film = open_film(path)
     assert (film.width, film.height, film.frame_count, film.losses) == (160, 120, 30, ())
-    assert differs_from_opencv(film) == []
+    assert opencv_seek_mismatches(film) == []
 
 
 def test_a_film_cut_off_in_the_middle_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -387,11 +387,11 @@ def test_a_name_with_colons_spaces_and_other_letters_is_no_protocol(tmp_path: Pa
     path = make_film(tmp_path / "1-a.mp4", 5).rename(folder / "7-Kühle: Wampe, %03d 'x'.mp4")
     film = open_film(path)
     assert numbers_read(film, 3, 4) == [(2, 2), (3, 3)]
-    assert differs_from_opencv(film) == []
+    assert opencv_seek_mismatches(film) == []
 
 
 def test_opencv_is_believed_where_it_finds_the_same_frame(tmp_path: Path) -> None:
-    assert differs_from_opencv(open_film(make_film(tmp_path / "1-a.mp4", 120, bframes=2))) == []
+    assert opencv_seek_mismatches(open_film(make_film(tmp_path / "1-a.mp4", 120, bframes=2))) == []
 
 
 @pytest.mark.parametrize("tags", ["bt709", "bt2020:smpte2084", "bt2020:arib-std-b67"])
@@ -400,12 +400,12 @@ def test_colours_that_opencv_shows_otherwise_are_no_other_frames(tags: str, tmp_
     matrix = primaries + "nc" * (primaries == "bt2020")
     said = f"colorprim={primaries}:transfer={transfer or primaries}:colormatrix={matrix}:keyint=12"
     film = make_film(tmp_path / "1-a.mp4", 60, options={"preset": "ultrafast", "x264-params": said})
-    assert differs_from_opencv(open_film(film)) == []
+    assert opencv_seek_mismatches(open_film(film)) == []
 
 
 def test_opencv_is_told_on_where_the_rate_varies(tmp_path: Path) -> None:
     film = open_film(make_film(tmp_path / "1-variable-rate.mkv", 130, **KINDS["1-variable-rate.mkv"]))
-    assert differs_from_opencv(film)
+    assert opencv_seek_mismatches(film)
 
 
 def test_a_reader_that_stops_early_leaves_the_film_closed(tmp_path: Path) -> None:

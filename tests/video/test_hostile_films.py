@@ -17,7 +17,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.geometry import Image
 from facerec.support.cli import run_main
 from facerec.video.film import open_film
-from facerec.video.opencv_check import differs_from_opencv
+from facerec.video.opencv_check import opencv_seek_mismatches
 from tests.films import cut_off, flip_bits, make_film, make_sound
 from tests.toy import (
     HEIGHT,
@@ -191,7 +191,7 @@ def test_seeking_is_judged_by_pictures_in_a_film_of_high_dynamic_range_too(
     options = {"preset": "ultrafast", "x264-params": said}
     times = {"pts": pts, "time_base": Fraction(1, 1000)} if pts else {}
     film = open_film(_sound(tmp_path, "mkv", options=options, **times))
-    assert bool(differs_from_opencv(film)) == bool(pts)
+    assert bool(opencv_seek_mismatches(film)) == bool(pts)
 
 
 def _text(folder: Path) -> Path:
