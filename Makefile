@@ -5,19 +5,21 @@ SHELL := /bin/bash
 # --- where things are; every one can be given on the command line: make extract MOVIE=12345 OUT=/data
 VENV    ?= .venv
 PYTHON  ?= $(VENV)/bin/python
-BASE_PYTHON ?= $(shell command -v python3.11 || echo python3)
+BASE_PYTHON ?= python3.11
 OUT     ?= data
 FILMS   ?= films
 ACTOR_DB ?= actor_db
 DEMO    ?= demo
 MODELS  ?= retinaface facenet
 
+REQUIREMENTS := requirements.in requirements-dev.in requirements-no-deps.in
+
 # .venv is made when it is needed; with another PYTHON (a conda environment's, say) it is not
 READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(VENV)/.ready)
 # two processes of one thread each: a thread more for each would only wait for a core
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest
 
-.PHONY: help env models demo test test-slow lint clean
+.PHONY: help env lock models demo test test-slow lint clean
 
 help:  ## this list
 	@echo "facerec: every actor of a film found, followed, grouped and named"
@@ -25,12 +27,19 @@ help:  ## this list
 
 env: $(VENV)/.ready  ## make .venv with all that is needed (about 3 minutes, 6 GB)
 
-$(VENV)/.ready: requirements.txt requirements-no-deps.txt requirements-dev.txt
+# -qq: pip's warnings tell of its own settings; errors are shown. --no-deps: the lock names all packages
+$(VENV)/.ready: requirements.lock
+	@"$(BASE_PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "make env: needs Python 3.11 with venv, and '$(BASE_PYTHON)' is not that: install it (Debian:" \
+	    "apt-get install python3.11-venv) or run: make env BASE_PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "making $(VENV): torch and the other packages, about 6 GB"
-	$(BASE_PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
+	@"$(BASE_PYTHON)" -m venv $(VENV)
+	@$(VENV)/bin/pip install -qq --disable-pip-version-check --no-deps -r requirements.lock
 	@touch $@
+
+lock: $(READY)  ## renew requirements.lock after a change of requirements*.in [UPGRADE=1: take the newest of all]
+	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \
+	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock $(REQUIREMENTS)
 
 models: $(READY)  ## fetch weights once, on a machine with a network: make models MODELS="retinaface facenet yunet"
 	$(PYTHON) -u ./facerec/fetch_models.py $(MODELS)
@@ -47,11 +56,12 @@ test-slow: $(READY)  ## the long tests: kill points, all numbers of shards
 	@echo "running the long tests"
 	$(PYTEST) -n 2 --dist loadgroup -m slow
 
-lint: $(READY)  ## ruff and mypy
-	@echo "checking style and types"
+lint: $(READY)  ## ruff, mypy, and which package may import which
+	@echo "checking style, types and imports"
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check --quiet .
 	$(PYTHON) -m mypy
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache
 
 clean:  ## remove what `make demo` and the tests made; never your films or data
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,37 +1,102 @@
-"""One declared place for versions: the other files that install must not say their own."""
+"""One declared list of packages, one lock of all versions, and an environment that has just these."""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 
-PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)$")
+DIRECT = ("requirements.in", "requirements-dev.in", "requirements-no-deps.in")
+LOCK = "requirements.lock"
+
+
+def requirements(name: str) -> list[Requirement]:
+    """The packages that a file names, a line each; another line than a comment is a fault of the file."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    return [Requirement(line) for line in lines if line]
 
 
 def pins(name: str) -> dict[str, str]:
-    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
-    return dict(match.groups() for line in lines if (match := PIN.match(line)))
+    """Version by canonical package name, of the packages that this machine and Python need."""
+    found: dict[str, str] = {}
+    for wanted in requirements(name):
+        (exactly,) = wanted.specifier
+        assert exactly.operator == "==" and "*" not in exactly.version, wanted
+        if wanted.marker is None or wanted.marker.evaluate():
+            assert canonicalize_name(wanted.name) not in found, f"{wanted.name} twice in {name}"
+            found[canonicalize_name(wanted.name)] = exactly.version
+    return found
 
 
 def test_conda_and_pip_install_from_the_same_list() -> None:
-    assert "-r requirements.txt" in (ROOT / "environment.yml").read_text()
+    conda = (ROOT / "environment.yml").read_text()
+    assert "- -r requirements.in" in conda and f"- -c {LOCK}" in conda
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["tool"]["setuptools"]["dynamic"]["dependencies"]["file"] == ["requirements.txt"]
-    assert not re.search(r"==\d", (ROOT / "environment.yml").read_text().replace("python=", ""))
+    assert project["tool"]["setuptools"]["dynamic"]["dependencies"]["file"] == ["requirements.in"]
+    assert not re.search(r"==\d", conda.replace("python=", ""))
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-no-deps.txt", "requirements-dev.txt"])
-def test_what_is_declared_is_what_runs_here(name: str) -> None:
-    declared = pins(name)
-    assert declared
-    assert {package: version(package) for package in declared} == declared
+@pytest.mark.parametrize("name", DIRECT)
+def test_lock_has_every_direct_pin(name: str) -> None:
+    direct = pins(name)
+    assert direct
+    assert direct.items() <= pins(LOCK).items(), "run `make lock`"
+
+
+def test_lock_is_what_runs_here() -> None:
+    locked = pins(LOCK)
+    assert {name: version(name).partition("+")[0] for name in locked} == locked
+
+
+def test_lock_names_no_address_and_no_build_of_one_machine() -> None:
+    for line in (ROOT / LOCK).read_text().splitlines():
+        assert not re.search(r"://|@|^\s*-|--hash|\\$", line), line
+    for wanted in requirements(LOCK):
+        assert "+" not in str(wanted.specifier), f"{wanted} is a build of one index only"
+        if wanted.name.startswith("nvidia-"):
+            elsewhere = {"sys_platform": "darwin"}
+            assert wanted.marker is not None and not wanted.marker.evaluate(elsewhere), wanted
+
+
+def test_packages_without_their_dependencies_are_locked_so() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    told = {(of["name"], of["version"], *of["requires-dist"]) for of in tool["uv"]["dependency-metadata"]}
+    assert told == set(pins("requirements-no-deps.in").items())
+
+
+def imported(*folders: str) -> dict[str, Path]:
+    """Distributions that the code of `folders` imports from outside, each with a file that does."""
+    distributions = {"dlib": ["dlib-bin"], **packages_distributions()}  # dlib-bin has no list of its modules
+    modules: dict[str, Path] = {}
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0]: path for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules[node.module.partition(".")[0]] = path
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()} | {"_script"}
+    return {
+        canonicalize_name(distributions[module][0]): path
+        for module, path in modules.items()
+        if module not in sys.stdlib_module_names and module not in ours
+    }
+
+
+def test_every_import_from_outside_is_declared() -> None:
+    program = {**pins("requirements.in"), **pins("requirements-no-deps.in")}
+    assert not {name: path for name, path in imported("facerec", "slurm").items() if name not in program}
+    tools = {**program, **pins("requirements-dev.in")}
+    assert not {name: path for name, path in imported("tests", "bench").items() if name not in tools}
 
 
 def test_two_opencvs_never_share_an_environment() -> None:
