@@ -11,7 +11,6 @@ submitted is gone. Tasks write their own state, the launcher writes what it subm
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import time
@@ -19,14 +18,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from facerec.errors import FacerecError
 from facerec.folder.layout import MovieFolder
-from facerec.support.atomic import LOCKS_UNSUPPORTED, host, temporary_name, write_bytes
+from facerec.support.atomic import host, temporary_name, write_bytes
 from facerec.support.jsonl import RuleViolation, read_json, require_keys
+from facerec.support.locks import locked, try_lock, unlock
 
 Record = TypeVar("Record", "Submission", "TaskState")
 
@@ -187,16 +187,19 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep a second launcher from submitting the same movie meanwhile."""
         self.create()
-        with _locked(self.path / ".lock") as mine:
-            if not mine:
+        with (self.path / ".lock").open("w") as file:
+            if not try_lock(file.fileno()):
                 raise FacerecError(f"{self.path}: another launcher is at this movie right now; try again")
-            yield
+            try:
+                yield
+            finally:
+                unlock(file.fileno())
 
     @contextmanager
     def living(self, submission: Submission) -> Iterator[None]:
         """Show for the length of the block that the local pool of this submission is alive."""
         life = self._life(submission)
-        with _locked(life):
+        with locked(life):
             yield
             life.unlink()
 
@@ -207,29 +210,10 @@ class RunFolder:
         except FileNotFoundError:
             return False
         with life:
-            return not _take(life, fcntl.LOCK_SH)
+            return not try_lock(life.fileno(), shared=True)
 
     def _life(self, submission: Submission) -> Path:
         return self.submissions_dir / f".{submission.key}.alive"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold a lock; yields whether it was free."""
-    with path.open("w") as file:
-        yield _take(file, fcntl.LOCK_EX)
-
-
-def _take(file: IO[Any], kind: int) -> bool:
-    """Lock an open file until it is closed; whether it was free, which it is where nothing can be locked."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in LOCKS_UNSUPPORTED:
-            raise
-    return True
 
 
 def _dumps(record: Submission | TaskState) -> bytes:

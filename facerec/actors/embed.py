@@ -25,8 +25,9 @@ from facerec.folder.thumbnails import PICTURE_SIDE
 from facerec.geometry import Image
 from facerec.models.base import Detector, Embedder, ModelCard
 from facerec.settings import FaceSettings
-from facerec.support.atomic import locked, remove_stale_temporaries, sha256_of, write_changed
+from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import set_column
+from facerec.support.locks import locked
 
 _PROGRAM = f"facerec {__version__}"
 

@@ -27,8 +27,9 @@ from facerec.folder.thumbnails import picture_part
 from facerec.people.quality import qualities
 from facerec.people.reading import embedder_of, read_faces
 from facerec.settings import LearnSettings, VectorSettings
-from facerec.support.atomic import locked, remove_stale_temporaries, sha256_of, write_changed
+from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import replace_rows
+from facerec.support.locks import locked
 
 _LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
 _PREPARE = "run prepare_actors.py first, with the models that the films are extracted with"

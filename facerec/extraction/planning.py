@@ -16,7 +16,8 @@ from facerec.folder.plan import Plan, pack_times, read_plan, unpack_times, write
 from facerec.folder.shards import drop_shards
 from facerec.models import DETECTORS, card_of
 from facerec.settings import ExtractSettings
-from facerec.support.atomic import locked, sha256_of
+from facerec.support.atomic import sha256_of
+from facerec.support.locks import locked
 from facerec.support.shell import command_line
 from facerec.video.film import Film, describe_film, open_film
 from facerec.video.identity import Stamp, file_stamp, probe_sha256, sha256_if_changed

@@ -31,7 +31,8 @@ from facerec.folder.shards import marker_bytes, read_marker
 from facerec.folder.thumbnails import picture_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector, Embedder
-from facerec.support.atomic import host, locked, sync_files, sync_folder
+from facerec.support.atomic import host, sync_files, sync_folder
+from facerec.support.locks import locked
 from facerec.support.prefetch import Profile, prefetch
 from facerec.support.signals import Stop
 from facerec.tracking.trajectories import to_trajectories, track_every

@@ -26,13 +26,13 @@ from facerec.folder.images import ShownPictures
 from facerec.folder.layout import MovieFolder, make_room
 from facerec.folder.manifest import STAGES, is_published, outputs_of, read_manifest, write_manifest
 from facerec.support.atomic import (
-    locked,
     path_in_errors,
     remove_stale_temporaries,
     sha256_of,
     sync_folder,
     temporary_name,
 )
+from facerec.support.locks import locked
 
 if TYPE_CHECKING:
     pass

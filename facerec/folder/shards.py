@@ -15,8 +15,9 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import (
     Plan,
 )
-from facerec.support.atomic import locked, refresh_directory_cache, sha256_of, sync_folder
+from facerec.support.atomic import refresh_directory_cache, sha256_of, sync_folder
 from facerec.support.jsonl import is_int, read_json, require, require_keys
+from facerec.support.locks import locked
 
 
 def begin_afresh(folder: MovieFolder) -> None:

@@ -59,13 +59,13 @@ def test_a_second_launcher_is_refused_while_the_first_submits(run: RunFolder) ->
         pass
 
 
-def test_a_file_system_without_flock_stops_no_launcher(run: RunFolder, monkeypatch) -> None:
+def test_a_file_system_without_locks_stops_no_launcher(run: RunFolder, monkeypatch) -> None:
     """Lustre is often mounted without; the stages run there."""
 
-    def none(file: object, kind: int) -> None:
+    def none(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "fcntl", none)
     with run.lock():
         assert run.submissions() == []
 

@@ -1,4 +1,4 @@
-"""Whole or not at all; and what dead processes leave is swept, what live ones have is not."""
+"""Atomic writes, and the removal of temporary files of dead processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from facerec.support import atomic
 from facerec.support.atomic import (
     atomic_write,
     create_once,
-    locked,
     remove_stale_temporaries,
     sha256_of,
     sync_files,
@@ -24,7 +23,7 @@ from facerec.support.atomic import (
 )
 
 
-def test_a_file_appears_whole(tmp_path: Path) -> None:
+def test_a_file_appears_only_when_complete(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "file") as file:
         file.write(b"all")
         file.flush()
@@ -33,7 +32,7 @@ def test_a_file_appears_whole(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_only_the_old_file(tmp_path: Path) -> None:
     write_bytes(tmp_path / "file", b"old")
     with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "file") as file:
         file.write(b"ne")
@@ -42,7 +41,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_full_disk_says_which_file(tmp_path: Path) -> None:
+def test_a_full_disk_error_names_the_file(tmp_path: Path) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     with mock.patch("os.fsync", side_effect=full), pytest.raises(OSError) as caught:
         write_bytes(tmp_path / "file", b"data")
@@ -51,7 +50,7 @@ def test_a_full_disk_says_which_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 16, 17, 100])
-def test_every_one_of_many_files_is_synced_and_a_failure_told(count: int, tmp_path: Path) -> None:
+def test_all_files_are_synced_and_errors_raised(count: int, tmp_path: Path) -> None:
     paths = [tmp_path / str(i) for i in range(count)]
     for path in paths:
         path.write_bytes(b"data")
@@ -66,7 +65,7 @@ def test_every_one_of_many_files_is_synced_and_a_failure_told(count: int, tmp_pa
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_a_file_is_created_once(tmp_path: Path, links: bool) -> None:
+def test_a_file_is_created_only_once(tmp_path: Path, links: bool) -> None:
     no_links = None if links else OSError(errno.EPERM, "Operation not permitted")
     with mock.patch("os.link", side_effect=no_links, wraps=os.link if links else None):
         assert create_once(tmp_path / "file", b"first")
@@ -90,7 +89,7 @@ def _part(folder: Path, name: str = "plan.json", host: str | None = None, pid: i
 
 
 @pytest.mark.parametrize("name", ["plan.json", "staging", "a.b-7-00000000.part", "x" * 300])
-def test_what_a_dead_process_left_is_swept(name: str, tmp_path: Path) -> None:
+def test_temporaries_of_a_dead_process_are_removed(name: str, tmp_path: Path) -> None:
     part, other = _part(tmp_path, name, pid=_dead_pid()), tmp_path / "plan.json"
     other.write_text("whole")
     with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
@@ -98,7 +97,7 @@ def test_what_a_dead_process_left_is_swept(name: str, tmp_path: Path) -> None:
     assert not part.exists() and other.exists()
 
 
-def test_what_a_live_process_has_is_not_swept(tmp_path: Path) -> None:
+def test_temporaries_of_a_live_process_stay(tmp_path: Path) -> None:
     part = _part(tmp_path)
     os.utime(part, (0, 0))
     with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
@@ -106,7 +105,7 @@ def test_what_a_live_process_has_is_not_swept(tmp_path: Path) -> None:
     assert part.exists()
 
 
-def test_what_another_machine_has_is_swept_a_day_after_its_last_write(tmp_path: Path) -> None:
+def test_temporaries_of_another_machine_are_removed_after_a_day(tmp_path: Path) -> None:
     part = _part(tmp_path, host="elsewhere", pid=_dead_pid())
     assert remove_stale_temporaries(tmp_path) == 0
     long_ago = time.time() - 90_000
@@ -116,7 +115,7 @@ def test_what_another_machine_has_is_swept_a_day_after_its_last_write(tmp_path: 
     assert remove_stale_temporaries(tmp_path) == 1
 
 
-def test_files_of_others_are_never_swept(tmp_path: Path) -> None:
+def test_files_with_other_names_stay(tmp_path: Path) -> None:
     names = ["film.part", ".part", ".x.here-1.part", "plan.json", ".here-99999999-0123abcd.part.txt"]
     for name in names:
         (tmp_path / name).write_text("")
@@ -125,48 +124,6 @@ def test_files_of_others_are_never_swept(tmp_path: Path) -> None:
     assert remove_stale_temporaries(tmp_path / "no such folder") == 0
 
 
-def _child(work: object) -> int:
-    pid = os.fork()
-    if pid == 0:
-        work()  # type: ignore[operator]
-        os._exit(0)
-    return pid
-
-
-def test_a_lock_keeps_others_out_until_its_holder_is_gone(tmp_path: Path) -> None:
-    lock, log = tmp_path / ".lock", tmp_path / "log"
-
-    def enter() -> None:
-        with locked(lock), log.open("a") as file:
-            file.write("child\n")
-
-    with locked(lock, 3):
-        child = _child(enter)
-        time.sleep(0.2)
-        assert not log.exists()
-        with log.open("a") as file:
-            file.write("parent\n")
-    os.waitpid(child, 0)
-    assert log.read_text() == "parent\nchild\n"
-
-
-def test_locks_on_different_bytes_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    def enter() -> None:
-        with locked(tmp_path / ".lock", 4):
-            (tmp_path / "entered").touch()
-
-    with locked(tmp_path / ".lock", 3):
-        os.waitpid(_child(enter), 0)
-        assert (tmp_path / "entered").exists()
-
-
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
-def test_a_file_system_without_locks_does_not_stop_the_work(number: int, tmp_path: Path) -> None:
-    with mock.patch("fcntl.lockf", side_effect=OSError(number, "no locks")), locked(tmp_path / ".lock"):
-        write_bytes(tmp_path / "file", b"done")
-    assert (tmp_path / "file").exists()
-
-
-def test_the_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
+def test_sha256_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert sha256_of(tmp_path / "file").startswith("ba7816bf8f01cfea")

@@ -1,0 +1,84 @@
+"""Advisory locks between processes, also between machines that share a network file system.
+
+All locks are open file description locks (fcntl(2), `F_OFD_SETLK`), for two reasons:
+
+- Like POSIX record locks and unlike `flock`, they lock single bytes of a file, and network file systems
+  (NFS, Lustre, GPFS) pass them to the server by the same path as record locks, so they also exclude
+  processes on other machines. `flock` stays local to one machine on some mounts.
+- Like `flock` and unlike record locks, they belong to the open file: two openings in one process exclude
+  each other, and closing one of them does not release the other's lock.
+
+The kernel releases a lock when its holder dies, so a lock is never stale. Where a file system or an old
+kernel has no locks, callers go on without; every file is still written atomically (`support.atomic`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
+
+
+@contextmanager
+def locked(path: Path, byte: int | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on `path` for the block; wait until it is free. Creates a missing file.
+
+    The lock is not reentrant. Where `path` may not be written, or locks are unsupported, the block runs
+    without a lock.
+
+    Args:
+        byte: lock this byte only, so that holders of different bytes do not exclude each other; None
+            locks the whole file and excludes all of them.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:  # another user's file or folder, or a read-only file system
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        yield
+        return
+    start, length = (0, 0) if byte is None else (byte, 1)
+    try:
+        _set_lock(handle, fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, start, length)
+        yield
+    finally:
+        unlock(handle)
+        os.close(handle)
+
+
+def try_lock(handle: int, *, shared: bool = False) -> bool:
+    """Lock an open file as a whole without waiting.
+
+    Args:
+        handle: file descriptor, open for writing, or at least for reading if `shared`.
+        shared: exclude only exclusive locks.
+
+    Returns:
+        False if another holder has it; True if it is now locked or locks are unsupported.
+    """
+    try:
+        _set_lock(handle, fcntl.F_OFD_SETLK, fcntl.F_RDLCK if shared else fcntl.F_WRLCK)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def unlock(handle: int) -> None:
+    """Release all locks of an open file, also if a forked child still has it open."""
+    _set_lock(handle, fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
+
+
+def _set_lock(handle: int, command: int, kind: int, start: int = 0, length: int = 0) -> None:
+    """Run a lock command on `length` bytes from `start`; length 0 reaches to the end of any file."""
+    request = struct.pack("@hhqqi0q", kind, os.SEEK_SET, start, length, 0)  # struct flock; l_pid must be 0
+    try:
+        fcntl.fcntl(handle, command, request)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
