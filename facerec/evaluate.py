@@ -6,11 +6,8 @@ the columns movie_id, cluster_id, cluster_status, label, tag, image_status, traj
 
 from __future__ import annotations
 
-import os
-import sys
-
-if not __package__:  # run as a plain script: import from the repository's root, not from this folder
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if not __package__:  # run as a plain script, see there
+    import _script  # noqa: F401
 
 import argparse
 from collections.abc import Sequence

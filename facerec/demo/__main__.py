@@ -8,14 +8,10 @@ models that need no download: MTCNN and dlib. Fails if a person is not named, or
 from __future__ import annotations
 
 import os
-import sys
-
-if not __package__:  # run as a plain script: import from the repository's root, not from this folder
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
