@@ -1,7 +1,7 @@
-"""Check movie folders against the contract with the labeling backend, and against how they were made.
+"""Check movie folders: will the labeling backend accept them, and do their files fit together?
 
-Prints one line a folder, which says whether the backend will take it; every deviation, as
-FILE:LINE: rule, goes to standard error. Exit status 0 where there is none. Nothing is changed.
+Prints one line for each folder to standard output, and each violation as FILE:LINE: RULE to standard error.
+The exit status is 0 if no rule is broken. No file is changed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from facerec.support.cli import configure_logging, parser, run_main
 if TYPE_CHECKING:
     from facerec.checks.inspect import Inspection
 
-SHOWN = 50  # deviations of a folder that are told one by one
+MAX_LISTED = 50  # violations of a folder that are listed; of the others only the number is given
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line of this tool."""
+    """Return the parser of this command's arguments."""
     made = parser(__doc__)
     made.add_argument(
         "path", type=Path, nargs="+", metavar="PATH", help="movie folders, <out>/<movie_id>-data"
@@ -34,7 +34,7 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         default=None,
         metavar="DIR",
-        help="also check this actor database, and that it has every id that the predictions name",
+        help="also check this actor database, and that it has every actor id in the predictions",
     )
     return made
 
@@ -42,31 +42,36 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    from facerec.checks.inspect import inspect
+    from facerec.checks.inspect import inspect_folder
 
     status = 0
     for path in args.path:
-        seen = inspect(path, args.actor_db)
-        for error in seen.deviations.kept[:SHOWN]:
+        inspection = inspect_folder(path, args.actor_db)
+        violations = inspection.violations
+        for error in violations.kept[:MAX_LISTED]:
             logging.error("%s", error)
-        if seen.deviations.count > SHOWN:
-            logging.error("%s: %d more deviations", path, seen.deviations.count - SHOWN)
-        print(verdict(seen, args.actor_db is not None), flush=True)  # noqa: T201
-        status |= bool(seen.deviations.count)
+        if violations.count > MAX_LISTED:
+            logging.error("%s: %d more violations", path, violations.count - MAX_LISTED)
+        print(verdict(inspection, args.actor_db is not None), flush=True)  # noqa: T201
+        status |= bool(violations.count)
     return status
 
 
-def verdict(seen: Inspection, with_database: bool) -> str:
-    """Whether the labeling backend will take the folder, in one line; its tables, if they were looked at."""
-    movie = str(seen.path) if seen.movie_id is None else f"movie {seen.movie_id}"
-    if not seen.deviations.count:
-        but = "" if with_database else "; the tables beside it were not checked: --actor-db DIR"
-        return f"{movie}: the labeling backend will take it: {seen.summary}{but}"
-    several = seen.deviations.count > 1
-    count = f"{seen.deviations.count} deviation{'s' * several}, the first: {seen.first}"
-    if seen.fit_for_backend:
-        return f"{movie}: the labeling backend would take it, but there {'are' if several else 'is'} {count}"
-    return f"{movie}: the backend will NOT take it: {count}"
+def verdict(inspection: Inspection, with_actor_db: bool) -> str:
+    """Say in one line whether the labeling backend will accept the folder.
+
+    Args:
+        with_actor_db: the actor database was checked as well.
+    """
+    movie = str(inspection.path) if inspection.movie_id is None else f"movie {inspection.movie_id}"
+    count = inspection.violations.count
+    if not count:
+        note = "" if with_actor_db else "; the actor database was not checked (use --actor-db DIR)"
+        return f"{movie}: the labeling backend will accept it: {inspection.summary}{note}"
+    violations = f"{count} violation{'s' * (count > 1)}, the first: {inspection.first}"
+    if inspection.backend_accepts:
+        return f"{movie}: the labeling backend will accept it, but it has {violations}"
+    return f"{movie}: the labeling backend will NOT accept it: {violations}"
 
 
 if __name__ == "__main__":

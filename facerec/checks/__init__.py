@@ -1,0 +1,10 @@
+"""Rules over finished movie folders: knows the contract and the manifest, runs no stage and changes no file.
+
+To add a check, write a function
+
+    def check_<subject>(folder, <what it is compared with>, violations) -> <what later checks need>
+
+in the module that holds the rules of the same kind (plan, shards and chain: `history`; merged files:
+`results`; thumbnails: `images`; actor database: `actors`), and call it from `inspect._run_checks`. It reports
+every broken rule with `violations.add(path, rule, line)` and goes on; only `OSError` leaves it.
+"""

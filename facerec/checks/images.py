@@ -1,4 +1,4 @@
-"""The rules for the pictures that annotators see: their names, their pixels, and whose face they are."""
+"""Rules for the thumbnails in images/: their names, their pixels, and the faces that they show."""
 
 from __future__ import annotations
 
@@ -8,133 +8,134 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.checks.violations import Deviations, Expected
+from facerec.checks.violations import Expected, Violations
 from facerec.folder.layout import MovieFolder
 from facerec.folder.names import parse_tag, tag_of
 from facerec.folder.records import Trajectory
 from facerec.folder.thumbnails import PICTURE_SIDE
 from facerec.geometry import iou
 
-SHOWN = 2  # pictures of a trajectory on the annotator's page, its first and its last
-NEAR = 0.5  # intersection over union from which two boxes of a frame are meant to be one face's
+SHOWN = 2  # thumbnails of a trajectory: its first and its last
+SAME_FACE_IOU = 0.5  # intersection over union from which two boxes in one frame are of the same face
 
 Box = tuple[int, int, int, int]
-Boxes = Mapping[int, Mapping[Box, int]]  # by frame: the boxes there, each with its line
+BoxLines = Mapping[int, Mapping[Box, int]]  # by frame: the boxes in it, each with its line number
 
 
-def scan_pictures(folder: MovieFolder, found: Deviations) -> Boxes:
-    """The boxes of the pictures by frame; whatever else lies among them is a deviation."""
-    pictures: dict[int, dict[Box, int]] = defaultdict(dict)
+def check_image_files(folder: MovieFolder, violations: Violations) -> BoxLines:
+    """Check each file in images/ by itself; returns the thumbnails' boxes by frame, with line number 0."""
+    images: dict[int, dict[Box, int]] = defaultdict(dict)
     if not folder.images.is_dir():
-        found.add(folder.images, "this folder must exist, even where it is empty")
-        return pictures
+        violations.add(folder.images, "this folder must exist, even if it is empty")
+        return images
     for path in sorted(folder.images.iterdir()):
         try:
             movie_id, frame, box = parse_tag(path.stem)
         except ValueError as error:
-            found.add(path, f"no picture's name: {error}")
+            violations.add(path, f"not the name of a thumbnail: {error}")
             continue
         if path.suffix != ".jpeg":
-            found.add(path, "a picture's extension is .jpeg")
+            violations.add(path, "the extension of a thumbnail must be .jpeg")
         elif movie_id != folder.movie_id:
-            found.add(path, f"movie_id {movie_id} in the folder of movie {folder.movie_id}")
+            violations.add(path, f"movie_id {movie_id} in the folder of movie {folder.movie_id}")
         elif not (box[0] < box[2] and box[1] < box[3]):
-            found.add(path, "its box is empty")
+            violations.add(path, "the box in its name is empty")
         else:
-            pictures[frame][box] = 0
-            if rule := _pixel_rule(path):
-                found.add(path, rule)
-    return pictures
+            images[frame][box] = 0
+            if rule := _broken_pixel_rule(path):
+                violations.add(path, rule)
+    return images
 
 
-def _pixel_rule(path: Path) -> str:
-    """What is wrong with a picture's pixels; empty where nothing is."""
+def _broken_pixel_rule(path: Path) -> str:
+    """Return the rule that the thumbnail's file breaks; empty where it breaks none."""
     import PIL.Image
 
     if not path.is_file():
-        return "a picture is a file"
+        return "a thumbnail must be a file"
     try:
         with PIL.Image.open(path, formats=["JPEG"]) as picture:
-            if max(picture.size) > PICTURE_SIDE:
-                return (
-                    f"{'x'.join(map(str, picture.size))} pixels; a picture fits {PICTURE_SIDE}x{PICTURE_SIDE}"
-                )
+            width, height = picture.size
+            if max(width, height) > PICTURE_SIDE:
+                return f"{width}x{height} pixels; a thumbnail has at most {PICTURE_SIDE}x{PICTURE_SIDE}"
             picture.load()
     except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError):
-        return "no JPEG that can be read"
+        return "not a readable JPEG"
     return ""
 
 
-def check_pictures(
+def check_images(
     folder: MovieFolder,
     expected: Expected,
     trajectories: list[tuple[int, Trajectory]],
-    faces: Boxes,
-    pictures: Boxes,
-    found: Deviations,
+    faces: BoxLines,
+    images: BoxLines,
+    violations: Violations,
     *,
-    whole: bool,
+    complete: bool,
 ) -> None:
-    """Saved faces, their pictures and the trajectories' boxes name each other, integer for integer.
+    """Check that saved faces, thumbnails and trajectories name the same boxes, integer for integer.
 
     Args:
-        whole: all trajectories are there, so that a picture of none is nobody's.
+        trajectories: with their line numbers.
+        faces: the boxes of features.jsonl; images: those of the thumbnails.
+        complete: `trajectories` are all that the file holds, so that a thumbnail of none is an error.
     """
-    owners: dict[int, dict[Box, int]] = defaultdict(dict)  # the trajectories' boxes on saved frames
+    owners: dict[int, dict[Box, int]] = defaultdict(dict)  # boxes of trajectories in frames with a saved face
     for line, one in trajectories:
         saved = shown = 0
-        for frame, box in _saved_boxes(one, faces, pictures):
+        for frame, box in _boxes_in_saved_frames(one, faces, images):
             owners[frame][box] = line
             saved += box in faces.get(frame, ()) and bool(one.detected[frame - one.start])
-            shown += box in pictures.get(frame, ())
+            shown += box in images.get(frame, ())
         if expected.pictures and (not shown or shown != min(saved, SHOWN)):
-            rule = "no picture is saved of any of its boxes" if not saved else (
-                f"{shown} of its {saved} saved faces are shown and not {min(saved, SHOWN)}"
+            rule = "none of its boxes has a thumbnail" if not saved else (
+                f"{shown} of its {saved} saved faces have a thumbnail instead of {min(saved, SHOWN)}"
             )  # fmt: skip
-            found.add(folder.trajectories, rule, line)
+            violations.add(folder.trajectories, rule, line)
     for line, one in trajectories:
-        for frame, box in _saved_boxes(one, faces):
+        for frame, box in _boxes_in_saved_frames(one, faces):
             if box in faces[frame] or not one.detected[frame - one.start]:
                 continue
-            near = _nearest(box, faces[frame].keys() - owners[frame].keys())
+            near = _same_face(box, faces[frame].keys() - owners[frame].keys())
             if near:
-                rule = f"frame {frame}: box {list(box)} is not the saved face's, {list(near)}"
-                found.add(folder.trajectories, rule, line)
-    if whole:
-        _check_strays(folder, owners, faces, pictures, found)
+                rule = f"frame {frame}: box {list(box)} differs from the saved face's box {list(near)}"
+                violations.add(folder.trajectories, rule, line)
+    if complete:
+        _check_owners(folder, owners, faces, images, violations)
 
 
-def _check_strays(
-    folder: MovieFolder, owners: Boxes, faces: Boxes, pictures: Boxes, found: Deviations
+def _check_owners(
+    folder: MovieFolder, owners: BoxLines, faces: BoxLines, images: BoxLines, violations: Violations
 ) -> None:
-    """Pictures that are of no trajectory, wrongly named, or of no saved face."""
-    for frame, boxes in pictures.items():
+    """Check that every thumbnail is of a box of a trajectory and of a saved face."""
+    for frame, boxes in images.items():
         for box in boxes:
             if box not in owners.get(frame, ()):
-                rule = f"no line of {folder.trajectories.name} has this face"
-                if near := _nearest(box, owners.get(frame, ())):
+                rule = f"no line of {folder.trajectories.name} has this box"
+                if near := _same_face(box, owners.get(frame, ())):
                     line = owners[frame][near]
-                    rule = f"wrongly named: line {line} of {folder.trajectories.name} has {list(near)}"
+                    rule = f"wrong name: line {line} of {folder.trajectories.name} has the box {list(near)}"
             elif box not in faces.get(frame, ()):
                 rule = f"no line of {folder.features.name} has this face"
             else:
                 continue
-            found.add(folder.picture(tag_of(folder.movie_id, frame, box)), rule)
+            violations.add(folder.picture(tag_of(folder.movie_id, frame, box)), rule)
 
 
-def _saved_boxes(one: Trajectory, *saved: Boxes) -> Iterator[tuple[int, Box]]:
-    """The boxes of a trajectory on frames of which any face is saved."""
+def _boxes_in_saved_frames(one: Trajectory, *saved: BoxLines) -> Iterator[tuple[int, Box]]:
+    """Yield frame and box of a trajectory for every frame that has an entry in one of `saved`."""
     for frame in range(one.start, one.end):
         if any(frame in boxes for boxes in saved):
             x1, y1, x2, y2 = one.boxes[frame - one.start].tolist()
             yield frame, (x1, y1, x2, y2)
 
 
-def _nearest(box: Box, others: Iterable[Box]) -> Box | None:
-    """The one of `others` that overlaps most with `box`, where it is near."""
+def _same_face(box: Box, others: Iterable[Box]) -> Box | None:
+    """Return the one of `others` that overlaps most with `box`; None if the overlap is too small."""
     candidates = list(others)
     if not candidates:
         return None
     overlaps = iou(np.array(box), np.array(candidates))
     best = int(overlaps.argmax())
-    return candidates[best] if overlaps[best] >= NEAR else None
+    return candidates[best] if overlaps[best] >= SAME_FACE_IOU else None

@@ -1,7 +1,7 @@
-"""The rules of the data folder's contract that hold between the files that the labeling backend is given.
+"""Rules between the merged files: trajectories, features, qualities, cuts, clusters and predictions.
 
-The rules for a line or a file are the readers' (`records.py`, `documents.py`). All deviations are
-collected, not the first alone.
+The rules for one line or one file by itself are its reader's (`folder.records`, `folder.documents`). Every
+broken rule is collected, not only the first.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 
-from facerec.checks.images import Box, check_pictures, scan_pictures
-from facerec.checks.violations import Deviations, Expected
+from facerec.checks.images import Box, check_image_files, check_images
+from facerec.checks.violations import Expected, Violations
 from facerec.errors import ContractError
 from facerec.folder.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.frame_records import Quality
@@ -21,124 +21,135 @@ from facerec.support.jsonl import scan_lines
 
 
 def check_results(
-    folder: MovieFolder, expected: Expected, cast: Mapping[str, str] | None, found: Deviations
+    folder: MovieFolder, expected: Expected, cast: Mapping[str, str] | None, violations: Violations
 ) -> str:
-    """Check the top-level files and the pictures; returns what they hold, as a phrase.
+    """Check the top-level files and the thumbnails; returns counts of what they hold, as a phrase.
 
     Args:
-        cast: the ids that a name may have; None where they are not known.
+        cast: names by actor id, the ids that a prediction may have; None where they are unknown.
     """
-    cuts = _cuts(folder, expected, found)
-    trajectories, lines = _trajectories(folder, expected, cuts, found)
-    faces, tags = _features(folder, expected, found)
-    _check_quality(folder, tags, found)
-    pictures = scan_pictures(folder, found)
-    whole = folder.trajectories.is_file() and len(trajectories) == lines
-    check_pictures(folder, expected, trajectories, faces, pictures, found, whole=whole)
-    clusters = _clusters(folder, lines, found)
-    named = _check_names(folder, clusters, cast, found)
-    saved = sum(map(len, pictures.values()))
+    cuts = _check_cuts(folder, expected, violations)
+    trajectories, lines = _check_trajectories(folder, expected, cuts, violations)
+    faces, tags = _check_features(folder, expected, violations)
+    _check_qualities(folder, tags, violations)
+    images = check_image_files(folder, violations)
+    complete = folder.trajectories.is_file() and len(trajectories) == lines
+    check_images(folder, expected, trajectories, faces, images, violations, complete=complete)
+    clusters = _check_clusters(folder, lines, violations)
+    named = _check_predictions(folder, clusters, cast, violations)
+    saved = sum(map(len, images.values()))
     return f"{lines} trajectories, {clusters or 0} clusters, {named} of them named, {saved} pictures"
 
 
-def _cuts(folder: MovieFolder, expected: Expected, found: Deviations) -> list[int]:
+def _check_cuts(folder: MovieFolder, expected: Expected, violations: Violations) -> list[int]:
+    """Check scene_changes.json; returns its cuts, none where it is broken."""
     try:
         cuts = read_scene_changes(folder.scene_changes, folder.movie_id)
     except ContractError as error:
-        found.take(error)
+        violations.add_error(error)
         return []
     for cut in cuts[-1:]:
         if expected.frame_count is not None and cut >= expected.frame_count:
-            found.add(folder.scene_changes, f"cut {cut} in a film of {expected.frame_count} frames")
+            violations.add(folder.scene_changes, f"cut {cut} in a film of {expected.frame_count} frames")
     return cuts
 
 
-def _trajectories(
-    folder: MovieFolder, expected: Expected, cuts: list[int], found: Deviations
+def _check_trajectories(
+    folder: MovieFolder, expected: Expected, cuts: list[int], violations: Violations
 ) -> tuple[list[tuple[int, Trajectory]], int]:
-    """The sound trajectories with their line numbers, and the number of lines."""
-    path, sound, lines = folder.trajectories, [], 0
+    """Check trajectories.jsonl; returns (line number, trajectory) of readable lines, and the line count."""
+    path, lines = folder.trajectories, 0
+    readable: list[tuple[int, Trajectory]] = []
     try:
         for number, record in scan_trajectories(path, folder.movie_id):
             lines = number
             if isinstance(record, ContractError):
-                found.take(record)
+                violations.add_error(record)
                 continue
-            sound.append((number, record))
-            for rule in expected.rules(record.end, (record.w, record.h)):
-                found.add(path, rule, number)
+            readable.append((number, record))
+            for rule in expected.broken_rules(record.end, (record.w, record.h)):
+                violations.add(path, rule, number)
             later = cuts[bisect_right(cuts, record.start) :][:1]
             if later and later[0] < record.end:
-                found.add(path, f"crosses the scene change at frame {later[0]}", number)
+                violations.add(path, f"crosses the cut at frame {later[0]}", number)
     except ContractError as error:
-        found.take(error)
-    for shared in shared_boxes(path, sound):
-        found.take(shared)
-    return sound, lines
+        violations.add_error(error)
+    for shared in shared_boxes(path, readable):
+        violations.add_error(shared)
+    return readable, lines
 
 
-def _features(
-    folder: MovieFolder, expected: Expected, found: Deviations
+def _check_features(
+    folder: MovieFolder, expected: Expected, violations: Violations
 ) -> tuple[dict[int, dict[Box, int]], dict[int, str]]:
-    """The lines of the saved faces by frame and box, and their tags by line (empty where it is broken)."""
+    """Check features.jsonl.
+
+    Returns:
+        The line numbers of the saved faces by frame and box, and the tags by line number (empty where the
+        line is broken).
+    """
     path = folder.features
     faces: dict[int, dict[Box, int]] = defaultdict(dict)
     tags: dict[int, str] = {}
     try:
         for number, record in scan_features(path, folder.movie_id):
             if isinstance(record, ContractError):
-                found.take(record)
+                violations.add_error(record)
                 tags[number] = ""
                 continue
             tags[number] = record.tag
             faces[record.frame][record.box] = number
-            for rule in expected.rules(record.frame + 1, (record.w, record.h)):
-                found.add(path, rule, number)
+            for rule in expected.broken_rules(record.frame + 1, (record.w, record.h)):
+                violations.add(path, rule, number)
             if expected.save_every and record.frame % expected.save_every:
-                found.add(path, f"frame {record.frame}, where every {expected.save_every}th is saved", number)
+                rule = (
+                    f"frame {record.frame} is not a multiple of the plan's save_every, {expected.save_every}"
+                )
+                violations.add(path, rule, number)
     except ContractError as error:
-        found.take(error)
+        violations.add_error(error)
     return faces, tags
 
 
-def _check_quality(folder: MovieFolder, tags: Mapping[int, str], found: Deviations) -> None:
+def _check_qualities(folder: MovieFolder, tags: Mapping[int, str], violations: Violations) -> None:
+    """Check quality.jsonl, which has a line for each of features.jsonl's `tags`, in the same order."""
     lines = 0
     try:
         for number, record in scan_lines(folder.quality, Quality.from_json):
             lines = number
             if isinstance(record, ContractError):
-                found.take(record)
+                violations.add_error(record)
             elif tags.get(number) and tags[number] != record.tag:
-                rule = f"is of {record.tag} where {folder.features.name} has {tags[number]}"
-                found.add(folder.quality, rule, number)
+                rule = f"tag {record.tag}, but this line of {folder.features.name} has {tags[number]}"
+                violations.add(folder.quality, rule, number)
     except ContractError as error:
-        found.take(error)
+        violations.add_error(error)
         return
     if lines != len(tags):
-        found.add(
-            folder.quality, f"{lines} lines for {len(tags)} of {folder.features.name}; there is one each"
-        )
+        rule = f"{lines} lines, but {folder.features.name} has {len(tags)}; there must be one each"
+        violations.add(folder.quality, rule)
 
 
-def _clusters(folder: MovieFolder, trajectories: int, found: Deviations) -> int | None:
-    """The number of clusters; None where the file is broken."""
+def _check_clusters(folder: MovieFolder, trajectories: int, violations: Violations) -> int | None:
+    """Check clusters.json; returns the number of clusters, None where the file is broken."""
     try:
         return max(read_clusters(folder.clusters, folder.movie_id, trajectories), default=-1) + 1
     except ContractError as error:
-        found.take(error)
+        violations.add_error(error)
         return None
 
 
-def _check_names(
-    folder: MovieFolder, clusters: int | None, cast: Mapping[str, str] | None, found: Deviations
+def _check_predictions(
+    folder: MovieFolder, clusters: int | None, cast: Mapping[str, str] | None, violations: Violations
 ) -> int:
-    """Check the predictions; returns how many clusters have a name that the annotator sees."""
+    """Check predictions.json; returns how many clusters have a name that annotators see."""
     try:
         predictions = read_predictions(folder.predictions, folder.movie_id, clusters)
     except ContractError as error:
-        found.take(error)
+        violations.add_error(error)
         return 0
     for cluster, names in predictions.items():
         for actor in names.keys() - cast.keys() if cast is not None else ():
-            found.add(folder.predictions, f"cluster {cluster}: no row of actors.csv has the id {actor!r}")
+            rule = f"cluster {cluster}: actors.csv has no row with the id {actor!r}"
+            violations.add(folder.predictions, rule)
     return sum(any(p > SHOWN_ABOVE for p in names.values()) for names in predictions.values())

@@ -1,4 +1,4 @@
-"""What is collected while a data folder is checked, and what its plan leads one to expect."""
+"""The violations that checks collect, and the values that the plan prescribes for every record."""
 
 from __future__ import annotations
 
@@ -6,31 +6,49 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec.errors import ContractError
+from facerec.errors import ContractError, FacerecError
 from facerec.folder.plan import Plan
 
-_KEPT = 1000  # deviations that are kept; of more, only the number
+MAX_KEPT = 1000  # violations kept in memory; beyond that only their number is
 
 
-class Deviations:
-    """What was found wrong: all of it counted, the first thousand kept."""
+class Violations:
+    """Broken rules of one folder: all are counted, the first `MAX_KEPT` are kept.
+
+    Attributes:
+        kept: in the order in which they were found.
+        count: how many were found in all.
+    """
 
     def __init__(self) -> None:
         self.kept: list[ContractError] = []
         self.count = 0
 
     def add(self, path: Path, rule: str, line: int | None = None) -> None:
-        self.take(ContractError(path, rule, line))
+        """Report that `path`, at its 1-based `line`, breaks a rule."""
+        self.add_error(ContractError(path, rule, line))
 
-    def take(self, error: ContractError) -> None:
+    def add_error(self, error: ContractError) -> None:
+        """Report an error that a reader raised."""
         self.count += 1
-        if len(self.kept) < _KEPT:
+        if len(self.kept) < MAX_KEPT:
             self.kept.append(error)
+
+    def add_failure(self, path: Path, error: FacerecError) -> None:
+        """Report that `path` cannot be used; its name, or its folder's, is not repeated in the rule."""
+        self.add(path, str(error).removeprefix(f"{path}: ").removeprefix(f"{path.parent}: "))
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the plan says of every record; None where nothing is known."""
+    """Values that the plan prescribes for every record; None where there is no plan.
+
+    Attributes:
+        frame_count: decoded frames of the film.
+        size: display width and height in pixels.
+        save_every: faces are saved in frames whose number is a multiple of it.
+        pictures: thumbnails are saved.
+    """
 
     frame_count: int | None = None
     size: tuple[int, int] | None = None
@@ -38,7 +56,8 @@ class Expected:
     pictures: bool = True
 
     @classmethod
-    def by(cls, plan: Plan | None) -> Expected:
+    def from_plan(cls, plan: Plan | None) -> Expected:
+        """Take the values from a plan, which may have been edited by hand."""
         if plan is None:
             return cls()
         size, every = plan.video.get("display_size"), plan.settings.get("save_every")
@@ -49,9 +68,10 @@ class Expected:
             plan.settings.get("images") is not False,
         )
 
-    def rules(self, end: int, size: tuple[int, int]) -> Iterator[str]:
-        """The rules that a record which ends before frame `end` breaks."""
+    def broken_rules(self, end: int, size: tuple[int, int]) -> Iterator[str]:
+        """Yield the rules that a record breaks which ends before frame `end` and has `size` (w, h)."""
         if self.frame_count is not None and end > self.frame_count:
-            yield f"frame {end - 1} of a film of {self.frame_count} frames"
+            yield f"frame {end - 1} in a film of {self.frame_count} frames"
         if self.size and size != self.size:
-            yield f"w, h is {size[0]}, {size[1]} where the film is shown at {self.size[0]}, {self.size[1]}"
+            width, height = self.size
+            yield f"w, h is {size[0]}, {size[1]}, but the film's display size is {width}, {height}"

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from facerec import merge_shards
-from facerec.checks.inspect import deviations
 from facerec.folder.face_archive import reading_pack, writing_pack
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import read_plan
@@ -27,6 +26,7 @@ from facerec.people.reading import read_faces
 from facerec.settings import ShowSettings, VectorSettings
 from facerec.support.cli import run_main
 from tests import kills, toy
+from tests.edits import violations_of
 from tests.toy import MOVIE, Story, contents, extracted, make_cast, merged, named
 
 
@@ -122,7 +122,7 @@ def test_a_trajectory_with_one_saved_face_shows_one(film: Path, tmp_path: Path) 
     saved = _saved(folder)
     assert {len(faces) for faces in saved} == {1}
     assert sorted(_pictures(folder)) == sorted(f"{faces[0][2]}.jpeg" for faces in saved)
-    assert all("manifest" in str(e) or "must exist" in e.rule for e in deviations(folder.path))
+    assert all("manifest" in str(e) or "must exist" in e.rule for e in violations_of(folder.path))
 
 
 SPOILT: dict[str, Callable[[Path], object]] = {
@@ -143,11 +143,11 @@ def test_pictures_that_are_not_the_published_ones_are_told_and_put_right(
     whole = contents(folder)
     SPOILT[how](sorted(folder.images.iterdir())[0])
     assert contents(folder) != whole
-    assert any("merge_shards.py" in error.rule for error in deviations(folder.path))
+    assert any("merge_shards.py" in error.rule for error in violations_of(folder.path))
     assert _merge(folder) == 0
     told = capsys.readouterr()
     assert "images: not the pictures that were made; they are put right" in told.err
-    assert contents(folder) == whole and deviations(folder.path) == []
+    assert contents(folder) == whole and violations_of(folder.path) == []
     assert _merge(folder) == 0
     assert "nothing changed" in capsys.readouterr().out
 
@@ -190,7 +190,7 @@ def test_a_version_before_is_kept_with_its_pictures(
     assert after.keys() != before.keys() and len(after) == len(before)
     assert folder.trajectories.read_bytes() == trajectories
     whole = MovieFolder(shutil.move(kept, folder.path.parent / "old" / folder.path.name))
-    names = {error.path.parent.name for error in deviations(whole.path)}
+    names = {error.path.parent.name for error in violations_of(whole.path)}
     assert "images" not in names and folder.path.name in names, "all but plan and shards is there"
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from facerec import classify_knn, cluster, extract, merge_shards, prepare_actors
 from facerec.annotations.truth import read_truth, shown_frames
-from facerec.checks.inspect import deviations
 from facerec.folder.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.layout import MovieFolder
 from facerec.folder.records import read_features, read_trajectories
 from tests.cast import SEVERAL_PEOPLE, make_database
+from tests.edits import violations_of
 
 CLIPS = {
     10001: ("10001-HamiltonAtTheWhiteHouse.mp4", [20, 82, 211]),
@@ -74,7 +74,7 @@ def test_cuts_are_exactly_those_that_people_see(finished: Finished, movie_id: in
 @pytest.mark.parametrize("movie_id", CLIPS)
 def test_the_labeling_backend_would_take_every_folder(finished: Finished, movie_id: int) -> None:
     folder, _ = finished(movie_id, "beside")
-    assert deviations(folder.path) == []
+    assert violations_of(folder.path) == []
 
 
 @pytest.mark.parametrize("kind", ["packaged", "beside"])

@@ -1,0 +1,77 @@
+"""Each broken rule of the actor database is reported with file, line and rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from facerec.actors.database import ActorDatabase
+from facerec.checks.inspect import inspect_folder
+from facerec.folder.layout import MovieFolder
+
+FileEdit = Callable[[Path], object]
+
+
+def replace(old: str, new: str) -> FileEdit:
+    """Replace text in a file."""
+    return lambda path: path.write_text(path.read_text().replace(old, new))
+
+
+VIOLATIONS: dict[str, tuple[FileEdit, str, int | None, str]] = {
+    "a movie without a row": (replace("7,A film", "8,A film"), "actors.csv", None, "no row for movie 7"),
+    "a movie without a name": (replace("7,A film", "7,"), "actors.csv", 2, "movie_name is empty"),
+    "a movie without a year": (replace("1999,nm2", ",nm2"), "actors.csv", 3, "movie_year is empty"),
+    "an actor without a name": (replace("Name 1", ""), "actors.csv", 3, "name is empty"),
+    "an actor without a role": (replace("Role,01", ",01"), "actors.csv", 2, "role is empty"),
+    "a birthday in ISO": (
+        replace("01.02.1970", "1970-02-01"),
+        "actors.csv",
+        2,
+        "neither dd.mm.yyyy nor yyyy",
+    ),
+    "a missing column": (replace("birthplace", "place"), "actors.csv", 1, "lacks the column birthplace"),
+    "no actors": (Path.unlink, "actors.csv", None, "no such file"),
+    "a picture of no actor": (replace("nm2,7", "nm3,7"), "actor_images.csv", 3, "no row with the id 'nm3'"),
+    "a picture that is missing": (
+        replace("nm2.jpg", "nm4.jpg"),
+        "actor_images.csv",
+        3,
+        "'nm4.jpg' is missing",
+    ),
+    "an empty n_detections": (
+        replace("nm2.jpg,1", "nm2.jpg,"),
+        "actor_images.csv",
+        3,
+        "n_detections is not a number",
+    ),
+    "a path out of the folder": (
+        replace("nm2.jpg", "../nm2.jpg"),
+        "actor_images.csv",
+        3,
+        "file name inside",
+    ),
+    "a vector of zeros": (replace("[1,0", "[0,0"), "actor_embeddings.jsonl", 1, "all zero"),
+    "a film without a row": (
+        replace("7-Film", "7-Other"),
+        "aspect_ratios.csv",
+        None,
+        "no row for the film '7-Film.mp4'",
+    ),
+    "a size of zero": (replace(",180", ",0"), "aspect_ratios.csv", 2, "integers above 0"),
+}
+
+
+@pytest.mark.parametrize(("edit", "file", "number", "rule"), VIOLATIONS.values(), ids=VIOLATIONS)
+def test_violation_is_reported_with_file_line_and_rule(
+    edit: FileEdit, file: str, number: int | None, rule: str, folder: MovieFolder, database: ActorDatabase
+) -> None:
+    edit(database.folder / file)
+    inspection = inspect_folder(folder.path, database.folder)
+    assert not inspection.backend_accepts
+    found = inspection.violations.kept
+    assert any(
+        error.path == database.folder / file and error.line == number and rule in error.rule
+        for error in found
+    ), [str(error) for error in found]
