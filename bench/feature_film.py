@@ -34,13 +34,13 @@ from facerec.folder.plan import Plan, pack_times, write_plan
 from facerec.folder.records import Feature, to_line
 from facerec.folder.shards import marker_bytes
 from facerec.folder.thumbnails import PICTURE_SIDE, picture_bytes
+from facerec.stages import PIPELINE
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
 
 MOVIE, WIDTH, HEIGHT, DIMENSION, SAVE_EVERY = 77, 1920, 1080, 512, 5
 EMBEDDER = {"kind": "facenet", "weights": "made-up", "sha256": "0" * 64, "licence": "none"}
 SPREAD = 0.35  # of a face's vector about its person's, as a share of the vector's length
-STAGES = ("merge_shards", "cluster", "classify_knn")
 
 
 def shots(frames: int, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -64,7 +64,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
         folder, database = make(work, args.frames, args.shards, args.people, args.seed)
-        costs = {stage: timed(stage, folder, database) for stage in STAGES}
+        costs = {stage.name: timed(stage.name, folder, database) for stage in PIPELINE.recorded}
         made = {
             "saved_faces": sum(1 for _ in folder.features.open("rb")),
             "trajectories": sum(1 for _ in folder.trajectories.open("rb")),

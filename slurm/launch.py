@@ -15,11 +15,12 @@ from typing import Any
 
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.plan import format_ranges, parse_ranges
+from facerec.stages import PIPELINE
 from slurm import queue, tasks
 from slurm.films import find_film
 from slurm.packing import Pack, chunk, pack
 from slurm.records import RunFolder, Submission
-from slurm.site import STAGES, Resources
+from slurm.site import Resources
 from slurm.stages import DEFAULT_SHARDS, ROOT, Order
 from slurm.status import ACTIVE, Survey, survey
 from slurm.work import wait_until
@@ -118,7 +119,7 @@ def launch(order: Order, movie_id: int, stages: Sequence[str], say: Say) -> list
         seen = look(order, run)
         submitted: list[Submission] = []
         for stage in stages:
-            if stage == "extract":
+            if PIPELINE[stage].sharded:
                 submitted += _extract(order, run, seen, say)
             else:
                 submitted += _stage(order, run, seen, stage, submitted, say)
@@ -156,9 +157,9 @@ def _extract(order: Order, run: RunFolder, seen: Survey, say: Say) -> list[Submi
 def _stage(
     order: Order, run: RunFolder, seen: Survey, stage: str, submitted: Sequence[Submission], say: Say
 ) -> list[Submission]:
-    """Submit a stage that is not sharded, after what the stage before it still has on its way."""
-    before = STAGES[STAGES.index(stage) - 1]
-    new = [one for one in submitted if one.stage == before]
+    """Submit a stage that is not sharded, after the jobs of its predecessors that are queued or running."""
+    before = {one.short_name for one in PIPELINE.predecessors(stage)}
+    new = [one for one in submitted if one.stage in before]
     now = seen.stages[stage]
     after: list[tuple[str, list[Submission]]] = [("afterok", new)] if new else []
     if now and now.state in ACTIVE:
@@ -170,9 +171,10 @@ def _stage(
             say(f"movie {run.movie_id}: {stage} job {now.job} cancelled: a new one waits for the new job too")
         else:
             after.append(("afterany", [now.submission]))
-    active = [task for task in seen.tasks if task.submission.stage == before and task.state in ACTIVE]
-    if new and before != "extract":  # the new one replaced it
-        active = []
+    replaced = {one.stage for one in new if not PIPELINE[one.stage].sharded}  # by the new job
+    active = [
+        task for task in seen.tasks if task.submission.stage in before - replaced and task.state in ACTIVE
+    ]
     for key, one in {task.submission.key: task.submission for task in active}.items():
         states = {task.state for task in seen.tasks if task.submission.key == key}
         after.append(("afterok" if states <= {*ACTIVE, "done"} else "afterany", [one]))  # or it never holds
@@ -213,7 +215,7 @@ def _submit(
 
     executor = submitit.AutoExecutor(folder=run.stage_dir(one.stage), cluster="slurm")
     executor.update_parameters(**_parameters(run, one, wants, after, parallelism))
-    function = tasks.run_shards if one.stage == "extract" else tasks.run_stage
+    function = tasks.run_shards if PIPELINE[one.stage].sharded else tasks.run_stage
     arguments = [(str(run.out), run.movie_id, one.key, index, argv) for index in range(len(one.packs))]
     run.save(one)
     try:

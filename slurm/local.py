@@ -20,6 +20,7 @@ from pathlib import Path
 
 from facerec.errors import Interrupted
 from facerec.folder.plan import format_ranges
+from facerec.stages import PIPELINE
 from facerec.support.cli import progress
 from slurm.launch import Extraction, Say, check, look, plan_extraction
 from slurm.packing import pack
@@ -47,7 +48,8 @@ def run_local(order: Order, movie_id: int, stages: Sequence[str], say: Say) -> i
     check(order, run, stages)
     with run.lock(), _stop_on_signals() as stop:
         for stage in stages:
-            good = _extract(order, run, stop, say) if stage == "extract" else _stage(order, run, stage, stop)
+            sharded = PIPELINE[stage].sharded
+            good = _extract(order, run, stop, say) if sharded else _stage(order, run, stage, stop)
             if stop.asked:
                 how = " without FRESH=1" if order.fresh else ""
                 raise Interrupted(

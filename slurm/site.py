@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import InputError
+from facerec.stages import PIPELINE
 
-STAGES = ("extract", "merge", "cluster", "classify")
+STAGES = PIPELINE.short_names
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 

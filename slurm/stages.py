@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slurm.site import STAGES, Site
+from facerec.stages import PIPELINE
+from slurm.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = {
-    "extract": ROOT / "facerec" / "extract.py",
-    "merge": ROOT / "facerec" / "merge_shards.py",
-    "cluster": ROOT / "facerec" / "cluster.py",
-    "classify": ROOT / "facerec" / "classify_knn.py",
-}
 DEFAULT_SHARDS = 256
 
 
@@ -47,7 +41,7 @@ class Order:
 
     def extract_argv(self, film: Path, n: int) -> list[str]:
         """Everything but `--shard`."""
-        argv = [*self._program("extract"), "--n", str(n), "--out", str(self.out.absolute())]
+        argv = PIPELINE["extract"].command("--n", str(n), "--out", str(self.out.absolute()))
         argv += ["--actor-db", str(self.actor_db.absolute())]
         device = self.device or ("cuda" if self.site.stages["extract"].gpus else "")
         given = {"--detector": self.detector, "--embedder": self.embedder, "--device": device}
@@ -57,10 +51,7 @@ class Order:
 
     def stage_argv(self, stage: str, folder: Path) -> list[str]:
         """The command line of a stage that is not sharded."""
-        argv = [*self._program(stage), "--path", str(folder)]
-        argv += ["--actor-db", str(self.actor_db.absolute())] if stage == STAGES[-1] else []
+        argv = PIPELINE[stage].command("--path", str(folder))
+        argv += ["--actor-db", str(self.actor_db.absolute())] if PIPELINE[stage].uses_actor_db else []
         argv += ["--overwrite"] if self.overwrite else []
         return [*argv, *self.args.get(stage, ())]
-
-    def _program(self, stage: str) -> list[str]:
-        return [sys.executable, "-u", str(SCRIPTS[stage])]

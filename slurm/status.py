@@ -10,16 +10,16 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import outputs_of
 from facerec.folder.plan import parse_ranges
 from facerec.folder.shards import done_markers
+from facerec.stages import PIPELINE
 from slurm import queue
 from slurm.queue import QueuedTask
 from slurm.records import RunFolder, Submission, TaskState
-from slurm.site import STAGES
 from slurm.work import sound_plan
 
 STATES = ("done", "running", "queued", "failed", "cancelled", "missing")
@@ -66,7 +66,7 @@ class Survey:
     Attributes:
         n: number of shards, 0 where nothing was ever submitted or done.
         shards: by number.
-        stages: the newest task of each of the stages after extract; None where none was submitted.
+        stages: newest task of each stage that is not sharded, by short name; None if not submitted.
         markers: of the shards that are done.
         frame_count: of the film, None while no shard has made the plan.
     """
@@ -117,19 +117,17 @@ def survey(
         if task.submission.n == n:
             _place(shards, task)
     newest = {task.submission.stage: task for task in tasks}
-    stages = {stage: newest.get(stage) for stage in STAGES[1:]}
-    for last in stages.values():
-        if last and last.state == "done" and not made_by(run.movie_folder, last.submission.stage).exists():
+    stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE.recorded}
+    for stage, last in stages.items():
+        if last and last.state == "done" and not _has_outputs(run.movie_folder, stage):
             last.state, last.reason = "missing", "what it made was removed; run it again"
         if last and last.state == "cancelled" and last.own is None and not _parents_good(last, tasks):
             last.reason = "what it waited for did not end well"
     return Survey(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
 
 
-def made_by(folder: MovieFolder, stage: str) -> Path:
-    """The file that a stage after extract ends with."""
-    made = {"merge": folder.trajectories, "cluster": folder.clusters, "classify": folder.predictions}
-    return made[stage]
+def _has_outputs(folder: MovieFolder, stage: str) -> bool:
+    return all(path.exists() for path in outputs_of(folder, stage))
 
 
 def _views(run: RunFolder, one: Submission, queued: Mapping[str, QueuedTask] | None) -> list[TaskView]:

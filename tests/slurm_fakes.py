@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from submitit.core.utils import DelayedSubmission
 
-from slurm import stages
+from facerec.stages import Stage
 from slurm.site import STAGES, load
 from slurm.stages import ROOT, Order
 
@@ -24,7 +24,7 @@ MOVIE = 77
 
 def use_fake_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every stage run the stand-in instead of the program."""
-    monkeypatch.setattr(stages, "SCRIPTS", dict.fromkeys(STAGES, FAKE_STAGE))
+    monkeypatch.setattr(Stage, "script", FAKE_STAGE)
 
 
 def make_film(

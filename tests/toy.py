@@ -21,9 +21,10 @@ import facerec.extraction.planning
 from facerec import check, classify_knn, cluster, extract, merge_shards, models
 from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import STAGES, outputs_of
+from facerec.folder.manifest import outputs_of
 from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard, normalize_rows
+from facerec.stages import PIPELINE
 from tests.films import make_film
 
 MOVIE = 77
@@ -201,5 +202,6 @@ def _timeless(value: Any) -> Any:
 
 def results(folder: MovieFolder) -> dict[str, bytes]:
     """What annotators and later stages get: the top-level files and the pictures."""
-    files = [path for stage in STAGES for path in outputs_of(folder, stage) if path.exists()]
+    recorded = PIPELINE.recorded
+    files = [path for stage in recorded for path in outputs_of(folder, stage.name) if path.exists()]
     return {path.name: path.read_bytes() for path in (*files, *folder.images.iterdir())}

@@ -14,11 +14,12 @@ from facerec.folder.face_archive import reading_pack
 from facerec.folder.frame_records import FrameEvidence
 from facerec.folder.images import pictures_digest, pictures_in
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import STAGES, checked_chain, read_manifest, recorded_holes
+from facerec.folder.manifest import checked_stages, read_manifest, recorded_holes
 from facerec.folder.names import picture_name
 from facerec.folder.plan import Plan, format_ranges, read_plan
 from facerec.folder.records import Feature, Trajectory, scan_features, scan_trajectories
 from facerec.folder.shards import NOT_DONE, done_markers, shards_digest
+from facerec.stages import PIPELINE
 from facerec.support.jsonl import scan_lines
 
 
@@ -48,7 +49,7 @@ def check_history(folder: MovieFolder, plan: Plan | None, violations: Violations
     else:
         try:
             manifest = read_manifest(folder)
-            checked_chain(folder, STAGES)
+            checked_stages(folder, PIPELINE)
         except FacerecError as error:
             violations.add_failure(folder.manifest, error)
     images = pictures_in(folder)

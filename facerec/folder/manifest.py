@@ -1,33 +1,26 @@
-"""The manifest: what each stage made and from what, by SHA-256; the chain is checked here."""
+"""The manifest: what each stage made and from what, by SHA-256; checked along the graph of the stages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from facerec import stages
 from facerec.errors import ContractError, FacerecError, StaleError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, parse_ranges, read_plan
+from facerec.stages import Stage
 from facerec.support.atomic import sha256_of, write_bytes
 from facerec.support.jsonl import read_json, require
 from facerec.support.shell import stage_command
 
-if TYPE_CHECKING:
-    pass
-
-STAGES = ("merge_shards", "cluster", "classify_knn")  # in the order in which they run
-
 
 def outputs_of(folder: MovieFolder, stage: str) -> tuple[Path, ...]:
-    """The files that `stage` makes."""
-    return {
-        "merge_shards": (folder.trajectories, folder.features, folder.quality, folder.scene_changes),
-        "cluster": (folder.clusters,),
-        "classify_knn": (folder.predictions,),
-    }[stage]
+    """Return the files that `stage` writes."""
+    return tuple(getattr(folder, name) for name in stages.PIPELINE[stage].outputs)
 
 
 def read_manifest(folder: MovieFolder) -> dict[str, Any]:
@@ -55,15 +48,16 @@ def recorded_holes(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
 def _parse_manifest(value: object) -> dict[str, Any]:
     require(isinstance(value, dict), "a JSON object is expected")
     assert isinstance(value, dict)
-    stages = value.get("stages")
+    entries = value.get("stages")
     require(
-        isinstance(stages, dict) and isinstance(value.get("history"), list), "stages or history is missing"
+        isinstance(entries, dict) and isinstance(value.get("history"), list), "stages or history is missing"
     )
-    assert isinstance(stages, dict)
+    assert isinstance(entries, dict)
     for name in ("film", "video", "models", "settings", "shards"):
         require(isinstance(value.get(name, {}), dict), f"{name} must be an object")
-    for name, stage in stages.items():
-        require(name in STAGES and isinstance(stage, dict), f"{name!r} is no stage")
+    names = {stage.name for stage in stages.PIPELINE.recorded}
+    for name, stage in entries.items():
+        require(name in names and isinstance(stage, dict), f"{name!r} is no stage")
         parts = (stage.get(part) for part in ("inputs", "outputs", "settings", "report"))
         require("made_at" in stage and all(isinstance(part, dict) for part in parts), f"{name} is cut short")
     return value
@@ -75,20 +69,23 @@ def is_published(folder: MovieFolder) -> bool:
 
 
 def checked_inputs(folder: MovieFolder, stage: str) -> dict[str, str]:
-    """The SHA-256 of every file that the stages before `stage` made, after checking the whole chain.
+    """Check every stage upstream of `stage` and return the SHA-256 of their files by name.
 
     Raises:
         StaleError: a file is missing, is not what its stage recorded, or was made from another one.
     """
-    return checked_chain(folder, STAGES[: STAGES.index(stage)])
+    return checked_stages(folder, stages.PIPELINE.upstream(stage))
 
 
-def checked_chain(folder: MovieFolder, makers: Sequence[str]) -> dict[str, str]:
-    """As `checked_inputs`, of the files that the stages `makers` made."""
+def checked_stages(folder: MovieFolder, makers: Iterable[Stage]) -> dict[str, str]:
+    """Check the results of the stages `makers`, given in topological order, as `checked_inputs` does.
+
+    Sharded stages are skipped: markers prove their results.
+    """
     recorded = read_manifest(folder)["stages"]
     plan = read_plan(folder)
     now = {folder.relative(folder.plan): plan.fingerprint} if plan else {}
-    for maker in makers:
+    for maker in (stage.name for stage in makers if not stage.sharded):
         again = f"run: {stage_command(maker, '--path', str(folder.path))}"
         if maker not in recorded:
             raise StaleError(f"{folder.path}: {maker}.py has not run here; {again}")

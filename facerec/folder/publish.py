@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from facerec import __version__
+from facerec import __version__, stages
 from facerec.errors import StaleError
 from facerec.folder.images import ShownPictures
 from facerec.folder.layout import MovieFolder, make_room
-from facerec.folder.manifest import STAGES, is_published, outputs_of, read_manifest, write_manifest
+from facerec.folder.manifest import is_published, outputs_of, read_manifest, write_manifest
 from facerec.support.atomic import (
     path_in_errors,
     remove_stale_temporaries,
@@ -114,7 +114,7 @@ def _publish(
         if recorded:
             return True
         seen = True
-    downstream = STAGES[STAGES.index(stage) + 1 :]
+    downstream = [later.name for later in stages.PIPELINE.downstream(stage)]
     if before:
         told = {"stage": stage, "made_at": before["made_at"], "outputs": before["outputs"]}
         manifest["history"].append(told)
@@ -166,7 +166,8 @@ def _keep(folder: MovieFolder) -> None:
     names = (folder.previous / (stamp if not i else f"{stamp}-{i}") for i in count())
     kept = next(path for path in names if not path.exists())
     with staging(folder) as room:
-        for path in (*(file for stage in STAGES for file in outputs_of(folder, stage)), folder.manifest):
+        results = (file for stage in stages.PIPELINE.recorded for file in outputs_of(folder, stage.name))
+        for path in (*results, folder.manifest):
             if path.exists():
                 _link(path, room / path.name)
         pictures = room / folder.images.name

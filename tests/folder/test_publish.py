@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
-from facerec import classify_knn, cluster, merge_shards
+from facerec import classify_knn, cluster, merge_shards, stages
+from facerec.errors import StaleError
 from facerec.folder.images import pictures_digest, pictures_in
 from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import checked_inputs, outputs_of, read_manifest
+from facerec.folder.publish import publish, staging
+from facerec.stages import Stage, StageGraph
 from facerec.support.atomic import sha256_of
 from facerec.support.cli import run_main
 from tests import kills
@@ -108,6 +112,47 @@ def test_published_results_change_only_with_overwrite_and_are_kept(
     assert ("clusters.json" in after) == ("cluster" not in later)
     assert ("predictions.json" in after) == (stage == "classify_knn")
     assert json.loads(after["manifest.json"])["stages"].keys() == MAINS.keys() - set(later)
+
+
+def test_only_what_depends_on_a_changed_stage_is_retired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = StageGraph(
+        (
+            Stage("merge_shards", "merge", (), ("trajectories",)),
+            Stage("cluster", "cluster", ("merge_shards",), ("clusters",)),
+            Stage("classify_knn", "classify", ("cluster",), ("predictions",)),
+            Stage("shot_features", "shots", ("merge_shards",), ("scene_changes",)),
+            Stage("report", "report", ("classify_knn", "shot_features"), ("contact_sheet",)),
+        )
+    )
+    monkeypatch.setattr(stages, "PIPELINE", graph)
+    folder = MovieFolder(tmp_path / "7-data")
+    folder.create()
+
+    def run(stage: str, content: str) -> None:
+        inputs = checked_inputs(folder, stage)
+        (target,) = outputs_of(folder, stage)
+        with staging(folder) as made:
+            (made / target.name).write_text(content)
+            files = {target: made / target.name}
+            publish(folder, stage, files, inputs=inputs, settings={}, report={}, overwrite=True)
+
+    def present() -> set[str]:
+        recorded = read_manifest(folder)["stages"].keys()
+        assert recorded == {stage.name for stage in graph if outputs_of(folder, stage.name)[0].exists()}
+        return set(recorded)
+
+    for stage in graph:
+        run(stage.name, "first")
+    assert present() == {"merge_shards", "cluster", "classify_knn", "shot_features", "report"}
+    run("cluster", "second")
+    assert present() == {"merge_shards", "cluster", "shot_features"}
+    with pytest.raises(StaleError, match=r"classify_knn\.py has not run here"):
+        checked_inputs(folder, "report")
+    assert checked_inputs(folder, "shot_features").keys() == {"trajectories.jsonl"}
+    run("merge_shards", "second")
+    assert present() == {"merge_shards"}
 
 
 def test_two_overwrites_keep_both_versions(folder: MovieFolder, cast: Path) -> None:

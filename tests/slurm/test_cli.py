@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from facerec.errors import InputError
+from facerec.stages import PIPELINE
 from slurm import cli, queue
 from slurm.records import RunFolder
 from slurm.stages import ROOT
@@ -175,14 +176,18 @@ def test_neither_a_shell_nor_make_reads_what_is_in_a_variable(there: MockSlurm, 
         assert "is no movie id" in done.stderr and not (ROOT / "HACKED").exists()
 
 
+def make_list(name: str) -> list[str]:
+    """Return the words that slurm.mk assigns to a variable."""
+    text = (ROOT / "slurm" / "slurm.mk").read_text().replace("\\\n", " ")
+    return text.partition(f"\n{name} :=")[2].partition("\n")[0].split()
+
+
+def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
+    assert make_list("LAUNCHER_TARGETS") == [*PIPELINE.short_names, "movie", "status", "plan"]
+
+
 def test_every_option_of_the_launcher_is_a_variable_of_make() -> None:
-    text = (ROOT / "slurm" / "slurm.mk").read_text()
-    listed = (
-        text.partition("LAUNCHER_VARIABLES :=")[2]
-        .partition("LAUNCHER_TARGETS")[0]
-        .replace("\\\n", " ")
-        .split()
-    )
+    listed = make_list("LAUNCHER_VARIABLES")
     assert sorted(listed) == sorted(name for name, *_ in (*cli._TEXTS, *cli._FLAGS))
 
 

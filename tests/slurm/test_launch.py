@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from submitit.core.utils import DelayedSubmission
 
 from facerec.errors import FacerecError, InputError, PlanError
+from facerec.stages import PIPELINE, StageGraph
+from slurm import launch as launcher
 from slurm.launch import launch
 from slurm.queue import SlurmError
 from slurm.records import RunFolder, Submission
@@ -194,6 +197,26 @@ def test_new_shards_replace_the_queued_stages_that_would_not_wait_for_them(site:
     wanted = f"--dependency=afterok:{second[0].job},afterany:{first[0].job}"
     assert wanted in site.mock.script(str(second[1].job))
     assert f"--dependency=afterok:{second[1].job}\n" in site.mock.script(str(second[2].job))
+
+
+def test_a_stage_with_several_predecessors_waits_for_each(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = StageGraph(
+        (
+            PIPELINE["extract"],
+            PIPELINE["merge"],
+            replace(PIPELINE["cluster"], inputs=("extract",)),
+            PIPELINE["classify"],
+        )
+    )
+    monkeypatch.setattr(launcher, "PIPELINE", graph)
+    make_film(site.folder / "films")
+    extract, merge, cluster, classify = site.launch(*STAGES)
+    for one in (merge, cluster):
+        assert f"--dependency=afterok:{extract.job}\n" in site.mock.script(str(one.job))
+    assert f"--dependency=afterok:{merge.job}:{cluster.job}\n" in site.mock.script(str(classify.job))
+    assert classify.parents == [merge.key, cluster.key]
 
 
 def test_a_stage_that_runs_already_is_waited_for(site: Site) -> None:

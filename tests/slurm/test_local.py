@@ -224,7 +224,7 @@ def test_a_killed_launcher_leaves_no_workers_and_no_lock(laptop: Laptop, tmp_pat
     code = (
         "import sys; from pathlib import Path; from tests.slurm_fakes import *;"
         "from slurm.local import run_local;"
-        "from slurm import stages; stages.SCRIPTS = dict.fromkeys(STAGES, FAKE_STAGE);"
+        "from facerec.stages import Stage; Stage.script = FAKE_STAGE;"
         "run_local(make_order(Path(sys.argv[1]), 'tasks=1', shards=6), MOVIE, ('extract',), print)"
     )
     launcher = subprocess.Popen(

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from facerec.folder import plan as plans
 from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import outputs_of
 from facerec.folder.plan import Plan, read_plan, write_plan
 from facerec.folder.shards import done_markers, marker_bytes
 from facerec.support.atomic import write_bytes
@@ -115,13 +116,13 @@ def stage(name: str, args: argparse.Namespace) -> None:
     missing = set(range(plan.n)) - done_markers(folder, plan).keys()
     if missing:
         refuse(f"shards {plans.format_ranges(missing)} are missing")
-    made = {"merge": folder.trajectories, "cluster": folder.clusters, "classify": folder.predictions}[name]
     sources = {
         "merge": [folder.shard(*plan.range_of(shard)).trajectories for shard in range(plan.n)],
         "cluster": [folder.trajectories],
         "classify": [folder.clusters],
     }[name]
-    write_bytes(made, b"".join(path.read_bytes() for path in sources))
+    for path in outputs_of(folder, name):
+        write_bytes(path, b"".join(source.read_bytes() for source in sources))
     sys.stdout.write(f"{name} done\n")
 
 
