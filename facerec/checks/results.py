@@ -102,9 +102,7 @@ def _check_features(
             for rule in expected.broken_rules(record.frame + 1, (record.w, record.h)):
                 violations.add(path, rule, number)
             if expected.save_every and record.frame % expected.save_every:
-                rule = (
-                    f"frame {record.frame} is not a multiple of the plan's save_every, {expected.save_every}"
-                )
+                rule = f"frame {record.frame} is not a multiple of {expected.save_every} (save_every)"
                 violations.add(path, rule, number)
     except ContractError as error:
         violations.add_error(error)
