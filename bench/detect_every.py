@@ -23,7 +23,8 @@ import numpy as np
 
 from bench.measure import ROOT, cost_of_program
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import Trajectory, read_trajectories
+from facerec.folder.readers import read_trajectories
+from facerec.folder.records import Trajectory
 from facerec.geometry import iou
 
 IOUS = (0.5, 0.8)

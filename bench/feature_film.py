@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from bench.measure import ROOT, Cost, cost_of_program
 from facerec.actors.database import ActorDatabase
 from facerec.folder.documents import scene_changes_bytes
-from facerec.folder.face_archive import writing_pack
-from facerec.folder.frame_records import FaceEvidence, FrameEvidence
+from facerec.folder.face_archive import new_face_archive
+from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, pack_times, write_plan
 from facerec.folder.records import Feature, to_line
 from facerec.folder.shards import marker_bytes
-from facerec.folder.thumbnails import PICTURE_SIDE, picture_bytes
+from facerec.folder.thumbnails import THUMBNAIL_SIDE, thumbnail_bytes
 from facerec.stages import PIPELINE
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
@@ -119,8 +119,8 @@ def make(work: Path, frames: int, n: int, people: int, seed: int) -> tuple[Movie
         notes=(),
     )
     write_plan(folder, plan, Path("made-up.mp4"), [])
-    side = PICTURE_SIDE
-    jpeg = picture_bytes(np.full((side, side, 3), 127, np.uint8), np.array([0, 0, side, side]))
+    side = THUMBNAIL_SIDE
+    jpeg = thumbnail_bytes(np.full((side, side, 3), 127, np.uint8), np.array([0, 0, side, side]))
     for shard in range(n):
         _write_shard(folder, plan, shard, faces, set(cuts), centres, jpeg, rng)
     return folder, _database(work / "actor_db", centres[::3], rng)
@@ -140,15 +140,15 @@ def _write_shard(
     files = folder.shard(beg, end)
     here = [(frame, box, person) for frame in range(beg, end) for box, person in sorted(faces[frame])]
     with (
-        files.evidence.open("wb") as evidence,
+        files.frame_records.open("wb") as evidence,
         files.features.open("wb") as features,
-        writing_pack(files.faces) as add_picture,
+        new_face_archive(files.faces) as add_picture,
     ):
         for frame in range(beg, end):
             save = frame % SAVE_EVERY == 0
-            seen = tuple(FaceEvidence(box, 0.9, 80.0 if save else None) for box, _ in sorted(faces[frame]))  # type: ignore[arg-type]
+            seen = tuple(FaceRecord(box, 0.9, 80.0 if save else None) for box, _ in sorted(faces[frame]))  # type: ignore[arg-type]
             change = 60.0 if frame in cuts else 1.0 + float(rng.random())
-            evidence.write(to_line(FrameEvidence(frame, change if frame else None, seen)))
+            evidence.write(to_line(FrameRecord(frame, change if frame else None, seen)))
             for box, person in sorted(faces[frame]) if save else ():
                 vector = centres[person] + rng.normal(0, SPREAD / DIMENSION**0.5, DIMENSION).astype(
                     np.float32
@@ -164,7 +164,7 @@ def _write_shard(
         file.writelines(to_line(one) for one in to_trajectories(tracks, MOVIE, WIDTH, HEIGHT))
     files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, own))
     report = {"frames": end - beg, "skipped": [], "dimension": DIMENSION, "same_person": 1.1}
-    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
+    files.marker.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
 def keypoints(box: tuple[int, ...]) -> NDArray[np.float32]:

@@ -30,7 +30,7 @@ from bench.clusters import add_faces, simulate
 from bench.real_faces import Faces, measure_faces
 from facerec.actors.database import ActorDatabase
 from facerec.annotations.metrics import calibration
-from facerec.folder.documents import SHOWN_ABOVE
+from facerec.folder.documents import DISPLAY_THRESHOLD
 from facerec.people.naming import cluster_vectors, name_clusters
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -72,7 +72,7 @@ def named(
     for who, row in zip(whose, said, strict=True):
         name = max(row, key=lambda actor: row[actor], default="")
         p, hit = row.get(name, 0.0), name == f"{who:05}"
-        shown = p > SHOWN_ABOVE
+        shown = p > DISPLAY_THRESHOLD
         if who < cast:
             counts[:3] += shown and hit, shown and not hit, not shown
         else:

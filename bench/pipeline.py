@@ -99,17 +99,17 @@ def film_of(args: argparse.Namespace, work: Path) -> Path:
 
 def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What to call for each stage alone and for the whole; each returns its cost."""
-    from facerec.extraction.planning import agree_on_plan, planned_film
+    from facerec.extraction.planning import ensure_plan, planned_film
     from facerec.extraction.shard import (
         Extractor,
         ShardLog,
-        decoded,
-        detected,
+        decode_batches,
+        detect_batches,
+        embed_batches,
         extract_shard,
-        kept,
         write_frame,
     )
-    from facerec.folder.face_archive import writing_pack
+    from facerec.folder.face_archive import new_face_archive
     from facerec.folder.layout import MovieFolder
     from facerec.models import load_detector, load_embedder
     from facerec.models.device import limit_threads
@@ -133,7 +133,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     def begin() -> tuple[MovieFolder, Any]:
         folder = MovieFolder.of_film(work / str(next(rooms)), path)
         n = max(1, round(film_frames / args.frames)) if film_frames else 1
-        plan = agree_on_plan(
+        plan = ensure_plan(
             folder, path, n, settings, options=[], fresh=False, display_aspect=None, prepare=lambda: None
         )
         return folder, plan
@@ -144,9 +144,9 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     film_frames = film.frame_count
     end = begin()[1].range_of(0)[1]
     profile = Profile()
-    frames = list(decoded(film, 0, end, extractor, profile))
-    found = list(detected(detector, iter(frames), profile))
-    seen = list(kept(extractor, film, folder.movie_id, iter(found), profile))
+    frames = list(decode_batches(film, 0, end, extractor, profile))
+    found = list(detect_batches(detector, iter(frames), profile))
+    seen = list(embed_batches(extractor, film, folder.movie_id, iter(found), profile))
 
     def use_up(items: Iterator[Any]) -> Cost:
         return cost(lambda: sum(1 for _ in items))
@@ -157,7 +157,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         with (
             (room / "e").open("wb") as evidence,
             (room / "f").open("wb") as features,
-            writing_pack(room / "p") as add_picture,
+            new_face_archive(room / "p") as add_picture,
         ):
             log = ShardLog()
 
@@ -173,11 +173,13 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
     return {
         "frames": end,
-        "decode": lambda: use_up(decoded(film, 0, end, extractor, profile)),
+        "decode": lambda: use_up(decode_batches(film, 0, end, extractor, profile)),
         "detect": lambda: use_up(
-            detected(detector, ([replace(frame, found=None) for frame in batch] for batch in frames), profile)
+            detect_batches(
+                detector, ([replace(frame, found=None) for frame in batch] for batch in frames), profile
+            )
         ),
-        "embed": lambda: use_up(kept(extractor, film, folder.movie_id, iter(found), profile)),
+        "embed": lambda: use_up(embed_batches(extractor, film, folder.movie_id, iter(found), profile)),
         "write": write,
         "whole": whole,
     }

@@ -17,8 +17,9 @@ from facerec.annotations.metrics import is_person
 from facerec.annotations.truth import read_truth, shown_frames
 from facerec.errors import InputError
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import read_trajectories
-from facerec.people.reading import embedder_of, read_vectors
+from facerec.folder.manifest import read_embedder
+from facerec.folder.readers import read_trajectories
+from facerec.people.reading import read_vectors
 
 Floats = NDArray[np.float64]
 PORTRAIT = 0.5  # worth of a portrait, which has no sharpness or score on record
@@ -76,7 +77,7 @@ def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase)
     seen: dict[str, list[tuple[Floats, float]]] = defaultdict(list)
     same_person = 0.0
     for folder, table in with_truth(folders, truth):
-        embedder = embedder_of(folder)
+        embedder = read_embedder(folder)
         database.check_embedder(vars(embedder), folder.path)
         same_person = embedder.same_person
         for who, vector, worth in looks_of(folder, table):

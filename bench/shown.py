@@ -27,12 +27,13 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from facerec.errors import StaleError
-from facerec.folder.images import packed, shown_tags
+from facerec.folder.images import locate_faces, thumbnail_tags
 from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import read_embedder
 from facerec.folder.plan import read_plan
-from facerec.folder.records import read_trajectories
+from facerec.folder.readers import read_faces, read_trajectories
 from facerec.people.quality import qualities
-from facerec.people.reading import embedder_of, read_faces, read_vectors
+from facerec.people.reading import read_vectors
 from facerec.settings import VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -57,7 +58,7 @@ def before_and_after(folder: MovieFolder) -> Iterator[tuple[Shown, Shown]]:
     worth = qualities(faces, judging)
     row = {(face.frame, *face.box): i for i, (face, _) in enumerate(faces)}
     vectors = read_vectors(folder, trajectories, judging).vectors
-    tags = shown_tags(folder, trajectories)
+    tags = thumbnail_tags(folder, trajectories)
     for one in trajectories:
         places = ((frame, *box) for frame, box in enumerate(one.boxes.tolist(), one.start))
         own = [row[place] for place in places if place in row]
@@ -76,7 +77,7 @@ def before_and_after(folder: MovieFolder) -> Iterator[tuple[Shown, Shown]]:
 def line(folder: MovieFolder, kind: str, shown: Sequence[Shown]) -> str:
     """A row of the table."""
     quality, away = (np.concatenate([getattr(one, key) for one in shown]) for key in ("quality", "away"))
-    poor, strangers = quality < VectorSettings().min_quality, away > embedder_of(folder).same_person
+    poor, strangers = quality < VectorSettings().min_quality, away > read_embedder(folder).same_person
     between = np.mean([one.frames[-1] - one.frames[0] for one in shown])
     cells = (folder.movie_id, kind, len(shown), f"{quality.mean():.3f}", poor.sum(), strangers.sum())
     return f"| {' | '.join(map(str, cells))} | {between:.1f} |"
@@ -89,7 +90,9 @@ def jpegs(folder: MovieFolder) -> dict[str, bytes]:
         raise StaleError(f"{folder.path}: no plan.json; give the folder with its shards")
     places = [(face.frame, *face.box) for face, _ in read_faces(folder)]
     ranges = [plan.range_of(shard) for shard in range(plan.n)]
-    return {tag: jpeg for one in packed(folder, ranges, places, places) for tag, jpeg in one.pictures()}
+    return {
+        tag: jpeg for one in locate_faces(folder, ranges, places, places) for tag, jpeg in one.thumbnails()
+    }
 
 
 def sheet(rows: Sequence[Sequence[Sequence[bytes]]]) -> PIL.Image.Image:

@@ -35,9 +35,10 @@ from facerec.annotations.export import plain_name
 from facerec.annotations.metrics import is_person
 from facerec.annotations.truth import read_truth, shown_frames
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import read_trajectories
+from facerec.folder.manifest import read_embedder
+from facerec.folder.readers import read_trajectories
 from facerec.people.embeddings import trajectory_vectors
-from facerec.people.reading import embedder_of, judged_faces
+from facerec.people.reading import judged_faces
 from facerec.settings import VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -82,7 +83,7 @@ class Folder:
 
 def read_people(folder: MovieFolder, truth: Path, database: ActorDatabase) -> Folder:
     """Faces of the film's people; `whose` counts from 0 over their trajectories."""
-    database.check_embedder(vars(embedder_of(folder)), folder.path)
+    database.check_embedder(vars(read_embedder(folder)), folder.path)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     matched = read_truth(truth, folder, trajectories, shown_frames(folder, trajectories), {})
     whose, embeddings, quality = judged_faces(folder, trajectories, ALL)

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.folder.command import add_paths, each_folder
+from facerec.folder.command import add_path_argument, run_on_folders
 from facerec.settings import NamingSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -28,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command line of this stage."""
     made = parser(__doc__)
     n = NamingSettings
-    add_paths(made)
+    add_path_argument(made)
     made.add_argument(
         "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database"
     )
@@ -66,17 +66,17 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     """
     from facerec.actors.database import LISTED, ActorDatabase
     from facerec.errors import StaleError
-    from facerec.folder.documents import SHOWN_ABOVE, predictions_bytes, read_clusters
-    from facerec.folder.manifest import checked_inputs, read_manifest
+    from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
+    from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest
     from facerec.folder.publish import publish, staging
-    from facerec.folder.records import read_trajectories
+    from facerec.folder.readers import read_trajectories
     from facerec.people.constraints import cannot_links
     from facerec.people.naming import cluster_vectors, name_clusters
-    from facerec.people.reading import embedder_of, read_vectors
+    from facerec.people.reading import read_vectors
     from facerec.support.atomic import sha256_of
 
     inputs = checked_inputs(folder, "classify_knn")
-    embedder = embedder_of(folder)
+    embedder = read_embedder(folder)
     database = ActorDatabase(actor_db)
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
@@ -113,7 +113,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         embedder.same_person,
         settings,
     )
-    shown = [name for by_actor in names for name, p in by_actor.items() if round(p, 5) > SHOWN_ABOVE]
+    shown = [name for by_actor in names for name, p in by_actor.items() if round(p, 5) > DISPLAY_THRESHOLD]
     cast = database.cast(folder.movie_id)
     tables = {path.name: sha256_of(path) for path in (database.actors, database.images, database.embeddings)}
     with staging(folder) as room:
@@ -136,7 +136,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
             overwrite=overwrite,
         )
     return (
-        f"{len(shown)} names above {SHOWN_ABOVE:.2f} for {n} clusters, of {len(gallery.actors)} actors "
+        f"{len(shown)} names above {DISPLAY_THRESHOLD:.2f} for {n} clusters, of {len(gallery.actors)} actors "
         f"with {len(gallery.images)} pictures{'' if changed else '; nothing changed'}"
     )
 
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
     settings = NamingSettings(k=args.k, unknown=args.unknown)
-    return each_folder(
+    return run_on_folders(
         args.path, lambda folder: name_folder(folder, args.actor_db, settings, overwrite=args.overwrite)
     )
 

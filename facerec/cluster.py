@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from facerec.folder.command import add_paths, each_folder
+from facerec.folder.command import add_path_argument, run_on_folders
 from facerec.settings import ClusterSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -26,7 +26,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command line of this stage."""
     made = parser(__doc__)
     c, v = ClusterSettings, VectorSettings
-    add_paths(made)
+    add_path_argument(made)
     made.add_argument(
         "--max-size",
         type=int,
@@ -74,12 +74,12 @@ def cluster_folder(
     import numpy as np
 
     from facerec.folder.documents import clusters_bytes, read_scene_changes
-    from facerec.folder.manifest import checked_inputs
+    from facerec.folder.manifest import checked_inputs, read_embedder
     from facerec.folder.publish import publish, staging
-    from facerec.folder.records import read_trajectories
+    from facerec.folder.readers import read_trajectories
     from facerec.people.clustering import cluster
     from facerec.people.constraints import cannot_links, continuations
-    from facerec.people.reading import embedder_of, read_vectors
+    from facerec.people.reading import read_vectors
 
     inputs = checked_inputs(folder, "cluster")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
@@ -91,7 +91,7 @@ def cluster_folder(
         found.usable,
         cannot_links(trajectories, grouping),
         continuations(trajectories, cuts, grouping),
-        embedder_of(folder).same_person,
+        read_embedder(folder).same_person,
         grouping,
     )
     n = int(made.labels.max(initial=-1)) + 1
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     grouping = ClusterSettings(
         threshold=args.threshold, max_size=args.max_size, allow_same_frame=args.allow_same_frame
     )
-    return each_folder(
+    return run_on_folders(
         args.path, lambda folder: cluster_folder(folder, judging, grouping, overwrite=args.overwrite)
     )
 

@@ -140,7 +140,7 @@ def _card(
     shown = cluster.shown
     step = max(1.0, len(shown) / _FACES)
     for i, tag in enumerate(shown[int(k * step)] for k in range(min(_FACES, len(shown)))):
-        _face(sheet, (left + _TEXT + i * (_FACE + _FACE_GAP), y), folder.picture(tag))
+        _face(sheet, (left + _TEXT + i * (_FACE + _FACE_GAP), y), folder.thumbnail(tag))
     _timeline(sheet, (left, top + _CARD - _PAD - _BAR), cluster.spans, film, colour)
 
 

@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     _check(args)
 
-    from facerec.extraction.planning import agree_on_plan
+    from facerec.extraction.planning import ensure_plan
     from facerec.folder.layout import MovieFolder
     from facerec.folder.plan import format_ranges, parse_ranges
     from facerec.folder.shards import done_markers
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
     models = cache(partial(_load, args))  # once, and only where there is work for them
-    plan = agree_on_plan(
+    plan = ensure_plan(
         folder,
         args.film,
         args.n,

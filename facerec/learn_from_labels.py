@@ -15,7 +15,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from facerec.folder.command import add_paths, each_folder
+from facerec.folder.command import add_path_argument, run_on_folders
 from facerec.settings import LearnSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -23,7 +23,7 @@ from facerec.support.cli import configure_logging, parser, run_main
 def arguments() -> argparse.ArgumentParser:
     """The command line of this tool."""
     made = parser(__doc__)
-    add_paths(made)
+    add_path_argument(made)
     made.add_argument("--labels", type=Path, required=True, metavar="FILE", help="the backend's export")
     made.add_argument(
         "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database"
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.annotations.learning import learn_folder
 
     database = ActorDatabase(args.actor_db)
-    return each_folder(args.path, lambda folder: learn_folder(folder, args.labels, database, settings))
+    return run_on_folders(args.path, lambda folder: learn_folder(folder, args.labels, database, settings))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.folder.command import add_paths, each_folder
+from facerec.folder.command import add_path_argument, run_on_folders
 from facerec.settings import KeepSettings, TrackSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -28,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command line of this stage."""
     made = parser(__doc__)
     t, k = TrackSettings, KeepSettings
-    add_paths(made)
+    add_path_argument(made)
     made.add_argument(
         "--iou-threshold",
         type=float,
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             faces_to=args.faces,
         )
 
-    return each_folder(args.path, work)
+    return run_on_folders(args.path, work)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def _evaluate(database: ActorDatabase) -> int:
     import numpy as np
 
     from facerec.actors.gallery_checks import LeaveOneOut, leave_one_out
-    from facerec.folder.documents import SHOWN_ABOVE
+    from facerec.folder.documents import DISPLAY_THRESHOLD
 
     meta = database.read_meta()
     if meta is None or "same_person" not in meta["embedder"]:
@@ -157,7 +157,7 @@ def _evaluate(database: ActorDatabase) -> int:
     print(  # noqa: T201 (the summary)
         f"{database.folder}: {len(gallery.images)} pictures of {len(gallery.actors)} actors "
         f"in {len(different)} {'cast' if len(different) == 1 else 'casts'}, "
-        f"embedded with {embedder['kind']}; named at p > {SHOWN_ABOVE:.2f}\n"
+        f"embedded with {embedder['kind']}; named at p > {DISPLAY_THRESHOLD:.2f}\n"
         f"picture left out: top-1 accuracy {_share(total.first, total.probes)}; "
         f"named right {total.right}, wrong {total.wrong}, not at all {total.silent}\n"
         f"actor left out:   false-name rate {_share(total.false_names, total.strangers)}"

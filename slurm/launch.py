@@ -67,9 +67,9 @@ def plan_extraction(order: Order, run: RunFolder, seen: Survey, say: Say) -> Ext
     if order.fresh:
         if seen.active:
             raise PlanError(f"movie {run.movie_id} has tasks queued or running: cancel them before FRESH=1")
-        from facerec.folder.shards import begin_afresh
+        from facerec.folder.shards import discard_run
 
-        begin_afresh(run.movie_folder)
+        discard_run(run.movie_folder)
         missing, done, busy, failed = list(range(n)), [], [], []
     else:
         done, busy = seen.having("done"), seen.having(*ACTIVE)

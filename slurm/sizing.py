@@ -19,7 +19,7 @@ from facerec.folder.shards import done_markers
 from facerec.support.shell import command_line
 from slurm.films import find_film
 from slurm.stages import Order
-from slurm.work import sound_plan
+from slurm.work import read_plan_or_none
 
 SAMPLES, SAMPLE_FRAMES = 3, 100  # places in the film, and frames at each
 SHARD_S = 120.0  # of work that a preempted or dead task loses, about
@@ -141,7 +141,7 @@ def plan_movie(order: Order, movie_id: int, given: Sequence[str] = ()) -> list[s
     seen = measure(order, film)
     wants = order.site.stages["extract"]
     advice = advise(seen, wants.parallelism)
-    begun = sound_plan(MovieFolder.of_film(order.out, film))
+    begun = read_plan_or_none(MovieFolder.of_film(order.out, film))
     if begun and not order.fresh:  # its shards are what they are
         advice = replace(advice, shards=begun.n, tasks=min(advice.tasks, begun.n))
     work = seen.frames / seen.frames_per_s

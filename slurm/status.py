@@ -20,7 +20,7 @@ from facerec.stages import PIPELINE
 from slurm import queue
 from slurm.queue import QueuedTask
 from slurm.records import RunFolder, Submission, TaskState
-from slurm.work import sound_plan
+from slurm.work import read_plan_or_none
 
 STATES = ("done", "running", "queued", "failed", "cancelled", "missing")
 ACTIVE = ("running", "queued")
@@ -105,7 +105,7 @@ def survey(
     """
     submissions = run.submissions()
     tasks = [view for one in submissions for view in _views(run, one, queued)]
-    plan = sound_plan(run.movie_folder)
+    plan = read_plan_or_none(run.movie_folder)
     extracts = [task for task in tasks if task.submission.stage == "extract"]
     if plan:
         n = plan.n

@@ -125,7 +125,7 @@ def reason_of(status: int, said: Collection[str], memory: str) -> str:
     return f"exit status {status}"
 
 
-def sound_plan(folder: MovieFolder) -> Plan | None:
+def read_plan_or_none(folder: MovieFolder) -> Plan | None:
     """The folder's plan; one that cannot be read counts for nothing until a shard begins afresh."""
     try:
         return read_plan(folder)
@@ -136,7 +136,7 @@ def sound_plan(folder: MovieFolder) -> Plan | None:
 
 def undone(folder: MovieFolder, n: int, shards: Collection[int], contents: bool = False) -> list[int]:
     """Those of the `shards` that are not done; all where there is no plan yet, or one with another N."""
-    plan = sound_plan(folder)
+    plan = read_plan_or_none(folder)
     if plan is None or plan.n != n:
         return sorted(shards)
     return sorted(set(shards) - done_markers(folder, plan, shards, contents=contents).keys())

@@ -11,15 +11,16 @@ import numpy as np
 
 from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
 from facerec.folder.documents import clusters_bytes, predictions_bytes, read_clusters, scene_changes_bytes
-from facerec.folder.face_archive import writing_pack
-from facerec.folder.frame_records import FaceEvidence, FrameEvidence
+from facerec.folder.face_archive import new_face_archive
+from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_inputs
 from facerec.folder.plan import Plan, write_plan
 from facerec.folder.publish import publish, staging
-from facerec.folder.records import Feature, read_trajectories, to_line
+from facerec.folder.readers import read_trajectories
+from facerec.folder.records import Feature, to_line
 from facerec.folder.shards import marker_bytes
-from facerec.folder.thumbnails import picture_bytes
+from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.merging.merge import merge
 from facerec.settings import KeepSettings, TrackSettings
 from facerec.tracking.tracker import track
@@ -103,28 +104,28 @@ def _write_shard(
         here = sorted((box, face.who) for face in faces if (box := face.box(frame)))
         boxes += [(frame, box) for box, _ in here]
         sharpness = 20.0 if frame % EVERY == 0 else None
-        seen = tuple(FaceEvidence(box, 0.9, sharpness) for box, _ in here)
+        seen = tuple(FaceRecord(box, 0.9, sharpness) for box, _ in here)
         change = None if frame == 0 else 60.0 if frame == CUT else 1.0
-        evidence.append(to_line(FrameEvidence(frame, change, seen)))
+        evidence.append(to_line(FrameRecord(frame, change, seen)))
         for box, who in here if frame % EVERY == 0 else ():
             keypoints = np.array(box[:2], np.float32) + np.arange(10, dtype=np.float32).reshape(5, 2)
             vector = np.eye(8, dtype=np.float32)[who]
             feature = Feature(MOVIE, frame, box, keypoints, vector, WIDTH, HEIGHT)
             features.append(to_line(feature))
             if pictures:
-                jpegs.append((feature.tag, picture_bytes(image, np.array(box))))
+                jpegs.append((feature.tag, thumbnail_bytes(image, np.array(box))))
     cuts = [CUT] if beg <= CUT < end else []
     tracks = track([f for f, _ in boxes], np.array([b for _, b in boxes], np.int64).reshape(-1, 4), cuts)
     trajectories = to_trajectories(tracks, MOVIE, WIDTH, HEIGHT)
-    files.evidence.write_bytes(b"".join(evidence))
+    files.frame_records.write_bytes(b"".join(evidence))
     files.features.write_bytes(b"".join(features))
     files.trajectories.write_bytes(b"".join(map(to_line, trajectories)))
     files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, cuts))
-    with writing_pack(files.faces) as add_picture:
+    with new_face_archive(files.faces) as add_picture:
         for tag, jpeg in jpegs:
             add_picture(tag, jpeg)
     report = {"skipped": [], "dimension": 8, "same_person": 1.1}
-    files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
+    files.marker.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
 def make_cast(folder: Path) -> ActorDatabase:

@@ -71,7 +71,7 @@ def merged_folder(
                 of_this.append(feature)
                 faces.append((feature, Quality(feature.tag, 0.95, one.sharpness)))
         for feature in (of_this[0], of_this[-1]) if of_this else ():
-            folder.picture(feature.tag).write_bytes(b"two pictures of each, for those who count them")
+            folder.thumbnail(feature.tag).write_bytes(b"two pictures of each, for those who count them")
     faces.sort(key=lambda face: (face[0].frame, face[0].box))
     with staging(folder) as room:
         made_files = {

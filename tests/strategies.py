@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from facerec.folder.frame_records import FaceEvidence, FrameEvidence, Quality
+from facerec.folder.frame_records import FaceRecord, FrameRecord, Quality
 from facerec.folder.records import Feature, Trajectory
 from facerec.models.base import normalize_rows
 
@@ -50,9 +50,9 @@ def features(draw: st.DrawFn, movie_id: int = 7) -> Feature:
 
 
 SCORES = st.floats(0, 1)
-FACES = st.builds(FaceEvidence, boxes(1 << 16, 1 << 16), SCORES, st.none() | st.floats(0, 1e6))
+FACES = st.builds(FaceRecord, boxes(1 << 16, 1 << 16), SCORES, st.none() | st.floats(0, 1e6))
 FRAMES = st.builds(
-    FrameEvidence,
+    FrameRecord,
     st.integers(0, 2**31 - 1),
     st.none() | st.floats(0, 255),
     st.lists(FACES, max_size=3).map(tuple),

@@ -21,7 +21,7 @@ from facerec.actors.database import LISTED, ActorDatabase
 from facerec.actors.pictures import read_picture
 from facerec.actors.provenance import Origin, read_origins
 from facerec.errors import ContractError, InputError
-from facerec.folder.thumbnails import PICTURE_SIDE
+from facerec.folder.thumbnails import THUMBNAIL_SIDE
 from facerec.geometry import Image
 from facerec.models.base import Detector, Embedder, ModelCard
 from facerec.settings import FaceSettings
@@ -118,7 +118,7 @@ def prepare(
             assert models is not None
             try:
                 if name in learnt:
-                    vectors = _learnt_face(read_picture(path, PICTURE_SIDE), learnt[name], models[1])
+                    vectors = _learnt_face(read_picture(path, THUMBNAIL_SIDE), learnt[name], models[1])
                 else:
                     vectors = faces_of(read_picture(path, settings.max_side), *models, settings)
             except InputError as error:

@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.folder.documents import SHOWN_ABOVE
+from facerec.folder.documents import DISPLAY_THRESHOLD
 from facerec.people.naming import actor_distances, probabilities
 from facerec.settings import NamingSettings
 
@@ -79,13 +79,13 @@ def leave_one_out(
             likeliest, p = _likeliest(
                 vectors[probe], vectors[others], actor_of[others], same_person, settings
             )
-            hit, shown = likeliest == actor, p > SHOWN_ABOVE
+            hit, shown = likeliest == actor, p > DISPLAY_THRESHOLD
             total += LeaveOneOut(
                 probes=1, right=hit and shown, wrong=shown and not hit, silent=not shown, first=hit
             )
         if not own.all():
             _, p = _likeliest(vectors[probe], vectors[~own], actor_of[~own], same_person, settings)
-            total += LeaveOneOut(strangers=1, false_names=p > SHOWN_ABOVE)
+            total += LeaveOneOut(strangers=1, false_names=p > DISPLAY_THRESHOLD)
     return total
 
 

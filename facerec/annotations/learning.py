@@ -21,11 +21,11 @@ from facerec.actors.provenance import Origin, origins_bytes, read_origins
 from facerec.annotations.export import Annotation, plain_name, read_export
 from facerec.errors import ContractError, InputError
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import checked_inputs
-from facerec.folder.records import Feature, read_trajectories
-from facerec.folder.thumbnails import picture_part
+from facerec.folder.manifest import checked_inputs, read_embedder
+from facerec.folder.readers import read_faces, read_trajectories
+from facerec.folder.records import Feature
+from facerec.folder.thumbnails import thumbnail_region
 from facerec.people.quality import qualities
-from facerec.people.reading import embedder_of, read_faces
 from facerec.settings import LearnSettings, VectorSettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import replace_rows
@@ -116,7 +116,7 @@ def _checked_meta(database: ActorDatabase, folder: MovieFolder) -> dict[str, Any
     meta = database.read_meta()
     if meta is None or not isinstance(meta.get("pictures"), dict):
         raise InputError(f"{database.embeddings_meta}: does not say what made the vectors; {_PREPARE}")
-    embedder = embedder_of(folder)
+    embedder = read_embedder(folder)
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
     if not database.embeddings.is_file() or meta.get("embeddings_sha256") != sha256_of(database.embeddings):
@@ -178,7 +178,7 @@ def _filename(tag: str) -> str:
 
 
 def _picture(folder: MovieFolder, face: Feature) -> bytes:
-    path = folder.picture(face.tag)
+    path = folder.thumbnail(face.tag)
     if not path.is_file():
         raise ContractError(path, "the picture of a confirmed face must exist")
     return path.read_bytes()
@@ -191,7 +191,7 @@ def _origin(one: Confirmed, picture: bytes) -> Origin:
     pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise InputError(f"{face.tag}.jpeg: the picture of a confirmed face cannot be read")
-    x1, y1, x2, y2 = picture_part(face.box, face.w, face.h)
+    x1, y1, x2, y2 = thumbnail_region(face.box, face.w, face.h)
     scale = np.array([pixels.shape[1] / (x2 - x1), pixels.shape[0] / (y2 - y1)])
 
     def inside(points: NDArray[np.float64]) -> NDArray[np.float32]:

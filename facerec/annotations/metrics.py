@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.annotations.export import plain_name
-from facerec.folder.documents import SHOWN_ABOVE
+from facerec.folder.documents import DISPLAY_THRESHOLD
 from facerec.folder.records import Trajectory
 from facerec.geometry import iou
 
@@ -272,7 +272,7 @@ def _names(
     forecasts = []
     for index in judged:
         said = predictions.get(clusters[index], {})
-        shown = {names.get(actor, plain_name(actor)) for actor, p in said.items() if p > SHOWN_ABOVE}
+        shown = {names.get(actor, plain_name(actor)) for actor, p in said.items() if p > DISPLAY_THRESHOLD}
         right += shown == {who[index]}
         wrong += bool(shown - {who[index]})
         if said:

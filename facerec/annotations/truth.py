@@ -27,11 +27,12 @@ from facerec.annotations.export import EXPORT_COLUMNS, plain_name, read_export
 from facerec.annotations.metrics import NO_FACE, NOT, Matched, match_boxes, match_tags, score
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import read_clusters, read_predictions
-from facerec.folder.images import shown_tags
+from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
 from facerec.folder.names import MAX_FRAME, parse_tag
-from facerec.folder.records import Trajectory, read_trajectories
+from facerec.folder.readers import read_trajectories
+from facerec.folder.records import Trajectory
 from facerec.reporting.overview import cast_names
 from facerec.support.csv_tables import read_table
 
@@ -71,7 +72,7 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
 
 def shown_frames(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, list[int]]:
     """The frames of the pictures that annotators see of each trajectory, ascending, by its index."""
-    shown = shown_tags(folder, trajectories)
+    shown = thumbnail_tags(folder, trajectories)
     return {index: [parse_tag(tag)[1] for tag in tags] for index, tags in shown.items()}
 
 

@@ -10,14 +10,15 @@ from typing import Any
 from facerec.checks.violations import Violations
 from facerec.errors import ContractError, FacerecError
 from facerec.folder.documents import read_scene_changes
-from facerec.folder.face_archive import reading_pack
-from facerec.folder.frame_records import FrameEvidence
-from facerec.folder.images import pictures_digest, pictures_in
+from facerec.folder.face_archive import open_face_archive
+from facerec.folder.frame_records import FrameRecord
+from facerec.folder.images import thumbnail_hashes, thumbnails_digest
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import checked_stages, read_manifest, recorded_holes
-from facerec.folder.names import picture_name
+from facerec.folder.manifest import checked_stages, read_manifest, recorded_missing
+from facerec.folder.names import thumbnail_name
 from facerec.folder.plan import Plan, format_ranges, read_plan
-from facerec.folder.records import Feature, Trajectory, scan_features, scan_trajectories
+from facerec.folder.readers import scan_features, scan_trajectories
+from facerec.folder.records import Feature, Trajectory
 from facerec.folder.shards import NOT_DONE, done_markers, shards_digest
 from facerec.stages import PIPELINE
 from facerec.support.jsonl import scan_lines
@@ -52,14 +53,14 @@ def check_history(folder: MovieFolder, plan: Plan | None, violations: Violations
             checked_stages(folder, PIPELINE)
         except FacerecError as error:
             violations.add_failure(folder.manifest, error)
-    images = pictures_in(folder)
+    images = thumbnail_hashes(folder)
     merged = manifest.get("stages", {}).get("merge_shards")
-    if merged and merged["outputs"].get(folder.relative(folder.images)) != pictures_digest(images):
+    if merged and merged["outputs"].get(folder.relative(folder.images)) != thumbnails_digest(images):
         rule = "its files are not those that merge_shards.py wrote; run merge_shards.py again"
         violations.add(folder.images, rule)
     if plan is None:
         return ""
-    holes = recorded_holes(manifest, plan)
+    holes = recorded_missing(manifest, plan)
     _check_shards(folder, plan, holes, manifest, images, violations)
     return f"without shards {format_ranges(holes)} of {plan.n}, as the manifest says" if holes else ""
 
@@ -82,7 +83,7 @@ def _check_shards(
     markers = done_markers(folder, plan, tell=reasons.__setitem__)
     lost = {shard: reason for shard, reason in reasons.items() if not (shard in holes and reason == NOT_DONE)}
     for shard, reason in lost.items():
-        violations.add(folder.shard(*plan.range_of(shard)).done, f"shard {shard} of {plan.n}: {reason}")
+        violations.add(folder.shard(*plan.range_of(shard)).marker, f"shard {shard} of {plan.n}: {reason}")
     merged = manifest.get("stages", {}).get("merge_shards", {}).get("inputs", {}).get("shards")
     if merged is not None and not lost and merged != shards_digest(markers):
         rule = "merge_shards.py's results were made from other shards than those in this folder"
@@ -94,7 +95,7 @@ def _check_shards(
         for error in _shard_violations(folder, beg, end, skipped, images if with_images else None):
             violations.add_error(error)
     files = [folder.shard(*plan.range_of(shard)) for shard in range(plan.n)]
-    expected = {path for one in files for path in (*one.results, one.done)}
+    expected = {path for one in files for path in (*one.results, one.marker)}
     for directory in sorted({path.parent for path in expected}):
         for path in sorted(directory.iterdir()) if directory.is_dir() else ():
             if path not in expected:
@@ -123,7 +124,7 @@ def _shard_violations(
     scans: tuple[tuple[Path, Iterator[tuple[int, Any]]], ...] = (
         (files.trajectories, scan_trajectories(files.trajectories, movie_id)),
         (files.features, scan_features(files.features, movie_id)),
-        (files.evidence, scan_lines(files.evidence, FrameEvidence.from_json)),
+        (files.frame_records, scan_lines(files.frame_records, FrameRecord.from_json)),
     )
     for path, records in scans:
         for number, record in records:
@@ -137,19 +138,19 @@ def _shard_violations(
             if not beg <= first <= last < end:
                 rule = f"frames {first}..{last} outside the shard's frames {beg}..{end - 1}"
                 yield ContractError(path, rule, number)
-            frames += path == files.evidence
+            frames += path == files.frame_records
             if isinstance(record, Feature):
                 tags.append(record.tag)
     if frames + skipped != end - beg:
         rule = f"{frames} frames and {skipped} skipped ones, but the shard has {end - beg}"
-        yield ContractError(files.evidence, rule)
+        yield ContractError(files.frame_records, rule)
     try:
-        with reading_pack(files.faces, len(tags)) as pack:
-            if not pack.holds(tags if images is not None else []):
+        with open_face_archive(files.faces, len(tags)) as archive:
+            if not archive.holds(tags if images is not None else []):
                 yield ContractError(files.faces, f"its faces are not those of {files.features.name}")
             for tag in tags if images is not None else ():
-                digest = (images or {}).get(picture_name(tag))
-                if digest and digest != sha256(pack.picture(tag)).hexdigest():
-                    yield ContractError(folder.picture(tag), "not the thumbnail that its shard saved")
+                digest = (images or {}).get(thumbnail_name(tag))
+                if digest and digest != sha256(archive.read(tag)).hexdigest():
+                    yield ContractError(folder.thumbnail(tag), "not the thumbnail that its shard saved")
     except ContractError as error:
         yield error

@@ -12,7 +12,7 @@ from facerec.checks.violations import Expected, Violations
 from facerec.folder.layout import MovieFolder
 from facerec.folder.names import parse_tag, tag_of
 from facerec.folder.records import Trajectory
-from facerec.folder.thumbnails import PICTURE_SIDE
+from facerec.folder.thumbnails import THUMBNAIL_SIDE
 from facerec.geometry import iou
 
 SHOWN = 2  # thumbnails of a trajectory: its first and its last
@@ -56,8 +56,8 @@ def _broken_pixel_rule(path: Path) -> str:
     try:
         with PIL.Image.open(path, formats=["JPEG"]) as picture:
             width, height = picture.size
-            if max(width, height) > PICTURE_SIDE:
-                return f"{width}x{height} pixels; a thumbnail has at most {PICTURE_SIDE}x{PICTURE_SIDE}"
+            if max(width, height) > THUMBNAIL_SIDE:
+                return f"{width}x{height} pixels; a thumbnail has at most {THUMBNAIL_SIDE}x{THUMBNAIL_SIDE}"
             picture.load()
     except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError):
         return "not a readable JPEG"
@@ -120,7 +120,7 @@ def _check_owners(
                 rule = f"no line of {folder.features.name} has this face"
             else:
                 continue
-            violations.add(folder.picture(tag_of(folder.movie_id, frame, box)), rule)
+            violations.add(folder.thumbnail(tag_of(folder.movie_id, frame, box)), rule)
 
 
 def _boxes_in_saved_frames(one: Trajectory, *saved: BoxLines) -> Iterator[tuple[int, Box]]:

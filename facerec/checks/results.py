@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from facerec.checks.images import Box, check_image_files, check_images
 from facerec.checks.violations import Expected, Violations
 from facerec.errors import ContractError
-from facerec.folder.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
+from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.frame_records import Quality
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import Trajectory, scan_features, scan_trajectories, shared_boxes
+from facerec.folder.readers import find_shared_boxes, scan_features, scan_trajectories
+from facerec.folder.records import Trajectory
 from facerec.support.jsonl import scan_lines
 
 
@@ -74,7 +75,7 @@ def _check_trajectories(
                 violations.add(path, f"crosses the cut at frame {later[0]}", number)
     except ContractError as error:
         violations.add_error(error)
-    for shared in shared_boxes(path, readable):
+    for shared in find_shared_boxes(path, readable):
         violations.add_error(shared)
     return readable, lines
 
@@ -150,4 +151,4 @@ def _check_predictions(
         for actor in names.keys() - cast.keys() if cast is not None else ():
             rule = f"cluster {cluster}: actors.csv has no row with the id {actor!r}"
             violations.add(folder.predictions, rule)
-    return sum(any(p > SHOWN_ABOVE for p in names.values()) for names in predictions.values())
+    return sum(any(p > DISPLAY_THRESHOLD for p in names.values()) for names in predictions.values())

@@ -12,7 +12,7 @@ from facerec.models.base import Detections
 _SHARPNESS_SIDE = 112  # pixels to which a face is brought before its sharpness is measured
 
 
-def whole_boxes(
+def integer_boxes(
     found: Detections, width: int, height: int, min_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
     """Integer boxes clipped to the frame, without those whose shorter side is below `min_size`.

@@ -13,7 +13,7 @@ from facerec import __version__
 from facerec.errors import InputError, PlanError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, pack_times, read_plan, unpack_times, write_plan
-from facerec.folder.shards import drop_shards
+from facerec.folder.shards import discard_run_locked
 from facerec.models import DETECTORS, card_of
 from facerec.settings import ExtractSettings
 from facerec.support.atomic import sha256_of
@@ -26,7 +26,7 @@ from facerec.video.opencv_check import opencv_seek_mismatches
 log = logging.getLogger(__name__)
 
 
-def agree_on_plan(
+def ensure_plan(
     folder: MovieFolder,
     film: Path,
     n: int,
@@ -49,15 +49,15 @@ def agree_on_plan(
         PlanError: the folder's plan is another one; the message names what differs.
     """
     stamp = file_stamp(film)
-    wanted = _wanted(film, n, settings)
-    if _must_be_made(folder, film, wanted, fresh):
-        made = _make(folder, film, stamp, wanted, display_aspect)
+    wanted = _requested_run(film, n, settings)
+    if _needs_new_plan(folder, film, wanted, fresh):
+        made = build_plan(folder, film, stamp, wanted, display_aspect)
         prepare()
         folder.create()
         with locked(folder.lock):
-            if _must_be_made(folder, film, wanted, fresh):  # no other task was quicker
+            if _needs_new_plan(folder, film, wanted, fresh):  # no other task was quicker
                 if folder.plan.exists():
-                    drop_shards(folder)
+                    discard_run_locked(folder)
                 if write_plan(folder, made, film, options):
                     for note in made.notes:
                         log.warning("%s: %s", film, note)
@@ -87,7 +87,7 @@ def planned_film(plan: Plan, path: Path) -> Film:
     )
 
 
-def _wanted(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
+def _requested_run(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
     """What can be known without reading the film: enough to tell whether a plan fits."""
     options = asdict(settings)
     models = {role: asdict(card_of(options.pop(role), role)) for role in ("detector", "embedder")}
@@ -109,7 +109,7 @@ def _differences(plan: Plan, film: Path, wanted: dict[str, Any]) -> list[str]:
     return plan.differences({"film": {"sha256": other}}) if other else found
 
 
-def _make(
+def build_plan(
     folder: MovieFolder, path: Path, stamp: Stamp, wanted: dict[str, Any], display_aspect: Fraction | None
 ) -> Plan:
     film = open_film(path, display_aspect)
@@ -162,7 +162,7 @@ def _copy_command(film: Film) -> str:
     return command_line("ffmpeg", "-i", str(film.path.absolute()), *words, f"./{film.path.stem}-cfr.mp4")
 
 
-def _must_be_made(folder: MovieFolder, film: Path, wanted: dict[str, Any], fresh: bool) -> bool:
+def _needs_new_plan(folder: MovieFolder, film: Path, wanted: dict[str, Any], fresh: bool) -> bool:
     """Whether there is no plan, or one that `fresh` drops."""
     try:
         plan = read_plan(folder)

@@ -21,14 +21,14 @@ import numpy as np
 from facerec.errors import PlanError
 from facerec.extraction import faces
 from facerec.folder.documents import scene_changes_bytes
-from facerec.folder.face_archive import writing_pack
-from facerec.folder.frame_records import FaceEvidence, FrameEvidence
+from facerec.folder.face_archive import new_face_archive
+from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder, ShardFiles
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.publish import staging
 from facerec.folder.records import Feature, to_line
 from facerec.folder.shards import marker_bytes, read_marker
-from facerec.folder.thumbnails import picture_bytes
+from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector, Embedder
 from facerec.support.atomic import host, sync_files, sync_folder
@@ -78,7 +78,7 @@ class _Saved:
 
 @dataclass
 class _Seen:
-    evidence: FrameEvidence
+    evidence: FrameRecord
     saved: list[_Saved] = field(default_factory=list)
 
 
@@ -104,16 +104,16 @@ def extract_shard(
     profile, begun = Profile(), time.perf_counter()
     with staging(folder) as room:
         files = folder.shard(beg, end, room)
-        for path in (*files.results, files.done):
+        for path in (*files.results, files.marker):
             path.parent.mkdir(exist_ok=True)
         log = ShardLog()
         with (
-            prefetch(decoded(film, beg, end, extractor, profile), DEPTH) as read,
-            prefetch(detected(extractor.detector, read, profile), DEPTH) as found,
-            prefetch(kept(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
-            files.evidence.open("wb") as evidence,
+            prefetch(decode_batches(film, beg, end, extractor, profile), DEPTH) as read,
+            prefetch(detect_batches(extractor.detector, read, profile), DEPTH) as found,
+            prefetch(embed_batches(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
+            files.frame_records.open("wb") as evidence,
             files.features.open("wb") as features,
-            writing_pack(files.faces) as add_picture,
+            new_face_archive(files.faces) as add_picture,
         ):
             for batch in seen:
                 stop.check()
@@ -138,7 +138,7 @@ def extract_shard(
         }
         check_unchanged(film.path, plan.film)
         made = marker_bytes(folder, plan, beg, end, room, report)
-        _commit(folder, plan, beg, end, room, made)
+        commit_shard(folder, plan, beg, end, room, made)
     return report
 
 
@@ -153,7 +153,9 @@ class ShardLog:
     saved: int = 0
 
 
-def decoded(film: Film, beg: int, end: int, extractor: Extractor, profile: Profile) -> Iterator[list[_Frame]]:
+def decode_batches(
+    film: Film, beg: int, end: int, extractor: Extractor, profile: Profile
+) -> Iterator[list[_Frame]]:
     """Batches of the shard's frames, each with its difference from the one before it.
 
     A batch has as many frames in which to look for faces as the detector takes at once.
@@ -173,7 +175,9 @@ def decoded(film: Film, beg: int, end: int, extractor: Extractor, profile: Profi
         yield batch
 
 
-def detected(detector: Detector, batches: Iterator[list[_Frame]], profile: Profile) -> Iterator[list[_Frame]]:
+def detect_batches(
+    detector: Detector, batches: Iterator[list[_Frame]], profile: Profile
+) -> Iterator[list[_Frame]]:
     """The same batches, with what was found in each frame that is looked at."""
     for batch in batches:
         with profile.time("detect"):
@@ -184,7 +188,7 @@ def detected(detector: Detector, batches: Iterator[list[_Frame]], profile: Profi
         yield batch
 
 
-def kept(
+def embed_batches(
     extractor: Extractor, film: Film, movie_id: int, batches: Iterator[list[_Frame]], profile: Profile
 ) -> Iterator[list[_Seen]]:
     """What is kept of each frame: its evidence and, where it is saved, embeddings and pictures."""
@@ -196,24 +200,24 @@ def kept(
         with profile.time("crop"):
             for frame in batch:
                 if frame.image is None or frame.found is None:
-                    seen.append(_Seen(FrameEvidence(frame.number, frame.change, ())))
+                    seen.append(_Seen(FrameRecord(frame.number, frame.change, ())))
                     continue
-                boxes, which = faces.whole_boxes(frame.found, width, height, extractor.min_face_size)
+                boxes, which = faces.integer_boxes(frame.found, width, height, extractor.min_face_size)
                 save = frame.number % extractor.save_every == 0
                 evidence = tuple(
-                    FaceEvidence(
+                    FaceRecord(
                         tuple(box.tolist()),
                         round(float(frame.found.scores[index]), 4),
                         faces.sharpness(frame.image, box) if save else None,
                     )
                     for box, index in zip(boxes, which, strict=True)
                 )
-                one = _Seen(FrameEvidence(frame.number, frame.change, evidence))
+                one = _Seen(FrameRecord(frame.number, frame.change, evidence))
                 seen.append(one)
                 for box, index in zip(boxes, which, strict=True) if save else ():
                     keypoints = frame.found.keypoints[index]
                     crops.append(extractor.embedder.crop(frame.image, box.astype(np.float32), keypoints))
-                    picture = picture_bytes(frame.image, box) if extractor.pictures else None
+                    picture = thumbnail_bytes(frame.image, box) if extractor.pictures else None
                     empty = np.empty(0, np.float32)
                     feature = Feature(
                         movie_id, frame.number, tuple(box.tolist()), keypoints, empty, width, height
@@ -258,24 +262,24 @@ def _write_time(film: Film, movie_id: int, detect_every: int, files: ShardFiles,
             file.write(to_line(trajectory))
 
 
-def _commit(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, marker: bytes) -> None:
+def commit_shard(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, marker: bytes) -> None:
     """Move the shard's files into place, the marker last; of two processes the second finds it done."""
     made, final = folder.shard(beg, end, room), folder.shard(beg, end)
-    made.done.write_bytes(marker)
-    sync_files((*made.results, made.done))
+    made.marker.write_bytes(marker)
+    sync_files((*made.results, made.marker))
     with locked(folder.lock, 1 + beg):
         now = read_plan(folder)
         if now is None or now.fingerprint != plan.fingerprint:
             raise PlanError(f"{folder.path}: another run began afresh there; this shard's work is dropped")
         try:
             read_marker(folder, plan, beg, end)
-            logging.info("%s: another process finished this shard meanwhile; its result stays", final.done)
+            logging.info("%s: another process finished this shard meanwhile; its result stays", final.marker)
             return
         except PlanError:
-            final.done.unlink(missing_ok=True)
+            final.marker.unlink(missing_ok=True)
         for source, target in zip(made.results, final.results, strict=True):
             source.replace(target)
         for path in final.results:
             sync_folder(path.parent)
-        made.done.replace(final.done)
-        sync_folder(final.done.parent)
+        made.marker.replace(final.marker)
+        sync_folder(final.marker.parent)

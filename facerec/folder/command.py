@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
 
 
-def add_paths(made: argparse.ArgumentParser) -> None:
+def add_path_argument(made: argparse.ArgumentParser) -> None:
     """Add `--path`, which takes several movie folders."""
     made.add_argument(
         "--path",
@@ -26,7 +26,7 @@ def add_paths(made: argparse.ArgumentParser) -> None:
     )
 
 
-def each_folder(paths: Sequence[Path], work: Callable[[MovieFolder], str]) -> int:
+def run_on_folders(paths: Sequence[Path], work: Callable[[MovieFolder], str]) -> int:
     """Do one stage's work in each folder and print its summary line; a bad folder stops no other.
 
     Returns:

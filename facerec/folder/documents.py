@@ -14,9 +14,9 @@ import orjson
 from facerec.folder.names import MAX_FRAME
 from facerec.support.jsonl import is_int, read_json, require, require_keys
 
-SHOWN_ABOVE = 0.40  # a name's probability above which, strictly, the annotator sees it
+DISPLAY_THRESHOLD = 0.40  # a name's probability above which, strictly, the annotator sees it
 _CLUSTER = re.compile("0|[1-9][0-9]{0,8}")
-LEFT_OUT_BELOW = 0.05  # a probability that is not written down
+MIN_PROBABILITY = 0.05  # a probability that is not written down
 
 
 def _document(value: object, key: str, movie_id: int) -> Any:
@@ -86,7 +86,7 @@ def predictions_bytes(movie_id: int, predictions: Predictions) -> bytes:
         str(cluster): {
             actor: round(p, 5)
             for actor, p in sorted(names.items(), key=lambda item: (-item[1], item[0]))
-            if round(p, 5) >= LEFT_OUT_BELOW
+            if round(p, 5) >= MIN_PROBABILITY
         }
         for cluster, names in sorted(predictions.items())
     }
@@ -120,7 +120,8 @@ def _parse_predictions(value: object, movie_id: int, clusters: int | None) -> di
                 f"cluster {cluster}: {p!r} is no probability",
             )
             require(
-                LEFT_OUT_BELOW <= p <= 1, f"cluster {cluster}: probability {p} is not in {LEFT_OUT_BELOW}..1"
+                MIN_PROBABILITY <= p <= 1,
+                f"cluster {cluster}: probability {p} is not in {MIN_PROBABILITY}..1",
             )
             require(round(p, 5) == p, f"cluster {cluster}: probability {p} has more than 5 decimals")
         require(sum(names.values()) <= 1.0001, f"cluster {cluster}: the probabilities add up to more than 1")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facerec.errors import ContractError
-from facerec.folder.names import picture_name
+from facerec.folder.names import thumbnail_name
 
 _MAX_PICTURE = 1 << 17  # bytes; 160x160 pixels that are not compressed at all have 76,800
 _MAX_ENTRY = _MAX_PICTURE + (1 << 10)  # with its two headers
@@ -29,19 +29,19 @@ _DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OSError, Inde
 
 
 @contextmanager
-def writing_pack(path: Path) -> Iterator[Callable[[str, bytes], None]]:
+def new_face_archive(path: Path) -> Iterator[Callable[[str, bytes], None]]:
     """Make the pack at `path`; yields what takes a face's tag and its JPEG, in the order of the faces."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
 
         def add(tag: str, jpeg: bytes) -> None:
-            entry = zipfile.ZipInfo(picture_name(tag), _BEFORE_ALL)
+            entry = zipfile.ZipInfo(thumbnail_name(tag), _BEFORE_ALL)
             entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE
             archive.writestr(entry, jpeg)
 
         yield add
 
 
-class FacePack:
+class FaceArchive:
     """A pack that is open for reading."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
@@ -49,16 +49,16 @@ class FacePack:
 
     def holds(self, tags: Sequence[str]) -> bool:
         """Whether the pack's faces are just these, in this order."""
-        return [entry.filename for entry in self._archive.infolist()] == [picture_name(tag) for tag in tags]
+        return [entry.filename for entry in self._archive.infolist()] == [thumbnail_name(tag) for tag in tags]
 
-    def picture(self, tag: str) -> bytes:
+    def read(self, tag: str) -> bytes:
         """The JPEG of the face `tag`.
 
         Raises:
             ContractError: it is not there, too large, compressed, or damaged.
         """
         try:
-            entry = self._archive.getinfo(picture_name(tag))
+            entry = self._archive.getinfo(thumbnail_name(tag))
         except KeyError:
             raise ContractError(self._path, f"the picture of face {tag} is missing") from None
         size = entry.file_size
@@ -71,7 +71,7 @@ class FacePack:
 
 
 @contextmanager
-def reading_pack(path: Path, faces: int) -> Iterator[FacePack]:
+def open_face_archive(path: Path, faces: int) -> Iterator[FaceArchive]:
     """Open the pack at `path`, of at most so many `faces`: they bound the memory that is used.
 
     Raises:
@@ -87,4 +87,4 @@ def reading_pack(path: Path, faces: int) -> Iterator[FacePack]:
         except _DAMAGE as error:
             raise ContractError(path, f"no pack of pictures that can be read ({error})") from None
         with archive:
-            yield FacePack(path, archive)
+            yield FaceArchive(path, archive)

@@ -11,7 +11,7 @@ from facerec.support.jsonl import is_float, is_int, require, require_keys
 
 
 @dataclass(frozen=True)
-class FaceEvidence:
+class FaceRecord:
     """What the rigid files have no place for: a detection's score and, where it was saved, its sharpness."""
 
     box: tuple[int, int, int, int]
@@ -23,7 +23,7 @@ class FaceEvidence:
 
 
 @dataclass(frozen=True)
-class FrameEvidence:
+class FrameRecord:
     """What a shard saw in one of its frames.
 
     Attributes:
@@ -32,13 +32,13 @@ class FrameEvidence:
 
     frame: int
     change: float | None
-    faces: tuple[FaceEvidence, ...]
+    faces: tuple[FaceRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {"frame": self.frame, "change": self.change, "faces": [face.to_json() for face in self.faces]}
 
     @classmethod
-    def from_json(cls, value: object) -> FrameEvidence:
+    def from_json(cls, value: object) -> FrameRecord:
         record = require_keys(value, {"frame", "change", "faces"})
         require(is_int(record["frame"]) and 0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
         change, faces = record["change"], record["faces"]
@@ -47,12 +47,12 @@ class FrameEvidence:
         return cls(record["frame"], change, tuple(map(_face, faces)))
 
 
-def _face(value: object) -> FaceEvidence:
+def _face(value: object) -> FaceRecord:
     face = require_keys(value, {"box", "score", "sharpness"})
     check_box(face["box"], MAX_SIDE, MAX_SIDE)
     require(is_float(face["score"]), "score must be a float")
     require(face["sharpness"] is None or is_float(face["sharpness"]), "sharpness must be a float or null")
-    return FaceEvidence(tuple(face["box"]), face["score"], face["sharpness"])
+    return FaceRecord(tuple(face["box"]), face["score"], face["sharpness"])
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from facerec.folder.face_archive import reading_pack
+from facerec.folder.face_archive import open_face_archive
 from facerec.folder.layout import MovieFolder
-from facerec.folder.names import picture_name, tag_of
+from facerec.folder.names import tag_of, thumbnail_name
 from facerec.folder.records import Trajectory
 from facerec.support.atomic import sha256_of, sync_files, sync_folder
 
-Place = tuple[int, ...]  # of a face: frame, x1, y1, x2, y2
+FaceKey = tuple[int, ...]  # of a face: frame, x1, y1, x2, y2
 
 
 @dataclass(frozen=True)
-class PackedFaces:
+class ArchivedFaces:
     """Some faces of a shard's pack.
 
     Attributes:
@@ -33,20 +33,23 @@ class PackedFaces:
     saved: int
     tags: Sequence[str]
 
-    def pictures(self) -> Iterator[tuple[str, bytes]]:
+    def thumbnails(self) -> Iterator[tuple[str, bytes]]:
         """Tag and JPEG of each.
 
         Raises:
             ContractError: the pack is missing, damaged, or lacks one of them.
         """
         if self.tags:
-            with reading_pack(self.pack, self.saved) as pack:
-                yield from ((tag, pack.picture(tag)) for tag in self.tags)
+            with open_face_archive(self.pack, self.saved) as archive:
+                yield from ((tag, archive.read(tag)) for tag in self.tags)
 
 
-def packed(
-    folder: MovieFolder, ranges: Iterable[tuple[int, int]], saved: Iterable[Place], wanted: Iterable[Place]
-) -> list[PackedFaces]:
+def locate_faces(
+    folder: MovieFolder,
+    ranges: Iterable[tuple[int, int]],
+    saved: Iterable[FaceKey],
+    wanted: Iterable[FaceKey],
+) -> list[ArchivedFaces]:
     """Where the faces `wanted` lie, of all that the shards of the frame `ranges` have saved."""
     frames, sought = sorted(place[0] for place in saved), sorted(wanted)
     sought_frames = [place[0] for place in sought]
@@ -55,30 +58,30 @@ def packed(
         count = bisect_left(frames, end) - bisect_left(frames, beg)
         own = sought[bisect_left(sought_frames, beg) : bisect_left(sought_frames, end)]
         tags = [tag_of(folder.movie_id, frame, box) for frame, *box in own]
-        found.append(PackedFaces(folder.shard(beg, end).faces, count, tags))
+        found.append(ArchivedFaces(folder.shard(beg, end).faces, count, tags))
     return found
 
 
-class ShownPictures:
+class Thumbnails:
     """The pictures that a folder's `images/` is to hold, of faces that lie in its shards' packs.
 
     Raises:
         ContractError: a pack is missing, damaged, or lacks a face.
     """
 
-    def __init__(self, faces: Sequence[PackedFaces]) -> None:
+    def __init__(self, faces: Sequence[ArchivedFaces]) -> None:
         self._faces = faces
         self.hashes = {
-            picture_name(tag): sha256(jpeg).hexdigest() for one in faces for tag, jpeg in one.pictures()
+            thumbnail_name(tag): sha256(jpeg).hexdigest() for one in faces for tag, jpeg in one.thumbnails()
         }
 
     @cached_property
     def digest(self) -> str:
-        return pictures_digest(self.hashes)
+        return thumbnails_digest(self.hashes)
 
     def are_in(self, folder: MovieFolder) -> bool:
         """Whether `images/` holds just these."""
-        return folder.images.is_dir() and pictures_in(folder) == self.hashes
+        return folder.images.is_dir() and thumbnail_hashes(folder) == self.hashes
 
     def put(self, folder: MovieFolder, room: Path) -> None:
         """Put into `images/` what is missing or different there, each picture whole or not at all.
@@ -87,13 +90,13 @@ class ShownPictures:
             room: an empty folder on the same file system, for pictures in the making.
         """
         folder.images.mkdir(exist_ok=True)
-        there = pictures_in(folder)
+        there = thumbnail_hashes(folder)
         names = {name for name, digest in self.hashes.items() if there.get(name) != digest}
         made: list[Path] = []
         for one in self._faces:
-            mine = [tag for tag in one.tags if picture_name(tag) in names]
-            for tag, jpeg in replace(one, tags=mine).pictures():
-                made.append(room / picture_name(tag))
+            mine = [tag for tag in one.tags if thumbnail_name(tag) in names]
+            for tag, jpeg in replace(one, tags=mine).thumbnails():
+                made.append(room / thumbnail_name(tag))
                 made[-1].write_bytes(jpeg)
         sync_files(made)
         for path in made:
@@ -108,7 +111,7 @@ class ShownPictures:
         sync_folder(folder.images)
 
 
-def pictures_in(folder: MovieFolder) -> dict[str, str]:
+def thumbnail_hashes(folder: MovieFolder) -> dict[str, str]:
     """The SHA-256 of every file in `images/`, by name."""
     if not folder.images.is_dir():
         return {}
@@ -116,18 +119,18 @@ def pictures_in(folder: MovieFolder) -> dict[str, str]:
     return {e.name: sha256_of(Path(e.path)) if e.is_file(follow_symlinks=False) else "" for e in entries}
 
 
-def pictures_digest(hashes: Mapping[str, str]) -> str:
+def thumbnails_digest(hashes: Mapping[str, str]) -> str:
     """One SHA-256 for a set of pictures: their names and what they hold."""
     lines = "".join(f"{name}\0{hashes[name]}\n" for name in sorted(hashes))
     return sha256(os.fsencode(lines)).hexdigest()  # a name that is no text is not ours, but may lie there
 
 
-def shown_tags(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, tuple[str, ...]]:
+def thumbnail_tags(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, tuple[str, ...]]:
     """The tags of each trajectory's pictures, in the order of time, by the trajectory's index."""
     there = {entry.name for entry in os.scandir(folder.images)} if folder.images.is_dir() else set()
     shown = {}
     for one in trajectories:
         boxes = enumerate(one.boxes.tolist(), one.start)
         tags = (tag_of(folder.movie_id, frame, box) for frame, box in boxes)
-        shown[one.index] = tuple(tag for tag in tags if picture_name(tag) in there)
+        shown[one.index] = tuple(tag for tag in tags if thumbnail_name(tag) in there)
     return shown

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facerec.errors import InputError
-from facerec.folder.names import checked_movie_id, film_movie_id, picture_name
+from facerec.folder.names import film_movie_id, parse_movie_id, thumbnail_name
 
 _FOLDER = re.compile(r"(0|[1-9]\d*)-data", re.ASCII)
 
@@ -29,17 +29,17 @@ class ShardFiles:
     features: Path
     trajectories: Path
     scene_changes: Path
-    evidence: Path
+    frame_records: Path
     faces: Path
-    done: Path
+    marker: Path
 
     @property
     def results(self) -> tuple[Path, ...]:
         """All but the marker, which comes last."""
-        return self.features, self.trajectories, self.scene_changes, self.evidence, self.faces
+        return self.features, self.trajectories, self.scene_changes, self.frame_records, self.faces
 
 
-def make_room(path: Path) -> None:
+def ensure_dir(path: Path) -> None:
     """Make the folder `path` where it is missing.
 
     Raises:
@@ -65,7 +65,7 @@ class MovieFolder:
         match = _FOLDER.fullmatch(self.path.name)
         if match is None:
             raise InputError(f"{path}: a movie's folder is named <movie_id>-data, as in 12345-data")
-        self.movie_id = checked_movie_id(match[1], self.path)
+        self.movie_id = parse_movie_id(match[1], self.path)
         self.images = self.path / "images"
         self.features = self.path / "features.jsonl"
         self.quality = self.path / "quality.jsonl"
@@ -78,7 +78,7 @@ class MovieFolder:
         self.previous = self.path / "previous"
         self.lock = self.path / ".lock"
         rooms = ("features", "trajectories", "scene_changes", "evidence", "faces", "done")
-        self.shard_rooms = tuple(self.path / name for name in rooms)
+        self.shard_dirs = tuple(self.path / name for name in rooms)
         self.contact_sheet = self.path / "contact_sheet.png"
 
     @classmethod
@@ -97,13 +97,13 @@ class MovieFolder:
 
     def create(self) -> None:
         """Make the folder and its rooms where they are missing."""
-        for room in (self.path, self.images, *self.shard_rooms):
-            make_room(room)
+        for room in (self.path, self.images, *self.shard_dirs):
+            ensure_dir(room)
 
     def shard(self, beg: int, end: int, root: Path | None = None) -> ShardFiles:
         """The files of shard `[beg, end)`, under another `root` while they are being written."""
         features, trajectories, scene_changes, evidence, faces, done = (
-            (root / room.name if root else room) for room in self.shard_rooms
+            (root / room.name if root else room) for room in self.shard_dirs
         )
         part = f"{self.movie_id}_{beg}-{end}"
         return ShardFiles(
@@ -115,9 +115,9 @@ class MovieFolder:
             done / f"done_{part}.json",
         )
 
-    def picture(self, tag: str) -> Path:
+    def thumbnail(self, tag: str) -> Path:
         """The picture of the face `tag`, where annotators see it."""
-        return self.images / picture_name(tag)
+        return self.images / thumbnail_name(tag)
 
     def relative(self, path: Path) -> str:
         """A file's name as the folder's records spell it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from facerec.stages import Stage
 from facerec.support.atomic import sha256_of, write_bytes
 from facerec.support.jsonl import read_json, require
 from facerec.support.shell import stage_command
+
+# what the manifest says of an embedder; nothing is known of it where no shard was merged
+_EMBEDDER = {"kind": (str,), "sha256": (str,), "dimension": (int, type(None)),
+             "same_person": (float, int, type(None))}  # fmt: skip
 
 
 def outputs_of(folder: MovieFolder, stage: str) -> tuple[Path, ...]:
@@ -35,7 +40,7 @@ def read_manifest(folder: MovieFolder) -> dict[str, Any]:
         ) from None
 
 
-def recorded_holes(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
+def recorded_missing(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
     """The shards that the merge was allowed to leave out."""
     shards = manifest.get("shards")
     missing = shards.get("missing") if isinstance(shards, dict) else None
@@ -106,3 +111,36 @@ def checked_stages(folder: MovieFolder, makers: Iterable[Stage]) -> dict[str, st
 
 def write_manifest(folder: MovieFolder, manifest: Mapping[str, Any]) -> None:
     write_bytes(folder.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+
+
+@dataclass(frozen=True)
+class EmbedderInfo:
+    """What made a folder's embeddings, as its manifest says.
+
+    Attributes:
+        dimension: of a vector; None where the film has no shard.
+        same_person: distance at which two faces are as likely one person as two; 1 without a shard.
+    """
+
+    kind: str
+    sha256: str
+    dimension: int | None
+    same_person: float
+
+
+def read_embedder(folder: MovieFolder) -> EmbedderInfo:
+    """The embedder that `merge_shards.py` recorded.
+
+    Raises:
+        StaleError: none is recorded.
+    """
+    models = read_manifest(folder).get("models")
+    said = models.get("embedder") if isinstance(models, dict) else None
+    for name, kinds in _EMBEDDER.items():
+        if not isinstance(said, dict) or name not in said or type(said[name]) not in kinds:
+            raise StaleError(
+                f"{folder.manifest}: does not say the embedder's {name}; "
+                f"run: {stage_command('merge_shards', '--path', str(folder.path))}"
+            )
+    assert isinstance(said, dict)
+    return EmbedderInfo(said["kind"], said["sha256"], said["dimension"], said["same_person"] or 1.0)

@@ -27,10 +27,10 @@ def film_movie_id(film: Path) -> int:
         raise InputError(
             f"{film}: the film's name must begin with its movie id and a '-', as in 12345-Title.mp4"
         )
-    return checked_movie_id(head, film)
+    return parse_movie_id(head, film)
 
 
-def checked_movie_id(digits: str, where: Path) -> int:
+def parse_movie_id(digits: str, where: Path) -> int:
     digits = digits.lstrip("0") or "0"
     if len(digits) > len(str(MAX_MOVIE_ID)) or int(digits) > MAX_MOVIE_ID:
         raise InputError(
@@ -44,7 +44,7 @@ def tag_of(movie_id: int, frame: int, box: Box) -> str:
     return f"{movie_id}:{frame}:{box[0]}_{box[1]}_{box[2]}_{box[3]}"
 
 
-def picture_name(tag: str) -> str:
+def thumbnail_name(tag: str) -> str:
     """The file name of the picture of the face `tag`."""
     return f"{tag}.jpeg"
 

@@ -22,8 +22,8 @@ import orjson
 
 from facerec import __version__, stages
 from facerec.errors import StaleError
-from facerec.folder.images import ShownPictures
-from facerec.folder.layout import MovieFolder, make_room
+from facerec.folder.images import Thumbnails
+from facerec.folder.layout import MovieFolder, ensure_dir
 from facerec.folder.manifest import is_published, outputs_of, read_manifest, write_manifest
 from facerec.support.atomic import (
     path_in_errors,
@@ -61,7 +61,7 @@ def publish(
     report: Mapping[str, Any],
     overwrite: bool,
     about: Mapping[str, Any] | None = None,
-    pictures: ShownPictures | None = None,
+    pictures: Thumbnails | None = None,
 ) -> bool:
     """Move a stage's results into place and record them.
 
@@ -93,7 +93,7 @@ def _publish(
     report: Mapping[str, Any],
     overwrite: bool,
     about: Mapping[str, Any],
-    pictures: ShownPictures | None,
+    pictures: Thumbnails | None,
 ) -> bool:
     manifest = read_manifest(folder)
     outputs = {folder.relative(target): sha256_of(source) for target, source in made.items()}
@@ -121,7 +121,7 @@ def _publish(
     for name in (stage, *(downstream if not known else ())):
         manifest["stages"].pop(name, None)
     if not (same and seen):
-        _make_room(folder, stage, downstream, overwrite)
+        _retire_previous(folder, stage, downstream, overwrite)
         if before:  # until all is in place, nobody may take it for a result
             write_manifest(folder, manifest)
         _put(folder, made if not same else {}, pictures if not seen else None)
@@ -132,7 +132,7 @@ def _publish(
     return True
 
 
-def _put(folder: MovieFolder, made: Mapping[Path, Path], pictures: ShownPictures | None) -> None:
+def _put(folder: MovieFolder, made: Mapping[Path, Path], pictures: Thumbnails | None) -> None:
     """Put results in their places: new pictures, what names them, and then away with the old pictures."""
     if pictures is not None:
         with staging(folder) as room:
@@ -144,7 +144,7 @@ def _put(folder: MovieFolder, made: Mapping[Path, Path], pictures: ShownPictures
         pictures.prune(folder)
 
 
-def _make_room(folder: MovieFolder, stage: str, downstream: Sequence[str], overwrite: bool) -> None:
+def _retire_previous(folder: MovieFolder, stage: str, downstream: Sequence[str], overwrite: bool) -> None:
     """Put away what the new results replace, and what was made from it."""
     stale = [path for later in downstream for path in outputs_of(folder, later) if path.exists()]
     if is_published(folder):
@@ -177,7 +177,7 @@ def _keep(folder: MovieFolder) -> None:
                 _link(path, pictures / path.name)
         sync_folder(pictures)
         sync_folder(room)
-        make_room(folder.previous)
+        ensure_dir(folder.previous)
         room.replace(kept)
     sync_folder(folder.previous)
     logging.warning("%s: the published results are kept in %s", folder.path, kept)

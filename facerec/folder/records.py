@@ -7,22 +7,19 @@ The lines that the contract does not know are in `evidence.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from facerec.errors import ContractError, FacerecError
+from facerec.errors import FacerecError
 from facerec.folder.names import MAX_FRAME, parse_tag, tag_of
 from facerec.geometry import KEYPOINTS
-from facerec.support.jsonl import RuleViolation, is_int, raise_errors, require, require_keys, scan_lines
+from facerec.support.jsonl import RuleViolation, is_int, require, require_keys
 
 MAX_SIDE = 1 << 16  # display pixels; no film is larger
-_MAX_FEATURE = 1 << 20  # bytes of a line; 512 numbers have 6,000
 _UNIT = 1e-3  # how far an embedding's length may be from 1
 _TRAJECTORY = {"index", "movie_id", "start", "len", "bbs", "detected", "w", "h", "object_type"}
 _FEATURE = {"frame", "tag", "embedding", "box", "keypoints", "w", "h"}
@@ -217,80 +214,3 @@ def to_line(record: Line) -> bytes:
     except RuleViolation as error:
         raise FacerecError(f"not written, because {error}: {line[:80].decode(errors='replace')}…") from None
     return line
-
-
-def scan_trajectories(path: Path, movie_id: int) -> Iterator[tuple[int, Trajectory | ContractError]]:
-    """Every line's errors, and its trajectory, by the rules for a line and those before it."""
-    size: tuple[int, int] | None = None
-    for number, record in scan_lines(path, Trajectory.from_json):
-        if isinstance(record, Trajectory):
-            size = size or (record.w, record.h)
-            rules = (
-                _foreign(record.movie_id, movie_id),
-                f"index {record.index} on the 0-based line {number - 1}" * (record.index != number - 1),
-                _resized(record, size),
-            )
-            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
-        yield number, record
-
-
-def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
-    """The trajectories of a file, each at its index.
-
-    Raises:
-        ContractError: a line breaks the contract, or two trajectories share a (frame, box).
-    """
-    records = list(raise_errors(scan_trajectories(path, movie_id)))
-    for error in shared_boxes(path, records):
-        raise error
-    return [record for _, record in records]
-
-
-def shared_boxes(path: Path, records: Sequence[tuple[int, Trajectory]]) -> Iterator[ContractError]:
-    """The trajectories, by line number, that have a box where another has it in the same frame."""
-    if not records:
-        return
-    rows = np.concatenate(
-        [np.column_stack([np.arange(r.start, r.end), r.boxes, np.full(len(r.boxes), n)]) for n, r in records]
-    )
-    rows = rows[np.lexsort(rows.T[::-1])]
-    for row in np.flatnonzero((rows[1:, :5] == rows[:-1, :5]).all(1)).tolist():
-        (*_, first), (frame, *box, line) = rows[row].tolist(), rows[row + 1].tolist()
-        yield ContractError(path, f"frame {frame} has the same box {box} as line {first}", line)
-
-
-def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | ContractError]]:
-    """Every line's errors, and its saved face, by the rules for a line and those before it."""
-    before: tuple[int, ...] = (-1,)
-    first: Feature | None = None
-    for number, record in scan_lines(path, Feature.from_json, _MAX_FEATURE):
-        if isinstance(record, Feature):
-            first = first or record
-            here, d, d1 = (record.frame, *record.box), len(record.embedding), len(first.embedding)
-            rules = (
-                _foreign(record.movie_id, movie_id),
-                "faces must be sorted by frame and box, each once" * (here <= before),
-                f"the embedding has {d} numbers where line 1 has {d1}" * (d != d1),
-                _resized(record, (first.w, first.h)),
-            )
-            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
-            before = here
-        yield number, record
-
-
-def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
-    """The saved faces of a file, by frame and box.
-
-    Raises:
-        ContractError: a line breaks the contract, is out of order, or has another dimension than line 1.
-    """
-    return (record for _, record in raise_errors(scan_features(path, movie_id)))
-
-
-def _foreign(found: int, movie_id: int) -> str:
-    return "" if found == movie_id else f"movie_id {found} in the folder of movie {movie_id}"
-
-
-def _resized(record: Trajectory | Feature, size: tuple[int, int]) -> str:
-    w, h = record.w, record.h
-    return "" if (w, h) == size else f"w, h is {w}, {h} where line 1 has {size[0]}, {size[1]}"

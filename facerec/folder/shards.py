@@ -20,21 +20,21 @@ from facerec.support.jsonl import is_int, read_json, require, require_keys
 from facerec.support.locks import locked
 
 
-def begin_afresh(folder: MovieFolder) -> None:
+def discard_run(folder: MovieFolder) -> None:
     """Drop the plan and all shards of the folder, if it has any; nothing may be at work in it."""
     if folder.plan.exists():
         folder.create()  # a version before may not have had all rooms
         with locked(folder.lock):
-            drop_shards(folder)
+            discard_run_locked(folder)
 
 
-def drop_shards(folder: MovieFolder) -> None:
+def discard_run_locked(folder: MovieFolder) -> None:
     """Drop the plan and all shards: markers first, the plan last, so that a kill leaves nothing to trust.
 
     A task that still works on one of those shards sees the other plan before it commits.
     """
     logging.warning("%s: beginning afresh, the shards of the plan before are dropped", folder.path)
-    for room in reversed(folder.shard_rooms):
+    for room in reversed(folder.shard_dirs):
         for path in room.iterdir():
             path.unlink(missing_ok=True)
         sync_folder(room)
@@ -77,7 +77,7 @@ def read_marker(folder: MovieFolder, plan: Plan, beg: int, end: int, contents: b
     Raises:
         PlanError: the shard is not done: no marker, another plan's, or a file that changed.
     """
-    path = folder.shard(beg, end).done
+    path = folder.shard(beg, end).marker
     if not path.exists():
         raise PlanError(NOT_DONE)
     try:
@@ -130,7 +130,7 @@ def done_markers(
         tell: called with shard and reason for each that is not.
         contents: as in `read_marker`.
     """
-    refresh_directory_cache(folder.shard(0, 0).done.parent)
+    refresh_directory_cache(folder.shard(0, 0).marker.parent)
     markers: dict[int, dict[str, Any]] = {}
     for shard in range(plan.n) if shards is None else shards:
         try:

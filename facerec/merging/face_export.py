@@ -8,9 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from facerec.errors import InputError
-from facerec.folder.images import PackedFaces, Place
+from facerec.folder.images import ArchivedFaces, FaceKey
 from facerec.folder.layout import MovieFolder
-from facerec.folder.names import picture_name, tag_of
+from facerec.folder.names import tag_of, thumbnail_name
 from facerec.support.atomic import (
     path_in_errors,
     remove_stale_temporaries,
@@ -21,8 +21,8 @@ from facerec.support.atomic import (
 )
 
 
-def write_training_faces(
-    out: Path, folder: MovieFolder, faces: Sequence[PackedFaces], trajectories: Sequence[Sequence[Place]]
+def export_faces(
+    out: Path, folder: MovieFolder, faces: Sequence[ArchivedFaces], trajectories: Sequence[Sequence[FaceKey]]
 ) -> Path:
     """Write the movie's faces under `out`, all of them or none; returns the folder that they are in.
 
@@ -41,8 +41,8 @@ def write_training_faces(
 
     def pictures() -> Iterator[tuple[Path, bytes]]:
         for one in faces:
-            for tag, jpeg in one.pictures():
-                yield Path(index[tag], picture_name(tag)), jpeg
+            for tag, jpeg in one.thumbnails():
+                yield Path(index[tag], thumbnail_name(tag)), jpeg
 
     target = out / str(folder.movie_id)
     if target.exists():

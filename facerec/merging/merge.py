@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 
 from facerec.errors import ContractError, InputError, PlanError
 from facerec.folder.documents import scene_changes_bytes
-from facerec.folder.frame_records import FrameEvidence, Quality
-from facerec.folder.images import Place, ShownPictures, packed
+from facerec.folder.frame_records import FrameRecord, Quality
+from facerec.folder.images import FaceKey, Thumbnails, locate_faces
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import outputs_of
 from facerec.folder.names import tag_of
 from facerec.folder.plan import Plan, format_ranges, read_plan, rerun_command
 from facerec.folder.publish import publish, staging
-from facerec.folder.records import Feature, read_features, read_trajectories, to_line
+from facerec.folder.readers import read_features, read_trajectories
+from facerec.folder.records import Feature, to_line
 from facerec.folder.shards import NOT_DONE, Markers, done_markers, shards_digest
-from facerec.merging.face_export import write_training_faces
-from facerec.merging.picture_choice import best_pair
+from facerec.merging.face_export import export_faces
+from facerec.merging.thumbnail_choice import best_pair
 from facerec.people.quality import qualities as face_qualities
 from facerec.settings import KeepSettings, ShowSettings, TrackSettings, VectorSettings
 from facerec.support.jsonl import read_lines
@@ -44,11 +45,11 @@ class SavedFace(NamedTuple):
     quality: float
 
 
-Saved = dict[Place, SavedFace]
+Saved = dict[FaceKey, SavedFace]
 
 
 @dataclass(frozen=True)
-class Detected:
+class Detections:
     """Every detection of a film.
 
     Attributes:
@@ -95,7 +96,7 @@ def merge(
     if faces_to and not plan.settings["images"]:
         raise InputError(f"{folder.path}: was extracted with --no-images, so there are no faces to write")
     markers = covered(folder, plan, allow_missing)
-    detected = _read_detections(folder, plan, markers)
+    detected = read_detections(folder, plan, markers)
     cuts = find_cuts(detected.numbers, detected.changes)
     holes = [edge for shard in set(range(plan.n)) - markers.keys() for edge in plan.range_of(shard)]
     every = plan.settings.get("detect_every", 1)
@@ -103,14 +104,16 @@ def merge(
     with staging(folder) as room:
         made = {path: room / path.name for path in outputs_of(folder, STAGE)}
         features = _saved_faces(folder, plan, markers)
-        saved = _join_features(folder, features, detected.saved, made[folder.features], made[folder.quality])
+        saved = write_saved_faces(
+            folder, features, detected.saved, made[folder.features], made[folder.quality]
+        )
         tracks = _of_one_person(tracks, saved, same_person(markers))
         large = (one for one in tracks if _is_large(one, keeping))
         with_faces = [(one, places) for one in large if (places := _saved_of(one, saved))]
         kept, faces = [one for one, _ in with_faces], [places for _, places in with_faces]
         shown = [place for own in faces for place in _shown(own, saved, showing)]
         ranges = [plan.range_of(shard) for shard in sorted(markers)]
-        pictures = ShownPictures(packed(folder, ranges, saved, shown if plan.settings["images"] else ()))
+        pictures = Thumbnails(locate_faces(folder, ranges, saved, shown if plan.settings["images"] else ()))
         trajectories = to_trajectories(kept, folder.movie_id, *plan.video["display_size"])
         with made[folder.trajectories].open("wb") as file:
             file.writelines(map(to_line, trajectories))
@@ -127,7 +130,7 @@ def merge(
             pictures=pictures,
         )
     if faces_to:
-        write_training_faces(faces_to, folder, packed(folder, ranges, saved, chain(*faces)), faces)
+        export_faces(faces_to, folder, locate_faces(folder, ranges, saved, chain(*faces)), faces)
     return (
         f"{len(trajectories)} trajectories, {len(saved)} saved faces, {len(cuts)} scene changes "
         f"from {len(markers)} shards{'' if changed else '; nothing changed'}"
@@ -155,7 +158,7 @@ def covered(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Markers:
     return markers
 
 
-def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detected:
+def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detections:
     """What the shards saw; every frame of theirs is there, or recorded as one that cannot be decoded."""
     numbers: list[int] = []
     changes: list[float] = []
@@ -166,10 +169,10 @@ def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detec
         beg, end = plan.range_of(shard)
         files = folder.shard(beg, end)
         seen = set(markers[shard]["report"]["skipped"])
-        for line, frame in read_lines(files.evidence, FrameEvidence.from_json):
+        for line, frame in read_lines(files.frame_records, FrameRecord.from_json):
             if not beg <= frame.frame < end or frame.frame in seen:
                 raise ContractError(
-                    files.evidence, f"frame {frame.frame} is not this shard's, or stands twice", line
+                    files.frame_records, f"frame {frame.frame} is not this shard's, or stands twice", line
                 )
             seen.add(frame.frame)
             numbers.append(frame.frame)
@@ -181,12 +184,12 @@ def _read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detec
             )
         if len(seen) != end - beg:
             raise ContractError(
-                files.evidence, f"only {len(seen)} of the shard's {end - beg} frames are accounted for"
+                files.frame_records, f"only {len(seen)} of the shard's {end - beg} frames are accounted for"
             )
         for one in read_trajectories(files.trajectories, folder.movie_id):
             frames.append(one.start + np.flatnonzero(one.detected))
             boxes.append(one.boxes[one.detected])
-    return Detected(
+    return Detections(
         np.concatenate(frames), np.concatenate(boxes), np.array(numbers, np.int64), np.array(changes), saved
     )
 
@@ -204,14 +207,14 @@ def _is_large(one: Track, keeping: KeepSettings) -> bool:
     return length >= keeping.min_trajectory and bool(size >= keeping.min_face_size)
 
 
-def _saved_of(one: Track, saved: Saved) -> list[Place]:
+def _saved_of(one: Track, saved: Saved) -> list[FaceKey]:
     """The saved faces of a track, in the order of time."""
     boxes = one.boxes.astype(np.int64).tolist()
     places = ((frame, *box) for frame, box in zip(one.frames.tolist(), boxes, strict=True))
     return [place for place in places if place in saved]
 
 
-def _shown(places: Sequence[Place], saved: Saved, showing: ShowSettings) -> list[Place]:
+def _shown(places: Sequence[FaceKey], saved: Saved, showing: ShowSettings) -> list[FaceKey]:
     """Those of a track's saved faces that annotators see."""
     worth = [round(saved[place].quality / showing.step) for place in places]
     return [places[i] for i in best_pair([frame for frame, *_ in places], worth, showing.apart)]
@@ -237,7 +240,7 @@ def _of_one_person(tracks: Sequence[Track], saved: Saved, distance: float | None
     return sorted(pieces, key=lambda one: (int(one.frames[0]), one.boxes[0].tolist()))
 
 
-def _join_features(
+def write_saved_faces(
     folder: MovieFolder,
     faces: Iterator[Feature],
     seen: list[Quality],

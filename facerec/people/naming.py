@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.folder.documents import LEFT_OUT_BELOW, SHOWN_ABOVE
+from facerec.folder.documents import DISPLAY_THRESHOLD, MIN_PROBABILITY
 from facerec.settings import NamingSettings
 
 Floats = NDArray[np.float32]
@@ -148,7 +148,7 @@ def name_clusters(
     table[probes] = probabilities(distances, same_person, settings)
     _one_name_a_frame(table, seen_together)
     for cluster, row in enumerate(table):
-        likely = np.flatnonzero(row >= LEFT_OUT_BELOW)
+        likely = np.flatnonzero(row >= MIN_PROBABILITY)
         ranked = likely[np.argsort(-row[likely], kind="stable")]
         names[cluster] = {actors[actor]: float(row[actor]) for actor in ranked.tolist()}
     return names
@@ -162,12 +162,12 @@ def _one_name_a_frame(table: NDArray[np.float64], seen_together: Ints) -> None:
             beside.setdefault(i, set()).add(j)
             beside.setdefault(j, set()).add(i)
     holders: dict[int, dict[int, float]] = {}
-    clusters, actors = np.nonzero(table > SHOWN_ABOVE)
+    clusters, actors = np.nonzero(table > DISPLAY_THRESHOLD)
     for at in np.lexsort((actors, clusters, -table[clusters, actors])).tolist():
         cluster, actor = int(clusters[at]), int(actors[at])
         held = holders.setdefault(actor, {})
         rivals = [held[other] for other in beside.get(cluster, set()) & held.keys()]
         if rivals:  # it is the actor only if no rival is; the rest goes to unknown
-            table[cluster, actor] = min(table[cluster, actor] * (1 - max(rivals)), SHOWN_ABOVE)
+            table[cluster, actor] = min(table[cluster, actor] * (1 - max(rivals)), DISPLAY_THRESHOLD)
         else:
             held[cluster] = float(table[cluster, actor])

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from facerec.folder.documents import SHOWN_ABOVE, read_clusters, read_predictions, read_scene_changes
-from facerec.folder.images import shown_tags
+from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
+from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import read_manifest, recorded_holes
+from facerec.folder.manifest import read_manifest, recorded_missing
 from facerec.folder.plan import format_ranges, read_plan
-from facerec.folder.records import Trajectory, read_trajectories
+from facerec.folder.readers import read_trajectories
+from facerec.folder.records import Trajectory
 
 if TYPE_CHECKING:
     from facerec.actors.database import ActorDatabase
@@ -39,7 +40,7 @@ class ClusterView:
     @property
     def name(self) -> str | None:
         """The actor id that an annotator would see first; None where no name is likely enough."""
-        return self.names[0][0] if self.names and self.names[0][1] > SHOWN_ABOVE else None
+        return self.names[0][0] if self.names and self.names[0][1] > DISPLAY_THRESHOLD else None
 
     @property
     def spans(self) -> list[Span]:
@@ -88,7 +89,7 @@ def read_overview(folder: MovieFolder) -> Overview:
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     names = read_predictions(folder.predictions, folder.movie_id, len(set(labels)))
-    pictures = shown_tags(folder, trajectories)
+    pictures = thumbnail_tags(folder, trajectories)
     members: dict[int, list[Trajectory]] = {cluster: [] for cluster in names}
     for trajectory, label in zip(trajectories, labels, strict=True):
         members[label].append(trajectory)
@@ -102,7 +103,7 @@ def read_overview(folder: MovieFolder) -> Overview:
         for cluster in sorted(members)
     )
     plan = read_plan(folder)
-    holes = recorded_holes(read_manifest(folder), plan) if plan else set()
+    holes = recorded_missing(read_manifest(folder), plan) if plan else set()
     return Overview(
         folder.movie_id,
         plan.film["name"] if plan else folder.path.name,

@@ -14,7 +14,7 @@ from facerec.annotations.truth import read_truth, shown_frames
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import clusters_bytes, predictions_bytes
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import read_trajectories
+from facerec.folder.readers import read_trajectories
 from facerec.support.cli import run_main
 from tests.merged_folder import Seen, merged_folder
 
@@ -124,7 +124,7 @@ def test_only_pictures_that_annotators_see_are_counted(folder: MovieFolder) -> N
     """Not every face that was saved: those at 65 and 70 are Bob's, and not shown."""
     rows = "".join(picture(frame, 2, "different") for frame in (60, 65, 70, 75))
     assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace", "not ada_lovelace")
-    folder.picture("7:75:0_10_100_110").rename(folder.picture("7:70:0_10_100_110"))
+    folder.thumbnail("7:75:0_10_100_110").rename(folder.thumbnail("7:70:0_10_100_110"))
     (folder.images / "7:60:0_10_100_110.jpeg").unlink()
     assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace",)
 

@@ -18,7 +18,7 @@ def test_it_tells_the_first_and_last_saved_faces_from_the_pictures(
     pairs = list(before_and_after(folder))
     assert [one.frames.tolist() for one, _ in pairs] == [[0, 15], [5, 15], [20, 35]]
     assert all(before.tags == after.tags for before, after in pairs), "all faces are alike here"
-    folder.picture(pairs[0][0].tags[1]).rename(folder.picture("7:10:23_30_73_90"))
+    folder.thumbnail(pairs[0][0].tags[1]).rename(folder.thumbnail("7:10:23_30_73_90"))
     assert next(after.frames.tolist() for _, after in before_and_after(folder)) == [0, 10]
     assert main([str(folder.path), "--sheet", str(tmp_path / "sheet.png")]) == 0
     *_, before, after = capsys.readouterr().out.splitlines()

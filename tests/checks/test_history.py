@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from facerec.actors.database import ActorDatabase
-from facerec.folder.face_archive import writing_pack
+from facerec.folder.face_archive import new_face_archive
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.shards import marker_bytes, read_marker
@@ -36,7 +36,7 @@ def archive_of(*tags: str) -> Edit:
     """Replace the faces in the shard's archive."""
 
     def apply(folder: MovieFolder) -> None:
-        with writing_pack(folder.path / ARCHIVE) as add_picture:
+        with new_face_archive(folder.path / ARCHIVE) as add_picture:
             for tag in tags:
                 add_picture(tag, b"no picture")
 
@@ -53,7 +53,7 @@ def with_new_marker(shard: int, edit: Edit) -> Edit:
         marker = read_marker(folder, plan, beg, end)
         edit(folder)
         data = marker_bytes(folder, plan, beg, end, folder.path, marker["report"])
-        folder.shard(beg, end).done.write_bytes(data)
+        folder.shard(beg, end).marker.write_bytes(data)
 
     return apply
 

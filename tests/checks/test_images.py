@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facerec.actors.database import ActorDatabase
-from facerec.folder.face_archive import reading_pack
+from facerec.folder.face_archive import open_face_archive
 from facerec.folder.layout import MovieFolder
 from tests.edits import (
     TRAJECTORIES,
@@ -24,8 +24,8 @@ NOT_CHOSEN = "7:5:25_30_75_90"  # a saved face of the same trajectory without a 
 
 def third_thumbnail(folder: MovieFolder) -> None:
     """Add the thumbnail of another saved face of the trajectory on line 1."""
-    with reading_pack(folder.path / "faces/faces_7_0-13.zip", 9) as pack:
-        folder.picture(NOT_CHOSEN).write_bytes(pack.picture(NOT_CHOSEN))
+    with open_face_archive(folder.path / "faces/faces_7_0-13.zip", 9) as archive:
+        folder.thumbnail(NOT_CHOSEN).write_bytes(archive.read(NOT_CHOSEN))
 
 
 def another_thumbnail(folder: MovieFolder) -> None:

@@ -12,7 +12,7 @@ import pytest
 from facerec import cluster, evaluate
 from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
 from facerec.classify_knn import main
-from facerec.folder.documents import SHOWN_ABOVE, read_predictions
+from facerec.folder.documents import DISPLAY_THRESHOLD, read_predictions
 from facerec.folder.layout import MovieFolder
 from facerec.support.atomic import sha256_of
 from tests.merged_folder import EMBEDDER, Seen, merged_folder, person
@@ -58,7 +58,7 @@ def test_the_cast_is_named_by_its_own_ids_and_others_are_not(folder: MovieFolder
     db = actor_db(tmp_path / "db", {"nm01": 0, "1": 2, "absent": 9})
     assert run(folder, db) == 0
     names = names_of(folder)
-    assert names[0].keys() == {"nm01"} and names[0]["nm01"] > SHOWN_ABOVE
+    assert names[0].keys() == {"nm01"} and names[0]["nm01"] > DISPLAY_THRESHOLD
     assert names[1] == {}  # person 1 is in no database
     assert names[2].keys() == {"1"}
     assert names[3] == {}  # too blurred to say

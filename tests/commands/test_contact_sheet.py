@@ -43,7 +43,7 @@ def make(
             if frame % 5 == 0:
                 tag = f"{MOVIE}:{frame}:{'_'.join(map(str, boxes[0]))}"
                 colour = colours[i] if colours else (90, 90, 90)
-                PIL.Image.new("RGB", (40, 50), colour).save(folder.picture(tag), quality=95)
+                PIL.Image.new("RGB", (40, 50), colour).save(folder.thumbnail(tag), quality=95)
     folder.trajectories.write_bytes(b"".join(lines))
     folder.clusters.write_bytes(clusters_bytes(MOVIE, labels))
     folder.predictions.write_bytes(predictions_bytes(MOVIE, names))

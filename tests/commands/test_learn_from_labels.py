@@ -19,10 +19,11 @@ from facerec.actors.provenance import read_origins
 from facerec.annotations import learning
 from facerec.annotations.learning import Confirmed, choose, learn_folder
 from facerec.errors import ContractError, InputError
-from facerec.folder.documents import SHOWN_ABOVE, read_clusters, read_predictions
+from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import Feature, read_features
-from facerec.folder.thumbnails import picture_bytes
+from facerec.folder.readers import read_features
+from facerec.folder.records import Feature
+from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard
 from facerec.settings import FaceSettings, LearnSettings
@@ -111,7 +112,7 @@ def film(out: Path, movie_id: int) -> MovieFolder:
     folder = merged_folder(out, seen, cuts=[40 * k for k in range(1, len(seen))], movie_id=movie_id)
     frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     for face in read_features(folder.features, movie_id):
-        folder.picture(face.tag).write_bytes(picture_bytes(frame, np.array(face.box)))
+        folder.thumbnail(face.tag).write_bytes(thumbnail_bytes(frame, np.array(face.box)))
     return folder
 
 
@@ -181,7 +182,7 @@ def names_in(folder: MovieFolder, database: ActorDatabase) -> tuple[int, int]:
     assert run_main(classify_knn.main, [*paths, "--actor-db", str(database.folder), "--overwrite"]) == 0
     clusters = read_clusters(folder.clusters, folder.movie_id)
     said = read_predictions(folder.predictions, folder.movie_id)
-    shown = [{actor for actor, p in said[c].items() if p > SHOWN_ABOVE} for c in clusters]
+    shown = [{actor for actor, p in said[c].items() if p > DISPLAY_THRESHOLD} for c in clusters]
     truth = {k: {f"nm{who}"} if who != STRANGER else set() for _, k, who in faces_of(folder)}
     right = sum(bool(shown[k]) and shown[k] == truth[k] for k in truth)
     return right, sum(bool(shown[k] - truth[k]) for k in truth)
@@ -270,7 +271,7 @@ def test_a_shrunk_picture_says_where_its_face_is_in_its_own_pixels() -> None:
     keypoints = np.float32([[x, x] for x in (0, 75, 150, 225, 300)])
     face = Feature(7, 0, (0, 0, 300, 300), keypoints, person(0), WIDTH, HEIGHT)
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    made = learning._origin(Confirmed(face, "nm1", 0, 0.5), picture_bytes(frame, np.array(face.box)))
+    made = learning._origin(Confirmed(face, "nm1", 0, 0.5), thumbnail_bytes(frame, np.array(face.box)))
     assert made.box is not None and made.keypoints is not None
     assert np.allclose(made.box, np.array([0, 0, 300, 300]) * 160 / 330)
     assert np.allclose(made.keypoints, keypoints * 160 / 330)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from facerec import extract
 from facerec.errors import InputError
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import Trajectory, read_trajectories
+from facerec.folder.readers import read_trajectories
+from facerec.folder.records import Trajectory
 from facerec.settings import TrackSettings
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import track_every

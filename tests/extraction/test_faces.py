@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from facerec.extraction.faces import sharpness, whole_boxes
-from facerec.folder.thumbnails import PICTURE_SIDE, picture_bytes
+from facerec.extraction.faces import integer_boxes, sharpness
+from facerec.folder.thumbnails import THUMBNAIL_SIDE, thumbnail_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections
 from tests.strategies import boxes
@@ -32,7 +32,7 @@ def found(*rows: tuple[float, ...]) -> Detections:
 
 
 def picture(frame: Image, *box: int) -> PIL.Image.Image:
-    return PIL.Image.open(io.BytesIO(picture_bytes(frame, np.array(box))))
+    return PIL.Image.open(io.BytesIO(thumbnail_bytes(frame, np.array(box))))
 
 
 @given(
@@ -44,7 +44,7 @@ def test_boxes_are_whole_inside_large_enough_sorted_and_each_once(
     raw: np.ndarray, least: int, data: st.DataObject
 ) -> None:
     scores = data.draw(hnp.arrays(np.float32, len(raw), elements=st.floats(0, 1, width=32)))
-    made, kept = whole_boxes(
+    made, kept = integer_boxes(
         Detections(raw, scores, np.zeros((len(raw), 5, 2), np.float32)), WIDTH, HEIGHT, least
     )
     assert made.dtype == np.int64 and made.shape == (len(kept), 4)
@@ -58,12 +58,12 @@ def test_boxes_are_whole_inside_large_enough_sorted_and_each_once(
 
 
 def test_of_two_detections_that_round_to_one_box_the_better_stays() -> None:
-    made, kept = whole_boxes(found((10.2, 10, 50, 50, 0.6), (9.9, 10, 50.4, 50, 0.9)), WIDTH, HEIGHT, 1)
+    made, kept = integer_boxes(found((10.2, 10, 50, 50, 0.6), (9.9, 10, 50.4, 50, 0.9)), WIDTH, HEIGHT, 1)
     assert (made.tolist(), kept.tolist()) == ([[10, 10, 50, 50]], [1])
 
 
 def test_a_box_that_leaves_the_frame_is_clipped_and_one_outside_is_dropped() -> None:
-    made, kept = whole_boxes(
+    made, kept = integer_boxes(
         found((-9, -9, 40, 40, 0.9), (300, 10, 350, 60, 0.9), (330, 0, 360, 50, 1)), WIDTH, HEIGHT, 20
     )
     assert made.tolist() == [[0, 0, 40, 40], [300, 10, 320, 60]]
@@ -71,7 +71,7 @@ def test_a_box_that_leaves_the_frame_is_clipped_and_one_outside_is_dropped() -> 
 
 
 def test_a_frame_without_faces_gives_none() -> None:
-    made, kept = whole_boxes(found(), WIDTH, HEIGHT, 20)
+    made, kept = integer_boxes(found(), WIDTH, HEIGHT, 20)
     assert made.shape == (0, 4) and kept.shape == (0,)
 
 
@@ -79,7 +79,7 @@ def test_a_frame_without_faces_gives_none() -> None:
 def test_any_picture_is_a_jpeg_that_fits_the_page(box: tuple[int, int, int, int]) -> None:
     shown = picture(NOISE, *box)
     shown.load()
-    assert shown.format == "JPEG" and max(shown.size) <= PICTURE_SIDE
+    assert shown.format == "JPEG" and max(shown.size) <= THUMBNAIL_SIDE
 
 
 def test_a_small_face_is_padded_by_a_tenth_of_its_shorter_side_and_not_enlarged() -> None:
@@ -115,7 +115,7 @@ def test_a_gray_film_with_the_codec_s_trace_of_colour_is_gray() -> None:
 
 def test_the_same_face_gives_the_same_bytes() -> None:
     box = np.array([50, 20, 250, 160])
-    assert picture_bytes(NOISE, box) == picture_bytes(NOISE.copy(), box)
+    assert thumbnail_bytes(NOISE, box) == thumbnail_bytes(NOISE.copy(), box)
 
 
 def test_a_blurred_face_is_less_sharp_at_any_size() -> None:

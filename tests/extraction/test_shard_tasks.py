@@ -73,32 +73,32 @@ def test_two_processes_on_the_same_shards_at_once(
 def test_a_process_that_commits_second_leaves_the_first_ones_shard(
     film: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    commit, folder = facerec.extraction.shard._commit, MovieFolder.of_film(tmp_path, film)
+    commit, folder = facerec.extraction.shard.commit_shard, MovieFolder.of_film(tmp_path, film)
     seen: list[int] = []
 
     def second(*args: Any) -> None:
         if not seen:
             assert kills.run([("extract", _words(film, tmp_path, "0"))], tmp_path / "log") == 0
-            seen.append(folder.shard(0, 7).done.stat().st_mtime_ns)
+            seen.append(folder.shard(0, 7).marker.stat().st_mtime_ns)
         commit(*args)
 
-    with mock.patch.object(facerec.extraction.shard, "_commit", second):
+    with mock.patch.object(facerec.extraction.shard, "commit_shard", second):
         extracted(film, tmp_path, 2)
-    assert folder.shard(0, 7).done.stat().st_mtime_ns == seen[0]
+    assert folder.shard(0, 7).marker.stat().st_mtime_ns == seen[0]
     assert contents(merged(folder)) == undisturbed
 
 
 def test_two_processes_make_the_plan_at_once(
     film: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    make = facerec.extraction.planning._make
+    make = facerec.extraction.planning.build_plan
 
     def late(*args: Any) -> Any:
         made = make(*args)
         assert kills.run([("extract", _words(film, tmp_path, "1"))], tmp_path / "log") == 0
         return made
 
-    with mock.patch.object(facerec.extraction.planning, "_make", late):
+    with mock.patch.object(facerec.extraction.planning, "build_plan", late):
         folder = extracted(film, tmp_path, 2, shards="0")
     assert contents(merged(folder)) == undisturbed
 
@@ -118,14 +118,14 @@ def test_several_tasks_begin_afresh_at_once(
 def test_a_task_of_the_run_before_cannot_commit_into_the_new_one(
     film: Path, undisturbed: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commit = facerec.extraction.shard._commit
+    commit = facerec.extraction.shard.commit_shard
 
     def late(*args: Any) -> None:
         fresh = _words(film, tmp_path, "0-1", 2, "--fresh")
         assert kills.run([("extract", fresh)], tmp_path / "log") == 0
         commit(*args)
 
-    with mock.patch.object(facerec.extraction.shard, "_commit", late), toy_models():
+    with mock.patch.object(facerec.extraction.shard, "commit_shard", late), toy_models():
         assert run_main(extract.main, _words(film, tmp_path, "0", 2, "--save-every", "2")) == 1
     assert "another run began afresh" in capsys.readouterr().err
     assert contents(merged(MovieFolder.of_film(tmp_path, film))) == undisturbed
@@ -288,7 +288,7 @@ def test_a_film_that_changes_under_a_shard_gives_no_shard(
     with mock.patch.object(ToyDetector, "detect", changed), toy_models():
         assert run_main(extract.main, _words(mine, tmp_path, "1")) == 1
     assert "was changed while it was read" in capsys.readouterr().err.splitlines()[-1]
-    assert not folder.shard(7, 14).done.exists() and not _litter(folder)
+    assert not folder.shard(7, 14).marker.exists() and not _litter(folder)
 
 
 def test_a_film_that_is_still_being_copied_gives_no_plan(
@@ -413,7 +413,7 @@ def test_a_signal_ends_a_shard_at_a_clean_point_and_asks_for_a_rerun(
     assert signal.getsignal(number) is before
     assert f"stopped by {number.name}; run the same command again" in capsys.readouterr().err
     folder = MovieFolder.of_film(tmp_path, film)
-    assert folder.shard(0, 7).done.exists() and not folder.shard(7, 14).done.exists()
+    assert folder.shard(0, 7).marker.exists() and not folder.shard(7, 14).marker.exists()
     assert not _litter(folder)
     assert contents(merged(extracted(film, tmp_path, 2))) == undisturbed
 
@@ -422,13 +422,13 @@ def test_a_signal_ends_a_shard_at_a_clean_point_and_asks_for_a_rerun(
 def test_a_signal_while_the_plan_is_made_leaves_nothing(
     number: signal.Signals, film: Path, tmp_path: Path
 ) -> None:
-    make = facerec.extraction.planning._make
+    make = facerec.extraction.planning.build_plan
 
     def interrupted(*args: Any) -> Any:
         os.kill(os.getpid(), number)
         return make(*args)
 
-    with mock.patch.object(facerec.extraction.planning, "_make", interrupted), toy_models():
+    with mock.patch.object(facerec.extraction.planning, "build_plan", interrupted), toy_models():
         assert run_main(extract.main, _words(film, tmp_path / "out", "0")) == 75
     assert not (tmp_path / "out").exists()
 
@@ -438,13 +438,13 @@ def test_a_signal_while_shards_are_merged_leaves_nothing(
     number: signal.Signals, film: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     folder = extracted(film, tmp_path, 2)
-    before, find = contents(folder), facerec.merging.merge._join_features
+    before, find = contents(folder), facerec.merging.merge.write_saved_faces
 
     def interrupted(*args: Any) -> Any:
         os.kill(os.getpid(), number)
         return find(*args)
 
-    with mock.patch.object(facerec.merging.merge, "_join_features", interrupted):
+    with mock.patch.object(facerec.merging.merge, "write_saved_faces", interrupted):
         assert run_main(merge_shards.main, ["--path", str(folder.path), str(folder.path)]) == 75
     assert contents(folder) == before
     assert contents(merged(folder)) == undisturbed

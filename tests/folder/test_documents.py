@@ -60,7 +60,9 @@ def test_names_are_read_as_they_were_written(file: Path, clusters: list[dict[str
         cluster: {actor: round(p, 5) for actor, p in names.items() if round(p, 5) >= 0.05}
         for cluster, names in enumerate(shares)
     }
-    assert predictions_bytes(7, read) == file.read_bytes()
+    # not the bytes: actors are ordered before their probabilities are rounded, which may make two equal
+    file.write_bytes(predictions_bytes(7, read))
+    assert read_predictions(file, 7, len(shares)) == read
 
 
 @given(st.data(), st.integers(0, 2))

@@ -12,30 +12,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facerec.errors import ContractError
-from facerec.folder.face_archive import reading_pack, writing_pack
+from facerec.folder.face_archive import new_face_archive, open_face_archive
 
 FACES = {f"7:{frame}:1_2_{30 + frame}_40": bytes([frame]) * (50 + frame) for frame in (0, 5, 10, 15)}
 TAGS = list(FACES)
 
 
 def packed(path: Path, faces: dict[str, bytes] | None = None) -> Path:
-    with writing_pack(path) as add:
+    with new_face_archive(path) as add:
         for tag, jpeg in (FACES if faces is None else faces).items():
             add(tag, jpeg)
     return path
 
 
 def test_what_was_put_in_comes_out(tmp_path: Path) -> None:
-    with reading_pack(packed(tmp_path / "p.zip"), 4) as pack:
-        assert pack.holds(TAGS) and not pack.holds(TAGS[:-1]) and not pack.holds(TAGS[::-1])
-        assert {tag: pack.picture(tag) for tag in reversed(TAGS)} == FACES
+    with open_face_archive(packed(tmp_path / "p.zip"), 4) as archive:
+        assert archive.holds(TAGS) and not archive.holds(TAGS[:-1]) and not archive.holds(TAGS[::-1])
+        assert {tag: archive.read(tag) for tag in reversed(TAGS)} == FACES
 
 
 def test_a_shard_without_faces_has_a_pack_without_faces(tmp_path: Path) -> None:
-    with reading_pack(packed(tmp_path / "p.zip", {}), 0) as pack:
-        assert pack.holds([])
+    with open_face_archive(packed(tmp_path / "p.zip", {}), 0) as archive:
+        assert archive.holds([])
         with pytest.raises(ContractError, match=r"p\.zip: the picture of face 7:0:1_2_30_40 is missing"):
-            pack.picture(TAGS[0])
+            archive.read(TAGS[0])
 
 
 def test_the_same_faces_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,23 +61,26 @@ def _zip(path: Path, name: str, data: bytes, method: int = zipfile.ZIP_STORED) -
 
 def test_names_that_lead_elsewhere_are_names_that_nobody_asked_for(tmp_path: Path) -> None:
     path = _zip(tmp_path / "p.zip", f"../{TAGS[0]}.jpeg", b"?")
-    with reading_pack(path, 1) as pack:
-        assert not pack.holds(TAGS[:1])
+    with open_face_archive(path, 1) as archive:
+        assert not archive.holds(TAGS[:1])
         with pytest.raises(ContractError, match="is missing"):
-            pack.picture(TAGS[0])
+            archive.read(TAGS[0])
 
 
 @pytest.mark.parametrize("size", [1 << 17, 1 << 30])
 def test_a_bomb_is_not_lit(tmp_path: Path, size: int) -> None:
     path = _zip(tmp_path / "p.zip", f"{TAGS[0]}.jpeg", bytes(size), zipfile.ZIP_DEFLATED)
-    with reading_pack(path, 10) as pack, pytest.raises(ContractError, match="not stored as a shard"):
-        pack.picture(TAGS[0])
+    with open_face_archive(path, 10) as archive, pytest.raises(ContractError, match="not stored as a shard"):
+        archive.read(TAGS[0])
 
 
 def test_a_picture_larger_than_any_is_refused(tmp_path: Path) -> None:
     path = _zip(tmp_path / "p.zip", f"{TAGS[0]}.jpeg", bytes((1 << 17) + 1))
-    with reading_pack(path, 2) as pack, pytest.raises(ContractError, match="not stored as a shard stores it"):
-        pack.picture(TAGS[0])
+    with (
+        open_face_archive(path, 2) as archive,
+        pytest.raises(ContractError, match="not stored as a shard stores it"),
+    ):
+        archive.read(TAGS[0])
 
 
 def test_a_pack_of_many_more_faces_than_were_saved_is_not_read(tmp_path: Path) -> None:
@@ -85,7 +88,7 @@ def test_a_pack_of_many_more_faces_than_were_saved_is_not_read(tmp_path: Path) -
     with path.open("wb") as file:
         file.truncate(1 << 40)
     rule = "too large a file for the pictures of 3 faces"
-    with pytest.raises(ContractError, match=rule), reading_pack(path, 3):
+    with pytest.raises(ContractError, match=rule), open_face_archive(path, 3):
         pass
 
 
@@ -96,8 +99,8 @@ def test_a_size_that_lies_is_told(tmp_path: Path) -> None:
     at = data.rindex(b"PK\x01\x02")
     struct.pack_into("<LL", data, at + 20, 100_000, 100_000)
     path.write_bytes(data)
-    with reading_pack(path, 4) as pack, pytest.raises(ContractError, match="is damaged"):
-        pack.picture(TAGS[-1])
+    with open_face_archive(path, 4) as archive, pytest.raises(ContractError, match="is damaged"):
+        archive.read(TAGS[-1])
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"\xff\xd8 a picture", bytes(1000)])
@@ -105,12 +108,12 @@ def test_what_is_no_pack_is_told(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "p.zip"
     path.write_bytes(data)
     rule = r"p\.zip: no pack of pictures that can be read"
-    with pytest.raises(ContractError, match=rule), reading_pack(path, 9):
+    with pytest.raises(ContractError, match=rule), open_face_archive(path, 9):
         pass
 
 
 def test_a_missing_pack_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="this file must exist"), reading_pack(tmp_path / "p.zip", 9):
+    with pytest.raises(ContractError, match="this file must exist"), open_face_archive(tmp_path / "p.zip", 9):
         pass
 
 
@@ -125,7 +128,7 @@ def test_a_damaged_pack_gives_the_picture_or_one_line(tmp_path: Path, data: st.D
     path.write_bytes(spoilt[: data.draw(st.integers(len(whole) - 200, len(whole)))])
     for tag, jpeg in FACES.items():
         try:
-            with reading_pack(path, 4) as pack:
-                assert pack.picture(tag) == jpeg
+            with open_face_archive(path, 4) as archive:
+                assert archive.read(tag) == jpeg
         except ContractError as error:
             assert str(error).startswith(f"{path}: ") and "\n" not in str(error)

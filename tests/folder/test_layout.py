@@ -121,13 +121,13 @@ def test_any_path_holds_a_folder(out: str, tmp_path: Path) -> None:
     folder.create()
     folder.create()
     assert folder.path == tmp_path / out / "12-data"
-    assert all(room.is_dir() for room in (folder.images, *folder.shard_rooms))
+    assert all(room.is_dir() for room in (folder.images, *folder.shard_dirs))
 
 
 def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     files = folder.shard(0, 13)
-    assert [folder.relative(path) for path in (*files.results, files.done)] == [
+    assert [folder.relative(path) for path in (*files.results, files.marker)] == [
         "features/features_7_0-13.jsonl",
         "trajectories/trajectories_7_0-13.jsonl",
         "scene_changes/scene_changes_7_0-13.json",
@@ -142,4 +142,4 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
 
 def test_a_picture_has_its_face_s_tag(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
-    assert folder.relative(folder.picture("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"
+    assert folder.relative(folder.thumbnail("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"

@@ -12,7 +12,7 @@ import pytest
 
 from facerec import classify_knn, cluster, merge_shards, stages
 from facerec.errors import StaleError
-from facerec.folder.images import pictures_digest, pictures_in
+from facerec.folder.images import thumbnail_hashes, thumbnails_digest
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_inputs, outputs_of, read_manifest
 from facerec.folder.publish import publish, staging
@@ -262,7 +262,7 @@ def test_the_manifest_says_what_is_there(folder: MovieFolder) -> None:
         for name, digest in stage["outputs"].items():
             if name != "images":
                 assert sha256_of(folder.path / name) == digest
-    assert stages["merge_shards"]["outputs"]["images"] == pictures_digest(pictures_in(folder))
+    assert stages["merge_shards"]["outputs"]["images"] == thumbnails_digest(thumbnail_hashes(folder))
     assert stages["classify_knn"]["inputs"]["clusters.json"] == sha256_of(folder.clusters)
     assert stages["cluster"]["inputs"]["trajectories.jsonl"] == sha256_of(folder.trajectories)
 

@@ -14,23 +14,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facerec.errors import ContractError, FacerecError
-from facerec.folder.frame_records import FaceEvidence, FrameEvidence, Quality
-from facerec.folder.records import (
-    Feature,
-    Line,
-    Trajectory,
-    read_features,
-    read_trajectories,
-    scan_trajectories,
-    to_line,
-)
+from facerec.folder.frame_records import FaceRecord, FrameRecord, Quality
+from facerec.folder.readers import read_features, read_trajectories, scan_trajectories
+from facerec.folder.records import Feature, Line, Trajectory, to_line
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests.strategies import ANY_JSON, FRAMES, QUALITIES, features, spoilt, trajectories
 
-KINDS = [Trajectory, Feature, FrameEvidence, Quality]
+KINDS = [Trajectory, Feature, FrameRecord, Quality]
 TRAJECTORY = Trajectory(0, 7, 5, np.array([[1, 2, 30, 40], [2, 2, 31, 40]]), np.array([True, True]), 320, 180)
 FEATURE = Feature(7, 5, (1, 2, 30, 40), np.ones((5, 2), np.float32), np.float32([0.6, 0.8]), 320, 180)
-FRAME = FrameEvidence(5, 1.5, (FaceEvidence((1, 2, 30, 40), 0.9, 20.0),))
+FRAME = FrameRecord(5, 1.5, (FaceRecord((1, 2, 30, 40), 0.9, 20.0),))
 QUALITY = Quality("7:5:1_2_30_40", 0.9, 20.0)
 RECORDS: list[Line] = [TRAJECTORY, FEATURE, FRAME, QUALITY]
 
@@ -70,9 +63,9 @@ def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, reco
 
 
 @given(FRAMES, QUALITIES)
-def test_evidence_is_read_as_it_was_written(file: Path, frame: FrameEvidence, quality: Quality) -> None:
+def test_evidence_is_read_as_it_was_written(file: Path, frame: FrameRecord, quality: Quality) -> None:
     file.write_bytes(to_line(frame))
-    assert list(read_lines(file, FrameEvidence.from_json)) == [(1, frame)]
+    assert list(read_lines(file, FrameRecord.from_json)) == [(1, frame)]
     file.write_bytes(to_line(quality))
     assert list(read_lines(file, Quality.from_json)) == [(1, quality)]
 
@@ -130,7 +123,7 @@ def test_what_broke_a_reader_once_or_slipped_through_numpy(
     [
         FEATURE.with_embedding(np.float32([np.nan, 1])),
         FEATURE.with_embedding(np.float32([0.7, 0.8])),
-        FrameEvidence(5, float("nan"), (FaceEvidence((1, 2, 1, 40), 0.9, None),)),
+        FrameRecord(5, float("nan"), (FaceRecord((1, 2, 1, 40), 0.9, None),)),
         Quality("7:5:1_2_30_40", float("inf"), 1.0),
         Trajectory(0, 7, 5, TRAJECTORY.boxes, np.array([True, False]), 320, 180),
         Trajectory(0, 7, 5, TRAJECTORY.boxes - 2, TRAJECTORY.detected, 320, 180),

@@ -58,7 +58,7 @@ def test_missing_shards_are_refused_as_a_range_list(
     folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for shard in (1, 2, 3, 5):
-        _shard(folder, shard).done.unlink()
+        _shard(folder, shard).marker.unlink()
     line, _ = _refused(folder, capsys)
     assert "shards 1-3,5 of 6 are not done" in line
     assert f"--shard 1-3,5 --n 6 --out {folder.path.parent}" in line
@@ -68,7 +68,7 @@ def test_a_missing_shard_leaves_what_was_merged_before(
     folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = results(merged(folder))
-    _shard(folder, 4).done.unlink()
+    _shard(folder, 4).marker.unlink()
     _refused(folder, capsys)
     assert results(folder) == before
 
@@ -92,32 +92,32 @@ def _cut_short(path: Path) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
-    "a flipped bit": (lambda f: _flip(_shard(f, 2).evidence), "was changed"),
+    "a flipped bit": (lambda f: _flip(_shard(f, 2).frame_records), "was changed"),
     "a line too few": (lambda f: _line_gone(_shard(f, 2).features), "was changed"),
     "a file gone": (lambda f: _shard(f, 2).trajectories.unlink(), "is missing"),
     "the pictures gone": (lambda f: _shard(f, 2).faces.unlink(), "faces/faces_77_8-12.zip is missing"),
     "the pictures cut short": (lambda f: _cut_short(_shard(f, 2).faces), "was changed"),
     "a picture changed and no larger": (lambda f: _flip(_shard(f, 2).faces), "was changed"),
     "another shard's marker": (
-        lambda f: shutil.copyfile(_shard(f, 3).done, _shard(f, 2).done),
+        lambda f: shutil.copyfile(_shard(f, 3).marker, _shard(f, 2).marker),
         "another shard's",
     ),
-    "a marker that is no JSON": (lambda f: _shard(f, 2).done.write_text("done"), "damaged"),
-    "a marker that is a list": (lambda f: _shard(f, 2).done.write_text("[]"), "damaged"),
+    "a marker that is no JSON": (lambda f: _shard(f, 2).marker.write_text("done"), "damaged"),
+    "a marker that is a list": (lambda f: _shard(f, 2).marker.write_text("[]"), "damaged"),
     "a marker of files elsewhere": (
-        lambda f: _edit(_shard(f, 2).done, '"features/', '"../features/'),
+        lambda f: _edit(_shard(f, 2).marker, '"features/', '"../features/'),
         "damaged",
     ),
     "a marker without its embedder": (
-        lambda f: _edit(_shard(f, 2).done, '"same_person":', '"same_persons":'),
+        lambda f: _edit(_shard(f, 2).marker, '"same_person":', '"same_persons":'),
         "must say the embedder's dimension and same_person",
     ),
     "a marker whose report is none": (
-        lambda f: _edit(_shard(f, 2).done, '"report":{', '"report":[],"x":{'),
+        lambda f: _edit(_shard(f, 2).marker, '"report":{', '"report":[],"x":{'),
         "damaged",
     ),
     "a marker of another plan": (
-        lambda f: _edit(_shard(f, 2).done, '"fingerprint":"', '"fingerprint":"0'),
+        lambda f: _edit(_shard(f, 2).marker, '"fingerprint":"', '"fingerprint":"0'),
         "done for another plan",
     ),
 }
@@ -140,10 +140,10 @@ def test_damage_is_a_missing_shard_and_healed_by_its_rerun(
 
 def test_files_of_no_shard_of_the_plan_are_not_merged(folder: MovieFolder) -> None:
     wanted = results(merged(folder))
-    for room in folder.shard_rooms:
+    for room in folder.shard_dirs:
         one = next(path for path in sorted(room.iterdir()) if path.stat().st_size)
         shutil.copyfile(one, room / one.name.replace("_0-4.", "_0-5."))
-    (folder.shard_rooms[0] / "notes.txt").write_text("?")
+    (folder.shard_dirs[0] / "notes.txt").write_text("?")
     merged(folder)
     assert results(folder) == wanted
 
@@ -186,7 +186,7 @@ def test_holes_are_recorded_and_no_trajectory_crosses_one(
     folder: MovieFolder, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for shard in (1, 4):
-        _shard(folder, shard).done.unlink()
+        _shard(folder, shard).marker.unlink()
     merged(folder, "--allow-missing", "--min-trajectory", "1")
     assert "shards 1,4 of 6 are not done" in capsys.readouterr().err
     shards = json.loads(folder.manifest.read_bytes())["shards"]
@@ -214,7 +214,7 @@ def test_a_hole_that_is_filled_without_changing_a_result_is_no_longer_recorded(t
 
 def test_no_shard_at_all_may_be_missing(folder: MovieFolder) -> None:
     for shard in range(N):
-        _shard(folder, shard).done.unlink()
+        _shard(folder, shard).marker.unlink()
     merged(folder, "--allow-missing")
     assert folder.trajectories.read_bytes() == b""
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facerec.folder.documents import LEFT_OUT_BELOW, SHOWN_ABOVE, predictions_bytes
+from facerec.folder.documents import DISPLAY_THRESHOLD, MIN_PROBABILITY, predictions_bytes
 from facerec.people.naming import actor_distances, cluster_vectors, name_clusters, probabilities
 from facerec.settings import NamingSettings
 from tests.merged_folder import near, person
@@ -48,8 +48,8 @@ def probes_of(*whose: int, spread: float = 0.6, seed: int = 1) -> Floats:
 
 def test_the_cast_is_named_and_nobody_else() -> None:
     first, second, stranger = named(probes_of(0, 1, 9), [1, 3, 2])
-    assert first["nm0"] > SHOWN_ABOVE
-    assert second["nm1"] > SHOWN_ABOVE
+    assert first["nm0"] > DISPLAY_THRESHOLD
+    assert second["nm1"] > DISPLAY_THRESHOLD
     assert stranger == {}
 
 
@@ -88,7 +88,7 @@ def test_one_mislabelled_picture_does_not_name_the_other_person() -> None:
     names = name_clusters(
         probes_of(0), np.ones(1, bool), NOBODY, gallery, actor_of, ["nm0", "nm1"], SAME_PERSON
     )[0]
-    assert names["nm0"] > SHOWN_ABOVE > names.get("nm1", 0)
+    assert names["nm0"] > DISPLAY_THRESHOLD > names.get("nm1", 0)
 
 
 def test_pictures_that_look_otherwise_do_not_undo_the_one_that_is_like() -> None:
@@ -102,18 +102,18 @@ def test_pictures_that_look_otherwise_do_not_undo_the_one_that_is_like() -> None
             (np.concatenate([gallery, profiles]), np.array([0, 1, 0, 0])),
         )
     )
-    assert alone["nm0"] > SHOWN_ABOVE
-    assert more["nm0"] > SHOWN_ABOVE
+    assert alone["nm0"] > DISPLAY_THRESHOLD
+    assert more["nm0"] > DISPLAY_THRESHOLD
 
 
 def test_two_clusters_in_one_frame_never_both_get_the_name_that_is_shown() -> None:
     probes = np.array([*probes_of(0, spread=0.4), *probes_of(0, spread=0.8, seed=5)])
     apart = named(probes, [1])
-    assert min(apart[0]["nm0"], apart[1]["nm0"]) > SHOWN_ABOVE
+    assert min(apart[0]["nm0"], apart[1]["nm0"]) > DISPLAY_THRESHOLD
     better = int(apart[1]["nm0"] > apart[0]["nm0"])
     joint = named(probes, [1], together=[(0, 1)])
     assert joint[better] == apart[better]
-    assert joint[1 - better].get("nm0", 0) <= SHOWN_ABOVE
+    assert joint[1 - better].get("nm0", 0) <= DISPLAY_THRESHOLD
 
 
 def test_a_better_name_is_not_lost_to_a_rival_that_itself_gives_way() -> None:
@@ -121,7 +121,7 @@ def test_a_better_name_is_not_lost_to_a_rival_that_itself_gives_way() -> None:
     rng = np.random.default_rng(3)
     probes = np.array([near(person(0, 32), rng, spread) for spread in (0.1, 0.5, 0.8)])
     joint = named(probes, [3], together=[(0, 1), (1, 2)])
-    shown = [row.get("nm0", 0) > SHOWN_ABOVE for row in joint]
+    shown = [row.get("nm0", 0) > DISPLAY_THRESHOLD for row in joint]
     assert shown == [True, False, True]
 
 
@@ -159,8 +159,8 @@ def test_probabilities_fit_the_contract_and_shared_frames_whatever_comes(data: s
     probes = probes_of(*whose, spread=spread).reshape(n, 32)
     names = named(probes, counts, [(a, b) for a, b in together if a != b])
     predictions_bytes(1, dict(enumerate(names)))  # validates
-    assert all(LEFT_OUT_BELOW <= p <= 1 for row in names for p in row.values())
+    assert all(MIN_PROBABILITY <= p <= 1 for row in names for p in row.values())
     for a, b in together:
         if a != b:
             for actor in names[a].keys() & names[b].keys():
-                assert min(names[a][actor], names[b][actor]) <= SHOWN_ABOVE
+                assert min(names[a][actor], names[b][actor]) <= DISPLAY_THRESHOLD

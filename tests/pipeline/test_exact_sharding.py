@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerec import extract
-from facerec.folder.frame_records import FaceEvidence, FrameEvidence
+from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, shard_range
 from facerec.folder.records import to_line
 from facerec.geometry import KEYPOINTS
-from facerec.merging.merge import _read_detections
+from facerec.merging.merge import read_detections
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
 from facerec.video.film import open_film, read_frames
@@ -132,10 +132,8 @@ def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[
     for shard, (beg, end) in enumerate(ranges):
         mine = [frame for frame in frames if beg <= frame[0] < end]
         files = folder.shard(beg, end)
-        evidence = [
-            FrameEvidence(n, c, tuple(FaceEvidence(b, 0.9, None) for b in boxes)) for n, c, boxes in mine
-        ]
-        files.evidence.write_bytes(b"".join(map(to_line, evidence)))
+        evidence = [FrameRecord(n, c, tuple(FaceRecord(b, 0.9, None) for b in boxes)) for n, c, boxes in mine]
+        files.frame_records.write_bytes(b"".join(map(to_line, evidence)))
         numbers, changes = [n for n, _, _ in mine], [np.nan if c is None else c for _, c, _ in mine]
         cuts = find_cuts(np.array(numbers, np.int64), np.array(changes, np.float64))
         where, boxes = [n for n, _, found in mine for _ in found], [b for _, _, found in mine for b in found]
@@ -145,7 +143,7 @@ def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[
         markers[shard] = {"report": {"skipped": sorted(set(range(beg, end)) - set(numbers))}}
     plan = Plan(MOVIE, {}, {}, borders[-1], len(ranges), {}, {}, ())
     object.__setattr__(plan, "range_of", lambda shard: ranges[shard])
-    found = _read_detections(folder, plan, markers)
+    found = read_detections(folder, plan, markers)
     cuts = find_cuts(found.numbers, found.changes)
     tracks = track(found.frames, found.boxes, cuts)
     return b"".join(map(to_line, to_trajectories(tracks, MOVIE, 400, 400))), cuts

@@ -160,7 +160,7 @@ def test_a_file_where_the_output_folder_should_be(
 
 FILES: dict[str, Callable[[MovieFolder], Path]] = {
     "the plan": lambda f: f.plan,
-    "a marker": lambda f: f.shard(0, 7).done,
+    "a marker": lambda f: f.shard(0, 7).marker,
     "a shard's file": lambda f: f.shard(0, 7).features,
     "the lock": lambda f: f.lock,
     "a merged file": lambda f: f.features,

@@ -79,8 +79,8 @@ def test_only_what_is_missing_and_the_troubled_alone(site: Site) -> None:
     (one,) = site.launch(order=order)
     assert packs([one]) == ["0-3", "4-7"]
     assert site.run_all(one) == [True, False]
-    site.run.movie_folder.shard(0, 20).done.unlink()
-    site.run.movie_folder.shard(20, 40).done.unlink()
+    site.run.movie_folder.shard(0, 20).marker.unlink()
+    site.run.movie_folder.shard(20, 40).marker.unlink()
     (again,) = site.launch(order=order)
     assert packs([again]) == ["0", "1", "5"] and site.said[0].endswith("3 of 8 shards to do (5 done)")
     site.mock.set(again.task_id(0), "RUNNING")
@@ -263,7 +263,7 @@ def test_fresh_drops_what_is_done_and_only_when_nothing_is_on_its_way(
     with pytest.raises(PlanError, match="cancel them before FRESH=1"):
         site.launch(fresh=True, **options)
     site.finish(one)
-    marker = site.run.movie_folder.shard(0, 20).done
+    marker = site.run.movie_folder.shard(0, 20).marker
     assert marker.exists()
     (fresh,) = site.launch(fresh=True, **options)
     assert not marker.exists() and len(fresh.packs) == options.get("shards", 8)
@@ -313,7 +313,7 @@ def test_markers_that_show_late_are_waited_for(site: Site) -> None:
     order = make_order(site.folder, "settle=10", "tasks=1", shards=8)
     (one,) = site.launch(order=order)
     site.run_all(one)
-    marker = site.run.movie_folder.shard(0, 20).done
+    marker = site.run.movie_folder.shard(0, 20).marker
     hidden = marker.rename(site.folder / "hidden")
     threading.Timer(0.6, hidden.rename, [marker]).start()
     assert site.launch(order=order) == [] and site.said[0].endswith("(8 done)")

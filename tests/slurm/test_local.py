@@ -69,7 +69,7 @@ def test_all_stages_run_here_and_a_second_time_only_what_is_missing(laptop: Lapt
     assert laptop.run.movie_folder.predictions.exists() and laptop.left() == []
     assert laptop.log().count("begins") == 6 and (laptop.run.path / "merge").is_dir()
     assert laptop.run.shard_log(5).read_text().count("shard 5 begins") == 1
-    laptop.run.movie_folder.shard(0, 26).done.unlink()
+    laptop.run.movie_folder.shard(0, 26).marker.unlink()
     assert laptop.go("local.workers=2") == 0 and laptop.log().count("begins") == 7
     assert laptop.said[0].endswith("1 of 6 shards to do (5 done)")
     assert laptop.go() == 0 and laptop.said == [laptop.said[0]]

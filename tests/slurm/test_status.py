@@ -37,7 +37,7 @@ class Movie:
             for path in files.results:
                 path.write_text("x")
             report = {"frames": end - beg, "seconds": 2.0, "skipped": [], "dimension": 8, "same_person": 1.0}
-            files.done.write_bytes(marker_bytes(folder, self.plan, beg, end, folder.path, report))
+            files.marker.write_bytes(marker_bytes(folder, self.plan, beg, end, folder.path, report))
 
     def submit(
         self, *packs: str, stage: str = "extract", job: str | None = "5", **fields: object

@@ -194,7 +194,7 @@ def test_a_stage_waits_for_files_that_another_node_shows_late(tmp_path: Path) ->
     case = Case(tmp_path)
     case.work()
     folder = case.run.movie_folder
-    marker = folder.shard(0, 20).done
+    marker = folder.shard(0, 20).marker
     hidden = marker.rename(tmp_path / "hidden")
     threading.Timer(1.0, hidden.rename, [marker]).start()
     merge = stage_task(case, "merge", ["key"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from facerec.errors import ContractError, FacerecError, InputError, Interrupted
-from facerec.folder.command import add_paths, each_folder
+from facerec.folder.command import add_path_argument, run_on_folders
 from facerec.folder.layout import MovieFolder
 from facerec.support import cli
 from tests.conftest import ROOT
@@ -105,7 +105,7 @@ def test_a_bad_folder_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixtu
         return "done"
 
     paths = [*folders(tmp_path, "1-data", "2-data", "3-data", "4-film"), tmp_path / "5-data"]
-    assert each_folder(paths, work) == 1
+    assert run_on_folders(paths, work) == 1
     told = capsys.readouterr()
     assert told.out.splitlines() == ["movie 1: done", "movie 3: done"]
     lines = told.err.splitlines()
@@ -121,7 +121,7 @@ def test_a_stop_stops_all_folders(raised: BaseException, status: int, tmp_path: 
         seen.append(folder.movie_id)
         raise raised
 
-    assert each_folder(folders(tmp_path, "1-data", "2-data"), work) == status
+    assert run_on_folders(folders(tmp_path, "1-data", "2-data"), work) == status
     assert seen == [1]
 
 
@@ -176,7 +176,7 @@ def test_every_default_is_shown_and_no_option_is_guessed(capsys: pytest.CaptureF
 
 def test_several_folders_are_taken_and_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     made = cli.parser(None)
-    add_paths(made)
+    add_path_argument(made)
     assert made.parse_args(["--path", "a", "b"]) == argparse.Namespace(
         path=[Path("a"), Path("b")], verbose=False
     )

@@ -256,4 +256,4 @@ def test_a_film_that_changes_while_it_is_extracted_is_refused(
         words = ["--shard", "1", "--n", "2", "--out", str(tmp_path), *LOOSE, str(film)]
         assert run_main(extract.main, words) == 1
     assert "film bytes is" in capsys.readouterr().err
-    assert not MovieFolder(folder.path).shard(75, 150).done.exists()
+    assert not MovieFolder(folder.path).shard(75, 150).marker.exists()

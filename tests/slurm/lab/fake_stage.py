@@ -75,7 +75,7 @@ def finish(folder: MovieFolder, plan: Plan, shard: int, seconds: float) -> None:
         write_bytes(path, f"frames {beg}-{end}\n".encode())
     report = {"frames": end - beg, "seconds": seconds, "skipped": [], "host": "here"}
     report |= {"dimension": 8, "same_person": 1.0}
-    write_bytes(files.done, marker_bytes(folder, plan, beg, end, folder.path, report))
+    write_bytes(files.marker, marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
 def misbehave(order: str | None, shard: int, film: Path) -> None:

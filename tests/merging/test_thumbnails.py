@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 
 from facerec import merge_shards
-from facerec.folder.face_archive import reading_pack, writing_pack
+from facerec.folder.face_archive import new_face_archive, open_face_archive
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import read_plan
-from facerec.folder.records import read_trajectories
+from facerec.folder.readers import read_faces, read_trajectories
 from facerec.folder.shards import marker_bytes, read_marker
 from facerec.geometry import Image
 from facerec.people.quality import qualities
-from facerec.people.reading import read_faces
 from facerec.settings import ShowSettings, VectorSettings
 from facerec.support.cli import run_main
 from tests import kills, toy
@@ -108,10 +107,10 @@ def test_every_saved_face_stays_in_the_shards_and_keeps_its_line(folder: MovieFo
     for shard in range(N):
         files = folder.shard(*plan.range_of(shard))
         own = [json.loads(line)["tag"] for line in files.features.read_bytes().splitlines()]
-        with reading_pack(files.faces, len(own)) as pack:
-            assert pack.holds(own)
+        with open_face_archive(files.faces, len(own)) as archive:
+            assert archive.holds(own)
             for tag in own:
-                picture = pack.picture(tag)
+                picture = archive.read(tag)
                 assert shown.get(f"{tag}.jpeg", picture) == picture
         found += own
     assert found == tags and len(tags) > len(shown)
@@ -228,11 +227,11 @@ def test_a_forged_pack_is_one_line_and_changes_nothing(
     files = folder.shard(beg, end)
     for forge in (
         lambda: files.faces.write_bytes(b"no archive"),
-        lambda: writing_pack(files.faces).__enter__(),
+        lambda: new_face_archive(files.faces).__enter__(),
         lambda: os.truncate(files.faces, 1 << 33),
     ):
         forge()
-        files.done.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
+        files.marker.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
         before = {name: data for name, data in contents(folder).items() if "faces/" not in name}
         assert _merge(folder) == 1
         assert str(files.faces) in _error(capsys)

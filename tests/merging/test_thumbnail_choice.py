@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.merging.picture_choice import best_pair
+from facerec.merging.thumbnail_choice import best_pair
 
 SHARES = st.sampled_from([1 / 3, 0.5, 1.0, 0.01]) | st.floats(0.001, 1)
 
