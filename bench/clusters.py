@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
-"""Compare ways to cluster a TV episode's trajectories: SIMULATED faces on real tracks.
+"""Compare clustering methods on real tracks with SIMULATED embeddings.
 
-Real: the tracks of the episodes (EPISODE.csv.gz, `frame,track_id,x,y,w,h,identity`), the cuts beside them
-(EPISODE.shots.txt), and so who is on screen when, with whom, and for how long. Simulated, because no pixels
-come with the tracks: what the faces look like. For that, trajectories' vectors are taken from movie
-folders (--faces) whose people are known from truth (--truth, <movie_id>.tracks.csv) and from an actor
-database's portraits (--actor-db), all of one embedder, and measured (bench/real_faces.py): the people, how
-far each look lies from its person, in which direction, and what it is worth.
+    python bench/clusters.py tv_tracks/*.csv.gz --faces work/*-data --truth truth --actor-db work/actor_db
 
-In the episode every identity gets one of the people (one drawn from their Gaussian where there are more),
-and each trajectory a real look's distance and worth, all who were seen twice counting alike, in a direction
-half of a real deviation, half of noise: strangers who turn away alike come closer. --spread multiplies the
-distance between two looks. Looks are drawn independently, where those of a scene are alike in a film;
---alike makes them so: that share of a deviation is then common to a person's looks in ten shots in a row.
-Trajectories of unknown people take part and are not scored.
+Real: the tracks of TV episodes (EPISODE.csv.gz, `frame,track_id,x,y,w,h,identity`) and the cuts beside them
+(EPISODE.shots.txt), and so who is visible when, with whom, and for how long. Simulated: the embeddings,
+because the tracks come without pixels. bench/real_faces.py measures the trajectories of movie folders
+(--faces) with known people (--truth, <movie_id>.tracks.csv) and the portraits of an actor database
+(--actor-db), all of one embedder: the people, the distance and direction of each observation from its
+person, and its quality.
 
-Figures are `facerec.annotations.metrics.Scores`: WCP, NMI, clusters and clicks. Prints a table in
-Markdown, means over the episodes; --out takes all figures as JSON.
+Each identity of the episode gets one of these people, or one drawn from their Gaussian when there are not
+enough. Each trajectory gets the distance and quality of a real observation, with equal weight for every
+person who was observed at least twice. Its direction is half a real deviation, half noise, so that strangers
+in profile are more similar. --spread multiplies the distance between two observations. Observations are
+independent, while those of one scene are similar in a film; with --alike, that share of the deviation is
+common to the observations of a person in ten consecutive shots. Trajectories of unknown people take part
+but are not scored.
+
+Prints the figures of `facerec.annotations.metrics.Scores` (WCP, NMI, clusters per person, clicks) as a
+Markdown table, means over the episodes; --out writes all figures as JSON.
 """
 
 from __future__ import annotations
@@ -52,15 +55,15 @@ from facerec.support.cli import configure_logging, parser, run_main
 
 Labels = NDArray[np.int64]
 UNKNOWN = {"unknown", "false", "none", "other", ""}
-PERSON_SIZE = 18  # trajectories a cluster in the ancestor's rule
-SCENE = 10  # shots in a row that are taken for one scene
-AVERAGE = 0.84  # share of `same_person`, the mean distance up to which average linkage joins
+PERSON_SIZE = 18  # trajectories per cluster in the rule of the program that facerec replaces
+SCENE = 10  # consecutive shots that count as one scene
+AVERAGE = 0.84  # share of `same_person`: threshold of average linkage
 WIDTH, HEIGHT = 1024, 576  # of the episodes
 
 
 @dataclass(frozen=True)
 class Episode:
-    """Real trajectories, who each is (None: unknown), and the cuts."""
+    """Real trajectories, their identities (None: unknown), and the cuts."""
 
     name: str
     tracks: list[Trajectory]
@@ -69,10 +72,10 @@ class Episode:
 
 
 def read_episode(path: Path) -> Episode:
-    """The tracks with at least one frame of which faces are saved; others the merge drops.
+    """Read the tracks that contain a frame with saved faces; the merge drops the others.
 
     Raises:
-        InputError: a file or a column is missing, or a cell is no number.
+        ContractError: a column is missing, or a cell is not a number.
     """
     rows: dict[str, list[tuple[int, tuple[int, ...], str]]] = defaultdict(list)
     with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -98,7 +101,7 @@ def read_episode(path: Path) -> Episode:
 
 
 def shown_pictures(one: Trajectory) -> int:
-    """How many pictures the labeling page shows of a trajectory: the first and the last saved."""
+    """Number of images that the labeling page shows of a trajectory: the first and the last saved."""
     every = ExtractSettings.save_every
     return min(2, (one.end - 1) // every - (one.start - 1) // every)
 
@@ -111,11 +114,11 @@ def simulate(
     scenes: NDArray[np.int64] | None = None,
     alike: float = 0.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vectors (n, d) and worths (n,) of the trajectories; unknown people are each somebody else.
+    """Draw embeddings (n, d) and qualities (n,) of trajectories; every unknown person is a different one.
 
     Args:
-        scenes: (n,) of each trajectory; None: each is of its own.
-        alike: 0..1, the cosine of the directions in which two looks of one person in one scene deviate.
+        scenes: (n,) scene of each trajectory; None: each has its own.
+        alike: 0..1, cosine between the deviations of two observations of one person in one scene.
     """
     names = sorted({name for name in identities if name})
     n = len(identities)
@@ -123,9 +126,11 @@ def simulate(
     real = rng.permutation(faces.people)[: len(names)]
     person = dict(zip(names, [*real, *drawn[n:]], strict=False))
     centres = np.array([person[name] if name else drawn[i] for i, name in enumerate(identities)])
-    drawn_looks = [rng.choice(faces.looks[i]) for i in rng.integers(len(faces.looks), size=n)]
-    cosine, worth = np.array(drawn_looks).T
-    # two such looks lie sqrt(2 - 2 cosine²) apart
+    drawn_observations = [
+        rng.choice(faces.observations[i]) for i in rng.integers(len(faces.observations), size=n)
+    ]
+    cosine, quality = np.array(drawn_observations).T
+    # the distance between two such observations is sqrt(2 - 2 cosine²)
     cosine = np.sqrt(np.maximum(1 - spread**2 * (1 - cosine**2), 0))[:, None]
     aside = unit(rng.choice(faces.deviations, n) + unit(rng.normal(size=centres.shape)))
     if scenes is not None and alike:
@@ -136,38 +141,38 @@ def simulate(
         aside = np.sqrt(alike) * shared + np.sqrt(1 - alike) * aside
     aside = unit(aside - (aside * centres).sum(1, keepdims=True) * centres)
     vectors = cosine * centres + np.sqrt(1 - cosine**2) * aside
-    return np.asarray(vectors, np.float32), np.asarray(worth, np.float32)
+    return np.asarray(vectors, np.float32), np.asarray(quality, np.float32)
 
 
 def scenes_of(episode: Episode) -> Labels:
-    """The scene of each trajectory: so many shots in a row are one."""
+    """Number the scene of each trajectory; `SCENE` consecutive shots are one scene."""
     starts = [one.start for one in episode.tracks]
     return np.searchsorted(np.array(episode.cuts), starts, side="right") // SCENE
 
 
 def methods(
-    vectors: NDArray[np.float32], worth: NDArray[np.float32], episode: Episode, same_person: float
+    vectors: NDArray[np.float32], quality: NDArray[np.float32], episode: Episode, same_person: float
 ) -> dict[str, Callable[[], Labels]]:
-    """Each way to label the trajectories; none knows an identity."""
+    """Return the methods that cluster the trajectories; none uses an identity."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from sklearn.cluster import HDBSCAN
 
     n = len(vectors)
     apart, on = cannot_links(episode.tracks), continuations(episode.tracks, episode.cuts)
-    usable = np.ones(n, bool)  # only such were measured
+    usable = np.ones(n, bool)  # only comparable trajectories were measured
 
-    def ours(**changed: object) -> Labels:
+    def facerec(**changed: object) -> Labels:
         settings = ClusterSettings(**changed)  # type: ignore[arg-type]
-        return cluster(vectors, worth, usable, apart, on, same_person, settings).labels
+        return cluster(vectors, quality, usable, apart, on, same_person, settings).labels
 
     def density() -> Labels:
         labels = HDBSCAN(min_cluster_size=2, algorithm="brute", copy=True).fit_predict(vectors)
-        return np.where(labels < 0, n + np.arange(n), labels)  # noise: each alone
+        return np.where(labels < 0, n + np.arange(n), labels)  # a noise point is a cluster of its own
 
     return {
-        "ours": lambda: ours(max_size=n),
-        f"ours, pages of {ClusterSettings.max_size}": ours,
-        "ours, without cannot-links": lambda: ours(max_size=n, allow_same_frame=True),
+        "facerec": lambda: facerec(max_size=n),
+        f"facerec, pages of {ClusterSettings.max_size}": facerec,
+        "facerec, without cannot-links": lambda: facerec(max_size=n, allow_same_frame=True),
         f"complete linkage, N/{PERSON_SIZE} clusters": lambda: fcluster(
             linkage(vectors, "complete"), max(1, n // PERSON_SIZE), "maxclust"
         ),
@@ -177,7 +182,7 @@ def methods(
 
 
 def scored(labels: Labels, episode: Episode) -> dict[str, float]:
-    """The figures of one method on one episode."""
+    """Score one method on one episode."""
     known = list(zip(episode.tracks, episode.identities, strict=True))
     boxes = [Counter({who: len(one.boxes)} if who else {}) for one, who in known]
     pictures = [(who,) * shown_pictures(one) for one, who in known]
@@ -192,11 +197,12 @@ def scored(labels: Labels, episode: Episode) -> dict[str, float]:
 
 
 def quantiles(values: Floats) -> dict[str, float]:
+    """1 %, 10 %, 50 % and 90 % quantiles, by name."""
     return {f"{q:.0%}": round(float(np.quantile(values, q)), 3) for q in (0.01, 0.1, 0.5, 0.9)}
 
 
 def table(figures: list[dict[str, object]], columns: Sequence[str]) -> str:
-    """Means over the episodes, as Markdown."""
+    """Format means over the episodes as a Markdown table."""
     cells: dict[tuple[object, object], list[list[float]]] = defaultdict(list)
     for row in figures:
         cells[row["spread"], row["method"]].append([float(str(row[column])) for column in columns])
@@ -208,43 +214,59 @@ def table(figures: list[dict[str, object]], columns: Sequence[str]) -> str:
 
 
 def add_faces(made: argparse.ArgumentParser) -> None:
-    """The options that say which real faces to simulate from."""
-    made.add_argument("--faces", type=Path, nargs="+", required=True, metavar="DIR", help="movie folders")
-    made.add_argument("--truth", type=Path, required=True, metavar="DIR", help="with <movie_id>.tracks.csv")
-    made.add_argument("--actor-db", type=Path, required=True, metavar="DIR", help="of the same embedder")
-    made.add_argument("--seed", type=int, default=0, help="of the random numbers")
+    """Add the options that select the real faces to measure."""
+    made.add_argument(
+        "--faces", type=Path, nargs="+", required=True, metavar="DIR", help="movie folders with known people"
+    )
+    made.add_argument(
+        "--truth", type=Path, required=True, metavar="DIR", help="folder of <movie_id>.tracks.csv"
+    )
+    made.add_argument(
+        "--actor-db", type=Path, required=True, metavar="DIR", help="actor database of the same embedder"
+    )
+    made.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
-    made.add_argument("episodes", type=Path, nargs="+", metavar="EPISODE.csv.gz", help="real tracks")
+    made.add_argument(
+        "episodes",
+        type=Path,
+        nargs="+",
+        metavar="EPISODE.csv.gz",
+        help="real tracks; EPISODE.shots.txt lies beside each",
+    )
     add_faces(made)
     made.add_argument("--spread", type=float, nargs="+", default=[0.8, 1.0, 1.2], metavar="FACTOR",
-                      help="times the distances measured within a person")  # fmt: skip
+                      help="factors on the distances within a person")  # fmt: skip
     made.add_argument("--alike", type=float, default=0.0, metavar="SHARE",
-                      help="0 to 1, of how looks of one scene deviate, that they have in common")  # fmt: skip
-    made.add_argument("--seeds", type=int, default=1, metavar="N", help="runs, from --seed on")
-    made.add_argument("--out", type=Path, default=None, metavar="FILE", help="all figures, as JSON")
+                      help="0 to 1, common share of the deviations of one scene")  # fmt: skip
+    made.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="number of runs, with consecutive seeds"
+    )
+    made.add_argument("--out", type=Path, default=None, metavar="FILE", help="write all figures as JSON")
     args = made.parse_args(argv)
     configure_logging(args.verbose)
     faces = measure_faces(args.faces, args.truth, ActorDatabase(args.actor_db))
     about = {
-        "simulated": "faces' vectors; tracks, cuts and co-occurrences are real",
+        "simulated": "embeddings; tracks, cuts and co-occurrences are real",
         "seeds": [args.seed, args.seed + args.seeds - 1],
         "alike": args.alike,
         "people": len(faces.people),
         "same_person": faces.same_person,
         "within": {"pairs": len(faces.within), **quantiles(faces.within)},
-        "looks": sum(map(len, faces.looks)),
-        "cosine": quantiles(np.concatenate(faces.looks)[:, 0]),
+        "observations": sum(map(len, faces.observations)),
+        "cosine": quantiles(np.concatenate(faces.observations)[:, 0]),
         "between": quantiles(pairwise(faces.people)),
     }
     figures: list[dict[str, object]] = []
     for spread in args.spread:
         for path, seed in product(args.episodes, range(args.seed, args.seed + args.seeds)):
             episode, rng = read_episode(path), np.random.default_rng(seed)
-            vectors, worth = simulate(episode.identities, faces, spread, rng, scenes_of(episode), args.alike)
-            for name, method in methods(vectors, worth, episode, faces.same_person).items():
+            vectors, quality = simulate(
+                episode.identities, faces, spread, rng, scenes_of(episode), args.alike
+            )
+            for name, method in methods(vectors, quality, episode, faces.same_person).items():
                 row = {"spread": spread, "episode": episode.name, "trajectories": len(episode.tracks)}
                 figures.append({**row, "seed": seed, "method": name, **scored(method(), episode)})
             logging.info("spread %s: %s done", spread, episode.name)

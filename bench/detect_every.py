@@ -1,10 +1,10 @@
-"""What `extract.py --detect-every K` saves, and what it loses.
+"""Measure what `extract.py --detect-every K` saves and loses.
 
     python bench/detect_every.py FILM [FILM …] --detector yunet:FILE --embedder arcface:FILE [--every 2 3 6]
 
-Extracts and merges each film with every K, saving faces on the same frames, and prints JSON: for each K the
-CPU seconds of `extract.py`, the trajectories, and the share of the boxes of K = 1 (detected ones) that have
-a box, detected or interpolated, at IoU >= 0.5 and >= 0.8 in the same frame.
+Extracts and merges each film with every K and saves faces of the same frames. Prints JSON: for each K the
+CPU seconds of `extract.py`, the number of trajectories, and the share of the detected boxes of K = 1 that
+have a detected or interpolated box in the same frame at IoU >= 0.5 and at IoU >= 0.8.
 """
 
 from __future__ import annotations
@@ -34,19 +34,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("films", type=Path, nargs="+", metavar="FILM")
+    parser.add_argument("films", type=Path, nargs="+", metavar="FILM", help="named <movie_id>-Title.ext")
     parser.add_argument("--detector", default="mtcnn")
     parser.add_argument("--embedder", default="dlib")
-    parser.add_argument("--every", type=int, nargs="+", default=[2, 3, 6])
+    parser.add_argument("--every", type=int, nargs="+", default=[2, 3, 6], help="values of K")
     args = parser.parse_args()
     save_every = int(np.lcm.reduce(args.every))
     options = ["--detector", args.detector, "--embedder", args.embedder, "--save-every", str(save_every)]
     rows = defaultdict(list)
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as temporary:
         for film in args.films:
             every_frame: list[Trajectory] = []
             for every in (1, *args.every):
-                folder, seconds = run(film, Path(room) / str(every), [*options, "--detect-every", str(every)])
+                folder, seconds = run(
+                    film, Path(temporary) / str(every), [*options, "--detect-every", str(every)]
+                )
                 found = read_trajectories(folder.trajectories, folder.movie_id)
                 every_frame = every_frame or found
                 rows[every].append((seconds, len(found), *shares(every_frame, found)))
@@ -68,7 +70,7 @@ def main() -> int:
 
 
 def run(film: Path, out: Path, options: Sequence[str]) -> tuple[MovieFolder, float]:
-    """The film's merged folder, and the CPU seconds of its extraction."""
+    """Extract and merge a film; return its folder and the CPU seconds of the extraction."""
     program = [sys.executable, str(ROOT / "facerec" / "extract.py"), *options, "--out", str(out), str(film)]
     seconds = cost_of_program(program).cpu_s
     folder = MovieFolder.of_film(out, film)
@@ -77,7 +79,7 @@ def run(film: Path, out: Path, options: Sequence[str]) -> tuple[MovieFolder, flo
 
 
 def shares(truth: Sequence[Trajectory], found: Sequence[Trajectory]) -> tuple[int, ...]:
-    """The number of detected boxes of `truth`, and of those that `found` has at each of `IOUS`."""
+    """Count the detected boxes of `truth`, and those that `found` has at each of `IOUS`."""
     here = defaultdict(list)
     for one in found:
         for frame, box in enumerate(one.boxes.tolist(), one.start):

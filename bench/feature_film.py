@@ -1,11 +1,10 @@
-"""Time merge, cluster and classify on a feature film's worth of made-up shards.
+"""Measure merge, cluster and classify on the artificial shards of a feature film.
 
     python bench/feature_film.py [--frames 172800] [--shards 256] [--people 60] [--work DIR]
 
-Makes a movie folder as `extract.py` would leave it (faces that drift through shots, a vector near its
-person's for every saved face), an actor database with a third of the people, runs the three stages as
-their users do, and prints a JSON table: seconds by the clock and of CPU and peak resident MiB
-of each and of all.
+Makes a movie folder as `extract.py` leaves it (faces that drift through shots, an embedding near that of its
+person for every saved face) and an actor database with a third of the people, and runs the three stages as
+users do. Prints JSON: seconds by the clock and of CPU and peak resident MiB of each stage and of all.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ from facerec.tracking.trajectories import to_trajectories
 
 MOVIE, WIDTH, HEIGHT, DIMENSION, SAVE_EVERY = 77, 1920, 1080, 512, 5
 EMBEDDER = {"kind": "facenet", "weights": "made-up", "sha256": "0" * 64, "licence": "none"}
-SPREAD = 0.35  # of a face's vector about its person's, as a share of the vector's length
+SPREAD = 0.35  # distance of an embedding from that of its person, whose length is 1
 
 
 def shots(frames: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Shots of about two seconds."""
+    """Draw shots of about two seconds."""
     cuts = [0]
     while cuts[-1] < frames:
         cuts.append(cuts[-1] + int(rng.integers(20, 90)))
@@ -55,11 +54,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=172_800)
-    parser.add_argument("--shards", type=int, default=256)
-    parser.add_argument("--people", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, help="keep the folder here")
+    parser.add_argument("--frames", type=int, default=172_800, help="frames of the film")
+    parser.add_argument("--shards", type=int, default=256, help="number of shards")
+    parser.add_argument("--people", type=int, default=60, help="people in the film")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
+    parser.add_argument("--work", type=Path, help="make the folders here and keep them")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
@@ -81,14 +80,14 @@ def main() -> int:
 
 
 def timed(stage: str, folder: MovieFolder, database: Path) -> Cost:
-    """What a stage costs, run as its users do."""
+    """Measure a stage, run as users do."""
     extra = ["--actor-db", str(database)] if stage == "classify_knn" else []
     command = [sys.executable, str(ROOT / "facerec" / f"{stage}.py"), "--path", str(folder.path), *extra]
     return cost_of_program(command)
 
 
 def make(work: Path, frames: int, n: int, people: int, seed: int) -> tuple[MovieFolder, Path]:
-    """A movie folder with `n` finished shards, and an actor database."""
+    """Make a movie folder with `n` finished shards, and an actor database."""
     rng = np.random.default_rng(seed)
     folder = MovieFolder(work / f"{MOVIE}-data")
     folder.create()
@@ -168,14 +167,14 @@ def _write_shard(
 
 
 def keypoints(box: tuple[int, ...]) -> NDArray[np.float32]:
-    """Five points of a frontal face in `box`."""
+    """Return the five keypoints (5, 2) of a frontal face in `box`."""
     x1, y1, x2, y2 = box
     where = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)], np.float32)
     return (where * (x2 - x1, y2 - y1) + (x1, y1)).astype(np.float32)
 
 
 def _database(path: Path, centres: NDArray[np.float32], rng: np.random.Generator) -> Path:
-    """Three pictures of each of some people of the film, as `prepare_actors.py` would leave them."""
+    """Write three pictures of each person as `prepare_actors.py` does, without the image files."""
     database = ActorDatabase(path)
     path.mkdir()
     names = [(f"nm{a}", f"{a}-{i}.jpg", centre) for a, centre in enumerate(centres) for i in range(3)]

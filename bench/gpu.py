@@ -1,14 +1,19 @@
-"""Say how much of a GPU RetinaFace uses, and how much of RetinaFace's speed is left to `extract.py`.
+"""Measure how much of a GPU the detector uses and how much of its speed `extract.py` keeps.
 
     python bench/gpu.py [--precision float16] [--sizes 640x360 1280x720 1920x1080] [--frames 512]
 
-Weights are random (they cost the same), so what is embedded are made-up faces, so many a frame; films of
-each size are made of the demo's pictures, in H.264. Runs are interleaved, figures are medians. Prints
-JSON: `matrix_tflops`, what the device gives for square matrix products in that precision, and for each size
-frames/s of the detector alone over frames in memory, its share of that rate by the operations of its
-network, seconds of each stage alone and of the whole, the whole's speed in parts of the detector's alone,
-and how many times as long the library's `predict_jsons`, in its float32, takes on the same device.
-`--device cpu` tries it without a GPU.
+RetinaFace and FaceNet have random weights, which cost the same, so artificial faces are embedded. The films
+show the pictures of the demo at each size, in H.264. Runs are interleaved, figures are medians. Prints JSON
+with `matrix_tflops`, the rate of square matrix products in that precision, and for each size:
+
+detector_frames_per_s          detector alone, on frames in memory
+detector_share_of_matrix_rate  operations of its network per second / matrix rate
+extract_frames_per_s           the whole of extraction
+extract_share_of_detector      its speed / that of the detector alone
+seconds                        each stage alone and the whole
+predict_jsons_ratio            time of the library's `predict_jsons` in float32 / time of the detector
+
+`--device cpu` runs it without a GPU.
 """
 
 from __future__ import annotations
@@ -29,24 +34,25 @@ from bench.measure import interleaved, random_weights
 from bench.pipeline import STAGES, stages
 from facerec.settings import ExtractSettings
 
-SMALLEST = 16  # pixels: frames keep their size
+SMALLEST = 16  # pixels; with this least face size frames are not resized
 
 
 def arguments() -> argparse.ArgumentParser:
+    """Build the argument parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--device", default="cuda")
     made.add_argument("--precision", default="float16")
     made.add_argument("--sizes", nargs="+", default=["640x360", "1280x720", "1920x1080"], metavar="WxH")
-    made.add_argument("--frames", type=int, default=512, help="of each film; all are held at once")
-    made.add_argument("--faces", type=int, default=3, help="made-up ones a frame")
-    made.add_argument("--library-frames", type=int, default=16, help="of them for predict_jsons")
-    made.add_argument("--side", type=int, default=8192, help="of the matrices")
-    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--frames", type=int, default=512, help="frames per film; all are kept in memory")
+    made.add_argument("--faces", type=int, default=3, help="artificial faces per frame")
+    made.add_argument("--library-frames", type=int, default=16, help="frames for predict_jsons")
+    made.add_argument("--side", type=int, default=8192, help="rows of the matrices")
+    made.add_argument("--rounds", type=int, default=3, help="interleaved runs")
     return made
 
 
 def matrix_rate(device: str, precision: str, side: int, rounds: int) -> float:
-    """Floating-point operations a second of `side` x `side` matrix products, the best of some seconds."""
+    """Measure the floating-point operations per second of `side` x `side` matrix products (best run)."""
     import torch
 
     one, other = (torch.randn(side, side, device=device).to(getattr(torch, precision)) for _ in range(2))
@@ -61,7 +67,7 @@ def matrix_rate(device: str, precision: str, side: int, rounds: int) -> float:
 
 
 def operations(network: Any, width: int, height: int) -> int:
-    """Floating-point operations of a network on one frame of this size."""
+    """Count the floating-point operations of a network on one frame."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -71,7 +77,7 @@ def operations(network: Any, width: int, height: int) -> int:
 
 
 def make_film(path: Path, width: int, height: int, frames: int) -> Path:
-    """The demo's pictures at this size, over and over."""
+    """Write a film that repeats the demo at this size (pixels)."""
     import av
     import cv2
 
@@ -98,7 +104,7 @@ def make_film(path: Path, width: int, height: int, frames: int) -> Path:
 def one_size(
     args: argparse.Namespace, width: int, height: int, rate: float, weights: Sequence[Path], work: Path
 ) -> dict[str, Any]:
-    """The table's row of one size of frames; `weights` of RetinaFace and of FaceNet."""
+    """Measure one frame size; `weights` are the files of RetinaFace and FaceNet."""
     from facerec.models.retinaface import blank_network
     from facerec.video.film import open_film, read_frames
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""What annotators' labels of one episode do for the names in the next: SIMULATED faces on real tracks.
+"""Measure how labels of one episode improve the names in the next, with SIMULATED embeddings.
 
-Takes the episodes of one show in their order, their faces simulated as in bench/clusters.py (one person is
-one person in all of them), and an actor database of one look of everybody as a portrait. Each episode is
-clustered and named, then everybody's best faces are confirmed and learnt, as learn_from_labels.py does,
-and the next one comes. Prints for each episode how many trajectories are named right, wrong and not at all
-by the portraits alone and by what was learnt before as well; strangers, who can only be named
-wrongly, are counted apart. One face stands for each trajectory, where in a film several do.
+    python bench/learning.py EPISODE.csv.gz … --faces work/*-data --truth truth --actor-db work/actor_db
+
+Takes the episodes of one show in order. Embeddings are drawn as in bench/clusters.py; a person is the same
+in all episodes. The actor database starts with one observation of every actor as a portrait. Each episode is
+clustered and named; then the best faces of every actor are confirmed and learned, as learn_from_labels.py
+does. Prints a Markdown table: for each episode the trajectories with the right name, a wrong name and no
+name, from the portraits alone and with the faces learned before. Strangers, who can only get a wrong name,
+are counted separately. One face stands for each trajectory; in a film there are several.
 """
 
 from __future__ import annotations
@@ -39,32 +41,32 @@ Vectors = NDArray[np.float32]
 STRANGER = NOT + "in the cast"
 
 
-def learnt(
-    movie_id: int, episode: Episode, vectors: Vectors, worth: Vectors, per_actor: int
+def learned(
+    movie_id: int, episode: Episode, vectors: Vectors, quality: Vectors, per_actor: int
 ) -> list[tuple[str, Vectors]]:
-    """Name and vector of the faces of an episode that become pictures."""
+    """Choose the faces of an episode that become pictures; return names and embeddings."""
     keypoints = np.zeros((5, 2), np.float32)
     faces = []
-    for one, who, vector, quality in zip(episode.tracks, episode.identities, vectors, worth, strict=True):
+    for one, who, vector, q in zip(episode.tracks, episode.identities, vectors, quality, strict=True):
         if who:
             x1, y1, x2, y2 = one.boxes[0].tolist()
             face = Feature(movie_id, one.start, (x1, y1, x2, y2), keypoints, vector, one.w, one.h)
-            faces.append(Confirmed(face, who, one.index, float(quality)))
+            faces.append(Confirmed(face, who, one.index, float(q)))
     return [(one.actor, one.face.embedding) for one in choose(faces, {}, LearnSettings(per_actor))]
 
 
 def named(
     episode: Episode,
     vectors: Vectors,
-    worth: Vectors,
+    quality: Vectors,
     gallery: Sequence[tuple[str, Vectors]],
     same_person: float,
 ) -> tuple[Scores, int]:
-    """Cluster and name an episode by a gallery of its cast; figures, and how many strangers got a name."""
+    """Cluster an episode and name it from a gallery; return figures and the number of strangers named."""
     usable, together = np.ones(len(vectors), bool), cannot_links(episode.tracks)
     on = continuations(episode.tracks, episode.cuts)
-    labels = cluster(vectors, worth, usable, together, on, same_person).labels
-    direction, known = cluster_vectors(vectors, worth, usable, labels, int(labels.max()) + 1)
+    labels = cluster(vectors, quality, usable, together, on, same_person).labels
+    direction, known = cluster_vectors(vectors, quality, usable, labels, int(labels.max()) + 1)
     cast = sorted({who for who in episode.identities if who})
     mine = [(who, vector) for who, vector in gallery if who in cast]
     pictures = np.array([vector for _, vector in mine])
@@ -83,14 +85,12 @@ def named(
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
     made.add_argument(
-        "episodes", type=Path, nargs="+", metavar="EPISODE.csv.gz", help="of one show, in order"
+        "episodes", type=Path, nargs="+", metavar="EPISODE.csv.gz", help="episodes of one show, in order"
     )
     add_faces(made)
+    made.add_argument("--spread", type=float, default=1.0, help="factor on the distances within a person")
     made.add_argument(
-        "--spread", type=float, default=1.0, help="times the distances measured within a person"
-    )
-    made.add_argument(
-        "--per-actor", type=int, default=LearnSettings.per_actor, help="faces learnt an episode"
+        "--per-actor", type=int, default=LearnSettings.per_actor, help="faces learned per actor and episode"
     )
     args = made.parse_args(argv)
     configure_logging(args.verbose)
@@ -98,19 +98,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     episodes = [read_episode(path) for path in args.episodes]
     cast = sorted({who for episode in episodes for who in episode.identities if who})
     identities = [*cast, *(who for episode in episodes for who in episode.identities)]
-    vectors, worth = simulate(identities, faces, args.spread, np.random.default_rng(args.seed))
+    vectors, quality = simulate(identities, faces, args.spread, np.random.default_rng(args.seed))
     portraits = list(zip(cast, vectors[: len(cast)], strict=True))
     pictures, at = list(portraits), len(cast)
-    lines = ["| episode | names by | right | wrong | silent | strangers named |", "|---|---|---|---|---|---|"]
+    lines = ["| episode | gallery | right | wrong | silent | strangers named |", "|---|---|---|---|---|---|"]
     for number, episode in enumerate(episodes):
         own = slice(at, at + len(episode.tracks))
         at = own.stop
         for by, gallery in (("portraits", portraits), ("portraits and labels", pictures)):
             if number or gallery is portraits:
-                made_of, strangers = named(episode, vectors[own], worth[own], gallery, faces.same_person)
+                made_of, strangers = named(episode, vectors[own], quality[own], gallery, faces.same_person)
                 counts = made_of.right, made_of.wrong, made_of.silent, strangers
                 lines.append(f"| {episode.name} | {by} | {' | '.join(map(str, counts))} |")
-        pictures += learnt(number, episode, vectors[own], worth[own], args.per_actor)
+        pictures += learned(number, episode, vectors[own], quality[own], args.per_actor)
     print("\n".join(lines))  # noqa: T201
     return 0
 

@@ -1,19 +1,19 @@
-"""Race `extract.py` against the documented loops of the libraries whose models it runs.
+"""Race `extract.py` against the documented loops of the libraries that provide its models.
 
     python bench/libraries.py FILM [--frames 60] [--rounds 3] [--yunet FILE --arcface FILE]
 
-All do the same work: the same film, models, least face size, input size, and faces embedded on the same
-frames. FaceNet and RetinaFace have random weights, which cost the same. The loops:
+All use the same film, models, least face size and input size, and embed the faces of the same frames.
+FaceNet and RetinaFace have random weights, which cost the same. The loops:
 
-facenet_pytorch   OpenCV reads a frame, `MTCNN.detect`, each face cropped by `extract_face` and put through
-                  `InceptionResnetV1` alone; against extraction with mtcnn + facenet, and with yunet + arcface
-face_recognition  that package's video loop on dlib's own classes: HOG detector on the frame enlarged once,
-                  68-point shape, 128 numbers; beside them, for comparison
-predict_jsons     retinaface-pytorch, a frame at a time; against RetinaFace's `detect`, also in bfloat16
+facenet_pytorch   OpenCV reads a frame, `MTCNN.detect` finds faces, `extract_face` crops each, and
+                  `InceptionResnetV1` embeds it alone; against mtcnn + facenet and yunet + arcface
+face_recognition  the video loop of that package on dlib's own classes: HOG detector on the frame at twice
+                  its size, 68-point shape, 128 numbers; for comparison
+predict_jsons     retinaface-pytorch, one frame at a time; against RetinaFace's `detect`, also in bfloat16
 
-Runs are interleaved. Prints JSON: median seconds by the clock and of CPU, ratios (library / ours), and how
-many of the library's boxes ours has at IoU >= 0.9 and with what least cosine of their embeddings. With
-OMP_NUM_THREADS=1 it is a race on one core, which is fair on a busy machine: the libraries' threads spin.
+Runs are interleaved. Prints JSON: median seconds by the clock and of CPU, ratios (library / facerec), and
+the share of the library's boxes that facerec has at IoU >= 0.9, with the least cosine between their
+embeddings. On a busy machine set OMP_NUM_THREADS=1: the libraries' threads spin, so one core is fairer.
 """
 
 from __future__ import annotations
@@ -37,26 +37,28 @@ from facerec.geometry import iou
 from facerec.models.device import cpu_threads
 from facerec.settings import ExtractSettings
 
-THRESHOLD = 0.7  # facenet-pytorch's and retinaface-pytorch's own
+THRESHOLD = 0.7  # default of facenet-pytorch and retinaface-pytorch
 SAVE_EVERY = ExtractSettings.save_every
 
 
 def arguments() -> argparse.ArgumentParser:
+    """Build the argument parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("film", type=Path, help="named <movie_id>-Title.ext")
-    made.add_argument("--frames", type=int, default=60, help="of the film's beginning")
-    made.add_argument("--retinaface-frames", type=int, default=4)
-    made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--min-face-size", type=int, default=ExtractSettings.min_face_size)
-    made.add_argument("--yunet", type=Path, help="its ONNX file; with --arcface")
-    made.add_argument("--arcface", type=Path, help="its ONNX file; with --yunet")
+    made.add_argument("--frames", type=int, default=60, help="number of frames, from the start of the film")
+    made.add_argument("--retinaface-frames", type=int, default=4, help="frames per run of RetinaFace")
+    made.add_argument("--rounds", type=int, default=3, help="interleaved runs")
+    made.add_argument("--min-face-size", type=int, default=ExtractSettings.min_face_size,
+                      help="pixels")  # fmt: skip
+    made.add_argument("--yunet", type=Path, help="ONNX file of YuNet; together with --arcface")
+    made.add_argument("--arcface", type=Path, help="ONNX file of the embedder; together with --yunet")
     return made
 
 
 def extraction(
     args: argparse.Namespace, detector: str, embedder: str, work: Path
 ) -> tuple[int, Callable[[], Cost]]:
-    """The number of frames of, and what runs, the whole of extraction with these models."""
+    """Return the number of frames, and a function that measures the whole of extraction."""
     settings = ExtractSettings(detector, embedder, min_face_size=args.min_face_size, face_threshold=THRESHOLD)
     given = argparse.Namespace(frames=args.frames, device="cpu", faces=0)
     works = stages(settings, args.film, work / detector.partition(":")[0], given)
@@ -64,7 +66,7 @@ def extraction(
 
 
 def frames_of(film: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Numbered RGB frames as OpenCV's loop gives them."""
+    """Yield numbered RGB frames, read by OpenCV."""
     import cv2
 
     capture = cv2.VideoCapture(str(film))
@@ -77,7 +79,7 @@ def frames_of(film: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]
 
 
 class FacenetLoop:
-    """facenet-pytorch's documented loop; keeps the boxes and vectors that it finds."""
+    """Documented loop of facenet-pytorch."""
 
     def __init__(self, weights: Path, min_face_size: int) -> None:
         import torch
@@ -91,7 +93,7 @@ class FacenetLoop:
         self.least = min_face_size
 
     def run(self, frames: Iterator[tuple[int, NDArray[np.uint8]]]) -> dict[int, list[tuple[Any, Any]]]:
-        """(box, vector) of every face by frame; the vector None where the frame is not saved."""
+        """Return (box, embedding) of every face by frame; the embedding is None where faces are not saved."""
         import torch
         from facenet_pytorch.models.mtcnn import fixed_image_standardization
         from facenet_pytorch.models.utils.detect_face import extract_face
@@ -114,7 +116,7 @@ class FacenetLoop:
 
 
 def hog_loop() -> Callable[[Iterator[tuple[int, NDArray[np.uint8]]]], int]:
-    """face_recognition's loop over a video: the number of faces found."""
+    """Return the video loop of face_recognition; it counts the faces found."""
     import dlib
 
     from facerec.models.weights import find_weights
@@ -137,7 +139,7 @@ def hog_loop() -> Callable[[Iterator[tuple[int, NDArray[np.uint8]]]], int]:
 
 
 def agreement(args: argparse.Namespace, loop: FacenetLoop, facenet: str) -> dict[str, float]:
-    """Share of the loop's boxes that ours has at IoU >= 0.9, and the least cosine, on the same frames."""
+    """Compute the share of the loop's boxes that facerec has at IoU >= 0.9, and the least cosine."""
     from facerec.models import load_detector, load_embedder
     from facerec.video.film import open_film, read_frames
 
@@ -166,7 +168,7 @@ def agreement(args: argparse.Namespace, loop: FacenetLoop, facenet: str) -> dict
 
 
 def predict_jsons(weights: Path, frames: Sequence[NDArray[np.uint8]], device: str) -> Callable[[], Cost]:
-    """retinaface-pytorch's loop over `frames`, at their own size."""
+    """Return a function that measures the loop of retinaface-pytorch over `frames`, at their own size."""
     import torch
     from retinaface.predict_single import Model
 
@@ -179,7 +181,7 @@ def predict_jsons(weights: Path, frames: Sequence[NDArray[np.uint8]], device: st
 
 
 def retinaface(args: argparse.Namespace, work: Path) -> dict[str, Callable[[], Cost]]:
-    """RetinaFace's frames a time in both ways, at the frames' own size."""
+    """Return functions that measure RetinaFace in facerec and in the library, at the frames' own size."""
     from facerec.models import load_detector
 
     weights = random_weights("retinaface", work)
@@ -203,7 +205,7 @@ def retinaface(args: argparse.Namespace, work: Path) -> dict[str, Callable[[], C
 
 
 def ratios(found: dict[str, Cost]) -> dict[str, dict[str, float]]:
-    """How many times as long as ours each library takes, by the clock and of CPU."""
+    """Divide the time of each library by the time of facerec, by the clock and of CPU."""
     pairs = {
         "mtcnn + facenet": "facenet_pytorch",
         "yunet + arcface": "facenet_pytorch",
@@ -240,7 +242,7 @@ def main() -> int:
             )
         works["face_recognition"] = lambda: cost(lambda: hog(frames_of(args.film, frames)))
         works |= retinaface(args, work)
-        torch.set_num_threads(cpu_threads())  # the libraries' own way, in this thread
+        torch.set_num_threads(cpu_threads())  # default of the libraries, in this thread
         found = interleaved(works, args.rounds)
         same = agreement(args, loop, f"facenet:{weights}")
     table = {

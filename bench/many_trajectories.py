@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Time and memory of clustering as many trajectories as a series has: made-up vectors, one process.
+"""Measure time and memory of clustering 20,000 random trajectories in one process.
 
-Draws people's directions, trajectories about them and pairs seen in one frame, clusters them, prints JSON.
+    python bench/many_trajectories.py
+
+Draws people, trajectories near them and pairs of trajectories in one frame, clusters them, and prints JSON.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from facerec.people.constraints import Continuations
 from facerec.support.cli import parser, run_main
 
 SAME_PERSON = 1.16
-PERSON_SIZE = 66  # trajectories a person
+PERSON_SIZE = 66  # trajectories per person
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
-    made.add_argument("--trajectories", type=int, default=20_000)
-    made.add_argument("--dimension", type=int, default=512)
-    made.add_argument("--spread", type=float, default=0.8, help="length of what a look adds to its person")
+    made.add_argument("--trajectories", type=int, default=20_000, help="number of trajectories")
+    made.add_argument("--dimension", type=int, default=512, help="numbers per embedding")
+    made.add_argument("--spread", type=float, default=0.8, help="length of the deviation from the person")
     args = made.parse_args(argv)
     rng, n, d = np.random.default_rng(0), args.trajectories, args.dimension
     people = rng.normal(size=(max(1, n // PERSON_SIZE), d)) / np.sqrt(d)
@@ -40,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     pairs = rng.integers(0, n, (n, 2))
     apart = pairs[who[pairs[:, 0]] != who[pairs[:, 1]]]
-    worth = rng.uniform(0.05, 0.7, n).astype(np.float32)
-    nobody = Continuations(np.empty((0, 2), np.int64), np.empty(0))
+    quality = rng.uniform(0.05, 0.7, n).astype(np.float32)
+    none = Continuations(np.empty((0, 2), np.int64), np.empty(0))
     clock, cpu = time.perf_counter(), time.process_time()
-    labels = cluster(vectors, worth, np.ones(n, bool), apart, nobody, SAME_PERSON).labels
+    labels = cluster(vectors, quality, np.ones(n, bool), apart, none, SAME_PERSON).labels
     figures = {
         "trajectories": n,
         "dimension": d,

@@ -1,4 +1,4 @@
-"""What the benchmarks share: cost of a call or of a program, medians of interleaved runs, made-up weights."""
+"""Shared measuring tools: cost of a call or a program, interleaved runs, random weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# A program's peak memory counts from before its start, when it still was a copy of who started it: so it
-# is started by an interpreter that holds nothing.
+# Linux counts the peak memory of a program from the fork, when it is still a copy of its parent. The parent
+# is therefore a bare interpreter.
 _STARTER = """
 import json, os, sys, time
 begun = time.perf_counter()
@@ -27,27 +27,27 @@ print(json.dumps({"wall_s": time.perf_counter() - begun, "cpu_s": used.ru_utime 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by the clock, and seconds of CPU in all threads; `peak_mib`: resident, of a program."""
+    """Seconds by the clock, seconds of CPU in all threads, and peak resident MiB (of a program only)."""
 
     wall_s: float
     cpu_s: float
     peak_mib: float = 0.0
 
     def rounded(self) -> dict[str, float]:
-        """For a table in JSON."""
+        """Round the figures for JSON output."""
         shown = {"wall_s": round(self.wall_s, 3), "cpu_s": round(self.cpu_s, 3)}
         return {**shown, "peak_mib": round(self.peak_mib, 1)} if self.peak_mib else shown
 
 
 def cost(work: Callable[[], object]) -> Cost:
-    """What one call costs in this process and in those that work for it."""
+    """Measure one call, in this process and its running children."""
     wall, cpu = time.perf_counter(), cpu_seconds()
     work()
     return Cost(time.perf_counter() - wall, cpu_seconds() - cpu)
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and of its children that still run."""
+    """CPU seconds of this process and of its running children."""
     ticks = 0
     for children in Path("/proc/self/task").glob("*/children"):
         for child in children.read_text().split():
@@ -57,10 +57,10 @@ def cpu_seconds() -> float:
 
 
 def cost_of_program(command: Sequence[str]) -> Cost:
-    """What a program and the children that it waits for cost.
+    """Measure a program and the children that it waits for.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: the program failed.
     """
     starter = [sys.executable, "-I", "-S", "-c", _STARTER, *map(str, command)]
     done = json.loads(subprocess.run(starter, stdout=subprocess.PIPE, check=True).stdout)
@@ -70,7 +70,7 @@ def cost_of_program(command: Sequence[str]) -> Cost:
 
 
 def interleaved(works: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """The median cost of each of `works`, run in turn so that a machine's moods meet all of them alike."""
+    """Measure the median cost of each of `works` in alternating runs, at the same machine speed."""
     costs: dict[str, list[Cost]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
@@ -79,13 +79,13 @@ def interleaved(works: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[st
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """Median wall time, CPU time and peak memory, each by itself."""
+    """Take the medians of wall time, CPU time and peak memory separately."""
     columns = zip(*((one.wall_s, one.cpu_s, one.peak_mib) for one in costs), strict=True)
     return Cost(*map(statistics.median, columns))
 
 
 def random_weights(kind: str, folder: Path) -> Path:
-    """A file of random weights of `retinaface` or `facenet`, in the published file's format: as fast."""
+    """Write random weights of `retinaface` or `facenet` in the format of the published file."""
     import torch
 
     torch.manual_seed(7)
@@ -101,6 +101,6 @@ def random_weights(kind: str, folder: Path) -> Path:
         network = Model(max_size=256).model
         for heads in (network.ClassHead, network.BboxHead, network.LandmarkHead):
             for head in heads:
-                head.conv1x1.weight.data *= 0.1  # or most scores are 1, and their order is arbitrary
+                head.conv1x1.weight.data *= 0.1  # otherwise most scores are 1 and their order is arbitrary
     torch.save(network.state_dict(), path)
     return path

@@ -1,10 +1,10 @@
-"""Show that extraction's memory does not grow with the film.
+"""Measure whether the memory of extraction grows with the length of the film.
 
     python bench/memory.py [--frames 2000] [--times 10] [--detector yunet:FILE] [--embedder arcface:FILE]
 
-Makes a small film and one so many times as long, with a face in every frame and a cut every ten seconds,
-extracts each in a process of its own, and prints JSON: the peak resident MiB of both and their ratio, which
-should be at most 1.05. `--frames 2000 --times 10` runs over 20,000 frames.
+Makes a small film and one that is --times as long, with a face in every frame and a cut every ten seconds,
+and extracts each in a process of its own. Prints JSON: the peak resident MiB of both and their ratio, which
+should be at most 1.05.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.measure import ROOT, cost_of_program
 
 WIDTH, HEIGHT = 160, 120
-SHOT, GROUNDS = 250, (90, 220)  # frames of a shot; grey behind the face
+SHOT, GROUNDS = 250, (90, 220)  # frames per shot; gray levels of the background
 
 
 def make_film(path: Path, frames: int) -> Path:
-    """A film of a face that wanders, before another ground in each shot."""
+    """Write a film of a moving face; the background changes with each shot."""
     import av
     import cv2
     import numpy as np
@@ -47,11 +47,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=2000)
-    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--frames", type=int, default=2000, help="frames of the short film")
+    parser.add_argument("--times", type=int, default=10, help="length of the long film / short film")
     parser.add_argument("--detector", default="mtcnn")
     parser.add_argument("--embedder", default="dlib")
-    parser.add_argument("--save-every", type=int, default=5)
+    parser.add_argument("--save-every", type=int, default=5, help="frames")
     args = parser.parse_args()
     peaks = {}
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Are the probabilities of names what they say? SIMULATED faces of casts of many kinds.
+"""Measure the calibration of the probabilities of names on SIMULATED clusters.
 
-Faces are drawn as in bench/clusters.py (--faces, --truth and --actor-db are the same), for casts of --casts
-actors. Every actor has one picture, or every other one has forty; pictures are looks of worth. A cluster to
-be named is one to eight looks of one person, good ones (worth of at least 0.3) or poor ones, half of the
-clusters of actors, half of strangers, who are each seen once.
+    python bench/naming.py --faces work/*-data --truth truth --actor-db work/actor_db
 
-Prints a line for each kind of cast: how many of the actors' clusters are named right, wrong and not at all
-above 0.40; how many of the strangers'; expected calibration error and Brier score of the likeliest name
-(where none is given, 0). Then all forecasts by their probability, and how many of them came true.
+Embeddings are drawn as in bench/clusters.py, for casts of --casts actors. Every actor has one picture, or
+every other actor has forty; pictures are good observations. A cluster is one to eight observations of one
+person, all good (quality of at least 0.3) or all poor. Half of the clusters are of actors, half of
+strangers, each of whom appears once.
+
+Prints a Markdown table, one row per kind of cast: clusters of actors with the right name, a wrong name and
+no name above 0.40; clusters of strangers with a name; expected calibration error and Brier score of the most
+likely name (0 where no name is given). A second table groups all predictions by probability and gives the
+share that was right.
 """
 
 from __future__ import annotations
@@ -34,37 +37,39 @@ from facerec.folder.documents import DISPLAY_THRESHOLD
 from facerec.people.naming import cluster_vectors, name_clusters
 from facerec.support.cli import configure_logging, parser, run_main
 
-MANY = 40  # pictures of an actor who has many
-GOOD = 0.3  # worth of a good look
-CLUSTERS = 400  # named for each draw of a kind of cast
-DRAWS = 5  # of people
+MANY = 40  # pictures of an actor with many
+GOOD = 0.3  # least quality of a good observation
+CLUSTERS = 400  # clusters per draw of a kind of cast
+DRAWS = 5  # draws of people per kind of cast
 Forecasts = list[tuple[float, bool]]
 
 
 def good_and_poor(faces: Faces) -> tuple[Faces, Faces]:
-    """The same people with the good looks only, and with the others only."""
-    looks = np.concatenate(faces.looks)
-    good = looks[:, 1] >= GOOD
-    return replace(faces, looks=[looks[good]]), replace(faces, looks=[looks[~good]])
+    """Return the same people with the good observations only, and with the others only."""
+    observations = np.concatenate(faces.observations)
+    good = observations[:, 1] >= GOOD
+    return replace(faces, observations=[observations[good]]), replace(
+        faces, observations=[observations[~good]]
+    )
 
 
 def named(
     faces: Faces, cast: int, uneven: bool, poor: bool, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], Forecasts]:
-    """Counts of right, wrong, silent, strangers and strangers named, and all forecasts."""
+    """Count right, wrong, silent, strangers and strangers named; return that and all predictions."""
     pictures = [a for a in range(cast) for _ in range(MANY if uneven and a % 2 else 1)]
     whose = [int(rng.integers(cast)) if i % 2 else cast + i for i in range(CLUSTERS)]
     sizes = rng.integers(1, 9, CLUSTERS)
     names: list[str | None] = [f"{who:05}" for who in [*pictures, *np.repeat(whose, sizes).tolist()]]
     seed = int(rng.integers(2**32))
     chosen = good_and_poor(faces)
-    # the same seed, the same people
+    # both calls use one seed, so the people are the same
     gallery, _ = simulate(names, chosen[0], 1.0, np.random.default_rng(seed))
-    vectors, worth = simulate(names, chosen[poor], 1.0, np.random.default_rng(seed))
+    vectors, quality = simulate(names, chosen[poor], 1.0, np.random.default_rng(seed))
     first = len(pictures)
     of = np.repeat(np.arange(CLUSTERS), sizes)
     usable = np.ones(len(of), bool)
-    probes, known = cluster_vectors(vectors[first:], worth[first:], usable, of, CLUSTERS)
+    probes, known = cluster_vectors(vectors[first:], quality[first:], usable, of, CLUSTERS)
     actors = [f"{a:05}" for a in range(cast)]
     alone = np.empty((0, 2), np.int64)
     said = name_clusters(probes, known, alone, gallery[:first], np.array(pictures), actors, faces.same_person)
@@ -82,10 +87,10 @@ def named(
 
 
 def reliability_table(forecasts: Forecasts, bins: int = 10) -> list[str]:
-    """How many forecasts of each tenth came true, as Markdown."""
+    """Format the share of right predictions in each tenth of probability as a Markdown table."""
     p, true = np.array(forecasts, float).T
     at = np.minimum((p * bins).astype(int), bins - 1)
-    lines = ["| probability | forecasts | mean | came true |", "|---|---|---|---|"]
+    lines = ["| probability | forecasts | mean | were right |", "|---|---|---|---|"]
     for b in np.unique(at).tolist():
         own = at == b
         cells = f"{b / bins:.1f} to {(b + 1) / bins:.1f} | {own.sum()} | {p[own].mean():.3f}"
@@ -96,12 +101,13 @@ def reliability_table(forecasts: Forecasts, bins: int = 10) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
     add_faces(made)
-    made.add_argument("--casts", type=int, nargs="+", default=[2, 20, 100], metavar="ACTORS")
+    made.add_argument("--casts", type=int, nargs="+", default=[2, 20, 100], metavar="ACTORS",
+                      help="sizes of the casts")  # fmt: skip
     args = made.parse_args(argv)
     configure_logging(args.verbose)
     faces = measure_faces(args.faces, args.truth, ActorDatabase(args.actor_db))
     rng = np.random.default_rng(args.seed)
-    lines = ["| cast | pictures | looks | right | wrong | silent | strangers named | ECE | Brier |",
+    lines = ["| cast | pictures | observations | right | wrong | silent | strangers named | ECE | Brier |",
              "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     everything = Forecasts()
     for cast, uneven, poor in product(args.casts, (False, True), (False, True)):

@@ -1,15 +1,18 @@
-"""Time each stage of `extract.py` alone, and all of them together, in one run.
+"""Measure each stage of `extract.py` alone and all of them together.
 
     python bench/pipeline.py [FILM] [--detector yunet] [--embedder arcface:FILE] [--frames 200] [--rounds 3]
 
-Without FILM the demo's film is made and taken. `NAME:random` for `retinaface` or `facenet` stands for
-random weights: what a frame costs does not depend on them; with --faces the detector does all its work,
-and what is embedded are so many made-up faces a frame. Rounds are interleaved, figures are medians.
-Prints JSON: for each stage alone and for the whole, seconds by the clock and of CPU; `efficiency`, the
-slowest stage alone in parts of the whole; `cores_busy`, CPU seconds of the whole in parts of cores times
-its time, which is 1 where the machine has no more to give; and `bound`, the whole's time by whichever is
-larger, the slowest stage or all stages' CPU spread over the cores, in parts of the time it took. Where
-other work shares the machine only `overhead` says something: the whole's CPU in parts of the stages' sum.
+Without FILM, the film of the demo is made and used. `retinaface:random` and `facenet:random` use random
+weights, which cost the same per frame. With --faces the detector does all its work, but that many artificial
+faces per frame are embedded. Rounds are interleaved, figures are medians. Prints JSON:
+
+seconds      seconds by the clock and of CPU of each stage alone and of the whole
+efficiency   time of the slowest stage alone / time of the whole
+cores_busy   CPU time of the whole / (cores x time of the whole); 1 when no core is ever idle
+overhead     CPU time of the whole / sum of the CPU times of the stages; the only figure that means something
+             when other programs share the machine
+bound        least possible time / time of the whole; the least possible time is that of the slowest stage, or
+             the CPU time of all stages / cores where that is longer
 """
 
 from __future__ import annotations
@@ -38,31 +41,39 @@ STAGES = ("decode", "detect", "embed", "write")
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """The film, the models and the length of a run."""
+    """Build the argument parser: film, models and length of a run."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("film", type=Path, nargs="?", help="named <movie_id>-Title.ext; default: a made one")
+    made.add_argument(
+        "film", type=Path, nargs="?", help="named <movie_id>-Title.ext; default: film of the demo"
+    )
     made.add_argument("--detector", default="mtcnn")
     made.add_argument("--embedder", default="dlib")
-    made.add_argument("--min-face-size", type=int, default=ExtractSettings.min_face_size)
+    made.add_argument("--min-face-size", type=int, default=ExtractSettings.min_face_size,
+                      help="pixels")  # fmt: skip
     made.add_argument("--device", default="auto")
     made.add_argument("--precision", default=ExtractSettings.precision)
-    made.add_argument("--frames", type=int, default=200, help="of the film's beginning; all are held at once")
-    made.add_argument("--faces", type=int, default=0, help="made-up ones a frame; 0: those that are found")
-    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument(
+        "--frames",
+        type=int,
+        default=200,
+        help="number of frames, from the start of the film; all are kept in memory",
+    )
+    made.add_argument("--faces", type=int, default=0, help="artificial faces per frame; 0: the detected ones")
+    made.add_argument("--rounds", type=int, default=3, help="interleaved runs")
     return made
 
 
-class MadeUpFaces:
-    """A detector that does the work of another and then says that it found `count` faces side by side."""
+class ArtificialFaces:
+    """A detector that runs another one and then returns `count` faces side by side."""
 
     def __init__(self, detector: Detector, count: int) -> None:
         self.card, self.batch_size = detector.card, detector.batch_size
         self._detector, self._count = detector, count
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
-        """So many faces of a sixth of the frame's height for each of `frames`."""
+        """Return `count` faces of a sixth of the frame's height for each of `frames`."""
         self._detector.detect(frames)
         height, width = frames[0].shape[:2]
         side = height / 6
@@ -75,7 +86,7 @@ class MadeUpFaces:
 
 
 def settings_of(args: argparse.Namespace, work: Path) -> ExtractSettings:
-    """What the arguments ask for, random weights made."""
+    """Make the settings from the arguments; write random weights where they are requested."""
 
     def spec(text: str) -> str:
         name, _, file = text.partition(":")
@@ -87,7 +98,7 @@ def settings_of(args: argparse.Namespace, work: Path) -> ExtractSettings:
 
 
 def film_of(args: argparse.Namespace, work: Path) -> Path:
-    """The film that was asked for, or the demo's."""
+    """Return the film of the arguments, or make that of the demo."""
     from facerec.demo.film import demo_shots, write_film
 
     if args.film is None:
@@ -98,7 +109,7 @@ def film_of(args: argparse.Namespace, work: Path) -> Path:
 
 
 def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """What to call for each stage alone and for the whole; each returns its cost."""
+    """Return functions that measure each stage alone and the whole."""
     from facerec.extraction.planning import ensure_plan, planned_film
     from facerec.extraction.shard import (
         Extractor,
@@ -125,13 +136,13 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     )
     embedder = load_embedder(settings.embedder, device=args.device, precision=settings.precision)
     if args.faces:
-        detector = MadeUpFaces(detector, args.faces)
+        detector = ArtificialFaces(detector, args.faces)
     limit_threads()
     extractor = Extractor(detector, embedder, settings.save_every, settings.min_face_size, True)
-    rooms = itertools.count()
+    folders = itertools.count()
 
     def begin() -> tuple[MovieFolder, Any]:
-        folder = MovieFolder.of_film(work / str(next(rooms)), path)
+        folder = MovieFolder.of_film(work / str(next(folders)), path)
         n = max(1, round(film_frames / args.frames)) if film_frames else 1
         plan = ensure_plan(
             folder, path, n, settings, options=[], fresh=False, display_aspect=None, prepare=lambda: None
@@ -153,19 +164,19 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
     def write() -> Cost:
         folder, _ = begin()
-        room = folder.path
+        folder_path = folder.path
         with (
-            (room / "e").open("wb") as evidence,
-            (room / "f").open("wb") as features,
-            new_face_archive(room / "p") as add_picture,
+            (folder_path / "e").open("wb") as evidence,
+            (folder_path / "f").open("wb") as features,
+            new_face_archive(folder_path / "p") as add_picture,
         ):
             log = ShardLog()
 
-            def all_of_it() -> None:
+            def write_all() -> None:
                 for one in itertools.chain.from_iterable(seen):
                     write_frame(one, evidence, features, add_picture, log)
 
-            return cost(all_of_it)
+            return cost(write_all)
 
     def whole() -> Cost:
         folder, plan = begin()
@@ -186,7 +197,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
 
 def summary(found: dict[str, Cost], frames: int, cores: int) -> dict[str, Any]:
-    """The table, from the costs of `STAGES` and of the whole."""
+    """Compute the figures from the costs of `STAGES` and of the whole."""
     whole = found["whole"]
     slowest = max((found[stage] for stage in STAGES), key=lambda one: one.wall_s)
     stages_cpu = sum(found[stage].cpu_s for stage in STAGES)

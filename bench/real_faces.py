@@ -1,4 +1,4 @@
-"""What real faces look like to an embedder: the people, and how far each one's looks lie from the person."""
+"""Measurements on real faces: the people, and the spread of the observations of each."""
 
 from __future__ import annotations
 
@@ -22,45 +22,44 @@ from facerec.folder.readers import read_trajectories
 from facerec.people.reading import read_vectors
 
 Floats = NDArray[np.float64]
-PORTRAIT = 0.5  # worth of a portrait, which has no sharpness or score on record
-NO_PEOPLE = {"cgi_cartoon_head"}  # named in the truth, and no person's face
+PORTRAIT = 0.5  # quality of a portrait; sharpness and score of portraits are not recorded
+NO_PEOPLE = {"cgi_cartoon_head"}  # labels of the truth that are not people
 
 
 @dataclass(frozen=True)
 class Faces:
-    """What was measured.
+    """People and their observations.
 
     Attributes:
-        people: (p, d) the mean look of each.
-        looks: of everybody seen twice or more, (k, 2): a look's cosine to the person, and its worth,
-            which a poor, far-off look has little of.
-        deviations: (r, d) the directions in which those looks lie from their person.
-        within: (w,) distances between two looks of one person.
+        people: (p, d) mean observation of each person.
+        observations: for each person observed at least twice, (k, 2): cosine to the person, and quality.
+        deviations: (r, d) unit vectors from the person to each of these observations.
+        within: (w,) distances between two observations of one person.
         same_person: see `models.base.Embedder`.
     """
 
     people: Floats
-    looks: list[Floats]
+    observations: list[Floats]
     deviations: Floats
     within: Floats
     same_person: float
 
 
 def with_truth(paths: Sequence[Path], truth: Path) -> Iterator[tuple[MovieFolder, Path]]:
-    """Movie folders, each with its table of truth; those that have none are told and passed over."""
+    """Yield each movie folder with its table of true boxes; skip and log folders without a table."""
     for folder in map(MovieFolder.existing, paths):
         table = truth / f"{folder.movie_id}.tracks.csv"
         if table.exists():
             yield folder, table
         else:
-            logging.info("%s: no truth of it in %s", folder.path, truth)
+            logging.info("%s: skipped, no table of true boxes in %s", folder.path, truth)
 
 
-def looks_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Floats, float]]:
-    """Person, vector and worth of every trajectory that shows one known person and can be told apart.
+def observations_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Floats, float]]:
+    """Yield person, embedding and quality of each comparable trajectory that shows one known person.
 
     Args:
-        truth: the folder's table of boxes.
+        truth: table of true boxes of the folder.
     """
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     shown = shown_frames(folder, trajectories)
@@ -73,49 +72,53 @@ def looks_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Floats, fl
 
 
 def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase) -> Faces:
-    """People and spread of what the pipeline made of real film, and of portraits."""
+    """Measure people and their spread in movie folders and in the portraits of an actor database.
+
+    Raises:
+        InputError: no person is observed twice.
+    """
     seen: dict[str, list[tuple[Floats, float]]] = defaultdict(list)
     same_person = 0.0
     for folder, table in with_truth(folders, truth):
         embedder = read_embedder(folder)
         database.check_embedder(vars(embedder), folder.path)
         same_person = embedder.same_person
-        for who, vector, worth in looks_of(folder, table):
-            seen[who].append((vector, worth))
+        for who, vector, quality in observations_of(folder, table):
+            seen[who].append((vector, quality))
     gallery, names = database.gallery(), database.cast(None)
     for portrait, actor in zip(gallery.vectors.astype(np.float64), gallery.actor_of.tolist(), strict=True):
         seen[plain_name(names[gallery.actors[actor]])].append((portrait, PORTRAIT))
-    people, looks, deviations, within = [], [], [], []
+    people, observations, deviations, within = [], [], [], []
     for own in seen.values():
         vectors = np.array([vector for vector, _ in own])
-        worths = np.array([worth for _, worth in own])
-        cosine = cosines_to_person(vectors, worths)
+        qualities = np.array([quality for _, quality in own])
+        cosine = cosines_to_person(vectors, qualities)
         person = unit(cosine @ vectors if cosine.any() else vectors.sum(0))
         people.append(person)
         if len(own) > 1:
-            looks.append(np.column_stack([cosine, worths]))
+            observations.append(np.column_stack([cosine, qualities]))
             deviations.append(vectors - (vectors @ person)[:, None] * person)
             within.append(pairwise(vectors))
-    if not looks:
-        raise InputError("no person is seen twice: give more movie folders, or more portraits")
+    if not observations:
+        raise InputError("no person is observed twice: give more movie folders or portraits")
     return Faces(
-        np.array(people), looks, unit(np.concatenate(deviations)), np.concatenate(within), same_person
+        np.array(people), observations, unit(np.concatenate(deviations)), np.concatenate(within), same_person
     )
 
 
-def cosines_to_person(looks: Floats, worth: Floats) -> Floats:
-    """The (k,) loadings of one common factor on k looks (k, d) of such worth (k,).
+def cosines_to_person(observations: Floats, quality: Floats) -> Floats:
+    """Estimate the cosines (k,) of observations (k, d) with qualities (k,) to their person.
 
-    The product of two looks' cosines to their person is the cosine between the two, if their deviations
-    have nothing in common. So a poor look does not make a good one beside it look poor as well: of three
-    and more the loadings follow, by alternating least squares. Of two only the product is known, and what
-    is lacking is put down to each in the measure of the other's worth.
+    One-factor model: if the deviations of two observations are independent, the cosine between the two is
+    the product of their cosines to the person. With three or more observations, alternating least squares
+    gives the cosines, so a poor observation does not lower the estimate of a good one. With two, only the
+    product is known; it is divided so that the observation of lower quality gets the lower cosine.
     """
-    alike = looks @ looks.T
+    alike = observations @ observations.T
     np.fill_diagonal(alike, 0)
-    k = len(looks)
+    k = len(observations)
     if k == 2:
-        return np.asarray(np.maximum(alike[0, 1], 0) ** (1 - worth / worth.sum()), np.float64)
+        return np.asarray(np.maximum(alike[0, 1], 0) ** (1 - quality / quality.sum()), np.float64)
     cosine = np.full(k, np.sqrt(max(0.0, alike.sum() / max(1, k * (k - 1)))))
     for i in [*range(k)] * 100 if k > 2 else ():
         others = np.delete(np.arange(k), i)
@@ -126,10 +129,11 @@ def cosines_to_person(looks: Floats, worth: Floats) -> Floats:
 
 
 def unit(rows: Floats) -> Floats:
+    """Scale vectors (..., d) to length 1."""
     return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float64)
 
 
 def pairwise(rows: Floats) -> Floats:
-    """The distances of all pairs of rows."""
+    """Distances between all pairs of rows."""
     i, j = np.triu_indices(len(rows), 1)
     return np.asarray(np.linalg.norm(rows[i] - rows[j], axis=1), np.float64)

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""What annotators see of each trajectory, beside its first and last saved face, which they saw before.
+"""Compare the images that annotators see with the first and last saved face of each trajectory.
 
     python bench/shown.py work/*-data [--sheet FILE.png]
 
-Prints for each movie folder how good the pictures are (quality as for a trajectory's vector, 0 to 1; mean,
-and how many are below what is too poor to compare), how many are farther from their trajectory's vector
-than the distance at which the embedder takes two faces for two people, and how many frames lie between
-the two. Trajectories with fewer than three saved faces are left out: there is nothing to choose. The sheet
-shows a trajectory a row: its first and last face on the left, what is shown instead on the right.
+Trajectories with fewer than three saved faces are left out. Prints a Markdown table with two rows per folder:
+
+quality         mean quality of the images (0 to 1, as used to weight embeddings)
+too poor        images with a quality that is too low for a comparison
+strangers       images farther from the embedding of their trajectory than the embedder's distance between
+                two people
+frames between  mean number of frames between the two images
+
+The sheet shows one trajectory per row: the first and last saved face on the left, the images on the right.
 """
 
 from __future__ import annotations
@@ -37,13 +41,13 @@ from facerec.people.reading import read_vectors
 from facerec.settings import VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
-CHOICE = 3  # saved faces of a trajectory from which there is one
+CHOICE = 3  # least number of saved faces for which there is a choice
 CELL = 128  # pixels
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Some of a trajectory's saved faces: tags, frames, qualities, distances to the trajectory's vector."""
+    """Some saved faces of a trajectory; `away` are distances to the embedding of the trajectory."""
 
     tags: tuple[str, ...]
     frames: NDArray[np.int64]
@@ -52,10 +56,10 @@ class Shown:
 
 
 def before_and_after(folder: MovieFolder) -> Iterator[tuple[Shown, Shown]]:
-    """The first and last saved face, and the pictures, of every trajectory with a choice."""
+    """Yield the first and last saved face, and the images, of every trajectory with a choice."""
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     faces, judging = list(read_faces(folder)), VectorSettings()
-    worth = qualities(faces, judging)
+    quality = qualities(faces, judging)
     row = {(face.frame, *face.box): i for i, (face, _) in enumerate(faces)}
     vectors = read_vectors(folder, trajectories, judging).vectors
     tags = thumbnail_tags(folder, trajectories)
@@ -69,13 +73,13 @@ def before_and_after(folder: MovieFolder) -> Iterator[tuple[Shown, Shown]]:
             picked = [faces[i][0] for i in rows]
             away = np.array([np.linalg.norm(face.embedding - vectors[index]) for face in picked], np.float32)
             frames = np.array([face.frame for face in picked], np.int64)
-            return Shown(tuple(face.tag for face in picked), frames, worth[list(rows)], away)
+            return Shown(tuple(face.tag for face in picked), frames, quality[list(rows)], away)
 
         yield of([own[0], own[-1]]), of([i for i in own if faces[i][0].tag in tags[one.index]])
 
 
 def line(folder: MovieFolder, kind: str, shown: Sequence[Shown]) -> str:
-    """A row of the table."""
+    """Format one row of the table."""
     quality, away = (np.concatenate([getattr(one, key) for one in shown]) for key in ("quality", "away"))
     poor, strangers = quality < VectorSettings().min_quality, away > read_embedder(folder).same_person
     between = np.mean([one.frames[-1] - one.frames[0] for one in shown])
@@ -84,10 +88,10 @@ def line(folder: MovieFolder, kind: str, shown: Sequence[Shown]) -> str:
 
 
 def jpegs(folder: MovieFolder) -> dict[str, bytes]:
-    """Every saved face of the folder's shards by tag."""
+    """Read the thumbnails of all saved faces of the shards, by tag."""
     plan = read_plan(folder)
     if plan is None:
-        raise StaleError(f"{folder.path}: no plan.json; give the folder with its shards")
+        raise StaleError(f"{folder.path}: plan.json is missing; give a folder that still has its shards")
     places = [(face.frame, *face.box) for face, _ in read_faces(folder)]
     ranges = [plan.range_of(shard) for shard in range(plan.n)]
     return {
@@ -96,7 +100,7 @@ def jpegs(folder: MovieFolder) -> dict[str, bytes]:
 
 
 def sheet(rows: Sequence[Sequence[Sequence[bytes]]]) -> PIL.Image.Image:
-    """Pictures in columns, a gap between before and after."""
+    """Draw one trajectory per row, with a gap between the two groups of images."""
     drawn = PIL.Image.new("RGB", (4 * CELL + CELL // 2, CELL * len(rows)), "white")
     for y, groups in enumerate(rows):
         for group, pictures in enumerate(groups):
@@ -111,11 +115,13 @@ def sheet(rows: Sequence[Sequence[Sequence[bytes]]]) -> PIL.Image.Image:
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
-    made.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="movie folders with their shards")
-    made.add_argument("--sheet", type=Path, metavar="FILE.png", help="also draw them")
+    made.add_argument(
+        "folders", type=Path, nargs="+", metavar="DIR", help="movie folders that still have their shards"
+    )
+    made.add_argument("--sheet", type=Path, metavar="FILE.png", help="also draw the images")
     args = made.parse_args(argv)
     configure_logging(args.verbose)
-    lines = ["| clip | pictures | trajectories | quality | too poor | strangers | frames between |",
+    lines = ["| clip | images | trajectories | quality | too poor | strangers | frames between |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     rows = []
     for path in args.folders:

@@ -1,20 +1,20 @@
-"""What `extract.py` costs besides its frames, and what a second worker on the same node gives.
+"""Measure the start-up cost of `extract.py` and the gain of a second worker on the same node.
 
     python bench/startup.py FILM [--detector mtcnn] [--embedder dlib] [--shards 32] [--rounds 3]
 
-Runs the stage as its users do, in processes of their own, interleaved. Prints JSON with the median cost of
+Runs the stage in separate processes, as users do; runs are interleaved. Prints JSON with the median cost of
 
 help         `extract.py --help`
-load         importing and loading the two models, and nothing else
-first_frame  a shard of one frame, its film's plan there already
-plan         the same where the shard makes the plan
-rerun        a shard that is done
+load         importing and loading the two models only
+first_frame  a shard of one frame, with the plan of its film already present
+plan         the same, when the shard makes the plan
+rerun        a shard that is already done
 film         the whole film as one shard
-shards       the whole film as so many shards in one task
-two_workers  two tasks at the same time, half of the film's frames each, each held to a core of its own
-one_worker   both halves one after the other in a task that is held to one core
+shards       the whole film as --shards shards in one task
+two_workers  two concurrent tasks, each with half of the film's frames and one core
+one_worker   both halves in sequence in one task with one core
 
-and the ratios that should hold: first_frame / load, shards / film, one_worker / two_workers (by the clock).
+and the ratios first_frame / load, shards / film and one_worker / two_workers.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def main() -> int:
     parser.add_argument("film", type=Path, help="named <movie_id>-Title.ext")
     parser.add_argument("--detector", default="mtcnn")
     parser.add_argument("--embedder", default="dlib")
-    parser.add_argument("--min-face-size", type=int, default=40)
-    parser.add_argument("--shards", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--min-face-size", type=int, default=40, help="pixels")
+    parser.add_argument("--shards", type=int, default=32, help="shards of the run `shards`")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved runs")
     args = parser.parse_args()
     from facerec.video.film import open_film
 
@@ -58,13 +58,13 @@ def main() -> int:
     models = ["--detector", args.detector, "--embedder", args.embedder]
     extract = [*EXTRACT, *models, "--min-face-size", str(args.min_face_size), str(args.film)]
     with tempfile.TemporaryDirectory() as temporary:
-        rooms = (Path(temporary) / str(number) for number in itertools.count())
+        folders = (Path(temporary) / str(number) for number in itertools.count())
         singles = map(str, itertools.count())
 
         def shard(which: str, n: int, out: Path) -> list[str]:
             return [*extract, "--shard", which, "--n", str(n), "--out", str(out)]
 
-        planned = next(rooms)
+        planned = next(folders)
         cost_of_program(shard(next(singles), frames, planned))
         works: dict[str, Callable[[], Cost]] = {
             "help": lambda: cost_of_program([*EXTRACT, "--help"]),
@@ -72,14 +72,14 @@ def main() -> int:
                 [sys.executable, "-c", LOAD, str(ROOT), args.detector, args.embedder]
             ),
             "first_frame": lambda: cost_of_program(shard(next(singles), frames, planned)),
-            "plan": lambda: cost_of_program(shard("0", frames, next(rooms))),
+            "plan": lambda: cost_of_program(shard("0", frames, next(folders))),
             "rerun": lambda: cost_of_program(shard("0", frames, planned)),
-            "film": lambda: cost_of_program(shard("0", 1, next(rooms))),
-            "shards": lambda: cost_of_program(shard(f"0-{args.shards - 1}", args.shards, next(rooms))),
+            "film": lambda: cost_of_program(shard("0", 1, next(folders))),
+            "shards": lambda: cost_of_program(shard(f"0-{args.shards - 1}", args.shards, next(folders))),
             "two_workers": lambda: together(
-                [shard(half, 2, out) for half, out in (("0", next(rooms)), ("1", next(rooms)))]
+                [shard(half, 2, out) for half, out in (("0", next(folders)), ("1", next(folders)))]
             ),
-            "one_worker": lambda: together([shard("0-1", 2, next(rooms))]),
+            "one_worker": lambda: together([shard("0-1", 2, next(folders))]),
         }
         found = interleaved(works, args.rounds)
     table = {"film": args.film.name, "frames": frames, **models_of(args), **summary(found)}
@@ -88,12 +88,12 @@ def main() -> int:
 
 
 def models_of(args: argparse.Namespace) -> dict[str, str]:
-    """What the table says of the models."""
+    """Describe the models."""
     return {"detector": args.detector, "embedder": args.embedder}
 
 
 def together(commands: Sequence[Sequence[str]]) -> Cost:
-    """Programs at the same time, each bound to one core as SLURM does: seconds until all end, CPU of all."""
+    """Run programs concurrently, each on one core as SLURM does; wall time until all end, CPU of all."""
     begun = time.perf_counter()
     cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
     bound = [["taskset", "-c", str(next(cores)), *command] for command in commands]
@@ -104,7 +104,7 @@ def together(commands: Sequence[Sequence[str]]) -> Cost:
 
 
 def summary(found: dict[str, Cost]) -> dict[str, object]:
-    """The table of costs, and the ratios between them."""
+    """Collect the costs and the ratios between them."""
     pairs = (("first_frame", "load"), ("shards", "film"), ("one_worker", "two_workers"))
     return {
         "cores": len(os.sched_getaffinity(0)),

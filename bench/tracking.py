@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""Track the boxes of a film whose true tracks are known, and count what went wrong.
+"""Score the tracker on the boxes of a film with known tracks.
 
-DETECTIONS is a CSV file (or .csv.gz), a row a box, in any order, either
-  frame,x1,y1,x2,y2,identity,track,…   identity and track "false" where the box is no face
-  frame,track_id,x,y,w,h,identity,…    corner and size instead of two corners
-and SHOTS a text file whose lines begin with the first frame of a new shot. Boxes are rounded to whole
-pixels, as the pipeline's own are. Identities are used for scoring only:
+    python bench/tracking.py DETECTIONS.csv --shots SHOTS.txt
 
-  trajectories  what the tracker made of the boxes
-  truth         true tracks, a false box counting as a track and as an identity of its own
-  mixed         trajectories with boxes of more than one identity
-  purity        share of all boxes that are of the identity that most boxes of their trajectory have
-  frames_per_s  frames from the first box's to the last, over the tracker's time (one thread)
+DETECTIONS is a CSV file (or .csv.gz) with one row per box, in any order. Two forms are read:
+  frame,x1,y1,x2,y2,identity,track,…   identity and track are "false" for a false box
+  frame,track_id,x,y,w,h,identity,…    upper left corner and size instead of two corners
+Boxes are in pixels and are rounded to whole pixels. Each line of SHOTS begins with the first frame of a
+new shot. Identities are used for scoring only. Prints JSON:
 
-Two true tracks of one person may end up in one trajectory: that is no mistake here.
+  trajectories  number of trajectories that the tracker made
+  truth         number of true tracks; each false box counts as one track
+  mixed         trajectories with boxes of more than one identity; each false box is an identity of its own
+  purity        share of boxes that belong to the most frequent identity of their trajectory
+  frames_per_s  frames from the first to the last box, divided by the time of the tracker (one thread)
+
+Two true tracks of one person in one trajectory are not an error.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ FALSE = "false"
 
 @dataclass(frozen=True)
 class Truth:
-    """Boxes, a list entry each: frame, whole-pixel x1, y1, x2, y2, who it is, and its true track."""
+    """Boxes (x1, y1, x2, y2 in whole pixels) with frames, identities and true tracks, in parallel lists."""
 
     frames: list[int]
     boxes: list[tuple[int, int, int, int]]
@@ -54,7 +56,7 @@ def read_truth(path: Path) -> Truth:
     """Read a table of boxes in either of the two forms.
 
     Raises:
-        InputError: a column or a number is missing; names file and line.
+        InputError: a column or a number is missing; the message names file and line.
     """
     truth = Truth([], [], [], [])
     with _open(path) as file:
@@ -74,21 +76,21 @@ def read_truth(path: Path) -> Truth:
                 truth.identities.append(row["identity"] + alone)
                 truth.tracks.append(track + alone)
         except KeyError as missing:
-            raise InputError(f"{path}: there is no column {missing}; see --help for the two forms") from None
+            raise InputError(f"{path}: column {missing} is missing; --help describes the two forms") from None
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"{path}:{rows.line_num}: no box: {error}") from None
+            raise InputError(f"{path}:{rows.line_num}: not a box: {error}") from None
         except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path}: cannot be read as a table: {error}") from None
+            raise InputError(f"{path}: not a readable CSV table: {error}") from None
     if not truth.frames:
-        raise InputError(f"{path}: there is no box in it")
+        raise InputError(f"{path}: the table has no boxes")
     return truth
 
 
 def read_cuts(path: Path) -> list[int]:
-    """Read the first frames of new shots, the first word of each line.
+    """Read the first frames of new shots: the first word of each line.
 
     Raises:
-        InputError: a line does not begin with a frame number; names file and line.
+        InputError: a line does not begin with a frame number; the message names file and line.
     """
     cuts = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -96,12 +98,12 @@ def read_cuts(path: Path) -> list[int]:
             try:
                 cuts.append(int(words[0]))
             except ValueError:
-                raise InputError(f"{path}:{number}: {words[0]!r} is no frame number") from None
+                raise InputError(f"{path}:{number}: {words[0]!r} is not a frame number") from None
     return cuts
 
 
 def purity(trajectories: Iterable[Sequence[int]], identities: Sequence[str]) -> tuple[int, float]:
-    """How many trajectories mix identities, and the share of boxes that are of their trajectory's own."""
+    """Count the trajectories that mix identities; return that and the purity (0 to 1) of the boxes."""
     mixed = own = boxes = 0
     for ids in trajectories:
         counts = Counter(identities[i] for i in ids)
@@ -113,19 +115,27 @@ def purity(trajectories: Iterable[Sequence[int]], identities: Sequence[str]) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__doc__)
-    arguments.add_argument("detections", type=Path, metavar="DETECTIONS.csv")
-    arguments.add_argument("--shots", type=Path, required=True, metavar="SHOTS.txt", help="the cuts")
+    arguments.add_argument(
+        "detections", type=Path, metavar="DETECTIONS.csv", help="boxes with tracks and identities"
+    )
+    arguments.add_argument(
+        "--shots", type=Path, required=True, metavar="SHOTS.txt", help="first frames of shots, one per line"
+    )
     t = TrackSettings
-    arguments.add_argument("--iou-threshold", type=float, default=t.iou_threshold, help="0 to 1")
-    arguments.add_argument("--max-gap", type=int, default=t.max_gap, help="frames")
-    arguments.add_argument("--reach", type=float, default=t.reach, help="standard deviations")
+    arguments.add_argument(
+        "--iou-threshold", type=float, default=t.iou_threshold, help="0 to 1, of TrackSettings"
+    )
+    arguments.add_argument("--max-gap", type=int, default=t.max_gap, help="frames, of TrackSettings")
+    arguments.add_argument(
+        "--reach", type=float, default=t.reach, help="standard deviations, of TrackSettings"
+    )
     args = arguments.parse_args(argv)
     settings = TrackSettings(args.iou_threshold, args.max_gap, args.reach)
     truth, cuts = read_truth(args.detections), read_cuts(args.shots)
 
     from facerec.tracking.tracker import track
 
-    track([0, 0, 1], [[0, 0, 9, 9]] * 3)  # loads the solver, which is no part of tracking
+    track([0, 0, 1], [[0, 0, 9, 9]] * 3)  # import the solver before the clock starts
     begun = time.perf_counter()
     trajectories = track(truth.frames, truth.boxes, cuts, settings)
     seconds = time.perf_counter() - begun

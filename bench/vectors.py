@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
-"""One vector a trajectory: the plain mean of its faces, weighted by worth, and without outliers as well.
+"""Compare ways to average the embeddings of the faces of a trajectory.
 
-Faces are those of movie folders (--faces) whose people are known from truth (--truth); portraits of an actor
-database (--actor-db, of the same embedder) stand beside them. Two measures, for each way to take the mean:
+    python bench/vectors.py --faces work/*-data --truth truth --actor-db work/actor_db
 
-real: of all pairs of trajectories, or of a trajectory and a portrait, how often one of one person is more
-alike than one of two (area under the curve; 0.5 is chance, 1 is always).
+Compares the plain mean, the mean weighted by quality, the mean without outliers, and both together. The
+faces are those of movie folders (--faces) with known people (--truth) and the portraits of an actor
+database (--actor-db) with the same embedder. Prints a Markdown table:
 
-SIMULATED noise: the vector of half of a trajectory's faces (every other one). "Blurred": each face gets, with
-that probability, noise of up to three times its length, and less worth in the same measure. "Slipped": that
-share of the faces, in a row, is another trajectory's, as when a box slips onto a passer-by. Given are how
-often the vector is nearer to the plain mean of its own other half, left as it was, than to anybody else's,
-and its mean cosine to that.
+real pairs: how often two trajectories (or a trajectory and a portrait) of one person are more similar than
+two of different people (area under the ROC curve; 0.5 is chance, 1 is always).
+
+Other columns, SIMULATED noise: half of the faces of a trajectory (every other one) are made worse. "Blurred":
+with that probability a face gets noise of up to three times its length, and its quality falls in proportion.
+"Replaced": that share of the faces, consecutive ones, comes from another trajectory, as when a box slips
+onto a passer-by. The cell gives how often the embedding of this half is nearer to the plain mean of the
+untouched other half than to that of any other trajectory, and the mean cosine to it.
 """
 
 from __future__ import annotations
@@ -46,18 +49,18 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 ALL = VectorSettings(min_quality=0)
 NO_OUTLIERS = replace(ALL, outlier=float("inf"))
-HALF = 4  # faces that each half of a trajectory must have
+HALF = 4  # least number of faces in each half of a trajectory
 REPEATS = 20
-BLUR = 3.0  # length of the noise on a face that loses all its worth
-NOISES = ((0.5, 0.0), (0.8, 0.0), (0.0, 0.2), (0.0, 0.4), (0.5, 0.3))  # shares blurred and slipped
+BLUR = 3.0  # length of the noise on a face that loses all its quality
+NOISES = ((0.5, 0.0), (0.8, 0.0), (0.0, 0.2), (0.0, 0.4), (0.5, 0.3))  # shares blurred and replaced
 
 Way = Callable[[Ints, Floats, Floats, int], Floats]
 
 
 def _way(settings: VectorSettings, weighted: bool) -> Way:
     def way(whose: Ints, embeddings: Floats, quality: Floats, n: int) -> Floats:
-        worth = quality if weighted else np.ones_like(quality)
-        return trajectory_vectors(whose, embeddings, worth, n, settings).vectors
+        weights = quality if weighted else np.ones_like(quality)
+        return trajectory_vectors(whose, embeddings, weights, n, settings).vectors
 
     return way
 
@@ -65,15 +68,15 @@ def _way(settings: VectorSettings, weighted: bool) -> Way:
 PLAIN = _way(NO_OUTLIERS, weighted=False)
 WAYS: dict[str, Way] = {
     "plain mean": PLAIN,
-    "weighted by worth": _way(NO_OUTLIERS, weighted=True),
+    "weighted by quality": _way(NO_OUTLIERS, weighted=True),
     "without outliers": _way(ALL, weighted=False),
-    "both (ours)": _way(ALL, weighted=True),
+    "both (facerec)": _way(ALL, weighted=True),
 }
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The faces of one film's trajectories that show a known person: see `judged_faces`."""
+    """Faces of the trajectories that show a known person; arrays as returned by `judged_faces`."""
 
     who: list[str]
     whose: Ints
@@ -82,7 +85,7 @@ class Folder:
 
 
 def read_people(folder: MovieFolder, truth: Path, database: ActorDatabase) -> Folder:
-    """Faces of the film's people; `whose` counts from 0 over their trajectories."""
+    """Read the faces of the known people of a film; `whose` numbers their trajectories from 0."""
     database.check_embedder(vars(read_embedder(folder)), folder.path)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     matched = read_truth(truth, folder, trajectories, shown_frames(folder, trajectories), {})
@@ -99,7 +102,7 @@ def read_people(folder: MovieFolder, truth: Path, database: ActorDatabase) -> Fo
 
 
 def area_under_curve(vectors: Floats, who: Sequence[str]) -> float:
-    """How often a pair of vectors of one person is more alike than a pair of two people's."""
+    """Share of cases in which a pair of one person is more similar than a pair of two people (0 to 1)."""
     i, j = np.triu_indices(len(vectors), 1)
     alike = np.einsum("ij,ij->i", vectors[i], vectors[j])
     own = np.array([who[a] == who[b] for a, b in zip(i.tolist(), j.tolist(), strict=True)])
@@ -107,11 +110,11 @@ def area_under_curve(vectors: Floats, who: Sequence[str]) -> float:
 
 
 def recognised(
-    folders: Sequence[Folder], way: Way, blurred: float, slipped: float, rng: np.random.Generator
+    folders: Sequence[Folder], way: Way, blurred: float, replaced: float, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Share of noisy halves that are nearest to their own other half, and the mean cosine to it."""
+    """Compute the share of noisy halves nearest to their own other half, and the mean cosine to it."""
     everything = np.concatenate([f.embeddings for f in folders])
-    worths = np.concatenate([f.quality for f in folders])
+    qualities = np.concatenate([f.quality for f in folders])
     offsets = np.cumsum([0, *(len(f.who) for f in folders)])
     whose = np.concatenate([f.whose + o for f, o in zip(folders, offsets, strict=False)])
     long = np.flatnonzero(np.bincount(whose, minlength=offsets[-1]) >= 2 * HALF)
@@ -119,13 +122,13 @@ def recognised(
     quiet, noisy = [r[::2] for r in rows], [r[1::2] for r in rows]
     of_quiet, of_noisy = (np.repeat(np.arange(len(rows)), [len(r) for r in half]) for half in (quiet, noisy))
     left, right = np.concatenate(quiet), np.concatenate(noisy)
-    reference = PLAIN(of_quiet, everything[left], worths[left], len(rows))
+    reference = PLAIN(of_quiet, everything[left], qualities[left], len(rows))
     hits, alike = [], []
     for _ in range(REPEATS):
         source = right.copy()
-        for t in range(len(rows) if slipped else 0):
+        for t in range(len(rows) if replaced else 0):
             own = np.flatnonzero(of_noisy == t)
-            count = max(1, round(slipped * len(own)))
+            count = max(1, round(replaced * len(own)))
             first = int(rng.integers(0, len(own) - count + 1))
             other = rows[(t + int(rng.integers(1, len(rows)))) % len(rows)]
             source[own[first : first + count]] = rng.choice(other, count)
@@ -133,7 +136,7 @@ def recognised(
         noise = rng.normal(size=everything[source].shape) / np.sqrt(everything.shape[1])
         faces = everything[source] + BLUR * (1 - left_over)[:, None] * noise
         faces = (faces / np.linalg.norm(faces, axis=1, keepdims=True)).astype(np.float32)
-        made = way(of_noisy, faces, (worths[source] * left_over).astype(np.float32), len(rows))
+        made = way(of_noisy, faces, (qualities[source] * left_over).astype(np.float32), len(rows))
         hits.append((made @ reference.T).argmax(1) == np.arange(len(rows)))
         alike.append((made * reference).sum(1))
     return float(np.mean(hits)), float(np.mean(alike))
@@ -149,13 +152,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     gallery, names = database.gallery(), database.cast(None)
     portraits = [plain_name(names[gallery.actors[a]]) for a in gallery.actor_of.tolist()]
     who = [*(name for folder in folders for name in folder.who), *portraits]
-    columns = [f"{blurred:.0%} blurred, {slipped:.0%} slipped" for blurred, slipped in NOISES]
+    columns = [f"{blurred:.0%} blurred, {replaced:.0%} replaced" for blurred, replaced in NOISES]
     lines = [f"| vector | real pairs | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for name, way in WAYS.items():
         vectors = [way(f.whose, f.embeddings, f.quality, len(f.who)) for f in folders]
         cells = [f"{area_under_curve(np.concatenate([*vectors, gallery.vectors]), who):.4f}"]
-        for blurred, slipped in NOISES:
-            hits, alike = recognised(folders, way, blurred, slipped, np.random.default_rng(args.seed))
+        for blurred, replaced in NOISES:
+            hits, alike = recognised(folders, way, blurred, replaced, np.random.default_rng(args.seed))
             cells.append(f"{hits:.3f}, {alike:.3f}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     print("\n".join(lines))  # noqa: T201

@@ -1,4 +1,4 @@
-"""A simulated benchmark must simulate what was measured, and score what it says."""
+"""The simulation reproduces the measured spread; figures count what their columns say."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from bench.clusters import Episode, methods, read_episode, scored, shown_pictures, simulate
-from bench.learning import learnt, named
+from bench.learning import learned, named
 from bench.real_faces import Faces, cosines_to_person, pairwise, unit
 from facerec.errors import ContractError
 from facerec.folder.records import Trajectory
 
 
-def looks(rng: np.random.Generator, cosines: list[float], dimension: int = 512) -> np.ndarray:
-    """Looks of one person at the given cosines, their deviations at right angles to each other."""
+def observations(rng: np.random.Generator, cosines: list[float], dimension: int = 512) -> np.ndarray:
+    """Observations of one person at the given cosines, their deviations at right angles to each other."""
     basis = np.linalg.qr(rng.normal(size=(dimension, len(cosines) + 1)))[0].T
     c = np.array(cosines)[:, None]
     return np.asarray(c * basis[0] + np.sqrt(1 - c**2) * basis[1:])
@@ -37,20 +37,22 @@ def episode(tmp_path: Path, rows: str) -> Episode:
     return read_episode(path)
 
 
-def test_a_poor_look_is_told_from_the_good_ones_beside_it() -> None:
+def test_a_poor_observation_does_not_lower_the_good_ones() -> None:
     rng, half = np.random.default_rng(0), np.full(3, 0.5)
-    assert np.allclose(cosines_to_person(looks(rng, [0.9, 0.8, 0.1]), half), [0.9, 0.8, 0.1], atol=0.01)
-    assert np.allclose(cosines_to_person(looks(rng, [0.8, 0.8]), half[:2]), 0.8)
-    assert not cosines_to_person(looks(rng, [0.9]), half[:1]).any()
+    assert np.allclose(
+        cosines_to_person(observations(rng, [0.9, 0.8, 0.1]), half), [0.9, 0.8, 0.1], atol=0.01
+    )
+    assert np.allclose(cosines_to_person(observations(rng, [0.8, 0.8]), half[:2]), 0.8)
+    assert not cosines_to_person(observations(rng, [0.9]), half[:1]).any()
 
 
-def test_of_two_looks_the_one_of_less_worth_is_taken_for_the_poor_one() -> None:
-    good, poor = cosines_to_person(looks(np.random.default_rng(0), [0.8, 0.3]), np.array([0.6, 0.1]))
+def test_of_two_observations_the_one_of_lower_quality_gets_the_lower_cosine() -> None:
+    good, poor = cosines_to_person(observations(np.random.default_rng(0), [0.8, 0.3]), np.array([0.6, 0.1]))
     assert good * poor == pytest.approx(0.8 * 0.3)
     assert good > 0.7 > 0.4 > poor
 
 
-def test_looks_of_one_scene_deviate_alike_and_those_of_others_do_not(faces: Faces) -> None:
+def test_deviations_are_similar_within_a_scene_only(faces: Faces) -> None:
     faces = Faces(faces.people, [np.array([[0.8, 0.4]])], faces.deviations, faces.within, 1.1)
     scenes = np.repeat([0, 1], 100)
     vectors, _ = simulate(["ada"] * 200, faces, 1.0, np.random.default_rng(0), scenes, 0.5)
@@ -60,10 +62,10 @@ def test_looks_of_one_scene_deviate_alike_and_those_of_others_do_not(faces: Face
 
 
 @pytest.mark.parametrize("spread", [0.8, 1.0, 1.2])
-def test_simulated_looks_lie_as_far_apart_as_measured_times_the_spread(faces: Faces, spread: float) -> None:
+def test_distances_of_simulated_observations_scale_with_the_spread(faces: Faces, spread: float) -> None:
     faces = Faces(faces.people, [np.array([[0.8, 0.4]])], faces.deviations, faces.within, 1.1)
-    vectors, worth = simulate(["ada"] * 300, faces, spread, np.random.default_rng(1))
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5) and set(worth.tolist()) == {
+    vectors, quality = simulate(["ada"] * 300, faces, spread, np.random.default_rng(1))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5) and set(quality.tolist()) == {
         np.float32(0.4)
     }
     assert np.median(pairwise(vectors.astype(float))) == pytest.approx(
@@ -120,8 +122,8 @@ def test_every_method_labels_every_trajectory_and_tells_plain_cases_apart(
         for f in range(8)
     )
     made = episode(tmp_path, rows)
-    vectors, worth = simulate(made.identities, faces, 0.5, np.random.default_rng(0))
-    for name, method in methods(vectors, worth, made, 1.1).items():
+    vectors, quality = simulate(made.identities, faces, 0.5, np.random.default_rng(0))
+    for name, method in methods(vectors, quality, made, 1.1).items():
         labels = method()
         assert labels.shape == (40,)
         assert scored(labels, made)["wcp"] == 1, name
@@ -134,12 +136,12 @@ def test_labels_of_one_episode_name_the_next_better_than_distant_portraits(
     who = ["ada", "bob"] * 6 + ["unknown"]
     rows = "".join(f"{100 * t + f},{t},0,0,90,90,{name},x\n" for t, name in enumerate(who) for f in range(8))
     made = episode(tmp_path, rows)
-    vectors, worth = simulate(made.identities * 2, faces, 0.8, np.random.default_rng(1))
+    vectors, quality = simulate(made.identities * 2, faces, 0.8, np.random.default_rng(1))
     first, second = slice(0, 13), slice(13, 26)
     portraits = [("ada", -vectors[0]), ("bob", vectors[1])]
-    before, strangers = named(made, vectors[second], worth[second], portraits, 1.1)
+    before, strangers = named(made, vectors[second], quality[second], portraits, 1.1)
     assert (before.right, before.wrong, before.silent, strangers) == (6, 0, 6, 0)
-    pictures = learnt(0, made, vectors[first], worth[first], 2)
+    pictures = learned(0, made, vectors[first], quality[first], 2)
     assert sorted(name for name, _ in pictures) == ["ada", "ada", "bob", "bob"]
-    after, strangers = named(made, vectors[second], worth[second], portraits + pictures, 1.1)
+    after, strangers = named(made, vectors[second], quality[second], portraits + pictures, 1.1)
     assert (after.right, after.wrong, after.silent, strangers) == (12, 0, 0, 0)

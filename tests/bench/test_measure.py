@@ -14,7 +14,7 @@ import torch
 
 from bench.gpu import make_film, matrix_rate, operations
 from bench.measure import Cost, cost_of_program, interleaved
-from bench.pipeline import MadeUpFaces, summary
+from bench.pipeline import ArtificialFaces, summary
 from facerec.geometry import Image
 from facerec.models.base import Detections
 from facerec.video.film import open_film
@@ -76,7 +76,7 @@ def test_made_up_faces_cost_a_detection_and_lie_in_the_frame() -> None:
 
     inner = Counting()
     frames = [np.zeros((90, 160, 3), np.uint8)] * 3
-    found = MadeUpFaces(inner, 2).detect(frames)  # type: ignore[arg-type]
+    found = ArtificialFaces(inner, 2).detect(frames)  # type: ignore[arg-type]
     assert inner.seen == 3 and [len(one) for one in found] == [2, 2, 2]
     assert found[0].boxes.tolist() == [[0, 15, 15, 30], [145, 15, 160, 30]]
     for box, points in zip(found[0].boxes, found[0].keypoints, strict=True):

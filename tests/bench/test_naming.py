@@ -14,20 +14,22 @@ from bench.real_faces import Faces, unit
 @pytest.fixture
 def faces() -> Faces:
     rng = np.random.default_rng(0)
-    looks = [np.array([[0.95, 0.5], [0.2, 0.1]])]
+    observations = [np.array([[0.95, 0.5], [0.2, 0.1]])]
     people, aside = unit(rng.normal(size=(60, 256))), unit(rng.normal(size=(40, 256)))
-    return Faces(people, looks, aside, np.array([0.7]), 1.1)
+    return Faces(people, observations, aside, np.array([0.7]), 1.1)
 
 
 @pytest.mark.parametrize("uneven", [False, True])
-def test_good_looks_of_people_far_apart_are_named_and_strangers_are_not(faces: Faces, uneven: bool) -> None:
+def test_good_observations_of_people_far_apart_are_named_and_strangers_are_not(
+    faces: Faces, uneven: bool
+) -> None:
     counts, forecasts = named(faces, 4, uneven, False, np.random.default_rng(1))
     assert counts.tolist() == [CLUSTERS // 2, 0, 0, CLUSTERS // 2, 0]
     assert [hit for _, hit in forecasts] == [bool(i % 2) for i in range(CLUSTERS)]
 
 
-def test_looks_that_say_nothing_are_not_named(faces: Faces) -> None:
-    faces = replace(faces, looks=[np.array([[0.95, 0.5], [0.0, 0.1]])])
+def test_observations_without_information_are_not_named(faces: Faces) -> None:
+    faces = replace(faces, observations=[np.array([[0.95, 0.5], [0.0, 0.1]])])
     right, wrong, silent, _, false_names = named(faces, 4, False, True, np.random.default_rng(1))[0].tolist()
     assert (wrong, false_names) == (0, 0)
     assert silent > 0.9 * (right + wrong + silent)

@@ -55,7 +55,8 @@ def test_corner_and_size_mean_the_same_as_two_corners(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("frame,x1,y1,x2\n1,2,3,4\n", "'y2'"), ("", "no box"), ("frame,x1,y1,x2,y2,identity,track\n", "no box"),
+    [("frame,x1,y1,x2\n1,2,3,4\n", "'y2'"), ("", "has no boxes"),
+     ("frame,x1,y1,x2,y2,identity,track\n", "has no boxes"),
      ("frame,x1,y1,x2,y2,identity,track\n1,1,1,9,9,a,1\n1,1,1,nan,9,a,1\n", ":3:"),
      ("frame,x1,y1,x2,y2,identity,track\n1,1,1\n", ":2:"),
      ("frame,x1,y1,x2,y2,identity,track\none,1,1,9,9,a,1\n", ":2:")],
@@ -68,7 +69,7 @@ def test_a_table_of_something_else_is_refused_by_line(tmp_path, text, named):
 
 def test_a_file_that_is_no_gzip_is_refused(tmp_path):
     (path := tmp_path / "boxes.csv.gz").write_text("frame")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not a readable CSV"):
         read_truth(path)
 
 

@@ -8,12 +8,12 @@ import pytest
 from bench.real_faces import unit
 from bench.vectors import PLAIN, WAYS, Folder, area_under_curve, recognised
 
-OURS = WAYS["both (ours)"]
+OURS = WAYS["both (facerec)"]
 
 
 @pytest.fixture
 def folder() -> Folder:
-    """Six trajectories of twelve faces each, the even ones of little worth."""
+    """Six trajectories of twelve faces each, the even ones of low quality."""
     rng = np.random.default_rng(0)
     whose = np.repeat(np.arange(6), 12)
     faces = unit(np.eye(6, 64)[whose] + 0.2 * unit(rng.normal(size=(72, 64)))).astype(np.float32)
