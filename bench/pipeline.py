@@ -125,7 +125,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     from facerec.models import load_detector, load_embedder
     from facerec.models.device import limit_threads
     from facerec.support.prefetch import Profile
-    from facerec.support.signals import Stop
+    from facerec.support.signals import StopRequest
 
     detector = load_detector(
         settings.detector,
@@ -180,7 +180,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
     def whole() -> Cost:
         folder, plan = begin()
-        return cost(lambda: extract_shard(extractor, film, folder, plan, 0, Stop(), lambda n: None))
+        return cost(lambda: extract_shard(extractor, film, folder, plan, 0, StopRequest(), lambda n: None))
 
     return {
         "frames": end,

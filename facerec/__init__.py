@@ -1,6 +1,6 @@
-"""Every actor of a feature film found, followed, grouped and named.
+"""Find, track, cluster and name the actors of a feature film.
 
-The models in Python (`frame` is an RGB picture, uint8, (height, width, 3)):
+The models from Python (`frame` is an RGB image, uint8, shape (height, width, 3)):
 
     import facerec
     detector = facerec.load_detector("mtcnn")
@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 __all__ = ["load_detector", "load_embedder"]
 
 
-def __getattr__(name: str) -> Any:  # PEP 562: nothing is imported before it is used
+def __getattr__(name: str) -> Any:  # PEP 562: import models only when used
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import facerec.models

@@ -1,45 +1,45 @@
-"""What can go wrong, as the user should read it: one line with what, where and the way out.
+"""Errors that a user can act on: each message is one line that says what, where and the way out.
 
-A stage turns every `FacerecError` into that line on standard error and the exit status below; a
-traceback therefore always means a defect of this program, never bad input.
+`support.cli.run_main` prints the message of a `FacerecError` on standard error and exits with its
+`exit_status`. A traceback therefore always means a defect of this program, never bad input.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-EXIT_RERUN = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run the same command again
+EXIT_RERUN = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
 
 
 class FacerecError(Exception):
-    """A failure the user can act on; `str(error)` is the whole message."""
+    """Base class; `str(error)` is the whole message."""
 
     exit_status = 1
 
 
 class InputError(FacerecError):
-    """A film, picture, table or argument that cannot be used."""
+    """A film, picture, table or argument is missing or unusable."""
 
 
 class ModelError(FacerecError):
-    """Weights that are missing, damaged or not what they should be; a device that is not there."""
+    """A model cannot run: unknown name, missing or wrong weights, unavailable device, too little memory."""
 
 
 class PlanError(FacerecError):
-    """A shard, or a set of shards, that does not fit the plan of its movie folder."""
+    """A shard or a set of shards does not match the plan of its movie folder."""
 
 
 class StaleError(FacerecError):
-    """An artifact that was not made from what lies beside it now, or that must not be replaced."""
+    """A file is out of date with its inputs, or must not be overwritten."""
 
 
 class ContractError(FacerecError):
-    """A file that breaks the data folder's contract.
+    """A file breaks a rule of its format, mostly of the movie folder's contract.
 
     Args:
         path: the file.
-        rule: the rule that is broken, as a sentence.
-        line: 1-based line of the file, where there is one.
+        rule: what is wrong, or the broken rule, as a clause.
+        line: 1-based line of the file; None for the file as a whole.
     """
 
     def __init__(self, path: Path | str, rule: str, line: int | None = None) -> None:
@@ -48,6 +48,6 @@ class ContractError(FacerecError):
 
 
 class Interrupted(FacerecError):
-    """Stopped by a signal (SLURM's preemption or time limit, Ctrl-C) at a clean point."""
+    """A signal (SLURM's preemption or time limit) stopped the program; a rerun goes on."""
 
     exit_status = EXIT_RERUN

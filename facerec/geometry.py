@@ -1,4 +1,4 @@
-"""What boxes have in common, wherever they come from."""
+"""Conventions for images, boxes and keypoints, and the overlap of boxes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Image = NDArray[np.uint8]  # (height, width, 3) RGB
+
+KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left: in the image
+
 
 def iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
-    """Intersection over union of boxes (…, 4), x1, y1, x2, y2, box by box; 0 where both are empty."""
+    """Compute the intersection over union of pairs of boxes.
+
+    Args:
+        one, other: boxes (…, 4), x1, y1, x2, y2, of shapes that broadcast.
+
+    Returns:
+        (…,) values in 0..1; 0 where both boxes are empty.
+    """
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
     shared = np.maximum(sides, 0).prod(axis=-1)
     areas = (one[..., 2:] - one[..., :2]).prod(axis=-1) + (other[..., 2:] - other[..., :2]).prod(axis=-1)
     union = areas - shared
     overlap: NDArray[np.float64] = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
     return overlap
-
-
-Image = NDArray[np.uint8]  # (height, width, 3) RGB
-
-
-KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left: the image's left

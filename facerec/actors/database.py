@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ContractError, InputError
 from facerec.support.atomic import sha256_of
-from facerec.support.csv_tables import read_lines, read_table
+from facerec.support.csv_tables import read_table, read_text_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +113,7 @@ class ActorDatabase:
         import orjson
 
         path = self.embeddings
-        for line, text in read_lines(path, MAX_LINE_BYTES):
+        for line, text in read_text_lines(path, MAX_LINE_BYTES):
             if not text.strip():
                 continue
             try:

@@ -34,7 +34,7 @@ from facerec.models.base import Detections, Detector, Embedder
 from facerec.support.atomic import host, sync_files, sync_folder
 from facerec.support.locks import locked
 from facerec.support.prefetch import Profile, prefetch
-from facerec.support.signals import Stop
+from facerec.support.signals import StopRequest
 from facerec.tracking.trajectories import to_trajectories, track_every
 from facerec.video.film import Film, read_frames
 from facerec.video.identity import check_unchanged
@@ -88,7 +88,7 @@ def extract_shard(
     folder: MovieFolder,
     plan: Plan,
     shard: int,
-    stop: Stop,
+    stop: StopRequest,
     advance: Callable[[int], None],
 ) -> dict[str, object]:
     """Extract one shard and put its files and its marker into the folder.

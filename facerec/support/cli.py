@@ -1,4 +1,4 @@
-"""What every stage script shares: its parser, its log, its progress and how it ends."""
+"""Command-line behaviour that all stages share: arguments, logging, progress and exit status."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from facerec.errors import FacerecError
 from facerec.support.signals import stop_on_signals
 
-if TYPE_CHECKING:
-    pass
-
-LOG_SECONDS = 10.0  # between two progress lines where nobody watches
-EXIT_CTRL_C = 130  # as shells have it: 128 + SIGINT
-FULL = (errno.ENOSPC, errno.EDQUOT)
+LOG_SECONDS = 10.0  # between two progress lines in a log file
+EXIT_CTRL_C = 130  # the shells' convention: 128 + SIGINT
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows each option's default and keeps the description's lines."""
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows each option's default and keeps the line breaks of the description."""
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """An argument parser that shows every default; `--verbose` comes with it."""
-    made = argparse.ArgumentParser(description=description, formatter_class=_Help, allow_abbrev=False)
-    made.add_argument("-v", "--verbose", action="store_true", help="also log what is usually not of interest")
+    """Create an argument parser that shows all defaults and has `--verbose`."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=_HelpFormatter, allow_abbrev=False
+    )
+    made.add_argument("-v", "--verbose", action="store_true", help="also log debug messages")
     return made
 
 
 def configure_logging(verbose: bool = False) -> None:
-    """Log to standard error, so that a stage's one summary line has standard output to itself."""
+    """Log to standard error; standard output is for the summary lines of the stages."""
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
@@ -44,36 +43,38 @@ def configure_logging(verbose: bool = False) -> None:
         stream=sys.stderr,
         force=True,
     )
-    for chatty in ("PIL", "matplotlib", "libav", "pyscenedetect", "urllib3"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    for library in ("PIL", "matplotlib", "libav", "pyscenedetect", "urllib3"):
+        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Run a stage's `main` and turn its failures into one line and an exit status.
+    """Run a stage's `main`; turn its errors into one line on standard error and an exit status.
 
     Returns:
-        What `main` returned; the error's `exit_status` for a `FacerecError`, which SIGTERM and SIGUSR2
-        become; 1 for an `OSError` (full disk, missing right); 130 after Ctrl-C.
+        The value of `main`; a `FacerecError`'s `exit_status` (SIGTERM and SIGUSR2 raise `Interrupted`);
+        1 for an `OSError` (full disk, missing permission); 130 after Ctrl-C.
     """
     program = Path(sys.argv[0]).name
     try:
-        with stop_on_signals(at_once=True):
+        with stop_on_signals(immediately=True):
             return main(argv)
     except FacerecError as error:
         return _fail(program, str(error), error.exit_status)
     except KeyboardInterrupt:
         return _fail(program, "stopped by Ctrl-C; run the same command again to go on", EXIT_CTRL_C)
-    except BrokenPipeError:  # the reader of our summary line went away: nobody is left to tell
+    except BrokenPipeError:  # e.g. `| head`: do not fail again when Python flushes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = "".join(f"{name}: " for name in (error.filename, error.filename2) if name)
-        full = "; make room and run the same command again" if error.errno in FULL else ""
+        full = "; free disk space and run the same command again" if error.errno in _DISK_FULL else ""
         return _fail(program, f"{where}{error.strerror or error}{full}", 1)
 
 
 def _fail(program: str, message: str, status: int) -> int:
-    line = " ".join(part.strip() for part in message.splitlines())  # blanks inside may be part of a path
+    line = " ".join(
+        part.strip() for part in message.splitlines()
+    )  # spaces inside a line may be part of a path
     sys.stderr.write(f"{program}: error: {line}\n")
     return status
 
@@ -82,10 +83,10 @@ def _fail(program: str, message: str, status: int) -> int:
 def progress(
     label: str, total: int, unit: str = "frames", stream: TextIO | None = None
 ) -> Iterator[Callable[[int], None]]:
-    """Show how far long work is: a bar on a terminal, a log line every ten seconds elsewhere.
+    """Show progress: a bar on a terminal, otherwise a log line every ten seconds.
 
     Yields:
-        `advance(n)`, to be called with the number of units just finished.
+        `advance(n)`: call it with the number of units just finished.
     """
     stream = stream or sys.stderr
     if stream.isatty():
@@ -94,15 +95,15 @@ def progress(
         with tqdm(total=total, desc=label, unit=f" {unit}", file=stream, dynamic_ncols=True) as bar:
             yield lambda n: (bar.update(n), None)[1]
         return
-    begun = spoken = time.monotonic()
+    begun = logged = time.monotonic()
     done = 0
 
     def advance(n: int) -> None:
-        nonlocal done, spoken
+        nonlocal done, logged
         done += n
         now = time.monotonic()
-        if now - spoken >= LOG_SECONDS:
-            spoken = now
+        if now - logged >= LOG_SECONDS:
+            logged = now
             rate = done / (now - begun)
             left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown"
             logging.info("%s: %d of %d %s, %.1f %s/s, %s", label, done, total, unit, rate, unit, left)

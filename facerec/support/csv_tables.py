@@ -1,4 +1,8 @@
-"""Tables of other people's making, read as streams and in bounded memory, refused by file and line."""
+"""CSV tables that people maintain: read row by row, or edited without changing any other byte.
+
+Reading needs bounded memory and reports errors by file and line. Editing works on the text of a whole
+table and keeps the quoting, line ends, blank lines and byte order mark of everything it does not change.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,26 @@ from facerec.errors import ContractError, InputError
 
 MAX_ROW_BYTES = 1 << 20  # a real row has a few hundred
 
+# a cell as written, with its quotes, and its terminator
+_CELL = re.compile(r'((?:"(?:[^"]|"")*")?[^,\r\n]*)(,|\r\n|\n|\r|\Z)')
+_Row = list[tuple[str, str]]  # (cell as written, its terminator)
 
-def read_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
-    """1-based number and text of every line, none longer than `limit` bytes."""
-    if not path.is_file():  # nor a pipe, which may never end
-        raise InputError(f"{path}: {'is no file' if path.exists() else 'no such file'}")
+
+def read_text_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
+    """Read the lines of a UTF-8 file, with or without a byte order mark.
+
+    Args:
+        limit: longest allowed line, in bytes.
+
+    Yields:
+        (1-based line number, text with its line end).
+
+    Raises:
+        InputError: there is no such file.
+        ContractError: a line is too long or not UTF-8.
+    """
+    if not path.is_file():  # also refuses pipes, which may never end
+        raise InputError(f"{path}: {'is not a file' if path.exists() else 'no such file'}")
     with path.open("rb") as file:
         line = 0
         while raw := file.readline(limit + 1):
@@ -31,18 +50,25 @@ def read_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line and cells of every row of a CSV file whose header has at least `columns`.
+    """Read the rows of a CSV file whose header has at least `columns`.
 
-    Quoted cells may hold commas and line breaks; the line is the row's last.
+    Quoted cells may contain commas and line breaks. Blank lines are skipped.
+
+    Yields:
+        (1-based number of the row's last line, cells by column).
+
+    Raises:
+        InputError: there is no such file.
+        ContractError: the file is not such a table.
     """
-    line = pending = 0  # pending: bytes of the row that is being read, which quotes may stretch over lines
+    line = row_bytes = 0  # row_bytes: of the row being read; a quoted cell may span lines
 
     def feed() -> Iterator[str]:
-        nonlocal line, pending
-        for line, text in read_lines(path, MAX_ROW_BYTES):
-            pending += len(text)
-            if pending > MAX_ROW_BYTES:
-                rule = f"the row has more than {MAX_ROW_BYTES} bytes; is a quote left open?"
+        nonlocal line, row_bytes
+        for line, text in read_text_lines(path, MAX_ROW_BYTES):
+            row_bytes += len(text)
+            if row_bytes > MAX_ROW_BYTES:
+                rule = f"the row has more than {MAX_ROW_BYTES} bytes; is a closing quote missing?"
                 raise ContractError(path, rule, line)
             yield text
 
@@ -53,7 +79,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
             cells = next(reader, None)
         except csv.Error as error:
             raise ContractError(path, f"is not a CSV row ({error})", line) from None
-        pending = 0
+        row_bytes = 0
         if cells is None:
             break
         if not cells:  # a blank line
@@ -64,9 +90,9 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
             if missing:
                 rule = f"lacks the column {', '.join(missing)}; it has {', '.join(header)[:200]}"
                 raise ContractError(path, rule, line)
-            twice = [column for column in columns if header.count(column) > 1]
-            if twice:
-                raise ContractError(path, f"has the column {', '.join(twice)} more than once", line)
+            repeated = [column for column in columns if header.count(column) > 1]
+            if repeated:
+                raise ContractError(path, f"has the column {', '.join(repeated)} more than once", line)
             continue
         if len(cells) != len(header):
             rule = f"the row has {len(cells)} cells, but the header has {len(header)}"
@@ -76,71 +102,85 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
         raise ContractError(path, f"is empty; its header must have the columns {', '.join(columns)}")
 
 
-# a cell as it is written, quotes and all, and what ends it
-_CELL = re.compile(r'((?:"(?:[^"]|"")*")?[^,\r\n]*)(,|\r\n|\n|\r|\Z)')
-
-
 def set_column(table: str, column: str, values: Sequence[int]) -> str:
-    """`table` with the numbers `values` in `column`, which is added at the end where it is missing.
+    """Set the integers of a column; add the column at the end if it is missing.
 
-    All other cells, their quoting, blank lines, the line ends and a byte order mark stay as they are.
+    A cell that already has its value keeps its quoting.
 
     Args:
         table: text of a CSV file with a header.
         values: one per row below the header, blank lines not counted.
+
+    Raises:
+        ValueError: the number of values is not the number of rows.
     """
     rows = _split(table)
-    filled = [row for row in rows if len(row) > 1 or row[0][0].strip("\ufeff \t")]
+    filled = [row for row in rows if not _is_blank(row)]
     if len(filled) != len(values) + 1:
         raise ValueError(f"{len(values)} values for a table of {len(filled) - 1} rows")
-    names = [_plain(cell.removeprefix("\ufeff")) for cell, _ in filled[0]]
-    at = names.index(column) if column in names else None
+    names = _column_names(filled[0])
+    index = names.index(column) if column in names else None
     for row, text in zip(filled, [column, *map(str, values)], strict=True):
-        if at is None:
+        if index is None:
             cell, end = row[-1]
             row[-1] = (cell, ",")
             row.append((text, end))
-        elif row is not filled[0] and _plain(row[at][0]) != text:
-            row[at] = (text, row[at][1])
-    return "".join(cell + end for row in rows for cell, end in row)
+        elif row is not filled[0] and _unquote(row[index][0]) != text:
+            row[index] = (text, row[index][1])
+    return _join(rows)
 
 
-def replace_rows(table: str, column: str, gone: Collection[str], rows: Sequence[Mapping[str, str]]) -> str:
-    """`table` without the rows whose cell in `column` is one of `gone`, and with `rows` at its end.
+def replace_rows(
+    table: str, column: str, removed: Collection[str], added: Sequence[Mapping[str, str]]
+) -> str:
+    """Remove the rows whose cell in `column` is one of `removed`; append the rows `added`.
 
     Args:
         table: text of a CSV file with a header that has `column`.
-        rows: cells by column; where the table has further columns they stay empty.
+        added: cells by column; other columns of the table stay empty.
     """
-    kept = _split(table)
-    header = next(row for row in kept if len(row) > 1 or row[0][0].strip("\ufeff \t"))
-    names = [_plain(cell.removeprefix("\ufeff")) for cell, _ in header]
-    at = names.index(column)
-    kept = [row for row in kept if row is header or len(row) <= at or _plain(row[at][0]) not in gone]
+    rows = _split(table)
+    header = next(row for row in rows if not _is_blank(row))
+    names = _column_names(header)
+    index = names.index(column)
+    kept = [
+        row for row in rows if row is header or len(row) <= index or _unquote(row[index][0]) not in removed
+    ]
     line_end = header[-1][1] or "\n"
-    added = io.StringIO()
-    csv.DictWriter(added, names, restval="", lineterminator=line_end).writerows(rows)
-    text = "".join(cell + end for row in kept for cell, end in row)
-    between = line_end if rows and not text.endswith(("\n", "\r")) else ""
-    return text + between + added.getvalue()
+    new = io.StringIO()
+    csv.DictWriter(new, names, restval="", lineterminator=line_end).writerows(added)
+    text = _join(kept)
+    separator = line_end if added and not text.endswith(("\n", "\r")) else ""
+    return text + separator + new.getvalue()
 
 
-def _split(table: str) -> list[list[tuple[str, str]]]:
-    """Rows of (cell as written, what ends it)."""
-    rows: list[list[tuple[str, str]]] = []
-    row: list[tuple[str, str]] = []
-    at = 0
-    while at < len(table) or row:
-        match = _CELL.match(table, at)
-        assert match is not None  # every text begins with a cell, if an empty one
+def _split(table: str) -> list[_Row]:
+    rows: list[_Row] = []
+    row: _Row = []
+    position = 0
+    while position < len(table) or row:
+        match = _CELL.match(table, position)
+        assert match is not None  # the pattern also matches an empty cell
         row.append((match[1], match[2]))
-        at = match.end()
+        position = match.end()
         if match[2] != ",":
             rows.append(row)
             row = []
     return rows
 
 
-def _plain(cell: str) -> str:
+def _join(rows: Sequence[_Row]) -> str:
+    return "".join(cell + end for row in rows for cell, end in row)
+
+
+def _is_blank(row: _Row) -> bool:
+    return len(row) == 1 and not row[0][0].strip("\ufeff \t")
+
+
+def _column_names(header: _Row) -> list[str]:
+    return [_unquote(cell.removeprefix("\ufeff")) for cell, _ in header]
+
+
+def _unquote(cell: str) -> str:
     quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
     return cell[1:-1].replace('""', '"') if quoted else cell

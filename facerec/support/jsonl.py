@@ -1,4 +1,4 @@
-"""JSON from files that are not trusted: bounded, checked, and refused by file, line and rule."""
+"""Untrusted JSON files, read in bounded memory and checked; errors name file, line and rule."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import orjson
 
 from facerec.errors import ContractError
 
-MAX_LINE = 1 << 26  # bytes; a trajectory of a whole film's length has half as many
-MAX_FILE = 1 << 27  # bytes of a file that is one JSON value; no film's comes near it
-_ENDS = 150  # characters that are left of both ends of a long message
+MAX_LINE = 1 << 26  # bytes; twice the size of a trajectory as long as a feature film
+MAX_FILE = 1 << 27  # bytes of a file with one JSON value; far above any real one
+_ENDS = 150  # characters kept at both ends of a long message
 
 Record = TypeVar("Record")
 
 
 class RuleViolation(Exception):
-    """A rule that does not hold; the readers below add file and line."""
+    """A value breaks a rule; the readers below turn it into a ContractError with file and line."""
 
 
-def require(holds: bool, rule: str) -> None:
-    """Raise `RuleViolation` with the `rule` that does not hold."""
-    if not holds:
+def require(condition: bool, rule: str) -> None:
+    """Raise `RuleViolation` with the text `rule` if `condition` is false."""
+    if not condition:
         raise RuleViolation(rule)
 
 
 def is_int(value: object) -> bool:
-    """Whether a JSON value is an integer; a boolean is none."""
+    """Whether a JSON value is an integer; booleans are not."""
     return type(value) is int
 
 
 def is_float(value: object) -> bool:
-    """Whether a JSON value is a number with a point or an exponent; orjson knows only finite ones."""
+    """Whether a JSON value is written as a float; orjson parses only finite ones."""
     return type(value) is float
 
 
 def require_keys(value: object, names: set[str]) -> dict[str, Any]:
-    """`value` as an object with exactly the keys `names`."""
+    """Return `value` if it is a JSON object with exactly the keys `names`; raise RuleViolation if not."""
     if not isinstance(value, dict):
         raise RuleViolation("a JSON object is expected")
     if value.keys() == names:
@@ -52,9 +52,12 @@ def require_keys(value: object, names: set[str]) -> dict[str, Any]:
 def scan_lines(
     path: Path, parse: Callable[[object], Record], max_line: int = MAX_LINE
 ) -> Iterator[tuple[int, Record | ContractError]]:
-    """Every line of a JSON-lines file by its 1-based number: its record, or what is wrong with it.
+    """Parse all lines of a JSON-lines file; go on after an error.
 
-    Memory is bounded by `max_line` bytes; of a longer line the rest is passed over.
+    Memory is bounded by `max_line` bytes; the rest of a longer line is skipped.
+
+    Yields:
+        (1-based line number, the record or the error of that line).
 
     Raises:
         ContractError: the file does not exist.
@@ -69,7 +72,7 @@ def scan_lines(
                     line = file.readline(max_line)
                 continue
             try:
-                yield number, _parsed(path, number, line, parse)
+                yield number, _parse(path, number, line, parse)
             except ContractError as error:
                 yield number, error
 
@@ -77,52 +80,55 @@ def scan_lines(
 def read_lines(
     path: Path, parse: Callable[[object], Record], max_line: int = MAX_LINE
 ) -> Iterator[tuple[int, Record]]:
-    """The records of a JSON-lines file with their 1-based line numbers, in bounded memory.
+    """Parse the lines of a JSON-lines file in bounded memory; stop at the first error.
+
+    Yields:
+        (1-based line number, record).
 
     Raises:
-        ContractError: at the first line that is blank, no JSON, too long or against the rules.
+        ContractError: a line is blank, not JSON, too long or breaks a rule, or there is no such file.
     """
     return raise_errors(scan_lines(path, parse, max_line))
 
 
-def raise_errors(scanned: Iterator[tuple[int, Record | ContractError]]) -> Iterator[tuple[int, Record]]:
-    """What was scanned, up to the first error, which is raised."""
-    for number, record in scanned:
+def raise_errors(lines: Iterator[tuple[int, Record | ContractError]]) -> Iterator[tuple[int, Record]]:
+    """Pass on the records of `scan_lines`; raise the first error."""
+    for number, record in lines:
         if isinstance(record, ContractError):
             raise record
         yield number, record
 
 
 def read_json(path: Path, parse: Callable[[object], Record]) -> Record:
-    """The one JSON value of a file.
+    """Parse a file that holds one JSON value.
 
     Raises:
-        ContractError: the file is missing, too large, no JSON or against the rules.
+        ContractError: the file is missing, too large, not JSON or breaks a rule.
     """
     with _open(path) as file:
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise ContractError(path, f"the file is larger than {MAX_FILE} bytes")
-    return _parsed(path, None, data, parse)
+    return _parse(path, None, data, parse)
 
 
 def _open(path: Path) -> BinaryIO:
-    if not path.is_file():  # nor a pipe, which may never end
+    if not path.is_file():  # also refuses pipes, which may never end
         raise ContractError(path, "this file must exist")
     return path.open("rb")
 
 
-def _parsed(path: Path, number: int | None, data: bytes, parse: Callable[[object], Record]) -> Record:
+def _parse(path: Path, number: int | None, data: bytes, parse: Callable[[object], Record]) -> Record:
     if not data.strip():
         raise ContractError(path, "blank lines are not allowed" if number else "the file is empty", number)
     try:
         return parse(orjson.loads(data))
     except orjson.JSONDecodeError as error:
-        raise ContractError(path, f"no valid JSON: {error}", number) from None
+        raise ContractError(path, f"not valid JSON: {error}", number) from None
     except RuleViolation as error:
-        raise ContractError(path, _shortened(str(error)), number) from None
+        raise ContractError(path, _shorten(str(error)), number) from None
 
 
-def _shortened(rule: str) -> str:
-    """A rule that may quote what is wrong, without the middle of a long quotation."""
+def _shorten(rule: str) -> str:
+    """Cut the middle out of a long message, which may quote a long value."""
     return rule if len(rule) <= 2 * _ENDS else f"{rule[:_ENDS]} … {rule[-_ENDS:]}"

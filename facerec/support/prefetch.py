@@ -1,7 +1,7 @@
-"""Generators that run ahead of their reader, each in a thread of its own, with bounded queues between.
+"""Pipelines of generators, each in its own thread, with bounded queues between them.
 
-Decoding, inference, and compressing pictures all release Python's lock, so a chain of stages takes as
-long as its slowest one alone, and holds no more than `depth` items between two of them.
+Decoding, inference and JPEG compression release Python's global lock, so a pipeline takes about as long as
+its slowest stage and holds at most `depth` items between two stages.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_POLL_S = 0.1  # how soon a stage notices that nobody reads it any more
+_POLL_SECONDS = 0.1  # until a waiting producer notices that its consumer has stopped
 
 
 class Profile:
-    """Busy seconds of each stage of a pipeline; waiting for a neighbour does not count."""
+    """Measures the busy seconds of each pipeline stage, without the time spent waiting for other stages."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
-        """Count the block as work of `stage`. Each stage is timed by one thread only."""
+        """Count the block as work of `stage`. Call it for each stage from one thread only."""
         begun = time.perf_counter()
         try:
             yield
@@ -34,7 +34,7 @@ class Profile:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begun
 
     def timed(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
-        """`items`, with the time it takes to make each counted as work of `stage`."""
+        """Iterate over `items` and count the time each takes to produce as work of `stage`."""
         source = iter(items)
         while True:
             with self.time(stage):
@@ -47,10 +47,13 @@ class Profile:
 
 @contextmanager
 def prefetch(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
-    """Run a generator in a thread, at most `depth` items ahead of its reader.
+    """Run a generator in a thread, at most `depth` items ahead of its consumer.
 
-    What the generator raises is raised at the reader. Leaving the block stops the thread and closes
+    An exception of the generator is raised in the consumer. Leaving the block stops the thread and closes
     the generator.
+
+    Yields:
+        An iterator over the generator's items, in order.
     """
     ready: queue.Queue[tuple[bool, Item | BaseException | None]] = queue.Queue(depth)
     stop = threading.Event()
@@ -58,7 +61,7 @@ def prefetch(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
     def put(entry: tuple[bool, Item | BaseException | None]) -> bool:
         while not stop.is_set():
             try:
-                ready.put(entry, timeout=_POLL_S)
+                ready.put(entry, timeout=_POLL_SECONDS)
                 return True
             except queue.Full:
                 continue

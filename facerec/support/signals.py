@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR2 as a request: SLURM sends them before it takes a node away or time runs out."""
+"""SIGTERM and SIGUSR2 as requests to stop: SLURM sends them before preemption and at the time limit."""
 
 from __future__ import annotations
 
@@ -12,42 +12,44 @@ from facerec.errors import Interrupted
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
 
-class Stop:
-    """Whether this process was asked to stop; looked at where stopping is clean."""
+class StopRequest:
+    """Records a request to stop; the program checks it where it can stop cleanly."""
 
     def __init__(self) -> None:
-        self._asked: str | None = None
+        self._signal: str | None = None
 
-    def ask(self, number: int) -> None:
-        """Note that the signal `number` has come."""
-        self._asked = signal.Signals(number).name
+    def set(self, number: int) -> None:
+        """Record the signal `number`."""
+        self._signal = signal.Signals(number).name
 
     def check(self) -> None:
-        """Raise Interrupted if a signal has come."""
-        if self._asked:
-            raise Interrupted(f"stopped by {self._asked}; run the same command again to go on")
+        """Raise Interrupted if a signal was recorded."""
+        if self._signal:
+            raise Interrupted(f"stopped by {self._signal}; run the same command again to go on")
 
 
 @contextmanager
-def stop_on_signals(at_once: bool = False) -> Iterator[Stop]:
-    """Turn `SIGNALS` into a `Stop` for the length of the block; outside the main thread none arrives.
+def stop_on_signals(immediately: bool = False) -> Iterator[StopRequest]:
+    """Record `SIGNALS` in a `StopRequest` during the block.
+
+    Outside the main thread, where Python allows no signal handlers, nothing is recorded.
 
     Args:
-        at_once: raise Interrupted wherever the program is, for what need not be finished.
+        immediately: raise Interrupted as soon as a signal arrives, wherever the program is.
     """
-    stop = Stop()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
-    def ask(number: int, _frame: object) -> None:
-        stop.ask(number)
-        if at_once:
+    def handle(number: int, _frame: object) -> None:
+        stop.set(number)
+        if immediately:
             stop.check()
 
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    previous = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -67,7 +67,7 @@ def of_movie_8(record: Any) -> None:
 
 VIOLATIONS: dict[str, Violation] = {
     "no plan": (remove(PLAN), PLAN, None, "this file must exist"),
-    "half a plan": (truncate(PLAN, 9), PLAN, None, "no valid JSON"),
+    "half a plan": (truncate(PLAN, 9), PLAN, None, "not valid JSON"),
     "another movie's plan": (edit_document(PLAN, of_movie_8), PLAN, None, "movie_id 8"),
     "a missing shard": (remove(DONE), DONE, None, "shard 0 of 3: not done"),
     "a changed shard": (
@@ -126,7 +126,7 @@ VIOLATIONS: dict[str, Violation] = {
         "made from other shards than those in this folder",
     ),
     "no manifest": (remove(MANIFEST), MANIFEST, None, "this file must exist"),
-    "half a manifest": (truncate(MANIFEST, 9), MANIFEST, None, "no valid JSON"),
+    "half a manifest": (truncate(MANIFEST, 9), MANIFEST, None, "not valid JSON"),
     "clusters edited by hand": (
         edit_document(CLUSTERS, setting(clusters=[0, 0, 0])),
         MANIFEST,

@@ -78,7 +78,7 @@ VIOLATIONS: dict[str, Violation] = {
         "movie_id 8 in the folder",
     ),
     "a blank line": (edit_text(T, 1, lambda text: text + "\n"), T, 2, "blank lines"),
-    "half a line": (edit_text(T, 3, lambda text: text[:40]), T, 3, "no valid JSON"),
+    "half a line": (edit_text(T, 3, lambda text: text[:40]), T, 3, "not valid JSON"),
     "a float in a box": (
         edit_record(T, 1, boxes(lambda b: b[3].__setitem__(0, 20.5))),
         T,
@@ -148,7 +148,7 @@ VIOLATIONS: dict[str, Violation] = {
         "L2-normalised",
     ),
     "another dimension": (edit_record(F, 2, setting(embedding=[1.0])), F, 2, "1 numbers where line 1 has 8"),
-    "NaN": (edit_text(F, 1, lambda text: text.replace("1.0", "NaN", 1)), F, 1, "no valid JSON"),
+    "NaN": (edit_text(F, 1, lambda text: text.replace("1.0", "NaN", 1)), F, 1, "not valid JSON"),
     "a tag of another box": (
         edit_record(F, 1, setting(box=[1, 2, 3, 4])),
         F,

@@ -82,7 +82,7 @@ def test_folder_in_place_of_a_table_is_a_violation(
     assert main([str(folder.path), "--actor-db", str(database.folder)]) == 1
     printed = capsys.readouterr()
     assert "movie 7: the labeling backend will NOT accept it" in printed.out
-    assert "actors.csv: is no file" in printed.err
+    assert "actors.csv: is not a file" in printed.err
 
 
 def test_each_of_several_folders_gets_a_line(

@@ -84,7 +84,7 @@ def test_a_full_disk_while_extracting_loses_nothing(
             break
         full += 1
         line = _error(capsys)
-        assert "No space left on device; make room and run the same command again" in line
+        assert "No space left on device; free disk space and run the same command again" in line
         assert str(disk.at) in line
         assert not _litter(disk.at)
     assert full > 3
@@ -102,7 +102,7 @@ def test_a_full_disk_while_merging_loses_nothing(
         disk.change(f"size={used + more}k")
         capsys.readouterr()
         assert _merge(folder) == 1
-        assert "No space left on device; make room" in _error(capsys)
+        assert "No space left on device; free disk space" in _error(capsys)
         assert contents(folder) == before
     disk.change("size=64m")
     assert contents(merged(folder)) == undisturbed

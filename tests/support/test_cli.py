@@ -1,4 +1,4 @@
-"""How every stage ends and talks: one line for what is wrong, a status that says it, and progress."""
+"""Command-line behaviour of the stages: one-line errors, exit status, logging and progress."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def ended(raised: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[in
         raise raised
 
     status = cli.run_main(main)
-    told = capsys.readouterr()
-    assert told.out == ""
-    return status, told.err.partition("error: ")[2]
+    output = capsys.readouterr()
+    assert output.out == ""
+    return status, output.err.partition("error: ")[2]
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,20 @@ def ended(raised: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[in
         (
             OSError(errno.ENOSPC, "No space left on device", "/x/f"),
             1,
-            "/x/f: No space left on device; make room",
+            "/x/f: No space left on device; free disk space",
         ),
         (OSError("odd"), 1, "odd\n"),
     ],
 )
-def test_bad_input_ends_in_one_line_and_a_status(
+def test_an_error_is_one_line_and_an_exit_status(
     raised: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, told = ended(raised, capsys)
+    found, message = ended(raised, capsys)
     assert found == status
-    assert told.startswith(line) and told.count("\n") == 1
+    assert message.startswith(line) and message.count("\n") == 1
 
 
-def test_a_defect_of_the_program_is_not_hidden() -> None:
+def test_a_programming_error_is_not_hidden() -> None:
     def main(_: object) -> int:
         raise ZeroDivisionError
 
@@ -74,13 +74,15 @@ def test_a_defect_of_the_program_is_not_hidden() -> None:
         cli.run_main(main)
 
 
-def test_a_stage_gets_its_words_and_its_status_is_kept() -> None:
+def test_arguments_and_exit_status_are_passed_on() -> None:
     assert cli.run_main(lambda words: len(words or ()), ["a", "b"]) == 2
     assert cli.run_main(lambda words: 0) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
-def test_a_signal_asks_for_a_rerun(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signal_ends_with_the_exit_status_for_a_rerun(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
     def main(_: object) -> int:
         os.kill(os.getpid(), number)
         time.sleep(60)
@@ -98,7 +100,9 @@ def folders(out: Path, *names: str) -> list[Path]:
     return [out / name for name in names]
 
 
-def test_a_bad_folder_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_one_folder_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def work(folder: MovieFolder) -> str:
         if folder.movie_id == 2:
             raise InputError("bad")
@@ -106,15 +110,15 @@ def test_a_bad_folder_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     paths = [*folders(tmp_path, "1-data", "2-data", "3-data", "4-film"), tmp_path / "5-data"]
     assert run_on_folders(paths, work) == 1
-    told = capsys.readouterr()
-    assert told.out.splitlines() == ["movie 1: done", "movie 3: done"]
-    lines = told.err.splitlines()
+    output = capsys.readouterr()
+    assert output.out.splitlines() == ["movie 1: done", "movie 3: done"]
+    lines = output.err.splitlines()
     assert len(lines) == 3 and all(": error: " in line for line in lines)
     assert "named <movie_id>-data" in lines[1] and "is not there" in lines[2]
 
 
 @pytest.mark.parametrize(("raised", "status"), [(Interrupted("stopped"), 75), (KeyboardInterrupt(), 130)])
-def test_a_stop_stops_all_folders(raised: BaseException, status: int, tmp_path: Path) -> None:
+def test_an_interruption_stops_all_folders(raised: BaseException, status: int, tmp_path: Path) -> None:
     seen = []
 
     def work(folder: MovieFolder) -> str:
@@ -130,14 +134,14 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_person_who_watches_sees_a_bar() -> None:
+def test_a_terminal_gets_a_progress_bar() -> None:
     terminal = Terminal()
     with cli.progress("movie 7 shard 0", 20, stream=terminal) as advance:
         advance(20)
     assert "movie 7 shard 0: 100%" in terminal.getvalue() and "20/20" in terminal.getvalue()
 
 
-def test_a_log_file_gets_plain_lines_with_rate_and_time_left(
+def test_a_log_file_gets_lines_with_rate_and_time_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = iter([100.0, 104.0, 110.0, 112.0, 121.0])
@@ -154,7 +158,7 @@ def test_a_log_file_gets_plain_lines_with_rate_and_time_left(
     ]
 
 
-def test_nothing_done_yet_leaves_the_time_unknown(
+def test_without_progress_the_time_left_is_unknown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = iter([0.0, 30.0])
@@ -165,7 +169,7 @@ def test_nothing_done_yet_leaves_the_time_unknown(
     assert caplog.messages == ["x: 0 of 100 frames, 0.0 frames/s, time left unknown"]
 
 
-def test_every_default_is_shown_and_no_option_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_defaults_are_shown_and_options_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     made = cli.parser("What it does.\n  Second line.")
     made.add_argument("--max-gap", type=int, default=10, help="longest gap")
     assert "(default: 10)" in made.format_help() and "  Second line." in made.format_help()
@@ -174,7 +178,7 @@ def test_every_default_is_shown_and_no_option_is_guessed(capsys: pytest.CaptureF
     assert "unrecognized arguments" in capsys.readouterr().err
 
 
-def test_several_folders_are_taken_and_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_or_more_paths_are_required(capsys: pytest.CaptureFixture[str]) -> None:
     made = cli.parser(None)
     add_path_argument(made)
     assert made.parse_args(["--path", "a", "b"]) == argparse.Namespace(
@@ -185,7 +189,7 @@ def test_several_folders_are_taken_and_none_is_refused(capsys: pytest.CaptureFix
     assert "--path" in capsys.readouterr().err
 
 
-def test_the_log_goes_to_standard_error_and_libraries_do_not_chat(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logging_goes_to_standard_error_without_library_chatter(capsys: pytest.CaptureFixture[str]) -> None:
     before = logging.getLogger().handlers[:]
     try:
         for verbose, lines in ((False, 1), (True, 2)):
@@ -193,14 +197,14 @@ def test_the_log_goes_to_standard_error_and_libraries_do_not_chat(capsys: pytest
             logging.info("seen")
             logging.debug("seen with --verbose")
             logging.getLogger("PIL").info("never")
-            told = capsys.readouterr()
-            assert (told.out, told.err.count("\n")) == ("", lines)
+            output = capsys.readouterr()
+            assert (output.out, output.err.count("\n")) == ("", lines)
     finally:
         logging.getLogger().handlers[:] = before
         logging.getLogger().setLevel(logging.WARNING)
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
+def run_python(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -208,10 +212,8 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "call", [lambda s: ["-m", f"facerec.{s}"], lambda s: [f"./facerec/{s}.py"]], ids=["module", "script"]
 )
-def test_every_stage_shows_its_help_without_loading_what_is_heavy(
-    stage: str, call: Callable[[str], list[str]]
-) -> None:
-    done = run("-X", "importtime", *call(stage), "--help")
+def test_help_loads_no_heavy_library(stage: str, call: Callable[[str], list[str]]) -> None:
+    done = run_python("-X", "importtime", *call(stage), "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: ")
     loaded = {
         line.split("|")[-1].strip().split(".")[0]
@@ -219,10 +221,12 @@ def test_every_stage_shows_its_help_without_loading_what_is_heavy(
         if line.startswith("import time:")
     }
     heavy = {"torch", "cv2", "sklearn", "av", "onnxruntime", "scenedetect", "PIL"}
-    assert not loaded & (heavy if stage == "fetch_models" else heavy | {"numpy"})  # which lists all models
+    assert not loaded & (
+        heavy if stage == "fetch_models" else heavy | {"numpy"}
+    )  # fetch_models lists all models, which needs numpy
 
 
-def test_a_reader_who_leaves_gets_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_output_pipe_gives_no_traceback(tmp_path: Path) -> None:
     paths = " ".join(f"'{path}'" for path in folders(tmp_path, *(f"{i}-data" for i in range(1, 200))))
     command = f"{sys.executable} -m facerec.check {paths} | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Files of JSON that nobody vouches for: refused by line, in bounded memory, never a traceback."""
+"""Untrusted JSON files: read in bounded memory, errors by line, never a traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def anything(value: object) -> object:
 
 
 @given(st.lists(ANY_JSON.filter(lambda v: v is not None), max_size=5))
-def test_what_was_written_line_by_line_is_read(file: Path, values: list[object]) -> None:
+def test_written_lines_are_read_back(file: Path, values: list[object]) -> None:
     file.write_bytes(b"".join(orjson.dumps(value) + b"\n" for value in values))
     assert list(read_lines(file, anything)) == list(enumerate(values, 1))
 
@@ -38,7 +38,7 @@ def test_what_was_written_line_by_line_is_read(file: Path, values: list[object])
 @example(b"NaN")
 @example(b"1e999")
 @example(b"\xef\xbb\xbf{}")  # a byte order mark
-def test_bytes_of_any_kind_give_values_or_contract_errors_that_name_the_line(file: Path, data: bytes) -> None:
+def test_any_bytes_give_values_or_errors_that_name_the_line(file: Path, data: bytes) -> None:
     file.write_bytes(data)
     numbers = []
     for number, record in scan_lines(file, anything):
@@ -48,7 +48,7 @@ def test_bytes_of_any_kind_give_values_or_contract_errors_that_name_the_line(fil
     assert numbers == list(range(1, len(lines) + (lines[-1] != b"")))
 
 
-def test_a_scan_goes_on_after_a_bad_line_and_a_read_stops_there(file: Path) -> None:
+def test_scan_lines_continues_after_an_error_and_read_lines_stops(file: Path) -> None:
     file.write_bytes(b'1\n\n{"a"\n4\n')
     kinds = [type(record) for _, record in scan_lines(file, anything)]
     assert kinds == [int, ContractError, ContractError, int]
@@ -58,19 +58,19 @@ def test_a_scan_goes_on_after_a_bad_line_and_a_read_stops_there(file: Path) -> N
         next(reading)
 
 
-def test_a_last_line_without_newline_counts(file: Path) -> None:
+def test_a_last_line_without_newline_is_read(file: Path) -> None:
     file.write_bytes(b"1\n2")
     assert [record for _, record in read_lines(file, anything)] == [1, 2]
 
 
-def test_a_line_as_long_as_allowed_is_read_and_a_longer_one_refused(file: Path) -> None:
+def test_the_line_limit_is_inclusive(file: Path) -> None:
     file.write_bytes(b'"1234"\n"12345"\n')
     first, second = scan_lines(file, anything, max_line=7)
     assert first == (1, "1234")
     assert isinstance(second[1], ContractError) and second[1].rule == "the line is longer than 7 bytes"
 
 
-def test_a_line_of_any_length_costs_no_memory_and_hides_no_line_after_it(file: Path) -> None:
+def test_a_huge_line_is_skipped_in_bounded_memory(file: Path) -> None:
     with file.open("wb") as to:
         to.truncate(64 << 20)  # sparse: a line of zeros
         to.seek(0, os.SEEK_END)
@@ -86,7 +86,7 @@ def test_a_line_of_any_length_costs_no_memory_and_hides_no_line_after_it(file: P
     assert peak < 8 << 20
 
 
-def test_a_document_of_gigabytes_is_refused_unread(file: Path) -> None:
+def test_a_huge_document_is_refused(file: Path) -> None:
     with file.open("wb") as to:
         to.truncate(MAX_FILE + 1)
     with pytest.raises(ContractError, match="larger than"):
@@ -97,7 +97,7 @@ def test_a_document_of_gigabytes_is_refused_unread(file: Path) -> None:
 @pytest.mark.parametrize(
     "make", [Path.mkdir, os.mkfifo, lambda path: None], ids=["folder", "pipe", "nothing"]
 )
-def test_what_is_no_file_is_refused_at_once(make: object, tmp_path: Path) -> None:
+def test_missing_files_pipes_and_folders_are_refused_without_waiting(make: object, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     make(path)  # type: ignore[operator]
     with pytest.raises(ContractError, match="this file must exist"):
@@ -106,7 +106,7 @@ def test_what_is_no_file_is_refused_at_once(make: object, tmp_path: Path) -> Non
         list(read_lines(path, anything))
 
 
-def test_a_message_does_not_quote_megabytes(file: Path) -> None:
+def test_long_messages_are_shortened(file: Path) -> None:
     file.write_bytes(orjson.dumps({"x" * 10**6: 1}))
     with pytest.raises(ContractError) as caught:
         read_json(file, lambda value: require_keys(value, set()))
@@ -122,6 +122,6 @@ def test_a_message_does_not_quote_megabytes(file: Path) -> None:
         (None, "object"),
     ],
 )
-def test_keys_are_exactly_those(value: object, rule: str) -> None:
+def test_require_keys_demands_exactly_these_keys(value: object, rule: str) -> None:
     with pytest.raises(RuleViolation, match=rule):
         require_keys(value, {"a", "b"})

@@ -1,4 +1,4 @@
-"""Threads that run ahead: bounded, ordered, gone afterwards, and never silent about a failure."""
+"""Prefetching threads: bounded, in order, ended with the block, and errors reach the consumer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _running() -> list[str]:
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 5), st.integers(1, 4))
 @settings(max_examples=40, deadline=None)
-def test_the_order_is_kept_through_several_stages(items: list[int], depth: int, stages: int) -> None:
+def test_order_is_kept_through_several_stages(items: list[int], depth: int, stages: int) -> None:
     def through(source: Iterator[int], left: int) -> list[int]:
         if not left:
             return list(source)
@@ -31,7 +31,7 @@ def test_the_order_is_kept_through_several_stages(items: list[int], depth: int, 
     assert not _running()
 
 
-def test_a_failure_reaches_the_reader_after_what_came_before_it() -> None:
+def test_an_error_reaches_the_consumer_after_the_items_before_it() -> None:
     def failing() -> Iterator[int]:
         yield 1
         yield 2
@@ -44,12 +44,12 @@ def test_a_failure_reaches_the_reader_after_what_came_before_it() -> None:
         prefetch((10 * item for item in first), 1) as second,
     ):
         for item in second:
-            seen.append(item)  # noqa: PERF402 — it is about what came before the failure
+            seen.append(item)  # noqa: PERF402 — keep the items received before the error
     assert seen == [10, 20]
     assert not _running()
 
 
-def test_a_reader_that_stops_early_leaves_no_thread_and_closes_the_source() -> None:
+def test_a_consumer_that_stops_early_ends_the_thread_and_closes_the_source() -> None:
     closed = threading.Event()
 
     def endless() -> Iterator[int]:
@@ -66,14 +66,14 @@ def test_a_reader_that_stops_early_leaves_no_thread_and_closes_the_source() -> N
     assert closed.is_set() and not _running()
 
 
-def test_a_reader_that_fails_leaves_no_thread() -> None:
+def test_a_consumer_that_fails_ends_the_thread() -> None:
     with pytest.raises(ZeroDivisionError), prefetch(iter(range(1000)), 1) as read:
         next(read)
         raise ZeroDivisionError
     assert not _running()
 
 
-def test_nothing_runs_further_ahead_than_its_depth() -> None:
+def test_at_most_depth_items_are_prefetched() -> None:
     made: list[int] = []
 
     def source() -> Iterator[int]:
@@ -84,10 +84,10 @@ def test_nothing_runs_further_ahead_than_its_depth() -> None:
     with prefetch(source(), 3) as read:
         for seen, _ in enumerate(read):
             time.sleep(0.002)
-            assert len(made) <= seen + 1 + 3 + 1  # read, waiting, and the one that waits for room
+            assert len(made) <= seen + 1 + 3 + 1  # consumed, queued, and one waiting for the queue
 
 
-def test_waiting_is_not_counted_as_work() -> None:
+def test_waiting_is_not_counted_as_busy_time() -> None:
     clock = [0.0]
     profile = Profile()
 
