@@ -1,12 +1,12 @@
-"""A finished movie folder by cluster: who may it be, how often and when on screen, in which pictures."""
+"""Summarise a finished movie folder by cluster: likely names, time on screen, thumbnails."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from facerec.actors.database import ActorDatabase
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
@@ -15,21 +15,18 @@ from facerec.folder.plan import format_ranges, read_plan
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
 
-if TYPE_CHECKING:
-    from facerec.actors.database import ActorDatabase
-
 Span = tuple[int, int]  # frames [beg, end)
 
 
 @dataclass(frozen=True)
 class ClusterView:
-    """One cluster.
+    """One cluster of a movie.
 
     Attributes:
         id: as in clusters.json.
         names: actor id and probability, the most likely first.
         trajectories: in the order of trajectories.jsonl.
-        pictures: for each trajectory the tags of its pictures, in the order of time.
+        pictures: for each trajectory the tags of its thumbnails, by frame.
     """
 
     id: int
@@ -39,36 +36,36 @@ class ClusterView:
 
     @property
     def name(self) -> str | None:
-        """The actor id that an annotator would see first; None where no name is likely enough."""
+        """The most likely actor id; None where its probability is too low to be shown to annotators."""
         return self.names[0][0] if self.names and self.names[0][1] > DISPLAY_THRESHOLD else None
 
     @property
     def spans(self) -> list[Span]:
-        """The frames in which it is on screen, as disjoint ascending spans."""
+        """Frames in which the cluster is on screen, as disjoint ascending spans."""
         return _union((t.start, t.end) for t in self.trajectories)
 
     @property
     def frames(self) -> int:
-        """How many frames it is on screen."""
+        """Number of frames in which the cluster is on screen."""
         return sum(end - beg for beg, end in self.spans)
 
     @property
     def shown(self) -> list[str]:
-        """The pictures that the annotator's page shows: a trajectory's first and last."""
+        """Tags of the thumbnails that annotators see: the first and the last of each trajectory."""
         return [tag for tags in self.pictures for tag in dict.fromkeys((*tags[:1], *tags[-1:]))]
 
 
 @dataclass(frozen=True)
 class Overview:
-    """A movie by cluster.
+    """A movie and its clusters.
 
     Attributes:
-        film: name of the film's file; of the folder, where no plan is in it.
-        frames: length of the film; up to the last face, where no plan says it.
-        frame_rate: frames a second, None where no plan says it.
+        film: file name of the film; without a plan, name of the folder.
+        frames: length of the film; without a plan, up to the end of the last trajectory.
+        frame_rate: frames a second; None without a plan.
         cuts: first frame of each new shot.
         clusters: the biggest first.
-        without: the shards that the merge was allowed to leave out, as "1-2 of 8"; empty where none.
+        missing_shards: shards that the merge was allowed to leave out, as "1-2 of 8", or empty.
     """
 
     movie_id: int
@@ -77,11 +74,11 @@ class Overview:
     frame_rate: Fraction | None
     cuts: list[int]
     clusters: tuple[ClusterView, ...]
-    without: str = ""
+    missing_shards: str = ""
 
 
 def read_overview(folder: MovieFolder) -> Overview:
-    """Read a folder in which all stages have run.
+    """Read the overview of a folder in which all stages have run.
 
     Raises:
         ContractError: a file is missing or breaks the contract.
@@ -115,7 +112,20 @@ def read_overview(folder: MovieFolder) -> Overview:
     )
 
 
+def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
+    """Read the names of actors by id.
+
+    Returns:
+        The cast that the manifest records, updated by the movie's cast in the database if that exists.
+    """
+    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
+    cast = report.get("cast", {})
+    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
+    return names | (database.cast(folder.movie_id) if database.actors.exists() else {})
+
+
 def _union(spans: Iterable[Span]) -> list[Span]:
+    """Join overlapping and adjacent spans."""
     joined: list[Span] = []
     for beg, end in sorted(spans):
         if joined and beg <= joined[-1][1]:
@@ -123,12 +133,3 @@ def _union(spans: Iterable[Span]) -> list[Span]:
         else:
             joined.append((beg, end))
     return joined
-
-
-def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
-    """The names by actor id: of the cast that the folder was named after, by its manifest, and of the
-    movie's cast in the actor database, where there is one."""
-    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
-    cast = report.get("cast", {})
-    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
-    return names | (database.cast(folder.movie_id) if database.actors.exists() else {})
