@@ -127,10 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments.add_argument("--max-gap", type=int, default=t.max_gap, help="frames, of TrackSettings")
     arguments.add_argument(
-        "--reach", type=float, default=t.reach, help="standard deviations, of TrackSettings"
+        "--gate-sigma", type=float, default=t.gate_sigma, help="standard deviations, of TrackSettings"
     )
     args = arguments.parse_args(argv)
-    settings = TrackSettings(args.iou_threshold, args.max_gap, args.reach)
+    settings = TrackSettings(args.iou_threshold, args.max_gap, args.gate_sigma)
     truth, cuts = read_truth(args.detections), read_cuts(args.shots)
 
     from facerec.tracking.tracker import track
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     begun = time.perf_counter()
     trajectories = track(truth.frames, truth.boxes, cuts, settings)
     seconds = time.perf_counter() - begun
-    mixed, share = purity([one.ids.tolist() for one in trajectories], truth.identities)
+    mixed, share = purity([one.detection_ids.tolist() for one in trajectories], truth.identities)
     figures = {
         "trajectories": len(trajectories),
         "truth": len(set(truth.tracks)),

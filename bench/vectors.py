@@ -48,7 +48,7 @@ from facerec.support.cli import configure_logging, parser, run_main
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 ALL = VectorSettings(min_quality=0)
-NO_OUTLIERS = replace(ALL, outlier=float("inf"))
+NO_OUTLIERS = replace(ALL, outlier_deviations=float("inf"))
 HALF = 4  # least number of faces in each half of a trajectory
 REPEATS = 20
 BLUR = 3.0  # length of the noise on a face that loses all its quality

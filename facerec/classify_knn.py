@@ -42,7 +42,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument(
         "--unknown",
         type=float,
-        default=n.unknown,
+        default=n.unknown_odds,
         metavar="ODDS",
         help="how much likelier, before any look, a face is of somebody who is in no database than of a "
         "given actor; higher: fewer names, fewer wrong ones",
@@ -144,7 +144,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    settings = NamingSettings(k=args.k, unknown=args.unknown)
+    settings = NamingSettings(k=args.k, unknown_odds=args.unknown)
     return run_on_folders(
         args.path, lambda folder: name_folder(folder, args.actor_db, settings, overwrite=args.overwrite)
     )

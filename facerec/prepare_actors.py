@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.settings import ExtractSettings, FaceSettings
+from facerec.settings import ExtractSettings, GallerySettings
 from facerec.support.cli import configure_logging, parser, progress, run_main
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     made = parser(__doc__)
-    add, models, faces = made.add_argument, ExtractSettings, FaceSettings
+    add, models, faces = made.add_argument, ExtractSettings, GallerySettings
     add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
     add("--detector", default=models.detector, metavar="NAME[:FILE]", help="retinaface, mtcnn or yunet")
     add("--embedder", default=models.embedder, metavar="NAME[:FILE]", help="facenet, dlib or arcface")
@@ -63,7 +63,7 @@ def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
 
     cards = card_of(args.detector, "detector"), card_of(args.embedder, "embedder")
     threshold = args.face_threshold if args.face_threshold is not None else DETECTORS[cards[0].kind].threshold
-    settings = FaceSettings(args.max_side, args.min_share, args.min_face_size, threshold)
+    settings = GallerySettings(args.max_side, args.min_share, args.min_face_size, threshold)
 
     def load() -> tuple[Detector, Embedder]:
         # One picture at a time; and in float32 everywhere, since vectors of an earlier run are taken on.

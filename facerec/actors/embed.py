@@ -24,7 +24,7 @@ from facerec.errors import ContractError, InputError
 from facerec.folder.thumbnails import THUMBNAIL_SIDE
 from facerec.geometry import Image
 from facerec.models.base import Detector, Embedder, ModelCard
-from facerec.settings import FaceSettings
+from facerec.settings import GallerySettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import set_column
 from facerec.support.locks import locked
@@ -52,12 +52,12 @@ class Prepared:
 
 
 def faces_of(
-    picture: Image, detector: Detector, embedder: Embedder, settings: FaceSettings | None = None
+    picture: Image, detector: Detector, embedder: Embedder, settings: GallerySettings | None = None
 ) -> NDArray[np.float32]:
     """The vectors (n, d) of the faces of one picture that count, best score first."""
     (found,) = detector.detect([picture])
     heights = found.boxes[:, 3] - found.boxes[:, 1]
-    share = (settings or FaceSettings()).min_share
+    share = (settings or GallerySettings()).min_share
     counted = np.flatnonzero(heights >= share * heights.max(initial=0))
     return embedder.embed([embedder.crop(picture, found.boxes[i], found.keypoints[i]) for i in counted])
 
@@ -78,7 +78,7 @@ def prepare(
     database: ActorDatabase,
     cards: tuple[ModelCard, ModelCard],
     load: Callable[[], tuple[Detector, Embedder]],
-    settings: FaceSettings,
+    settings: GallerySettings,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Prepared:
     """Bring the database's embeddings and its `n_detections` column up to its pictures.
@@ -151,7 +151,7 @@ class _Known:
         self,
         database: ActorDatabase,
         cards: tuple[ModelCard, ModelCard],
-        settings: FaceSettings,
+        settings: GallerySettings,
         learnt: Mapping[str, Origin],
     ) -> None:
         self.embedder_says: dict[str, Any] | None = None

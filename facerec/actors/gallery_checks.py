@@ -98,8 +98,8 @@ def _likeliest(
 ) -> tuple[int, float]:
     """The likeliest actor of one face, and how likely."""
     actors, renumbered = np.unique(actor_of, return_inverse=True)
-    softness = settings.softness * same_person
-    distances = actor_distances(probe[None], gallery, renumbered, len(actors), settings.k, softness)
+    temperature = settings.temperature * same_person
+    distances = actor_distances(probe[None], gallery, renumbered, len(actors), settings.k, temperature)
     row = probabilities(distances, same_person, settings)[0]
     best = int(row.argmax())
     return int(actors[best]), float(row[best])

@@ -10,7 +10,7 @@ import numpy as np
 
 from facerec.errors import InputError
 from facerec.geometry import Image
-from facerec.settings import FaceSettings
+from facerec.settings import GallerySettings
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -20,7 +20,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "J
 _DEEP = ("I", "F")  # Pillow's modes of more than 8 bits a channel; their variants begin alike
 
 
-def read_picture(path: Path | str, max_side: int = FaceSettings.max_side) -> Image:
+def read_picture(path: Path | str, max_side: int = GallerySettings.max_side) -> Image:
     """Read a picture as it is meant to be seen: (height, width, 3) uint8 RGB.
 
     EXIF orientation is applied, transparency laid on white, CMYK, palette, gray and 16-bit pictures

@@ -35,7 +35,7 @@ from facerec.support.atomic import host, sync_files, sync_folder
 from facerec.support.locks import locked
 from facerec.support.prefetch import Profile, prefetch
 from facerec.support.signals import StopRequest
-from facerec.tracking.trajectories import to_trajectories, track_every
+from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
 from facerec.video.film import Film, read_frames
 from facerec.video.identity import check_unchanged
 from facerec.video.shots import ChangeScorer, find_cuts
@@ -256,7 +256,7 @@ def _write_time(film: Film, movie_id: int, detect_every: int, files: ShardFiles,
     cuts = find_cuts(np.array(log.numbers, np.int64), np.array(log.changes, np.float64))
     files.scene_changes.write_bytes(scene_changes_bytes(movie_id, cuts))
     boxes = np.array(log.boxes, np.int64).reshape(-1, 4)
-    tracks = track_every(detect_every, np.array(log.frames, np.int64), boxes, cuts)
+    tracks = track_sampled_frames(detect_every, np.array(log.frames, np.int64), boxes, cuts)
     with files.trajectories.open("wb") as file:
         for trajectory in to_trajectories(tracks, movie_id, film.display_width, film.display_height):
             file.write(to_line(trajectory))

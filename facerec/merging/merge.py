@@ -31,7 +31,7 @@ from facerec.settings import KeepSettings, ShowSettings, TrackSettings, VectorSe
 from facerec.support.jsonl import read_lines
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
-from facerec.tracking.trajectories import to_trajectories, track_every
+from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
 from facerec.video.shots import find_cuts
 
 STAGE = "merge_shards"
@@ -100,7 +100,7 @@ def merge(
     cuts = find_cuts(detected.numbers, detected.changes)
     holes = [edge for shard in set(range(plan.n)) - markers.keys() for edge in plan.range_of(shard)]
     every = plan.settings.get("detect_every", 1)
-    tracks = track_every(every, detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
+    tracks = track_sampled_frames(every, detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
     with staging(folder) as room:
         made = {path: room / path.name for path in outputs_of(folder, STAGE)}
         features = _saved_faces(folder, plan, markers)
@@ -216,8 +216,8 @@ def _saved_of(one: Track, saved: Saved) -> list[FaceKey]:
 
 def _shown(places: Sequence[FaceKey], saved: Saved, showing: ShowSettings) -> list[FaceKey]:
     """Those of a track's saved faces that annotators see."""
-    worth = [round(saved[place].quality / showing.step) for place in places]
-    return [places[i] for i in best_pair([frame for frame, *_ in places], worth, showing.apart)]
+    worth = [round(saved[place].quality / showing.quality_step) for place in places]
+    return [places[i] for i in best_pair([frame for frame, *_ in places], worth, showing.min_separation)]
 
 
 def same_person(markers: Markers) -> float | None:

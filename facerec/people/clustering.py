@@ -61,7 +61,7 @@ def cluster(
     settings = settings or ClusterSettings()
     n = len(vectors)
     reliable = np.where(usable, reliability(weights, settings), 0)
-    looks = Groups.of_looks(vectors, reliable, settings.threshold * same_person, settings.enough)
+    looks = Groups.of_looks(vectors, reliable, settings.threshold * same_person, settings.max_precision)
     least = _least_evidence(looks, cannot_link, settings)
     if settings.allow_same_frame:
         cannot_link = cannot_link[:0]
@@ -90,12 +90,12 @@ def _least_evidence(looks: Groups, strangers: Pairs, settings: ClusterSettings) 
     close strangers get here; a quantile, because of mirrors.
     """
     known = looks.weights > 0
-    least = settings.evidence + np.log(max(1, known.sum())) / 2
+    least = settings.min_log_likelihood_ratio + np.log(max(1, known.sum())) / 2
     pairs = strangers[known[strangers].all(1)] if len(strangers) else strangers
     if len(pairs) < _ENOUGH:
         return float(least)
-    closest = np.quantile(looks.pair_evidence(pairs), 1 - settings.strangers)
-    return float(np.clip(closest, least, max(least, settings.most_evidence)))
+    closest = np.quantile(looks.pair_evidence(pairs), 1 - settings.false_link_rate)
+    return float(np.clip(closest, least, max(least, settings.max_log_likelihood_ratio)))
 
 
 class _Joining:
@@ -127,8 +127,8 @@ class _Joining:
 
 def _recognise(groups: Groups, apart: Pairs, settings: ClusterSettings) -> Ints:
     """Join small clusters to the well-known one that they most likely are; labels (m,) of the m clusters."""
-    known = np.flatnonzero(groups.precision >= settings.well_known)
-    small = np.flatnonzero((groups.precision < settings.well_known) & (groups.weights > 0))
+    known = np.flatnonzero(groups.precision >= settings.core_precision)
+    small = np.flatnonzero((groups.precision < settings.core_precision) & (groups.weights > 0))
     joining = _Joining(len(groups.sums), np.unique(apart, axis=0))
     if not len(known) or not len(small):
         return joining.labels()
@@ -138,7 +138,7 @@ def _recognise(groups: Groups, apart: Pairs, settings: ClusterSettings) -> Ints:
     likeliest = found.argmax(1)
     most = found[np.arange(len(small)), likeliest]
     found[np.arange(len(small)), likeliest] = -np.inf
-    sure = (most >= settings.recognised) & (most - found.max(1) >= settings.margin)
+    sure = (most >= settings.attach_log_likelihood_ratio) & (most - found.max(1) >= settings.attach_margin)
     for at in np.argsort(-most, kind="stable").tolist():
         if sure[at]:
             joining.join(int(small[at]), int(known[likeliest[at]]))

@@ -38,7 +38,7 @@ def cannot_links(trajectories: Sequence[Trajectory], settings: ClusterSettings |
 
     Two boxes that mostly cover each other are one face found twice, and no pair.
     """
-    limit = (settings or ClusterSettings()).same_box
+    limit = (settings or ClusterSettings()).duplicate_iou
     found: list[tuple[int, int]] = []
     active: list[int] = []
     for i in sorted(range(len(trajectories)), key=lambda i: (trajectories[i].start, i)):
@@ -75,7 +75,7 @@ def continuations(
         after = order[span[0] : span[1]]
         after = after[shots[after] == shots[i]]
         distance, ratio = _displacement(one.boxes[-1].astype(np.float64), first[after])
-        near = (distance <= settings.max_shift) & (ratio <= settings.max_growth)
+        near = (distance <= settings.max_shift) & (ratio <= settings.max_size_ratio)
         earlier += [i] * int(near.sum())
         later += after[near].tolist()
         apart += (distance[near] + np.log(ratio[near])).tolist()

@@ -84,7 +84,7 @@ def _robust_mean(
     away = distances[int(distances.sum(1).argmin())]
     middle = np.median(away)
     spread = np.median(np.abs(away - middle))
-    kept = away <= middle + settings.outlier * max(1.4826 * spread, settings.least_spread)
+    kept = away <= middle + settings.outlier_deviations * max(1.4826 * spread, settings.min_deviation)
     chosen = best[kept]
     weight = np.minimum(quality[chosen], np.median(quality[best])) + 1e-9  # all of no worth: all alike
     share = weight / weight.sum()

@@ -34,7 +34,7 @@ _APART = np.float32(-1e30)  # product of a cannot-link; finite, so that sums of 
 def reliability(worth: NDArray[np.floating], settings: ClusterSettings) -> Doubles:
     """The share of a look of such worth, 0..1, that is the person's own; likeness of two such looks."""
     squared = np.square(worth.astype(np.float64))
-    return np.asarray(settings.reliability * squared / (squared + settings.half_worth**2))
+    return np.asarray(settings.max_reliability * squared / (squared + settings.half_quality**2))
 
 
 @dataclass(frozen=True)

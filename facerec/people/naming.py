@@ -112,8 +112,8 @@ def probabilities(
     n_actors = distances.shape[1]
     if n_actors == 0:
         return np.zeros(distances.shape)
-    log_odds = (same_person - distances) / (settings.softness * same_person)
-    unknown = np.log(settings.unknown + settings.unknown_share * n_actors)
+    log_odds = (same_person - distances) / (settings.temperature * same_person)
+    unknown = np.log(settings.unknown_odds + settings.unknown_odds_per_actor * n_actors)
     top = np.maximum(log_odds.max(1, initial=-np.inf), unknown)[:, None]
     odds = np.exp(log_odds - top)
     return np.asarray(odds / (odds.sum(1, keepdims=True) + np.exp(unknown - top)))
@@ -142,7 +142,7 @@ def name_clusters(
     if not len(actors) or not len(probes):
         return names
     distances = actor_distances(
-        vectors[probes], gallery, actor_of, len(actors), settings.k, settings.softness * same_person
+        vectors[probes], gallery, actor_of, len(actors), settings.k, settings.temperature * same_person
     )
     table = np.zeros((len(vectors), len(actors)))
     table[probes] = probabilities(distances, same_person, settings)

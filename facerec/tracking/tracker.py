@@ -1,17 +1,15 @@
-"""Tracking by detection: which boxes of a shot are the same face. Numbers only, no pixels.
+"""Offline tracking by detection: links the boxes of each shot into tracks, without looking at pixels.
 
-The whole film is at hand, so nothing is decided online. Boxes grow into trajectories in rounds, the
-hierarchical association of C. Huang, B. Wu, R. Nevatia, "Robust object tracking by hierarchical
-association of detection responses" (ECCV 2008): neighbouring frames first, then ever longer gaps, so
-that a face seen a moment ago goes before one that is merely expected at that place. In each round the
-ends of trajectories are matched with the beginnings of later ones by an optimal assignment (H. W. Kuhn,
-"The Hungarian method", 1955). `motion` says how well two ends explain each other. Where nothing fits, a
-trajectory ends: two pieces of one person are put together later, two people in one trajectory never come
-apart.
+Boxes are linked in rounds, as in the hierarchical association of C. Huang, B. Wu, R. Nevatia, "Robust object
+tracking by hierarchical association of detection responses" (ECCV 2008): adjacent frames first, then longer
+and longer gaps, so that a face seen a moment ago is preferred to one predicted at that place. Each round
+assigns the ends of tracks to the starts of later ones optimally (H. W. Kuhn, "The Hungarian method for the
+assignment problem", 1955), by the costs of `motion`. Where no link passes the gate, a track ends: clustering
+can still join two tracks of one person, but nothing later repairs a track of two people.
 
-Every length is relative to the face's size, so near and far faces are treated alike. Each pair is judged
-by + - * / of its own numbers, and what is summed over pairs is rounded to whole numbers first. So all
-machines agree, and neither another shot nor the order of a frame's boxes can change a result.
+Lengths are relative to the size of the face, so that near and far faces are treated alike. Each pair is
+judged by + - * / of its own numbers, and sums over pairs are sums of whole numbers. So all machines give the
+same result, and it depends neither on other shots nor on the order of the boxes in a frame.
 """
 
 from __future__ import annotations
@@ -24,29 +22,29 @@ from numpy.typing import ArrayLike, NDArray
 
 from facerec.geometry import iou
 from facerec.settings import TrackSettings
-from facerec.tracking.motion import Floats, Ints, filtered, unlikeness
+from facerec.tracking.motion import Floats, Ints, estimate_motion, link_cost
 
-_SUDDEN = 2  # missed frames up to which no stranger is likely to have come, so that a face may leap,
-_LEAP = 1.75  # by this many times what is allowed later;
-_LONE_LEAP = 1.25  # less to or from a box that is all alone, for it may be no face:
-_LONE_REACH = 0.9  # such a box is always looked at more closely,
-_LONE = 1  # and two of them are no trajectory at all where more frames than this lie between them
-_PAIRS_AT_ONCE = 1 << 20  # bounds memory where hundreds of faces share a frame
+_MAX_JUMP_GAP = 2  # missed frames after which a face may still jump: another one rarely appears so soon
+_JUMP_FACTOR = 1.75  # widens the gate of a jump
+_SINGLE_BOX_JUMP_FACTOR = 1.25  # the same where an end is a single box, which may be no face
+_SINGLE_BOX_FACTOR = 0.9  # narrows the gate where an end is a single box
+_MAX_GAP_OF_SINGLES = 1  # two single boxes farther apart than this many missed frames are not linked
+_PAIRS_A_BLOCK = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One face through one shot.
+    """The linked detections of one face in one shot.
 
     Attributes:
-        frames: (n,) frames in which it was detected, strictly increasing.
+        frames: (n,) frames of the detections, strictly increasing.
         boxes: (n, 4) x1, y1, x2, y2 in pixels.
-        ids: (n,) index of each detection in what `track` was given.
+        detection_ids: (n,) index of each detection in the input of `track`.
     """
 
     frames: Ints
     boxes: Floats
-    ids: Ints
+    detection_ids: Ints
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -55,7 +53,7 @@ class Track:
 def track(
     frames: ArrayLike, boxes: ArrayLike, cuts: Sequence[int] = (), settings: TrackSettings | None = None
 ) -> list[Track]:
-    """Link the detections of a film into trajectories.
+    """Link the detections of a film into tracks.
 
     Args:
         frames: (n,) int, the frame of each detection, in any order.
@@ -64,8 +62,11 @@ def track(
         settings: see `TrackSettings`.
 
     Returns:
-        Trajectories sorted by first frame, then by first box. Each detection is in exactly one, none
-        crosses a cut, and none has a gap of more than `settings.max_gap` frames.
+        Tracks sorted by first frame, then by first box. Each detection is in exactly one, none crosses a
+        cut, and none has a gap of more than `settings.max_gap` frames.
+
+    Raises:
+        ValueError: the numbers of frames and boxes differ.
     """
     settings = settings or TrackSettings()
     all_frames, all_boxes = (
@@ -74,26 +75,26 @@ def track(
     )
     if len(all_frames) != len(all_boxes):
         raise ValueError(f"{len(all_frames)} frames for {len(all_boxes)} boxes")
-    order = np.lexsort((*all_boxes.T[::-1], all_frames))  # so that the order of the input means nothing
-    found = _Detections(all_frames[order], all_boxes[order], cuts)
+    order = np.lexsort((*all_boxes.T[::-1], all_frames))  # the result must not depend on the input's order
+    detections = _Detections(all_frames[order], all_boxes[order], cuts)
     links = _Links(len(order))
-    links.add(*_match(*_neighbours(found, settings)))
-    for longest, leaps in _rounds(settings.max_gap):
-        earlier, later = _match(*_bridges(found, links, longest, leaps, settings))
-        now = found.frames[later] - found.frames[earlier] - 1 <= longest  # the others wait for their round
-        links.add(earlier[now], later[now])
+    links.add(*_assign(*_adjacent_links(detections, settings)))
+    for max_gap, jumps in _rounds(settings.max_gap):
+        earlier, later = _assign(*_gap_links(detections, links, max_gap, jumps, settings))
+        due = detections.frames[later] - detections.frames[earlier] - 1 <= max_gap  # longer gaps: later round
+        links.add(earlier[due], later[due])
     return [
-        Track(found.frames[chain], found.boxes[chain], order[chain].astype(np.int64))
+        Track(detections.frames[chain], detections.boxes[chain], order[chain].astype(np.int64))
         for chain in links.chains()
     ]
 
 
 def interpolate(track: Track) -> tuple[int, Floats, NDArray[np.bool_]]:
-    """Fill the gaps of a trajectory linearly between the two detected ends of each.
+    """Interpolate the boxes of a track's gaps linearly.
 
     Returns:
-        Its first frame; (len, 4) boxes of that and all following frames; (len,) whether each was detected,
-        of which the first and the last always were.
+        The first frame; (n, 4) boxes x1, y1, x2, y2 of this and all following frames up to the last;
+        (n,) whether each was detected, as the first and the last always are.
     """
     start = int(track.frames[0])
     every = np.arange(start, int(track.frames[-1]) + 1)
@@ -104,44 +105,43 @@ def interpolate(track: Track) -> tuple[int, Floats, NDArray[np.bool_]]:
 
 
 class _Detections:
-    """All boxes of a film in order of frame: shot, centre and size of each."""
+    """All boxes of a film in order of frame, with the shot, centre and size of each."""
 
     def __init__(self, frames: Ints, boxes: Floats, cuts: Sequence[int]) -> None:
         self.frames, self.boxes = frames, boxes
         self.shots = np.searchsorted(np.unique(np.asarray(cuts, np.int64)), frames, side="right")
         x1, y1, x2, y2 = boxes.T
         size = np.maximum(((x2 - x1) + (y2 - y1)) / 2, 1.0)
-        self.state = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, size], axis=1)  # what moves: x, y, size
+        self.states = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, size], axis=1)  # of the Kalman filter
 
 
 class _Links:
-    """Which detection follows which: a growing set of disjoint chains."""
+    """Links from detections to later ones, which form disjoint chains; −1 where there is no link."""
 
     def __init__(self, n: int) -> None:
-        self.after = np.full(n, -1)
-        self.before = np.full(n, -1)
+        self.next = np.full(n, -1)
+        self.previous = np.full(n, -1)
 
     def add(self, earlier: Ints, later: Ints) -> None:
-        self.after[earlier] = later
-        self.before[later] = earlier
+        self.next[earlier] = later
+        self.previous[later] = earlier
 
     def chains(self) -> list[Ints]:
-        """The chains, each in order of time, sorted by their first detection."""
-        label = np.cumsum(self.before < 0) - 1  # right where a chain begins
-        found: list[int] = label.tolist()
-        for i, previous in enumerate(self.before.tolist()):  # links go forward in time, so one pass will do
+        """The detections of each chain in order of time; chains sorted by their first detection."""
+        chain_of: list[int] = (np.cumsum(self.previous < 0) - 1).tolist()  # final for the first of each chain
+        for i, previous in enumerate(self.previous.tolist()):  # links go forward in time: one pass is enough
             if previous >= 0:
-                found[i] = found[previous]
-        order = np.argsort(found, kind="stable")
-        counts = np.bincount(np.asarray(found, np.int64))
+                chain_of[i] = chain_of[previous]
+        order = np.argsort(chain_of, kind="stable")
+        counts = np.bincount(np.asarray(chain_of, np.int64))
         return [chain for chain in np.split(order, np.cumsum(counts)) if len(chain)]
 
 
 def _rounds(max_gap: int) -> Iterator[tuple[int, bool]]:
-    """Longest gap, in frames, of each round (0, 1, 3, 7, … and last of all `max_gap`); whether faces leap.
+    """The longest gap of each round, in frames (0, 1, 3, 7, … `max_gap`), and whether faces may jump.
 
-    No face leaps to where another one fits, even a moment later: two that are missed in turn would be
-    taken for one that jumps to and fro. Nor does one that comes back a moment later: see `_bridges`.
+    Each gap is tried without jumps first. Otherwise two faces that are missed in turn would be linked as
+    one face that jumps to and fro.
     """
     longest = 0
     yield longest, False
@@ -153,89 +153,110 @@ def _rounds(max_gap: int) -> Iterator[tuple[int, bool]]:
             return
 
 
-def _pairs(end: Ints, begin: Ints, longest: int) -> Iterator[tuple[Ints, Ints]]:
-    """Pairs (i, j) where the frame `begin[j]` follows `end[i]` by a gap of at most `longest` frames.
+def _frame_pairs(ends: Ints, starts: Ints, max_gap: int) -> Iterator[tuple[Ints, Ints]]:
+    """Pairs (i, j) where frame `starts[j]` follows frame `ends[i]` after at most `max_gap` frames.
 
-    `begin` is sorted. Comes in pieces of about `_PAIRS_AT_ONCE`.
+    Args:
+        starts: ascending.
+
+    Yields:
+        Blocks of about `_PAIRS_A_BLOCK` pairs: (m,) i and (m,) j.
     """
-    low, high = begin.searchsorted(end, side="right"), begin.searchsorted(end + 1 + longest, side="right")
+    low, high = starts.searchsorted(ends, side="right"), starts.searchsorted(ends + 1 + max_gap, side="right")
     total = np.cumsum(high - low)
-    for piece in np.split(np.arange(len(end)), np.flatnonzero(np.diff(total // _PAIRS_AT_ONCE)) + 1):
-        count = (high - low)[piece]
+    for block in np.split(np.arange(len(ends)), np.flatnonzero(np.diff(total // _PAIRS_A_BLOCK)) + 1):
+        count = (high - low)[block]
         first = np.cumsum(count) - count
-        yield np.repeat(piece, count), np.arange(count.sum()) + np.repeat(low[piece] - first, count)
+        yield np.repeat(block, count), np.arange(count.sum()) + np.repeat(low[block] - first, count)
 
 
-def _neighbours(found: _Detections, settings: TrackSettings) -> tuple[Ints, Ints, Floats]:
-    """Candidate links of the first round: boxes of neighbouring frames that overlap."""
-    kept = []
-    for a, b in _pairs(found.frames, found.frames, 0):
-        overlap = iou(found.boxes[a], found.boxes[b])
-        good = (overlap >= settings.iou_threshold) & (found.shots[a] == found.shots[b])
-        kept.append((a[good], b[good], overlap[good]))
-    a, b, worth = (np.concatenate(part) for part in zip(*kept, strict=True))
-    return a, b, worth
+def _adjacent_links(detections: _Detections, settings: TrackSettings) -> tuple[Ints, Ints, Floats]:
+    """Candidate links of the first round, between overlapping boxes of adjacent frames.
 
-
-def _bridges(
-    found: _Detections, links: _Links, longest: int, leaps: bool, settings: TrackSettings
-) -> tuple[Ints, Ints, Floats]:
-    """Candidate links of a later round: ends and beginnings whose motions meet in the middle of the gap.
-
-    Where faces may leap over a gap of at most `longest` frames, whoever fits without a leap is a candidate
-    too, after however long a gap: a place that is not taken is no proof that its owner does not come back.
+    Returns:
+        (m,) earlier and (m,) later detections, (m,) gains: their intersection over union.
     """
-    tails, heads = np.flatnonzero(links.after < 0), np.flatnonzero(links.before < 0)
-    going = filtered(found.state, found.frames, tails, links.before)
-    coming = filtered(found.state, found.frames, heads, links.after)
-    kept = []
-    for i, j in _pairs(found.frames[tails], found.frames[heads], settings.max_gap if leaps else longest):
-        same = found.shots[tails[i]] == found.shots[heads[j]]
-        i, j = i[same], j[same]
-        step = found.frames[heads[j]] - found.frames[tails[i]]
-        alone = links.before[tails[i]] < 0, links.after[heads[j]] < 0
-        either = alone[0] | alone[1]
-        reach = settings.reach * np.where(either, _LONE_REACH, 1.0)
-        sudden = leaps & (step - 1 <= min(longest, _SUDDEN))
-        reach *= np.where(sudden, np.where(either, _LONE_LEAP, _LEAP), 1.0)
-        miss = unlikeness(going, i, coming, j, step) / (reach * reach)
-        good = (miss <= 1) & ~(alone[0] & alone[1] & (step - 1 > _LONE))
-        kept.append((tails[i[good]], heads[j[good]], 2 - miss[good]))  # a poor link is better than none
-    a, b, worth = (np.concatenate(part) for part in zip(*kept, strict=True))
-    return a, b, worth
+    blocks = []
+    for a, b in _frame_pairs(detections.frames, detections.frames, 0):
+        overlap = iou(detections.boxes[a], detections.boxes[b])
+        passed = (overlap >= settings.iou_threshold) & (detections.shots[a] == detections.shots[b])
+        blocks.append((a[passed], b[passed], overlap[passed]))
+    a, b, gain = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    return a, b, gain
 
 
-def _match(a: Ints, b: Ints, worth: Floats) -> tuple[Ints, Ints]:
-    """The one-to-one choice among the candidate links a → b, (n,) each, of the largest total worth (> 0).
+def _gap_links(
+    detections: _Detections, links: _Links, max_gap: int, jumps: bool, settings: TrackSettings
+) -> tuple[Ints, Ints, Floats]:
+    """Candidate links of a later round, between ends and starts whose predictions meet within the gate.
 
-    Most links have no rival; only the knots of rivals need the assignment algorithm, each knot by itself.
+    In a round with jumps over at most `max_gap` frames, links without a jump over any gap are candidates
+    too: a face must not jump to a place where another face is expected to come back later.
+
+    Returns:
+        (m,) last detections of the earlier and (m,) first ones of the later tracks, (m,) gains, 1..2.
+    """
+    ends, starts = np.flatnonzero(links.next < 0), np.flatnonzero(links.previous < 0)
+    end_motion = estimate_motion(detections.states, detections.frames, ends, links.previous)
+    start_motion = estimate_motion(detections.states, detections.frames, starts, links.next)
+    blocks = []
+    pairs = _frame_pairs(
+        detections.frames[ends], detections.frames[starts], settings.max_gap if jumps else max_gap
+    )
+    for i, j in pairs:
+        same_shot = detections.shots[ends[i]] == detections.shots[starts[j]]
+        i, j = i[same_shot], j[same_shot]
+        step = detections.frames[starts[j]] - detections.frames[ends[i]]
+        single_end, single_start = links.previous[ends[i]] < 0, links.next[starts[j]] < 0
+        single = single_end | single_start
+        gate = settings.gate_sigma * np.where(single, _SINGLE_BOX_FACTOR, 1.0)
+        may_jump = jumps & (step - 1 <= min(max_gap, _MAX_JUMP_GAP))
+        gate *= np.where(may_jump, np.where(single, _SINGLE_BOX_JUMP_FACTOR, _JUMP_FACTOR), 1.0)
+        cost = link_cost(end_motion, i, start_motion, j, step) / (gate * gate)
+        passed = (cost <= 1) & ~(single_end & single_start & (step - 1 > _MAX_GAP_OF_SINGLES))
+        blocks.append((ends[i[passed]], starts[j[passed]], 2 - cost[passed]))  # > 0: any link beats none
+    a, b, gain = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    return a, b, gain
+
+
+def _assign(a: Ints, b: Ints, gain: Floats) -> tuple[Ints, Ints]:
+    """Choose among the candidate links `a` → `b`, (m,) each, one-to-one and with the largest total gain.
+
+    Most links have no rival. The assignment algorithm runs on each component of rival links by itself.
     """
     _, i, ends = np.unique(a, return_inverse=True, return_counts=True)
-    _, j, begins = np.unique(b, return_inverse=True, return_counts=True)
-    rivals = (ends[i] > 1) | (begins[j] > 1)
-    chosen = np.concatenate([np.flatnonzero(~rivals), *_untangled(i, j, worth, np.flatnonzero(rivals))])
-    return a[chosen], b[chosen]
+    _, j, starts = np.unique(b, return_inverse=True, return_counts=True)
+    rival = (ends[i] > 1) | (starts[j] > 1)
+    components = _components(i, j, np.flatnonzero(rival))
+    assigned = [_assign_component(i, j, gain, component) for component in components]
+    links = np.concatenate([np.flatnonzero(~rival), *assigned])
+    return a[links], b[links]
 
 
-def _untangled(i: Ints, j: Ints, worth: Floats, rivals: Ints) -> Iterator[Ints]:
-    """Of the `rivals` among the links `i` → `j`, (n,) each from 0, those to choose, knot by knot."""
-    if not len(rivals):
-        return
-    from scipy.optimize import linear_sum_assignment  # half a second, which most shards can do without
-    from scipy.sparse import coo_array
+def _components(i: Ints, j: Ints, links: Ints) -> list[Ints]:
+    """Split `links`, indices into the ends `i` and starts `j`, into components that share no end or start."""
+    if not len(links):
+        return []
+    from scipy.sparse import coo_array  # these imports take half a second, and most shards need neither
     from scipy.sparse.csgraph import connected_components
 
     size = int(i.max()) + 1 + int(j.max()) + 1
-    ends = i[rivals], j[rivals] + int(i.max()) + 1
-    graph = coo_array((np.ones(len(rivals)), ends), shape=(size, size))
-    knot = connected_components(graph, directed=False)[1][ends[0]]
-    order = np.argsort(knot, kind="stable")
-    for links in np.split(rivals[order], np.flatnonzero(np.diff(knot[order])) + 1):
-        r, row = np.unique(i[links], return_inverse=True)
-        c, column = np.unique(j[links], return_inverse=True)
-        table = np.zeros((len(r), len(c)))
-        table[row, column] = np.rint(worth[links] * 1e6)  # whole numbers: sums are exact everywhere
-        which = np.full(table.shape, -1)
-        which[row, column] = links
-        picked = which[linear_sum_assignment(table, maximize=True)]
-        yield picked[picked >= 0]
+    nodes = i[links], j[links] + int(i.max()) + 1
+    graph = coo_array((np.ones(len(links)), nodes), shape=(size, size))
+    component = connected_components(graph, directed=False)[1][nodes[0]]
+    order = np.argsort(component, kind="stable")
+    return np.split(links[order], np.flatnonzero(np.diff(component[order])) + 1)
+
+
+def _assign_component(i: Ints, j: Ints, gain: Floats, links: Ints) -> Ints:
+    """The `links`, indices into `i`, `j` and `gain`, of the optimal assignment of one component."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows, row = np.unique(i[links], return_inverse=True)
+    columns, column = np.unique(j[links], return_inverse=True)
+    table = np.zeros((len(rows), len(columns)))
+    table[row, column] = np.rint(gain[links] * 1e6)  # sums of whole numbers are exact on every machine
+    link_at = np.full(table.shape, -1)
+    link_at[row, column] = links
+    assigned: Ints = link_at[linear_sum_assignment(table, maximize=True)]
+    return assigned[assigned >= 0]

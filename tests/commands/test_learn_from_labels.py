@@ -26,7 +26,7 @@ from facerec.folder.records import Feature
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard
-from facerec.settings import FaceSettings, LearnSettings
+from facerec.settings import GallerySettings, LearnSettings
 from facerec.support.atomic import sha256_of
 from facerec.support.cli import run_main
 from tests.merged_folder import EMBEDDER, FRONTAL, HEIGHT, WIDTH, Seen, merged_folder, person
@@ -75,7 +75,7 @@ class Toy:
 def prepared(database: ActorDatabase, embedder: Toy | None = None) -> tuple[str, ...]:
     embedder = embedder or Toy()
     cards = DETECT_CARD, embedder.card
-    return prepare(database, cards, lambda: (Blind(), embedder), FaceSettings()).written
+    return prepare(database, cards, lambda: (Blind(), embedder), GallerySettings()).written
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from facerec.demo.film import COLLINS, HOPPER, write_gallery
 from facerec.errors import ContractError, InputError
 from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard
-from facerec.settings import FaceSettings
+from facerec.settings import GallerySettings
 from facerec.support.cli import run_main
 from tests.conftest import ROOT
 
@@ -96,12 +96,12 @@ def database(tmp_path: Path) -> ActorDatabase:
 
 
 def run(
-    database: ActorDatabase, detector: Blocks | None = None, settings: FaceSettings | None = None
+    database: ActorDatabase, detector: Blocks | None = None, settings: GallerySettings | None = None
 ) -> Prepared:
     detector = detector or Blocks()
     embedder = Colour()
     return prepare(
-        database, (detector.card, embedder.card), lambda: (detector, embedder), settings or FaceSettings()
+        database, (detector.card, embedder.card), lambda: (detector, embedder), settings or GallerySettings()
     )
 
 
@@ -143,7 +143,7 @@ def test_a_rerun_that_changes_nothing_writes_nothing_and_loads_no_model(database
     def load() -> tuple[Blocks, Colour]:
         raise AssertionError("a model was loaded for nothing")
 
-    done = prepare(database, (Blocks.card, Colour.card), load, FaceSettings())
+    done = prepare(database, (Blocks.card, Colour.card), load, GallerySettings())
     assert done.written == () and done.fresh == 0
     assert files(database.folder) == before
     assert {path: path.stat().st_mtime_ns for path in database.folder.iterdir()} == times
@@ -164,11 +164,11 @@ def test_only_the_new_picture_is_embedded(database: ActorDatabase) -> None:
 def test_vectors_of_another_making_are_not_kept(database: ActorDatabase, what: str) -> None:
     run(database)
     whole = files(database.folder)
-    settings, detector = FaceSettings(), Blocks()
+    settings, detector = GallerySettings(), Blocks()
     if what == "model":
         detector.card = replace(Blocks.card, sha256="2" * 64)
     elif what == "threshold":
-        settings = FaceSettings(face_threshold=0.5)
+        settings = GallerySettings(face_threshold=0.5)
     elif what == "version":
         text = database.embeddings_meta.read_text()
         database.embeddings_meta.write_text(text.replace('"facerec ', '"facerec 0.'))

@@ -17,7 +17,7 @@ from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
 from facerec.settings import TrackSettings
 from facerec.tracking.tracker import track
-from facerec.tracking.trajectories import track_every
+from facerec.tracking.trajectories import track_sampled_frames
 from tests.toy import MOVIE, Story, extracted, merged, results
 
 CUTS = (13, 31)
@@ -76,7 +76,7 @@ def test_tracking_of_what_was_looked_at_is_that_of_a_film_of_those_frames(faces,
     frames = np.array([frame for frame, _ in faces], np.int64)
     boxes = np.array([(x, 0, x + 30, 30) for _, x in faces], np.int64).reshape(-1, 4)
     settings = TrackSettings(max_gap=3 * every)
-    sparse = track_every(every, frames * every, boxes, [every * 7 - 1], settings)
+    sparse = track_sampled_frames(every, frames * every, boxes, [every * 7 - 1], settings)
     dense = track(frames, boxes, [7], TrackSettings(max_gap=3))
-    assert [one.ids.tolist() for one in sparse] == [one.ids.tolist() for one in dense]
+    assert [one.detection_ids.tolist() for one in sparse] == [one.detection_ids.tolist() for one in dense]
     assert [(one.frames // every).tolist() for one in sparse] == [one.frames.tolist() for one in dense]

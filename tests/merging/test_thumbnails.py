@@ -154,7 +154,7 @@ def test_pictures_that_are_not_the_published_ones_are_told_and_put_right(
 @pytest.fixture
 def otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The two are chosen by another rule: the first and the last."""
-    monkeypatch.setattr("facerec.merging.merge.ShowSettings", partial(ShowSettings, apart=1.0))
+    monkeypatch.setattr("facerec.merging.merge.ShowSettings", partial(ShowSettings, min_separation=1.0))
 
 
 @pytest.mark.usefixtures("otherwise")

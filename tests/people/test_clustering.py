@@ -57,9 +57,9 @@ def test_two_faces_of_one_frame_stay_apart_however_alike_they_are() -> None:
 def test_a_cannot_link_holds_through_third_parties() -> None:
     a, b = faces([0, 1], spread=0)
     bridge = (a + b) / np.linalg.norm(a + b)
-    joined = grouped(np.array([a, bridge, b]), evidence=-20).labels
+    joined = grouped(np.array([a, bridge, b]), min_log_likelihood_ratio=-20).labels
     assert joined.tolist() == [0, 0, 0]
-    labels = grouped(np.array([a, bridge, b]), apart=[(0, 2)], evidence=-20).labels
+    labels = grouped(np.array([a, bridge, b]), apart=[(0, 2)], min_log_likelihood_ratio=-20).labels
     assert sorted(labels.tolist()) == [0, 0, 1]
     assert labels[0] != labels[2]
 
@@ -128,7 +128,7 @@ def test_in_a_film_whose_strangers_look_alike_more_evidence_is_asked_for() -> No
     mixed = [c for c in range(made.labels.max() + 1) if len(set(np.flatnonzero(made.labels == c) // 2)) > 1]
     assert len(mixed) <= 1  # of the 145 pairs that nobody saw together a few lie closer than any that were
     mirrored = grouped(vectors, apart=[(i, i ^ 1) for i in range(40)])
-    assert mirrored.evidence == ClusterSettings.most_evidence  # however alike, it stays possible to join
+    assert mirrored.evidence == ClusterSettings.max_log_likelihood_ratio  # joining stays possible
 
 
 def test_more_trajectories_ask_for_more_evidence_of_each_pair() -> None:

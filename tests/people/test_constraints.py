@@ -84,7 +84,7 @@ def test_a_continuation_never_joins_what_shares_a_frame(found: list[Trajectory],
 
 @given(tracks)
 def test_who_is_apart_is_what_a_look_at_every_frame_says(found: list[Trajectory]) -> None:
-    limit = ClusterSettings(same_box=2.0)  # every pair that shares a frame
+    limit = ClusterSettings(duplicate_iou=2.0)  # every pair that shares a frame
     slow = [
         [i, j]
         for i in range(len(found))

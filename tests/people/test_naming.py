@@ -133,7 +133,7 @@ def test_unknown_takes_more_where_more_actors_could_be_like_by_chance() -> None:
 
 
 def test_distances_of_no_meaning_give_no_nan() -> None:
-    extreme = probabilities(np.array([[0.0, 2.0], [2.0, 2.0]]), SAME_PERSON, NamingSettings(softness=1e-4))
+    extreme = probabilities(np.array([[0.0, 2.0], [2.0, 2.0]]), SAME_PERSON, NamingSettings(temperature=1e-4))
     assert np.isfinite(extreme).all()
     assert extreme[0].tolist() == pytest.approx([1, 0])
 

@@ -1,4 +1,4 @@
-"""Annotations are addressed by frame and box: one box is one trajectory's, and detected ones never move."""
+"""Boxes are unique in their frame, because annotations refer to them, and detected boxes never move."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from facerec.tracking.trajectories import to_trajectories
 WIDTH, HEIGHT = 24, 20
 
 
-def made(*detections: dict[int, tuple[int, int, int, int]]) -> list[Track]:
-    """A track of each dictionary from frame to box."""
+def tracks_of(*detections: dict[int, tuple[int, int, int, int]]) -> list[Track]:
+    """A track for each mapping from frame to box."""
     return [
         Track(np.array(sorted(one)), np.array([one[f] for f in sorted(one)], float), np.arange(len(one)))
         for one in detections
@@ -37,21 +37,25 @@ def tracks(draw: st.DrawFn) -> list[Track]:
             if (frame, *box) not in taken:
                 taken.add((frame, *box))
                 one[frame] = box
-        found += made(one) if one else []
+        found += tracks_of(one) if one else []
     return found
 
 
 @given(tracks())
-@example(made({0: (2, 2, 9, 9), 4: (2, 2, 9, 9)}, {1: (2, 2, 9, 9), 3: (2, 2, 9, 9)}))
-@example(made(*[{0: (x, 0, x + 4, 4), 2: (4 - x, 0, 8 - x, 4)} for x in range(5)]))  # all cross in frame 1
-@example(made(*[{0: (23, y, 24, y + 1), 2: (23, 2 - y, 24, 3 - y)} for y in (0, 2)]))  # a pixel at the border
-@example(made({0: (0, 0, 1, 1), 3: (1, 0, 2, 1)}))  # both ends round to one pixel
-def test_every_box_is_whole_inside_the_frame_and_one_trajectory_s(found: list[Track]) -> None:
+@example(tracks_of({0: (2, 2, 9, 9), 4: (2, 2, 9, 9)}, {1: (2, 2, 9, 9), 3: (2, 2, 9, 9)}))
+@example(
+    tracks_of(*[{0: (x, 0, x + 4, 4), 2: (4 - x, 0, 8 - x, 4)} for x in range(5)])
+)  # all cross in frame 1
+@example(
+    tracks_of(*[{0: (23, y, 24, y + 1), 2: (23, 2 - y, 24, 3 - y)} for y in (0, 2)])
+)  # a pixel at the border
+@example(tracks_of({0: (0, 0, 1, 1), 3: (1, 0, 2, 1)}))  # both ends round to one pixel
+def test_every_box_is_whole_inside_the_frame_and_unique(found: list[Track]) -> None:
     result = to_trajectories(found, 7, WIDTH, HEIGHT)
     seen: set[tuple[int, ...]] = set()
     assert [one.index for one in result] == list(range(len(found)))
     for one, source in zip(result, found, strict=True):
-        assert to_line(one)  # which checks it by the contract
+        assert to_line(one)  # checks the contract
         assert (one.start, one.end - 1) == (source.frames[0], source.frames[-1])
         assert (one.boxes[one.detected] == source.boxes).all()
         assert (one.start + np.flatnonzero(one.detected)).tolist() == source.frames.tolist()
@@ -60,30 +64,30 @@ def test_every_box_is_whole_inside_the_frame_and_one_trajectory_s(found: list[Tr
         seen |= here
 
 
-def test_a_gap_is_filled_on_the_straight_line_between_its_ends() -> None:
-    (one,) = to_trajectories(made({3: (0, 0, 8, 8), 7: (8, 4, 20, 12)}), 7, WIDTH, HEIGHT)
+def test_a_gap_is_interpolated_linearly_in_whole_pixels() -> None:
+    (one,) = to_trajectories(tracks_of({3: (0, 0, 8, 8), 7: (8, 4, 20, 12)}), 7, WIDTH, HEIGHT)
     assert one.boxes.tolist() == [[0, 0, 8, 8], [2, 1, 11, 9], [4, 2, 14, 10], [6, 3, 17, 11], [8, 4, 20, 12]]
     assert one.detected.tolist() == [True, False, False, False, True]
 
 
-def test_the_interpolated_one_of_two_equal_boxes_moves_by_a_pixel() -> None:
+def test_of_two_equal_boxes_the_interpolated_one_moves_by_a_pixel() -> None:
     first, second = to_trajectories(
-        made({0: (2, 2, 9, 9), 2: (2, 2, 9, 9)}, {1: (2, 2, 9, 9)}), 7, WIDTH, HEIGHT
+        tracks_of({0: (2, 2, 9, 9), 2: (2, 2, 9, 9)}, {1: (2, 2, 9, 9)}), 7, WIDTH, HEIGHT
     )
     assert second.boxes.tolist() == [[2, 2, 9, 9]]
     assert first.boxes.tolist() == [[2, 2, 9, 9], [2, 2, 10, 9], [2, 2, 9, 9]]
 
 
 @pytest.mark.parametrize("box", [(0, 0, 24, 20), (14, 10, 24, 20)])
-def test_equal_boxes_at_the_border_stay_inside(box: tuple[int, int, int, int]) -> None:
-    both = made({0: box, 2: box}, {0: (0, 0, 1, 1), 1: box, 2: (0, 0, 1, 1)})
+def test_boxes_moved_at_the_border_stay_inside(box: tuple[int, int, int, int]) -> None:
+    both = tracks_of({0: box, 2: box}, {0: (0, 0, 1, 1), 1: box, 2: (0, 0, 1, 1)})
     result = to_trajectories(both, 7, *(WIDTH, HEIGHT))
     assert result[0].boxes[1].tolist() != list(box) == result[1].boxes[1].tolist()
     assert (result[0].boxes[:, 2:] <= (WIDTH, HEIGHT)).all()
 
 
-def test_a_crowd_on_one_spot_is_told_apart() -> None:
-    crowd = made(*[{0: (x, 0, x + 4, 4), 10: (19 - x, 0, 23 - x, 4)} for x in range(0, 20, 2)])
+def test_the_boxes_of_a_crowd_at_one_place_all_differ() -> None:
+    crowd = tracks_of(*[{0: (x, 0, x + 4, 4), 10: (19 - x, 0, 23 - x, 4)} for x in range(0, 20, 2)])
     result = to_trajectories(crowd, 7, WIDTH, HEIGHT)
     for frame in range(11):
         boxes = sorted(tuple(one.boxes[frame].tolist()) for one in result)
