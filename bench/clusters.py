@@ -45,7 +45,8 @@ from numpy.typing import NDArray
 
 from bench.real_faces import Faces, Floats, measure_faces, pairwise, unit
 from facerec.actors.database import ActorDatabase
-from facerec.annotations.metrics import Matched, score
+from facerec.annotations.matching import Matched
+from facerec.annotations.metrics import score
 from facerec.errors import ContractError
 from facerec.folder.records import Trajectory
 from facerec.people.clustering import cluster

@@ -28,8 +28,10 @@ from numpy.typing import NDArray
 from bench.clusters import Episode, add_faces, read_episode, simulate
 from bench.real_faces import measure_faces
 from facerec.actors.database import ActorDatabase
-from facerec.annotations.learning import Confirmed, choose
-from facerec.annotations.metrics import NOT, Matched, Scores, score
+from facerec.annotations.identities import NOT
+from facerec.annotations.learning import ConfirmedFace, choose_faces
+from facerec.annotations.matching import Matched
+from facerec.annotations.metrics import Scores, score
 from facerec.folder.records import Feature
 from facerec.people.clustering import cluster
 from facerec.people.constraints import cannot_links, continuations
@@ -51,8 +53,8 @@ def learned(
         if who:
             x1, y1, x2, y2 = one.boxes[0].tolist()
             face = Feature(movie_id, one.start, (x1, y1, x2, y2), keypoints, vector, one.w, one.h)
-            faces.append(Confirmed(face, who, one.index, float(q)))
-    return [(one.actor, one.face.embedding) for one in choose(faces, {}, LearnSettings(per_actor))]
+            faces.append(ConfirmedFace(face, who, one.index, float(q)))
+    return [(one.actor, one.face.embedding) for one in choose_faces(faces, {}, LearnSettings(per_actor))]
 
 
 def named(

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.actors.database import ActorDatabase
-from facerec.annotations.export import plain_name
-from facerec.annotations.metrics import is_person
-from facerec.annotations.truth import read_truth, shown_frames
+from facerec.annotations.identities import is_person, plain_name
+from facerec.annotations.truth import read_truth, thumbnail_frames
 from facerec.errors import InputError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_embedder
@@ -62,7 +61,7 @@ def observations_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Flo
         truth: table of true boxes of the folder.
     """
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    shown = shown_frames(folder, trajectories)
+    shown = thumbnail_frames(folder, trajectories)
     matched = read_truth(truth, folder, trajectories, shown, {})
     found = read_vectors(folder, trajectories)
     for index, counts in enumerate(matched.boxes):

@@ -34,9 +34,8 @@ from numpy.typing import NDArray
 from bench.clusters import add_faces
 from bench.real_faces import NO_PEOPLE, with_truth
 from facerec.actors.database import ActorDatabase
-from facerec.annotations.export import plain_name
-from facerec.annotations.metrics import is_person
-from facerec.annotations.truth import read_truth, shown_frames
+from facerec.annotations.identities import is_person, plain_name
+from facerec.annotations.truth import read_truth, thumbnail_frames
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_embedder
 from facerec.folder.readers import read_trajectories
@@ -88,7 +87,7 @@ def read_people(folder: MovieFolder, truth: Path, database: ActorDatabase) -> Fo
     """Read the faces of the known people of a film; `whose` numbers their trajectories from 0."""
     database.check_embedder(vars(read_embedder(folder)), folder.path)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    matched = read_truth(truth, folder, trajectories, shown_frames(folder, trajectories), {})
+    matched = read_truth(truth, folder, trajectories, thumbnail_frames(folder, trajectories), {})
     whose, embeddings, quality = judged_faces(folder, trajectories, ALL)
     names = {index: matched.identity(index) for index, counts in enumerate(matched.boxes) if len(counts) == 1}
     people = {i: who for i, who in names.items() if who and is_person(who) and who not in NO_PEOPLE}

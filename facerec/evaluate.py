@@ -1,7 +1,7 @@
-"""Score a movie folder against truth: trajectories, clusters, names, and the annotator's clicks.
+"""Score a movie folder against a truth: trajectories, clusters, names and annotators' clicks, as JSON.
 
-TRUTH is a table of boxes (`frame,track,x,y,w,h,…,identity`) or the labeling backend's own export (with
-the columns movie_id, cluster_id, cluster_status, label, tag, image_status, trajectory). Prints JSON.
+The truth is a CSV file: a table of boxes (columns frame, track, x, y, w, h, identity) or the export of the
+labeling backend (columns movie_id, cluster_id, cluster_status, label, tag, image_status, trajectory).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from facerec.support.cli import configure_logging, parser, run_main
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line of this tool."""
+    """Return the parser of this command's arguments."""
     made = parser(__doc__)
     made.add_argument(
         "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
@@ -30,14 +30,14 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
-        help="where actor ids have their names, beside the manifest's cast",
+        help="actor database with the actors' names, in addition to those in the folder's manifest",
     )
     made.add_argument(
         "--min-trajectory",
         type=int,
         default=1,
         metavar="FRAMES",
-        help="score only trajectories of at least this length",
+        help="score only trajectories of at least this many frames",
     )
     made.add_argument("--out", type=Path, default=None, metavar="FILE", help="also write the JSON here")
     return made

@@ -1,9 +1,10 @@
-"""Add the faces that annotators confirmed to the actor database, so that the next film is better named.
+"""Add faces that annotators confirmed to the actor database, so that the next film gets more right names.
 
-LABELS is the labeling backend's export (a CSV with the columns movie_id, cluster_id, cluster_status,
-label, tag, image_status, trajectory). Of the pictures marked `same` in labeled clusters the best become
-pictures of their actor: in actor_images/ and its tables, with their origin in actor_origins.csv.
-Pictures marked `different` or `invalid` are kept out for good. Run again, nothing is learnt twice.
+The labels are the export of the labeling backend, a CSV file with the columns movie_id, cluster_id,
+cluster_status, label, tag, image_status and trajectory. Faces marked `same` in a labeled cluster are
+confirmed. The best of them become pictures of their actor, in actor_images/ and the tables, and are recorded
+in actor_origins.csv. Faces marked `different` or `invalid` are never added. Running the command again adds
+nothing twice.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from facerec.support.cli import configure_logging, parser, run_main
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line of this tool."""
+    """Return the parser of this command's arguments."""
     made = parser(__doc__)
     add_path_argument(made)
-    made.add_argument("--labels", type=Path, required=True, metavar="FILE", help="the backend's export")
+    made.add_argument("--labels", type=Path, required=True, metavar="FILE", help="the export, a CSV file")
     made.add_argument(
-        "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database"
+        "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="actor database to add to"
     )
     made.add_argument(
         "--per-actor",
         type=int,
         default=LearnSettings.per_actor,
         metavar="FACES",
-        help="of one movie, so many faces of each actor at most",
+        help="most faces to add for each actor and movie",
     )
     return made
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ContractError, InputError
+from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import read_manifest
 from facerec.support.atomic import sha256_of
 from facerec.support.csv_tables import read_table, read_text_lines
 
@@ -310,3 +312,15 @@ def read_aspect_ratio(table: Path, film_name: str) -> Fraction | None:
         if name == film_name:
             found = Fraction(int(sides[0]), int(sides[1]))
     return found
+
+
+def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
+    """Read the names of actors by id.
+
+    Returns:
+        The cast that the manifest records, updated by the movie's cast in the database if that exists.
+    """
+    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
+    cast = report.get("cast", {})
+    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
+    return names | (database.cast(folder.movie_id) if database.actors.exists() else {})

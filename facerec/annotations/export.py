@@ -1,9 +1,7 @@
-"""The labeling backend's export of annotations, read as what was said of each trajectory."""
+"""Read the labeling backend's export of annotations."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,33 +11,22 @@ from facerec.folder.names import parse_tag
 from facerec.folder.records import Trajectory
 from facerec.support.csv_tables import read_table
 
-
-def plain_name(name: str) -> str:
-    """A person's name as truth files spell it: `Lin-Manuel Miranda` is `lin_manuel_miranda`.
-
-    Accents are dropped, as truth files do; letters of other scripts stay.
-    """
-    bare = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    return re.sub(r"[\W_]+", "_", "".join(bare).casefold()).strip("_")
-
-
 EXPORT_COLUMNS = ("movie_id", "cluster_id", "cluster_status", "label", "tag", "image_status", "trajectory")
-
-
-IMAGE_STATUSES = ("same", "different", "invalid")
-
-
 CLUSTER_STATUSES = ("labeled", "mixed", "postponed", "discarded")
+IMAGE_STATUSES = ("same", "different", "invalid")
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """A row of the backend's export: what people said of one picture.
+    """A row of the export: what annotators said about one thumbnail.
 
     Attributes:
-        line: of the file, 1-based.
-        label: of the picture's cluster: an actor id, or a name that somebody typed; empty where none.
-        cluster_status, image_status: one of `CLUSTER_STATUSES`, `IMAGE_STATUSES`, or empty.
+        line: 1-based line of the file.
+        cluster_status: one of `CLUSTER_STATUSES`, or empty.
+        label: of the thumbnail's cluster: an actor id or a typed name; empty if it has none.
+        tag, frame: of the thumbnail's face.
+        image_status: one of `IMAGE_STATUSES`, or empty.
+        trajectory: index of the face's trajectory.
     """
 
     line: int
@@ -52,12 +39,11 @@ class Annotation:
 
 
 def read_export(path: Path, movie_id: int, trajectories: Sequence[Trajectory]) -> Iterator[Annotation]:
-    """The rows of the backend's export that are of this movie.
+    """Read the rows of one movie.
 
     Raises:
-        ContractError: a status that the backend does not have, a tag or trajectory that is not this
-            folder's.
-        InputError: no row is of this movie.
+        ContractError: a row has an unknown status, or a tag or trajectory that the folder does not have.
+        InputError: the file has no row of this movie.
     """
     rows = 0
     for line, row in read_table(path, EXPORT_COLUMNS):
@@ -66,19 +52,22 @@ def read_export(path: Path, movie_id: int, trajectories: Sequence[Trajectory]) -
         rows += 1
         for key, known in (("cluster_status", CLUSTER_STATUSES), ("image_status", IMAGE_STATUSES)):
             if row[key] not in ("", *known):
-                raise ContractError(path, f"{key} {row[key]!r} is none of {', '.join(known)}", line)
+                raise ContractError(path, f"{key} {row[key]!r} is not one of {', '.join(known)}", line)
         try:
-            of_movie, frame, box = parse_tag(row["tag"])
+            tag_movie_id, frame, box = parse_tag(row["tag"])
             index = int(row["trajectory"])
         except ValueError as error:
-            raise ContractError(path, f"no picture of a trajectory: {error}", line) from None
+            raise ContractError(path, f"tag or trajectory is not valid: {error}", line) from None
         one = trajectories[index] if 0 <= index < len(trajectories) else None
-        here = one.boxes[frame - one.start].tolist() if one and one.start <= frame < one.end else None
-        if of_movie != movie_id or here != list(box):
-            rule = f"trajectory {index} has no box {row['tag']}: labels of another version of the folder"
+        found = one.boxes[frame - one.start].tolist() if one and one.start <= frame < one.end else None
+        if tag_movie_id != movie_id or found != list(box):
+            rule = (
+                f"trajectory {index} has no box {row['tag']}; "
+                "the labels were made with another version of this movie folder"
+            )
             raise ContractError(path, rule, line)
         yield Annotation(
             line, row["cluster_status"], row["label"].strip(), row["tag"], frame, row["image_status"], index
         )
     if not rows:
-        raise InputError(f"{path}: no row of movie {movie_id}")
+        raise InputError(f"{path}: no row has the movie_id {movie_id}")

@@ -1,4 +1,4 @@
-"""Faces that annotators confirmed, turned into pictures of the actor database."""
+"""Turn faces that annotators confirmed into pictures of the actor database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import embedding_line
 from facerec.actors.provenance import Origin, origins_bytes, read_origins
-from facerec.annotations.export import Annotation, plain_name, read_export
+from facerec.annotations.export import Annotation, read_export
+from facerec.annotations.identities import plain_name
 from facerec.errors import ContractError, InputError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_inputs, read_embedder
@@ -31,13 +32,20 @@ from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_ch
 from facerec.support.csv_tables import replace_rows
 from facerec.support.locks import locked
 
-_LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
+_MAX_LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
 _PREPARE = "run prepare_actors.py first, with the models that the films are extracted with"
 
 
 @dataclass(frozen=True)
-class Confirmed:
-    """A saved face of which people said that it shows `actor`; `quality` 0..1 is its worth."""
+class ConfirmedFace:
+    """A saved face that annotators confirmed.
+
+    Attributes:
+        face: the saved face.
+        actor: id of the actor it shows.
+        trajectory: index of its trajectory.
+        quality: 0..1, how much the face says about identity.
+    """
 
     face: Feature
     actor: str
@@ -48,25 +56,26 @@ class Confirmed:
 def learn_folder(
     folder: MovieFolder, labels: Path, database: ActorDatabase, settings: LearnSettings | None = None
 ) -> str:
-    """Add a movie's confirmed faces to the actor database; returns what was done, as one line.
+    """Add a movie's confirmed faces to the actor database; returns a summary of one line.
 
-    All files change together, or none does; a face is learnt once, and a rejected one never, whatever
-    later labels say. A learnt face that is rejected now, or somebody else's, leaves the database.
+    All files change together or none does. A face is learnt once. A rejected face is never learnt, whatever
+    later labels say. A learnt face is removed if it is rejected or given to another actor later.
 
     Raises:
-        InputError: the database was made with another embedder, or by an unknown one.
-        StaleError: the folder's files are not those that the merge made.
+        InputError: the database's embeddings are of another or an unknown embedder, or are not those that
+            prepare_actors.py wrote; or a thumbnail cannot be read.
+        StaleError: the folder's files are not those that the merge wrote.
         ContractError: a row of the labels or of the database, or a line of the folder, cannot be used.
     """
     checked_inputs(folder, "cluster")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     rows = list(read_export(labels, folder.movie_id, trajectories))
     with locked(database.lock):
-        meta = _checked_meta(database, folder)
+        meta = _read_meta(database, folder)
         before = read_origins(database)
         rejected = {row.tag for row in rows if row.image_status in ("different", "invalid")}
         rejected |= {tag for tag, one in before.items() if not one.learnt}
-        actors = _confirmed(rows, rejected, database, folder.movie_id, labels)
+        actors = _confirmed_actors(rows, rejected, database, folder.movie_id, labels)
         after = {
             tag: one
             for tag, one in before.items()
@@ -74,34 +83,38 @@ def learn_folder(
         }
         new = [row for row in rows if row.tag in actors and row.tag not in after]
         taken = Counter(one.actor_id for one in after.values() if one.movie_id == folder.movie_id)
-        chosen = choose(_faces(folder, new, actors, labels), taken, settings or LearnSettings())
-        pictures = {_filename(one.face.tag): _picture(folder, one.face) for one in chosen}
+        faces = _confirmed_faces(folder, new, actors, labels)
+        chosen = choose_faces(faces, taken, settings or LearnSettings())
+        pictures = {_filename(one.face.tag): _read_thumbnail(folder, one.face) for one in chosen}
         for one in chosen:
-            after[one.face.tag] = _origin(one, pictures[_filename(one.face.tag)])
-        gone = {one.filename for tag, one in before.items() if one.learnt and after.get(tag) is not one}
+            after[one.face.tag] = _origin_of(one, pictures[_filename(one.face.tag)])
+        removed = {one.filename for tag, one in before.items() if one.learnt and after.get(tag) is not one}
         after |= {tag: Origin(tag) for tag in sorted(rejected)}
-        changed = _write(database, meta, folder.movie_id, chosen, pictures, gone, after)
+        changed = _write(database, meta, folder.movie_id, chosen, pictures, removed, after)
     learnt = Counter(one.actor for one in chosen)
     return (
-        f"{len(actors)} faces confirmed, {len(chosen)} of {len(learnt)} actors learnt, "
-        f"{len(gone - pictures.keys())} taken back, {sum(not one.learnt for one in after.values())} kept out"
+        f"{len(actors)} faces confirmed, {len(chosen)} faces of {len(learnt)} actors learnt, "
+        f"{len(removed - pictures.keys())} removed, {sum(not one.learnt for one in after.values())} rejected"
         f"{'' if changed else '; nothing changed'}"
     )
 
 
-def choose(faces: Iterable[Confirmed], taken: Mapping[str, int], settings: LearnSettings) -> list[Confirmed]:
-    """The best faces of each actor: every trajectory's best before any trajectory's second.
+def choose_faces(
+    faces: Iterable[ConfirmedFace], taken: Mapping[str, int], settings: LearnSettings
+) -> list[ConfirmedFace]:
+    """Choose the best faces of each actor.
 
-    Two faces of one trajectory look alike, so the second teaches little.
+    The best face of every trajectory comes before the second of any: two faces of one trajectory are similar,
+    so the second adds little.
 
     Args:
-        taken: how many faces of each actor are learnt already.
+        taken: number of faces already learnt, by actor.
     """
     ranked = []
-    of_trajectory: Counter[int] = Counter()
+    rank_in: Counter[int] = Counter()  # faces of the trajectory so far
     for one in sorted(faces, key=lambda one: (-one.quality, one.face.frame, one.face.box)):
-        ranked.append((of_trajectory[one.trajectory], one))
-        of_trajectory[one.trajectory] += 1
+        ranked.append((rank_in[one.trajectory], one))
+        rank_in[one.trajectory] += 1
     count = Counter(taken)
     chosen = []
     for _, one in sorted(ranked, key=lambda item: item[0]):
@@ -111,94 +124,98 @@ def choose(faces: Iterable[Confirmed], taken: Mapping[str, int], settings: Learn
     return chosen
 
 
-def _checked_meta(database: ActorDatabase, folder: MovieFolder) -> dict[str, Any]:
-    """What made the database's vectors, which must be the folder's embedder and no other."""
+def _read_meta(database: ActorDatabase, folder: MovieFolder) -> dict[str, Any]:
+    """Read what made the database's embeddings and check that it was the folder's embedder."""
     meta = database.read_meta()
     if meta is None or not isinstance(meta.get("pictures"), dict):
-        raise InputError(f"{database.embeddings_meta}: does not say what made the vectors; {_PREPARE}")
+        raise InputError(f"{database.embeddings_meta}: does not name the embedder; {_PREPARE}")
     embedder = read_embedder(folder)
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
     if not database.embeddings.is_file() or meta.get("embeddings_sha256") != sha256_of(database.embeddings):
-        raise InputError(f"{database.embeddings}: not the file that {meta.get('program')} made; {_PREPARE}")
+        raise InputError(f"{database.embeddings}: not the file that {meta.get('program')} wrote; {_PREPARE}")
     return meta
 
 
-def _confirmed(
+def _confirmed_actors(
     rows: Iterable[Annotation], rejected: set[str], database: ActorDatabase, movie_id: int, labels: Path
 ) -> dict[str, str]:
-    """The actor on each confirmed face, by tag."""
+    """Return the actor of each confirmed face, by tag, and warn of labels that name no actor."""
     ids = database.cast(None)
     by_name: dict[str, list[str]] = {}
     for actor, name in database.cast(movie_id).items():
         by_name.setdefault(plain_name(name), []).append(actor)
     actors: dict[str, str] = {}
-    strangers: Counter[str] = Counter()
-    unsure = set()
+    unknown: Counter[str] = Counter()
+    contradictory = set()
     for row in rows:
         if row.image_status != "same" or row.cluster_status != "labeled" or row.tag in rejected:
             continue
         namesakes = [row.label] if row.label in ids else by_name.get(plain_name(row.label), [])
         if len(namesakes) != 1:
-            strangers[row.label] += 1
+            unknown[row.label] += 1
         elif actors.setdefault(row.tag, namesakes[0]) != namesakes[0]:
-            unsure.add(row.tag)
-    if strangers:
-        few = ", ".join(f"{label!r} ({strangers[label]})" for label in sorted(strangers)[:_LISTED])
+            contradictory.add(row.tag)
+    if unknown:
+        few = ", ".join(f"{label!r} ({unknown[label]})" for label in sorted(unknown)[:_MAX_LISTED])
         logging.warning(
-            "%s: faces are not learnt whose label is no id in %s, nor one actor's name in movie %d: %s%s",
+            "%s: labels (number of faces) that are neither an id in %s nor the name of one actor of movie %d "
+            "are ignored: %s%s",
             labels, database.actors.name, movie_id, few,
-            f" and {len(strangers) - _LISTED} labels more" if len(strangers) > _LISTED else "",
+            f" and {len(unknown) - _MAX_LISTED} more labels" if len(unknown) > _MAX_LISTED else "",
         )  # fmt: skip
-    if unsure:
-        logging.warning("%s: %d faces have several labels and are not learnt", labels, len(unsure))
-    return {tag: actor for tag, actor in actors.items() if tag not in unsure}
+    if contradictory:
+        count = len(contradictory)
+        logging.warning("%s: %d faces have contradictory labels and are not learnt", labels, count)
+    return {tag: actor for tag, actor in actors.items() if tag not in contradictory}
 
 
-def _faces(
+def _confirmed_faces(
     folder: MovieFolder, rows: Iterable[Annotation], actors: Mapping[str, str], labels: Path
-) -> list[Confirmed]:
-    """The saved faces of `rows` that are good enough to tell people apart."""
+) -> list[ConfirmedFace]:
+    """Read the saved faces of `rows` of enough quality to tell people apart."""
     wanted = {row.tag: row for row in rows}
     faces = [item for item in read_faces(folder) if item[0].tag in wanted]
     for tag in sorted(wanted.keys() - {face.tag for face, _ in faces}):
-        rule = f"{tag} is no saved face of {folder.features}"
+        rule = f"{tag} is not a saved face in {folder.features}"
         raise ContractError(labels, rule, wanted[tag].line)
     settings = VectorSettings()
-    worth = qualities(faces, settings).tolist()
+    face_qualities = qualities(faces, settings).tolist()
     return [
-        Confirmed(face, actors[face.tag], wanted[face.tag].trajectory, quality)
-        for (face, _), quality in zip(faces, worth, strict=True)
+        ConfirmedFace(face, actors[face.tag], wanted[face.tag].trajectory, quality)
+        for (face, _), quality in zip(faces, face_qualities, strict=True)
         if quality >= settings.min_quality
     ]
 
 
 def _filename(tag: str) -> str:
+    """Return the file name in the actor database of the learnt face `tag`."""
     return f"learnt-{tag.replace(':', '-')}.jpeg"
 
 
-def _picture(folder: MovieFolder, face: Feature) -> bytes:
+def _read_thumbnail(folder: MovieFolder, face: Feature) -> bytes:
+    """Read the thumbnail of a confirmed face."""
     path = folder.thumbnail(face.tag)
     if not path.is_file():
-        raise ContractError(path, "the picture of a confirmed face must exist")
+        raise ContractError(path, "the thumbnail of a confirmed face must exist")
     return path.read_bytes()
 
 
-def _origin(one: Confirmed, picture: bytes) -> Origin:
-    """What is recorded of a learnt face: among others where it is in its picture."""
+def _origin_of(one: ConfirmedFace, picture: bytes) -> Origin:
+    """Return the record of a learnt face, with its box and keypoints in pixels of its picture."""
     face = one.face
     name = _filename(face.tag)
     pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise InputError(f"{face.tag}.jpeg: the picture of a confirmed face cannot be read")
+        raise InputError(f"{face.tag}.jpeg: the thumbnail of a confirmed face cannot be read")
     x1, y1, x2, y2 = thumbnail_region(face.box, face.w, face.h)
     scale = np.array([pixels.shape[1] / (x2 - x1), pixels.shape[0] / (y2 - y1)])
 
-    def inside(points: NDArray[np.float64]) -> NDArray[np.float32]:
+    def to_picture(points: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.asarray((points - [x1, y1]) * scale, np.float32)
 
-    box = inside(np.array(face.box, float).reshape(2, 2)).reshape(4)
-    keypoints = inside(face.keypoints.astype(float))
+    box = to_picture(np.array(face.box, float).reshape(2, 2)).reshape(4)
+    keypoints = to_picture(face.keypoints.astype(float))
     return Origin(face.tag, one.actor, name, sha256(picture).hexdigest(), one.quality, box, keypoints)
 
 
@@ -206,37 +223,42 @@ def _write(
     database: ActorDatabase,
     meta: dict[str, Any],
     movie_id: int,
-    chosen: list[Confirmed],
+    chosen: list[ConfirmedFace],
     pictures: Mapping[str, bytes],
-    gone: set[str],
+    removed: set[str],
     after: Mapping[str, Origin],
 ) -> bool:
-    """Bring the database's files to the new state; returns whether any of them changed."""
+    """Write the database's new state; returns whether any file changed.
+
+    Args:
+        pictures: new pictures by file name; removed: file names of pictures that are no longer used.
+        after: all judged faces by tag.
+    """
     remove_stale_temporaries(database.folder)
     remove_stale_temporaries(database.pictures)
-    old = gone | pictures.keys()
+    replaced = removed | pictures.keys()
     lines = database.embeddings.read_bytes().split(b"\n")
-    kept = [lines[number - 1] for number, faces in database.read_embeddings() if faces.image not in old]
+    kept = [lines[number - 1] for number, faces in database.read_embeddings() if faces.image not in replaced]
     kept += [embedding_line(_filename(one.face.tag), one.face.embedding[None]) for one in chosen]
     embeddings = b"".join(line + b"\n" for line in kept)
-    hashes = {name: digest for name, digest in meta["pictures"].items() if name not in old}
+    hashes = {name: digest for name, digest in meta["pictures"].items() if name not in replaced}
     hashes |= {name: sha256(picture).hexdigest() for name, picture in pictures.items()}
-    said = {**meta, "pictures": hashes, "embeddings_sha256": sha256(embeddings).hexdigest()}
+    new_meta = {**meta, "pictures": hashes, "embeddings_sha256": sha256(embeddings).hexdigest()}
     rows = [
         {"actor_id": one.actor, "movie_id": str(movie_id), "filename": _filename(one.face.tag)}
         | {"n_detections": "1"}
         for one in chosen
     ]
-    table = replace_rows(database.images.read_bytes().decode(), "filename", old, rows)
+    table = replace_rows(database.images.read_bytes().decode(), "filename", replaced, rows)
     changed = write_changed(
         {database.picture(name): picture for name, picture in pictures.items()}
         | {
             database.embeddings: embeddings,
-            database.embeddings_meta: orjson.dumps(said, option=orjson.OPT_INDENT_2) + b"\n",
+            database.embeddings_meta: orjson.dumps(new_meta, option=orjson.OPT_INDENT_2) + b"\n",
             database.images: table.encode(),
-            database.origins: origins_bytes(after.values()),  # until they say so, a rerun does it all again
+            database.origins: origins_bytes(after.values()),  # last: until then a rerun starts again
         }
     )
-    for name in gone - pictures.keys():
+    for name in removed - pictures.keys():
         database.picture(name).unlink(missing_ok=True)
     return bool(changed)

@@ -1,13 +1,13 @@
-"""Reads what people found true of a film: tables of boxes, or the labeling backend's export.
+"""Evaluate a folder against a truth: a table of boxes or the labeling backend's export.
 
-A table has a row for each face box: its frame, its track, x, y, w, h, and whose it is (`NOT_A_FACE`:
-nobody's; empty, or with `(SWITCH`: not sure). Boxes are in display pixels; those of a film whose pixels are
-not square may be in stored ones, which shows by where the faces are.
+A table has one row for each face box: its frame, its track, x, y, w, h and its identity, a name. The identity
+`NOT_A_FACE` marks a false detection; an empty one, or one with `(SWITCH` in it, is uncertain. Boxes are in
+display pixels; for a film with non-square pixels they may be in stored pixels, which is tried as well.
 
-The export has a row for each picture. Annotators give a cluster a status (`labeled` with one label, an
-actor id or a typed name) and each of its pictures another: `same` as the label, `different`, or
-`invalid`, which is no face or none to be judged. A picture that is `different` is known not to be the
-label's person, and counts as that: not as the cluster's majority, but as nobody's name either.
+The export has one row for each thumbnail. Annotators give a cluster a status (`labeled`, with one label, an
+actor id or a typed name) and each of its thumbnails another: `same` person as the label, `different`, or
+`invalid` (no face, or an unusable one). A `different` thumbnail has an identity of its own, "not" the label:
+it agrees neither with the cluster's majority nor with any name.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from facerec.actors.database import ActorDatabase
-from facerec.annotations.export import EXPORT_COLUMNS, plain_name, read_export
-from facerec.annotations.metrics import NO_FACE, NOT, Matched, match_boxes, match_tags, score
+from facerec.actors.database import ActorDatabase, cast_names
+from facerec.annotations.export import EXPORT_COLUMNS, read_export
+from facerec.annotations.identities import NO_FACE, NOT, plain_name
+from facerec.annotations.matching import Matched, match_boxes, match_labels
+from facerec.annotations.metrics import score
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import read_clusters, read_predictions
 from facerec.folder.images import thumbnail_tags
@@ -33,29 +35,29 @@ from facerec.folder.manifest import read_manifest
 from facerec.folder.names import MAX_FRAME, parse_tag
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
-from facerec.reporting.overview import cast_names
 from facerec.support.csv_tables import read_table
 
 BOX_COLUMNS = ("frame", "track", "x", "y", "w", "h", "identity")
-_UNSURE = "(SWITCH"  # an identity that changes somewhere inside its track
+_UNCERTAIN = "(SWITCH"  # part of an identity that changes inside its track
 
 
 def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajectory: int) -> bytes:
-    """Every figure of `evaluation.Scores` for a folder, as JSON.
+    """Compute every figure of `metrics.Scores` for a folder; returns them as JSON.
 
     Args:
-        min_trajectory: frames; shorter trajectories are not judged (recall counts their boxes).
+        min_trajectory: frames; shorter trajectories are not judged (but their boxes count for recall).
     """
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     clusters = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     predictions = read_predictions(folder.predictions, folder.movie_id, len(set(clusters)))
-    saved = shown_frames(folder, trajectories)
-    names = names_of(folder, actor_db)
-    matched = read_truth(truth, folder, trajectories, saved, names)
-    unknown = {actor for said in predictions.values() for actor in said} - names.keys()
+    thumbnails = thumbnail_frames(folder, trajectories)
+    cast = cast_names(folder, ActorDatabase(actor_db))
+    names = {actor: plain_name(name) for actor, name in cast.items()}
+    matched = read_truth(truth, folder, trajectories, thumbnails, names)
+    unknown = {actor for predicted in predictions.values() for actor in predicted} - names.keys()
     if unknown:
-        log = "%s: %d of the actors that are named, %s the first, are in no cast here; give --actor-db"
-        logging.warning(log, folder.path, len(unknown), min(unknown))
+        message = "%s: %d predicted actors have no known name, the first is %s; use another --actor-db"
+        logging.warning(message, folder.path, len(unknown), min(unknown))
     kept = [
         counts if len(one.boxes) >= min_trajectory else Counter[str]()
         for one, counts in zip(trajectories, matched.boxes, strict=True)
@@ -70,42 +72,45 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
     return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def shown_frames(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, list[int]]:
-    """The frames of the pictures that annotators see of each trajectory, ascending, by its index."""
-    shown = thumbnail_tags(folder, trajectories)
-    return {index: [parse_tag(tag)[1] for tag in tags] for index, tags in shown.items()}
-
-
-def names_of(folder: MovieFolder, actor_db: Path) -> dict[str, str]:
-    """The name, as truth files spell it, of each actor id; see `cast_names`."""
-    cast = cast_names(folder, ActorDatabase(actor_db))
-    return {actor: plain_name(name) for actor, name in cast.items()}
+def thumbnail_frames(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, list[int]]:
+    """Read the frames of each trajectory's thumbnails, ascending, by its index."""
+    tags_of = thumbnail_tags(folder, trajectories)
+    return {index: [parse_tag(tag)[1] for tag in tags] for index, tags in tags_of.items()}
 
 
 def read_truth(
     path: Path,
     folder: MovieFolder,
     trajectories: Sequence[Trajectory],
-    saved: Mapping[int, Sequence[int]],
+    thumbnails: Mapping[int, Sequence[int]],
     names: Mapping[str, str],
 ) -> Matched:
-    """The trajectories in the light of the truth in `path`, whichever of the two kinds it is."""
+    """Match trajectories with the truth in `path`, a table of boxes or an export.
+
+    Args:
+        thumbnails: frames of each trajectory's thumbnails, ascending, by its index.
+        names: plain name of each actor id.
+
+    Raises:
+        InputError: the file is neither, or has no row of this movie.
+        ContractError: a row cannot be used.
+    """
     with path.open("rb") as file:
         header = file.readline(1 << 16).decode("utf-8-sig", "replace")
     columns = [column.strip().strip('"') for column in header.strip().split(",")]
     if set(BOX_COLUMNS) <= set(columns):
-        matches = (_match_table(path, trajectories, saved, scale) for scale in _scales(folder))
+        matches = (_match_table(path, trajectories, thumbnails, scale) for scale in _scales(folder))
         return max(matches, key=lambda match: match.found_boxes or 0)  # the first of equals
     if set(EXPORT_COLUMNS) <= set(columns):
-        return match_tags(trajectories, saved, _identities(path, folder, trajectories, names))
+        return match_labels(trajectories, thumbnails, _labels(path, folder, trajectories, names))
     raise InputError(
-        f"{path}:1: neither a table of boxes ({', '.join(BOX_COLUMNS)}) "
-        f"nor an export ({', '.join(EXPORT_COLUMNS)})"
+        f"{path}:1: its columns are neither those of a table of boxes ({', '.join(BOX_COLUMNS)}) "
+        f"nor those of an export ({', '.join(EXPORT_COLUMNS)})"
     )
 
 
 def _scales(folder: MovieFolder) -> list[tuple[float, float]]:
-    """What a table's x and y may have to be multiplied by to be display pixels."""
+    """Return the factors (x, y) that may turn a table's boxes into display pixels."""
     video = read_manifest(folder).get("video", {})
     stored, shown = video.get("stored_size"), video.get("display_size")
     if not stored or not shown or stored == shown or video.get("rotation"):
@@ -116,25 +121,27 @@ def _scales(folder: MovieFolder) -> list[tuple[float, float]]:
 def _match_table(
     path: Path,
     trajectories: Sequence[Trajectory],
-    saved: Mapping[int, Sequence[int]],
+    thumbnails: Mapping[int, Sequence[int]],
     scale: tuple[float, float],
 ) -> Matched:
-    """Match with a table's boxes after multiplying them by `scale`, in x and in y."""
+    """Match with a table's boxes after multiplying them by `scale` (x, y)."""
     frames, boxes, tracks, identities = [], [], [], []
     for line, row in read_table(path, BOX_COLUMNS):
         try:
             x, y, w, h = (float(row[key]) for key in "xywh")
             frames.append(int(row["frame"]))
         except ValueError:
-            raise ContractError(path, "frame is an int and x, y, w, h are numbers", line) from None
+            raise ContractError(
+                path, "frame must be an integer and x, y, w, h must be numbers", line
+            ) from None
         if not (0 <= frames[-1] <= MAX_FRAME and w > 0 and h > 0 and math.isfinite(x + y + w + h)):
-            raise ContractError(path, "no frame number, or a box without area", line)
+            raise ContractError(path, "the frame is out of range, or the box is empty", line)
         boxes.append((x, y, x + w, y + h))
         tracks.append(row["track"])
         identities.append(_identity(row["identity"]))
     return match_boxes(
         trajectories,
-        saved,
+        thumbnails,
         np.array(frames, np.int64),
         np.array(boxes, float).reshape(-1, 4) * (scale * 2),
         tracks,
@@ -143,17 +150,18 @@ def _match_table(
 
 
 def _identity(cell: str) -> str | None:
-    if _UNSURE in cell:
+    """Return the identity in a cell of a table; None if it is uncertain."""
+    if _UNCERTAIN in cell:
         return None
     return NO_FACE if cell == NO_FACE else plain_name(cell) or None
 
 
-def _identities(
+def _labels(
     path: Path, folder: MovieFolder, trajectories: Sequence[Trajectory], names: Mapping[str, str]
 ) -> dict[tuple[int, int], str]:
-    """Identity by (trajectory, frame) of an export's pictures; what annotators left open is not there."""
+    """Read the identity by (trajectory, frame) of the thumbnails that an export judges."""
     identities: dict[tuple[int, int], str] = {}
-    open_to_doubt = set()
+    contradictory = set()
     for row in read_export(path, folder.movie_id, trajectories):
         person = names.get(row.label) or plain_name(row.label)
         if row.image_status == "invalid":
@@ -163,7 +171,9 @@ def _identities(
         else:
             continue
         if identities.setdefault((row.trajectory, row.frame), identity) != identity:
-            open_to_doubt.add((row.trajectory, row.frame))
-    if open_to_doubt:
-        logging.warning("%s: %d pictures have several answers and count as open", path, len(open_to_doubt))
-    return {where: identity for where, identity in identities.items() if where not in open_to_doubt}
+            contradictory.add((row.trajectory, row.frame))
+    if contradictory:
+        logging.warning(
+            "%s: %d thumbnails have contradictory answers and are ignored", path, len(contradictory)
+        )
+    return {key: identity for key, identity in identities.items() if key not in contradictory}

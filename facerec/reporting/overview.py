@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from facerec.actors.database import ActorDatabase
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
@@ -110,18 +109,6 @@ def read_overview(folder: MovieFolder) -> Overview:
         clusters,
         f"{format_ranges(holes)} of {plan.n}" if plan and holes else "",
     )
-
-
-def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
-    """Read the names of actors by id.
-
-    Returns:
-        The cast that the manifest records, updated by the movie's cast in the database if that exists.
-    """
-    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
-    cast = report.get("cast", {})
-    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
-    return names | (database.cast(folder.movie_id) if database.actors.exists() else {})
 
 
 def _union(spans: Iterable[Span]) -> list[Span]:

@@ -1,4 +1,4 @@
-"""Truth in both its forms, read for what it says and refused where it is of something else."""
+"""Both kinds of truth are read right, and refused by line where a row cannot be used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from facerec import evaluate
-from facerec.annotations.metrics import NO_FACE, Matched
-from facerec.annotations.truth import read_truth, shown_frames
+from facerec.annotations.identities import NO_FACE
+from facerec.annotations.matching import Matched
+from facerec.annotations.truth import read_truth, thumbnail_frames
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import clusters_bytes, predictions_bytes
 from facerec.folder.layout import MovieFolder
@@ -26,7 +27,7 @@ EXPORT = "id,movie_id,cluster_id,cluster_status,label,tag,image_status,trajector
 
 @pytest.fixture
 def folder(tmp_path: Path) -> MovieFolder:
-    """Ada, Ada again, Bob (in Ada's cluster), somebody short; saved at 0 5 10 15, 30 35 40 45, …"""
+    """Four trajectories: Ada, Ada, Bob in Ada's cluster, a short one; faces saved every 5 frames."""
     seen = [Seen(0, 0), Seen(0, 30), Seen(1, 60), Seen(2, 90, length=6, x=300)]
     made = merged_folder(tmp_path, seen)
     made.clusters.write_bytes(clusters_bytes(7, [0, 0, 0, 1]))
@@ -38,7 +39,7 @@ def truth_of(folder: MovieFolder, text: str) -> Matched:
     path = folder.path.parent / "truth.csv"
     path.write_text(text)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    return read_truth(path, folder, trajectories, shown_frames(folder, trajectories), NAMES)
+    return read_truth(path, folder, trajectories, thumbnail_frames(folder, trajectories), NAMES)
 
 
 def picture(frame: int, trajectory: int, status: str, label: str = "nm1", cluster: str = "labeled") -> str:
@@ -55,21 +56,21 @@ def figures(folder: MovieFolder, text: str, *more: str) -> dict[str, object]:
     return made
 
 
-def test_boxes_are_x_y_w_h_and_columns_may_stand_in_any_order(folder: MovieFolder) -> None:
+def test_boxes_are_x_y_w_h_in_any_order_of_columns(folder: MovieFolder) -> None:
     rows = "ada_lovelace,1,110,100,10,0,t\nAda Lovelace,31,110,100,10,0,t\n"
     matched = truth_of(folder, "\ufeffidentity,frame,h,w,y,x,track\n" + rows)
     assert [dict(counts) for counts in matched.boxes[:2]] == [{"ada_lovelace": 1}] * 2
     assert (matched.truth_boxes, matched.found_boxes) == (2, 2)
 
 
-def test_an_identity_that_changes_inside_its_track_is_a_face_of_nobody_sure(folder: MovieFolder) -> None:
+def test_identity_that_changes_inside_its_track_is_uncertain(folder: MovieFolder) -> None:
     rows = [f"{f},2,0,10,100,100,1,woman(SWITCH late)\n" for f in (0, 1)] + ["2,3,0,10,100,100,1,\n"]
     matched = truth_of(folder, BOXES + "".join(rows))
     assert (matched.truth_boxes, matched.found_boxes) == (3, 3)
     assert matched.identity(0) is None and matched.truth_tracks == {}
 
 
-def test_what_is_not_a_face_need_not_be_found(folder: MovieFolder) -> None:
+def test_false_detections_in_the_truth_need_not_be_found(folder: MovieFolder) -> None:
     matched = truth_of(folder, BOXES + "0,2,0,10,100,100,1,NOT_A_FACE\n1,1,0,10,100,100,1,bob\n")
     assert matched.boxes[0] == {NO_FACE: 1, "bob": 1}
     assert (matched.truth_boxes, matched.found_boxes) == (1, 1)
@@ -90,7 +91,7 @@ def test_what_is_not_a_face_need_not_be_found(folder: MovieFolder) -> None:
         "1,1,0,0,9,9,1",
     ],
 )
-def test_a_bad_row_of_a_table_is_refused_by_its_line(folder: MovieFolder, row: str) -> None:
+def test_invalid_row_of_a_table_is_refused_by_line(folder: MovieFolder, row: str) -> None:
     with pytest.raises(ContractError) as error:
         truth_of(folder, f"{BOXES}0,1,0,0,9,9,1,bob\n{row}\n")
     assert error.value.line == 3
@@ -103,13 +104,13 @@ def test_labels_are_actor_ids_or_typed_names(folder: MovieFolder) -> None:
     assert (matched.truth_boxes, matched.truth_tracks) == (None, None)
 
 
-def test_each_status_says_what_it_says(folder: MovieFolder) -> None:
+def test_statuses_become_identities(folder: MovieFolder) -> None:
     rows = [
         picture(0, 0, "same"),
         picture(15, 0, "different"),
         picture(30, 1, "invalid"),
-        picture(45, 1, ""),  # not looked at
-        picture(60, 2, "same", cluster="mixed"),  # of several people, so the label is none of them
+        picture(45, 1, ""),  # not judged
+        picture(60, 2, "same", cluster="mixed"),  # several people: the label is not used
         picture(65, 2, "different", cluster="postponed"),
         picture(70, 2, "invalid", cluster="discarded"),
         picture(75, 2, "same", label=""),
@@ -120,8 +121,8 @@ def test_each_status_says_what_it_says(folder: MovieFolder) -> None:
     assert matched.pictures[:3] == [("ada_lovelace", "not ada_lovelace"), (NO_FACE, None), (None, None)]
 
 
-def test_only_pictures_that_annotators_see_are_counted(folder: MovieFolder) -> None:
-    """Not every face that was saved: those at 65 and 70 are Bob's, and not shown."""
+def test_only_thumbnails_that_annotators_see_are_counted(folder: MovieFolder) -> None:
+    """The saved faces in frames 65 and 70 have no thumbnail."""
     rows = "".join(picture(frame, 2, "different") for frame in (60, 65, 70, 75))
     assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace", "not ada_lovelace")
     folder.thumbnail("7:75:0_10_100_110").rename(folder.thumbnail("7:70:0_10_100_110"))
@@ -129,7 +130,7 @@ def test_only_pictures_that_annotators_see_are_counted(folder: MovieFolder) -> N
     assert truth_of(folder, EXPORT + rows).pictures[2] == ("not ada_lovelace",)
 
 
-def test_pictures_that_differ_from_the_label_cost_purity_and_clicks(folder: MovieFolder) -> None:
+def test_thumbnails_that_differ_from_the_label_lower_purity_and_cost_clicks(folder: MovieFolder) -> None:
     rows = [picture(f, 0, "same") for f in (0, 15)] + [picture(f, 1, "same") for f in (30, 45)]
     rows += [picture(f, 2, "different") for f in (60, 75)]
     (db := folder.path.parent / "db").mkdir()
@@ -139,55 +140,57 @@ def test_pictures_that_differ_from_the_label_cost_purity_and_clicks(folder: Movi
     assert (made["right"], made["wrong"], made["recall"], made["fragments"]) == (2, 1, None, None)
 
 
-def test_contradictory_answers_leave_a_picture_open(
-    folder: MovieFolder, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_contradictory_answers_are_ignored(folder: MovieFolder, caplog: pytest.LogCaptureFixture) -> None:
     rows = picture(0, 0, "same") + picture(0, 0, "invalid") + picture(5, 0, "same") + picture(5, 0, "same")
     with caplog.at_level(logging.WARNING):
         matched = truth_of(folder, EXPORT + rows)
     assert matched.boxes[0] == {"ada_lovelace": 1}
-    assert "1 pictures have several answers" in caplog.text
+    assert "1 thumbnails have contradictory answers" in caplog.text
 
 
-def test_rows_of_other_movies_are_passed_over_and_none_of_this_is_an_error(folder: MovieFolder) -> None:
+def test_rows_of_other_movies_are_ignored_but_one_of_this_movie_is_required(folder: MovieFolder) -> None:
     other = "1,8,0,nonsense,nm1,no tag,nonsense,x\n"
     assert truth_of(folder, EXPORT + other + picture(0, 0, "same")).identity(0) == "ada_lovelace"
-    with pytest.raises(InputError, match="no row of movie 7"):
+    with pytest.raises(InputError, match="no row has the movie_id 7"):
         truth_of(folder, EXPORT + other)
 
 
 @pytest.mark.parametrize(
     ("row", "rule"),
     [
-        (picture(0, 0, "sane"), "image_status 'sane' is none of same"),
-        (picture(0, 0, "same", cluster="done"), "cluster_status 'done' is none of labeled"),
+        (picture(0, 0, "sane"), "image_status 'sane' is not one of same"),
+        (picture(0, 0, "same", cluster="done"), "cluster_status 'done' is not one of labeled"),
         (picture(0, 9, "same"), "trajectory 9 has no box"),
         (picture(0, -4, "same"), "trajectory -4 has no box"),
         (picture(30, 0, "same"), "another version"),
         (picture(0, 0, "same").replace("7:0:0_10_100", "7:0:0_10_101"), "another version"),
         (picture(0, 0, "same").replace("7:0:", "8:0:"), "another version"),
-        (picture(0, 0, "same").replace("7:0:", "../7:0:"), "no picture of a trajectory"),
-        (picture(0, 0, "same").replace(",0\n", ",first\n"), "no picture of a trajectory"),
+        (picture(0, 0, "same").replace("7:0:", "../7:0:"), "tag or trajectory is not valid"),
+        (picture(0, 0, "same").replace(",0\n", ",first\n"), "tag or trajectory is not valid"),
     ],
 )
-def test_a_bad_row_of_an_export_is_refused_by_its_line(folder: MovieFolder, row: str, rule: str) -> None:
+def test_invalid_row_of_an_export_is_refused_by_line(folder: MovieFolder, row: str, rule: str) -> None:
     with pytest.raises(ContractError, match=rule) as error:
         truth_of(folder, EXPORT + picture(0, 0, "same") + row)
     assert error.value.line == 3
 
 
 @pytest.mark.parametrize("text", ["", "frame,track,x,y\n0,1,2,3\n", "\x00\xff\n", '"unclosed\n'])
-def test_what_is_no_truth_is_one_clear_line(
+def test_file_of_neither_kind_is_a_one_line_error(
     folder: MovieFolder, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder.path.parent / "truth.csv"
     path.write_bytes(text.encode("latin-1"))
     assert run_main(evaluate.main, ["--path", str(folder.path), "--truth", str(path)]) == 1
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and "neither a table of boxes" in said[0] and "nor an export" in said[0]
+    assert (
+        len(said) == 1
+        and "neither those of a table of boxes" in said[0]
+        and "nor those of an export" in said[0]
+    )
 
 
-def test_a_missing_truth_is_named(folder: MovieFolder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_named(folder: MovieFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main(evaluate.main, ["--path", str(folder.path), "--truth", "nowhere.csv"]) == 1
     assert "nowhere.csv: No such file" in capsys.readouterr().err
 
@@ -201,14 +204,14 @@ def test_boxes_of_an_anamorphic_film_may_be_in_stored_pixels(folder: MovieFolder
     assert (matched.found_boxes, matched.identity(3)) == (6, "cy")
 
 
-def test_short_trajectories_are_not_judged_but_their_boxes_are_found(folder: MovieFolder) -> None:
+def test_short_trajectories_are_not_judged_but_their_boxes_count_for_recall(folder: MovieFolder) -> None:
     text = BOXES + "0,1,0,10,100,100,1,ada\n90,2,300,10,100,100,1,cy\n"
     assert [figures(folder, text)[key] for key in ("judged", "people", "recall")] == [2, 2, 1.0]
     only_long = figures(folder, text, "--min-trajectory", "10")
     assert [only_long[key] for key in ("judged", "people", "recall")] == [1, 1, 1.0]
 
 
-def test_an_empty_movie_can_be_scored(tmp_path: Path) -> None:
+def test_movie_without_trajectories_can_be_scored(tmp_path: Path) -> None:
     folder = merged_folder(tmp_path, [])
     folder.clusters.write_bytes(clusters_bytes(7, []))
     folder.predictions.write_bytes(predictions_bytes(7, {}))
@@ -216,7 +219,7 @@ def test_an_empty_movie_can_be_scored(tmp_path: Path) -> None:
     assert (made["recall"], made["judged"], made["purity"], made["clicks"]) == (0.0, 0, None, 0)
 
 
-def test_every_truth_beside_the_checkout_can_be_read(folder: MovieFolder, shared: Path) -> None:
+def test_every_shared_table_of_boxes_can_be_read(folder: MovieFolder, shared: Path) -> None:
     tables = sorted((shared / "data" / "truth").glob("*.tracks.csv"))
     assert tables
     for path in tables:

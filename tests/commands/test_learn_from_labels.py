@@ -17,7 +17,7 @@ from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import prepare
 from facerec.actors.provenance import read_origins
 from facerec.annotations import learning
-from facerec.annotations.learning import Confirmed, choose, learn_folder
+from facerec.annotations.learning import ConfirmedFace, choose_faces, learn_folder
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions
 from facerec.folder.layout import MovieFolder
@@ -202,7 +202,7 @@ def test_best_faces_are_learnt_up_to_the_cap_with_their_origin(
 ) -> None:
     folder = film(tmp_path, 7)
     said = learn(folder, database)
-    assert "54 faces confirmed, 6 of 3 actors learnt" in said
+    assert "54 faces confirmed, 6 faces of 3 actors learnt" in said
     found = learnt(database)
     assert sorted(found.values()) == ["nm1", "nm1", "nm2", "nm2", "nm3", "nm3"]
     who = {face.tag: (k, f"nm{who}") for face, k, who in faces_of(folder)}
@@ -271,7 +271,7 @@ def test_a_shrunk_picture_says_where_its_face_is_in_its_own_pixels() -> None:
     keypoints = np.float32([[x, x] for x in (0, 75, 150, 225, 300)])
     face = Feature(7, 0, (0, 0, 300, 300), keypoints, person(0), WIDTH, HEIGHT)
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    made = learning._origin(Confirmed(face, "nm1", 0, 0.5), thumbnail_bytes(frame, np.array(face.box)))
+    made = learning._origin_of(ConfirmedFace(face, "nm1", 0, 0.5), thumbnail_bytes(frame, np.array(face.box)))
     assert made.box is not None and made.keypoints is not None
     assert np.allclose(made.box, np.array([0, 0, 300, 300]) * 160 / 330)
     assert np.allclose(made.keypoints, keypoints * 160 / 330)
@@ -295,7 +295,7 @@ def test_a_learnt_face_that_is_rejected_leaves_the_database(database: ActorDatab
     wrong = next(tag for tag, actor in learnt(database).items() if actor == "nm1")
     frame = wrong.split(":")[1]
     said = learn(folder, database, **{f"at{frame}": {"image_status": "different"}})
-    assert "1 taken back" in said
+    assert ", 1 removed, " in said
     found = learnt(database)
     assert wrong not in found and sorted(found.values()).count("nm1") == 2  # the next best took its place
 
@@ -322,8 +322,8 @@ def test_labels_are_ids_or_names_of_the_movies_cast(
     every |= {key: {"label": "Somebody New"} for key in ("at0", "at5")}
     learn(folder, database, **every)
     assert len(learnt(database)) == 6
-    assert "faces are not learnt whose label is no id in actors.csv" in caplog.text
-    assert caplog.text.rstrip().endswith("movie 7: 'Somebody New' (2)")
+    assert "neither an id in actors.csv nor the name of one actor of movie 7" in caplog.text
+    assert caplog.text.rstrip().endswith("are ignored: 'Somebody New' (2)")
 
 
 def test_only_confirmed_pictures_of_labeled_clusters_are_learnt(
@@ -369,22 +369,22 @@ def test_stopped_between_any_two_files_a_rerun_makes_up_for_it(
 def test_a_trajectory_gives_its_second_face_after_all_have_given_their_first() -> None:
     keypoints, vector = np.zeros((5, 2), np.float32), person(0)
 
-    def face(frame: int, trajectory: int, quality: float, actor: str = "nm1") -> Confirmed:
+    def face(frame: int, trajectory: int, quality: float, actor: str = "nm1") -> ConfirmedFace:
         made = Feature(7, frame, (0, 0, 9, 9), keypoints, vector, WIDTH, HEIGHT)
-        return Confirmed(made, actor, trajectory, quality)
+        return ConfirmedFace(made, actor, trajectory, quality)
 
     faces = [face(0, 0, 0.9), face(5, 0, 0.8), face(10, 1, 0.3), face(15, 2, 0.5), face(20, 3, 0.1, "nm2")]
-    assert [one.face.frame for one in choose(faces, {}, LearnSettings(3))] == [0, 15, 10, 20]
-    assert [one.face.frame for one in choose(faces, {}, LearnSettings(4))] == [0, 15, 10, 20, 5]
-    assert [one.face.frame for one in choose(faces, {"nm1": 2, "nm2": 9}, LearnSettings(3))] == [0]
-    assert choose(faces, {}, LearnSettings(0)) == []
+    assert [one.face.frame for one in choose_faces(faces, {}, LearnSettings(3))] == [0, 15, 10, 20]
+    assert [one.face.frame for one in choose_faces(faces, {}, LearnSettings(4))] == [0, 15, 10, 20, 5]
+    assert [one.face.frame for one in choose_faces(faces, {"nm1": 2, "nm2": 9}, LearnSettings(3))] == [0]
+    assert choose_faces(faces, {}, LearnSettings(0)) == []
 
 
 def test_faces_too_poor_to_tell_people_apart_are_not_learnt(database: ActorDatabase, tmp_path: Path) -> None:
     blurred = merged_folder(tmp_path, [Seen(1, 0, sharpness=0.1)])
     path = tmp_path / "labels.csv"
     path.write_text(",".join(EXPORT) + "\n7,0,labeled,nm1,7:0:0_10_100_110,same,0\n")
-    assert "1 faces confirmed, 0 of 0 actors learnt" in learn_folder(blurred, path, database)
+    assert "1 faces confirmed, 0 faces of 0 actors learnt" in learn_folder(blurred, path, database)
 
 
 @pytest.mark.parametrize(
@@ -416,11 +416,11 @@ def test_what_cannot_be_learnt_from_is_one_line_and_changes_nothing(
     assert len(said) == 1
     expected = {
         "embedder": "was made with toy (16-d, weights efefefefefef)",
-        "unknown maker": "does not say what made the vectors; run prepare_actors.py first",
+        "unknown maker": "does not name the embedder; run prepare_actors.py first",
         "edited": "not the file that facerec",
-        "picture": "the picture of a confirmed face must exist",
+        "picture": "the thumbnail of a confirmed face must exist",
         "picture damaged": "cannot be read",
-        "face": "labels.csv:2: 7:1:50_10_150_110 is no saved face",
+        "face": "labels.csv:2: 7:1:50_10_150_110 is not a saved face",
     }
     assert expected[hazard] in said[0]
     assert content(database) == before

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from facerec import classify_knn, cluster, extract, merge_shards, prepare_actors
-from facerec.annotations.truth import read_truth, shown_frames
+from facerec.annotations.truth import read_truth, thumbnail_frames
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.layout import MovieFolder
 from facerec.folder.readers import read_features, read_trajectories
@@ -84,7 +84,7 @@ def test_miranda_is_named_and_nobody_is_named_wrongly(finished: Finished, shared
     clusters = read_clusters(folder.clusters, 10001, len(trajectories))
     predictions = read_predictions(folder.predictions, 10001)
     truth = shared / "data" / "truth" / "10001.tracks.csv"
-    matched = read_truth(truth, folder, trajectories, shown_frames(folder, trajectories), {})
+    matched = read_truth(truth, folder, trajectories, thumbnail_frames(folder, trajectories), {})
     shown = [{a for a, p in predictions[c].items() if p > DISPLAY_THRESHOLD} for c in clusters]
     close_shot = [t.index for t in trajectories if 82 <= t.start < 211 and matched.identity(t.index)]
     assert close_shot

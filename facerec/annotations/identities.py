@@ -1,0 +1,27 @@
+"""How a truth writes whom a face shows: a plain name, no face, or somebody other than a name.
+
+Both kinds of truth and the metrics share these spellings, so that identities are equal if they are equal
+strings.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+NO_FACE = "NOT_A_FACE"  # identity of a box without a face
+NOT = "not "  # prefix of the identity of somebody known only to be another person; plain names have no space
+
+
+def plain_name(name: str) -> str:
+    """Spell a person's name as truth files do: `Lin-Manuel Miranda` becomes `lin_manuel_miranda`.
+
+    Accents are dropped; letters of other scripts stay.
+    """
+    letters = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return re.sub(r"[\W_]+", "_", "".join(letters).casefold()).strip("_")
+
+
+def is_person(identity: str) -> bool:
+    """Return whether an identity is a person's plain name."""
+    return identity != NO_FACE and not identity.startswith(NOT)
