@@ -1,8 +1,10 @@
-"""The models by name. A new one is a file here, a line in the table below and, where its weights are
-published, one in `weights.CATALOGUE`.
+"""Face detectors and embedders: loading by name, weights, devices and inference.
 
-A model is named by a *spec*: `NAME` or `NAME:FILE`, where FILE says where its weights are (the folder
-of them where a model has several files).
+Knows networks and pixels; knows nothing of movie folders, tracks or actors.
+
+A model is given by a *spec*: `NAME` or `NAME:FILE`, where FILE is its weights file (or the folder of them if
+a model has several). To add a model, add a module, a line in `DETECTORS` or `EMBEDDERS` and, if its weights
+are published, an entry in `weights.CATALOGUE`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
 from facerec.models.device import choose_device, choose_placement
-from facerec.models.feed import count_feed
+from facerec.models.preprocessing import hash_preprocessing
 from facerec.models.weights import WeightFiles, find_weights
 from facerec.settings import ExtractSettings
 
@@ -25,26 +27,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where a model is: module and class; whether it can use a GPU, whether it can compute in reduced
-    precision, whether a `FILE.toml` says how it is fed; a detector's own threshold."""
+    """A line of the registry.
+
+    Attributes:
+        module, name: module in this package and its class.
+        runs_on_cuda: whether it can use a GPU.
+        has_reduced_precision: whether it can compute in float16 or bfloat16.
+        has_preprocessing: whether a `FILE.toml` states its preprocessing.
+        threshold: a detector's default score threshold.
+    """
 
     module: str
     name: str
     runs_on_cuda: bool = False
-    reduces: bool = False
-    has_feed: bool = False
+    has_reduced_precision: bool = False
+    has_preprocessing: bool = False
     threshold: float = 0.0
 
 
 DETECTORS: Mapping[str, _Entry] = {
-    "retinaface": _Entry("retinaface", "RetinaFace", runs_on_cuda=True, reduces=True, threshold=0.7),
+    "retinaface": _Entry(
+        "retinaface", "RetinaFace", runs_on_cuda=True, has_reduced_precision=True, threshold=0.7
+    ),
     "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.8),
     "yunet": _Entry("yunet", "YuNet", threshold=0.6),
 }
 EMBEDDERS: Mapping[str, _Entry] = {
-    "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True, reduces=True),
+    "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True, has_reduced_precision=True),
     "dlib": _Entry("dlib_resnet", "DlibResNet"),
-    "arcface": _Entry("arcface", "ArcFace", has_feed=True),
+    "arcface": _Entry("arcface", "ArcFace", has_preprocessing=True),
 }
 
 
@@ -62,19 +73,20 @@ def load_detector(
     Args:
         spec: `retinaface`, `mtcnn` or `yunet`, or one of them with `:FILE`.
         device: `auto`, `cpu`, `cuda` or `cuda:i`.
-        batch_size: frames at once; None: what suits the model and the device.
-        precision: `float32`, `float16`, `bfloat16`, or `auto`: float16 on a GPU, float32 on a CPU. Models
-            that have no reduced precision (all but RetinaFace and FaceNet) compute in float32.
-        min_face_size, face_threshold: see `ExtractSettings`; of a box that comes back the longer side is
-            at least `min_face_size`.
+        batch_size: frames at once; None for the model's own choice.
+        precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU). Only
+            RetinaFace and FaceNet have reduced precision; the others compute in float32.
+        min_face_size: minimum of the longer side of a box, in pixels; see `ExtractSettings`.
+        face_threshold: minimum score; see `ExtractSettings`.
 
     Raises:
-        ModelError: no such model, its weights are missing or others, the device is not there.
+        ModelError: there is no such model, its weights are missing or wrong, the device is not available,
+            or a value is not valid.
     """
     if min_face_size < 1:
-        raise ModelError(f"the least face size must be at least 1 pixel, not {min_face_size}")
+        raise ModelError(f"the minimum face size must be at least 1 pixel, not {min_face_size}")
     if face_threshold is not None and not 0 < face_threshold < 1:
-        raise ModelError(f"the face threshold lies between 0 and 1, not at {face_threshold}")
+        raise ModelError(f"the face threshold must lie between 0 and 1, not at {face_threshold}")
     entry, found = _look_up(spec, DETECTORS, "detector")
     threshold = entry.threshold if face_threshold is None else face_threshold
     placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
@@ -85,7 +97,15 @@ def load_detector(
 def load_embedder(
     spec: str, *, device: str = "auto", batch_size: int | None = None, precision: str = "auto"
 ) -> Embedder:
-    """Load a face embedder: `facenet`, `dlib` or `arcface:FILE`; the rest is as in `load_detector`."""
+    """Load a face embedder.
+
+    Args:
+        spec: `facenet`, `dlib` or `arcface:FILE`, or one of the first two with `:FILE`.
+        device, batch_size, precision: as in `load_detector`, for crops.
+
+    Raises:
+        ModelError: as in `load_detector`.
+    """
     entry, found = _look_up(spec, EMBEDDERS, "embedder")
     placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
     loaded: Embedder = _class(entry)(found, placement)
@@ -93,13 +113,13 @@ def load_embedder(
 
 
 def card_of(spec: str, role: str | None = None) -> ModelCard:
-    """What to record of the model `spec`; hashes its weights, loads nothing.
+    """Return the identity of the model `spec`; hashes its weights without loading them.
 
     Args:
-        role: `detector` or `embedder`, where it must be one.
+        role: `detector` or `embedder` if it must be one.
 
     Raises:
-        ModelError: no such model, or its weights are missing or others.
+        ModelError: there is no such model, or its weights are missing or wrong.
     """
     name = spec.partition(":")[0]
     role = role or ("detector" if name in DETECTORS else "embedder" if name in EMBEDDERS else "model")
@@ -108,34 +128,33 @@ def card_of(spec: str, role: str | None = None) -> ModelCard:
 
 
 def check_device(device: str, *specs: str) -> None:
-    """Refuse a GPU that is not there, or that none of the models `specs` can use.
+    """Check that a requested GPU is available and that one of the models `specs` can use it.
 
     Raises:
-        ModelError: so it is.
+        ModelError: it is not available, or none can use it.
     """
     entries = [_entry(spec, {**DETECTORS, **EMBEDDERS}, "model") for spec in specs]
     names = " and ".join(specs)
-    able = any(entry.runs_on_cuda for entry in entries)
-    choose_device(
-        device, names, able or device != "auto"
-    )  # auto asks torch, which takes a second, if need be
-    if device.startswith("cuda") and not able:
-        raise ModelError(f"device {device} was asked for, and {names} run on the CPU only: use --device cpu")
+    usable = any(entry.runs_on_cuda for entry in entries)
+    # With `auto` this imports torch, which takes a second, only if a model can use a GPU.
+    choose_device(device, names, usable or device != "auto")
+    if device.startswith("cuda") and not usable:
+        raise ModelError(f"device {device} was requested, but {names} run on the CPU only: use --device cpu")
 
 
 def reduces_precision(*specs: str) -> bool:
-    """Whether one of the models `specs` can compute in reduced precision.
+    """Return whether one of the models `specs` can compute in reduced precision.
 
     Raises:
         ModelError: there is no such model.
     """
-    return any(_entry(spec, {**DETECTORS, **EMBEDDERS}, "model").reduces for spec in specs)
+    return any(_entry(spec, {**DETECTORS, **EMBEDDERS}, "model").has_reduced_precision for spec in specs)
 
 
 def _entry(spec: str, table: Mapping[str, _Entry], what: str) -> _Entry:
     name = spec.partition(":")[0]
     if name not in table:
-        raise ModelError(f"no {what} is called {name!r}; there are {', '.join(table)}")
+        raise ModelError(f"unknown {what} {name!r}; valid names are {', '.join(table)}")
     return table[name]
 
 
@@ -143,9 +162,9 @@ def _look_up(spec: str, table: Mapping[str, _Entry], what: str) -> tuple[_Entry,
     entry = _entry(spec, table, what)
     name, colon, file = spec.partition(":")
     found = find_weights(name, file if colon else None)
-    return entry, count_feed(found) if entry.has_feed else found
+    return entry, hash_preprocessing(found) if entry.has_preprocessing else found
 
 
 def _class(entry: _Entry) -> Callable[..., Any]:
-    made: Callable[..., Any] = getattr(importlib.import_module(f"facerec.models.{entry.module}"), entry.name)
-    return made
+    found: Callable[..., Any] = getattr(importlib.import_module(f"facerec.models.{entry.module}"), entry.name)
+    return found

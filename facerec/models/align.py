@@ -1,4 +1,4 @@
-"""Crops in which a face's keypoints lie where an embedder's training had them."""
+"""Alignment of faces: crops in which the keypoints lie where an embedder's training data had them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from facerec.geometry import Image
 def align(
     frame: Image, keypoints: NDArray[np.float32], template: NDArray[np.float64], size: tuple[int, int]
 ) -> Image:
-    """Turn, scale and shift `frame` so that `keypoints` (5, 2) come to lie on `template` (5, 2).
+    """Rotate, scale and shift `frame` so that `keypoints` (5, 2) come to lie on `template` (5, 2).
 
-    The transform is the best similarity in the sense of least squares (Umeyama, "Least-squares
-    estimation of transformation parameters", 1991), which for points taken as complex numbers is a
-    quotient.
+    Uses the least-squares similarity transform (Umeyama, "Least-squares estimation of transformation
+    parameters", 1991), which for points written as complex numbers is a quotient.
+
+    Args:
+        keypoints: x, y in pixels of `frame`.
+        template: x, y in pixels of the crop.
+        size: height and width of the crop.
 
     Returns:
-        `size` (height, width) pixels; black where that is outside the frame.
+        (height, width, 3) RGB; black outside the frame.
     """
     points = keypoints[:, 0].astype(np.float64) + 1j * keypoints[:, 1]
     target = template[:, 0] + 1j * template[:, 1]

@@ -1,7 +1,7 @@
-"""The two interfaces every model stands behind: `Detector` and `Embedder`.
+"""The interfaces of all models, `Detector` and `Embedder`, and helpers that they share.
 
-Whatever a model finds in a frame must not depend on the frames that share its batch: a film cut into
-shards has other batches than the whole film, and must give the same bytes.
+The result for a frame or crop must not depend on the others in its batch: the shards of a film have other
+batches than the whole film, and must give the same bytes.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Detections:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a folder records of the model that made it.
+    """Identity of a model, as recorded in movie folders and actor databases.
 
     Attributes:
-        kind: the registry's name (`retinaface`, `dlib`, …).
+        kind: name in the registry (`retinaface`, `dlib`, …).
         weights: file name of the weights.
-        sha256: hash of the weights' bytes, hex.
+        sha256: hash of the weights (and the preprocessing where it can vary), hex.
         licence: of the weights, as its publisher states it.
     """
 
@@ -60,12 +60,12 @@ def make_detections(
     size: tuple[int, int],
     min_face_size: float,
 ) -> Detections:
-    """What a network found, as `Detections`: clipped, best first, without what is too small.
+    """Build `Detections` from a network's output: clip boxes, drop small and empty ones, sort by score.
 
     Args:
-        boxes, scores, keypoints: as in `Detections`, in any order, boxes beyond the frame or turned over.
+        boxes, scores, keypoints: as in `Detections`, in any order; boxes may exceed the frame or be inverted.
         size: height and width of the frame.
-        min_face_size: least longer side of a box before clipping, in pixels.
+        min_face_size: minimum of the longer side of a box before clipping, in pixels.
     """
     height, width = size
     large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= min_face_size
@@ -76,40 +76,46 @@ def make_detections(
 
 
 def split_into_batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    """`items` in parts of `size`, the last perhaps shorter."""
+    """Split `items` into batches of `size`; the last may be shorter."""
     return [items[begin : begin + size] for begin in range(0, len(items), size)]
 
 
 def pad_batch(crops: Sequence[Image], size: int) -> NDArray[np.uint8]:
-    """A batch (size, height, width, 3) of at most `size` crops, black ones at its end."""
+    """Stack at most `size` crops and pad with black ones to (size, height, width, 3)."""
     return np.pad(np.stack(crops), ((0, size - len(crops)), (0, 0), (0, 0), (0, 0)))
 
 
 def normalize_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`vectors` (n, d), every row at Euclidean length 1."""
+    """Scale the rows of `vectors` (n, d) to Euclidean length 1."""
     lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
     units: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
     return units
 
 
 class Detector(Protocol):
-    """Finds faces in frames."""
+    """Finds faces in frames.
+
+    Attributes:
+        card: identity of the model.
+        batch_size: best number of frames for one call of `detect`.
+    """
 
     card: ModelCard
-    batch_size: int  # frames that `detect` is best called with at once
+    batch_size: int
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
-        """Find the faces of each of `frames`, which all have the same size."""
+        """Find the faces in each of `frames` (height, width, 3) RGB uint8, all of one size."""
         ...
 
 
 class Embedder(Protocol):
-    """Turns faces into unit vectors in which one person's faces lie close together.
+    """Maps faces to unit vectors (embeddings); those of one person lie close together.
 
     Attributes:
-        dimension: length of a vector.
-        same_person: Euclidean distance between two unit vectors below which two *faces* are more
-            likely one person than two, from the model's own calibration.
+        card: identity of the model.
+        dimension: number of components of an embedding.
+        same_person: Euclidean distance below which two *faces* are more likely one person than two, by the
+            model's own calibration.
     """
 
     card: ModelCard
@@ -117,9 +123,9 @@ class Embedder(Protocol):
     same_person: float
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
-        """Cut the face with `box` (4,) and `keypoints` (5, 2) out of `frame`, as `embed` wants it."""
+        """Cut out the face with `box` (4,) and `keypoints` (5, 2) in the form that `embed` takes."""
         ...
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """(n, dimension) float32, every row of Euclidean length 1; (0, dimension) for no crops."""
+        """Embed crops; return (n, dimension) float32 rows of Euclidean length 1."""
         ...

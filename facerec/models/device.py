@@ -1,4 +1,4 @@
-"""Which device a model runs on, and how many CPU threads a task may use."""
+"""Device, precision and batch size of a model, and the CPU threads of a task."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Placement:
 
     Attributes:
         device: `cpu` or `cuda:i`.
-        precision: name of torch's type that the networks compute in, for those that can reduce it.
-        batch_size: frames or crops at once; None: what suits the model there.
+        precision: name of the torch type to compute in; ignored by models without reduced precision.
+        batch_size: frames or crops at once; None for the model's own choice.
     """
 
     device: str = "cpu"
@@ -40,13 +40,13 @@ class Placement:
 def choose_placement(
     device: str, precision: str, batch_size: int | None, name: str, runs_on_cuda: bool
 ) -> Placement:
-    """Where and how the model `name` is to run.
+    """Choose device and precision of the model `name`.
 
-    Half precision is automatic on a GPU, whose speed lies there; float16, because its rounding is an
-    eighth of bfloat16's and no activation of these networks comes near its range.
+    `auto` precision is float16 on a GPU, where it is much faster: its rounding error is an eighth of
+    bfloat16's, and no activation of these networks comes near its limits.
 
     Raises:
-        ModelError: there is no such device, precision or batch size.
+        ModelError: the device is not available, or a value is not valid.
     """
     if precision not in PRECISIONS:
         raise ModelError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
@@ -60,41 +60,41 @@ def choose_placement(
     return Placement(chosen, precision, batch_size)
 
 
-def choose_device(asked: str, name: str, runs_on_cuda: bool) -> str:
-    """Say where the model `name` is to run: `cpu` or `cuda:i`.
+def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
+    """Choose the device of the model `name`: `cpu` or `cuda:i`.
 
-    `auto` takes the first GPU for a model that can use one, the CPU otherwise. Where `cuda` was asked
-    for and is not there, nothing falls back to the CPU; a model that has no GPU version says so in the
-    log (`facerec.models.check_device` refuses a pair of models of which neither has one).
+    `auto` is the first GPU if there is one and the model can use it, otherwise the CPU. A requested GPU
+    that is missing is an error, never a fallback. A model without a GPU version runs on the CPU with a
+    warning (`facerec.models.check_device` refuses a GPU that no model can use).
 
     Raises:
-        ModelError: `asked` is no device, or a GPU that is not there.
+        ModelError: `requested` is not a device, or is a GPU that torch does not find.
     """
-    if not _DEVICE.fullmatch(asked):
-        raise ModelError(f"device {asked!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
-    if asked == "cpu" or (asked == "auto" and not runs_on_cuda):
+    if not _DEVICE.fullmatch(requested):
+        raise ModelError(f"device {requested!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
+    if requested == "cpu" or (requested == "auto" and not runs_on_cuda):
         return "cpu"
     import torch
 
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "auto":
+    if requested == "auto":
         return "cuda:0" if found else "cpu"
-    index = int(asked.partition(":")[2] or 0)
+    index = int(requested.partition(":")[2] or 0)
     if index >= found:
         raise ModelError(
-            f"device {asked} was asked for, and torch finds {found} GPUs here; use --device auto or cpu"
+            f"device {requested} was requested, but torch finds {found} GPUs here; use --device auto or cpu"
         )
     if not runs_on_cuda:
-        logging.warning("%s has no GPU version: it runs on the CPU, beside device %s", name, asked)
+        logging.warning("%s has no GPU version: it runs on the CPU, not on device %s", name, requested)
         return "cpu"
     return f"cuda:{index}"
 
 
 def make_cudnn_deterministic() -> None:
-    """Have cuDNN compute in the precision asked for, and the same bits in every process.
+    """Make cuDNN deterministic and exact in float32, for the whole process.
 
-    Left alone it rounds float32 to TF32, and may pick its algorithms by trying them. For the whole process,
-    since the models of a pipeline run in threads side by side.
+    By default it rounds float32 to TF32 and may choose algorithms by timing them. The setting is global
+    because the models of a pipeline run in parallel threads.
     """
     import torch
 
@@ -105,10 +105,13 @@ def make_cudnn_deterministic() -> None:
 
 @contextmanager
 def oom_as_model_error(what: str) -> Iterator[None]:
-    """Say so in one line where the GPU's memory is too small for `what`.
+    """Turn torch's out-of-memory error in the block into a ModelError.
+
+    Args:
+        what: the work that needs the memory, for the message.
 
     Raises:
-        ModelError: it is.
+        ModelError: the GPU ran out of memory.
     """
     import torch
 
@@ -121,7 +124,7 @@ def oom_as_model_error(what: str) -> Iterator[None]:
 
 
 def cpu_threads() -> int:
-    """CPU threads that this task was given: OMP_NUM_THREADS, else SLURM's share, else its cores."""
+    """Return the CPU threads of this task: OMP_NUM_THREADS, else SLURM's allocation, else all its cores."""
     for variable in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
         value = os.environ.get(variable, "")
         if value.isdigit() and int(value) > 0:
@@ -130,9 +133,10 @@ def cpu_threads() -> int:
 
 
 def limit_threads() -> None:
-    """Hold OpenCV to `cpu_threads()`, so that workers share a node fairly, and torch's operators to one.
+    """Limit OpenCV to `cpu_threads()` threads and torch's operators to one.
 
-    Left alone they take every core of the machine, whatever SLURM gave to this task.
+    By default both use every core of the machine, whatever SLURM allocated to this task. `parallel_map`
+    uses the cores instead of torch.
     """
     import cv2
 
@@ -142,11 +146,14 @@ def limit_threads() -> None:
 
 
 def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """`work` done on each of `items` by `cpu_threads()` threads, each of which runs torch on one core.
+    """Apply `work` to each item in `cpu_threads()` threads, each of which runs torch on one core.
 
-    torch's own way, to split every operator over the cores, makes all of them wait (spinning) for the
-    slowest at each of hundreds of layers: where decoding or another job holds a core for a moment, that
-    takes ten times as long. It also makes the last bits depend on the number of cores; this does not.
+    torch would split every operator over the cores, which then wait (spinning) for the slowest at each of
+    hundreds of layers: if decoding or another job takes a core for a moment, that is ten times slower. It
+    also makes the last bits depend on the number of cores; this does not.
+
+    Returns:
+        The results in the order of `items`.
     """
     return list(_threads().map(work, items))
 

@@ -1,8 +1,10 @@
-"""The process in which dlib embeds: run by `dlib_resnet.py`, with the network's file as its argument.
+"""Worker process that embeds with dlib; `dlib_resnet.py` starts it with the network's file as argument.
 
-Answers on its standard output a line, `ready` or what is wrong, then each crop of `SIZE` x `SIZE` RGB bytes
-that comes in on its standard input by the `DIMENSION` doubles of its vector. Ends with its input, so it
-never outlives who began it, and leaves it to that process what to do about a signal.
+Protocol: the worker writes one line to standard output, `ready` or an error. Then, for each crop of
+`SIZE` x `SIZE` RGB bytes on standard input, it writes the `DIMENSION` doubles of its vector. It exits at the
+end of its input, so it never outlives its parent, and ignores signals, which the parent handles.
+
+This file runs as a script with `-I`, so it imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ SIZE, DIMENSION = 150, 128
 
 
 def main(path: str) -> None:
-    """Answer until the input ends."""
+    """Embed crops until the input ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
+    os.dup2(2, 1)  # keeps what libraries print out of the protocol
     import dlib
     import numpy as np
 

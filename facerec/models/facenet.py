@@ -1,11 +1,11 @@
-"""FaceNet (Schroff et al., 2015): facenet-pytorch's InceptionResnetV1, trained on VGGFace2; 512 numbers.
+"""FaceNet (Schroff et al., 2015): facenet-pytorch's InceptionResnetV1, trained on VGGFace2.
 
-Crops are that library's: the detector's box with a margin of 14 pixels of 160 (the one with which the
-library measures 99.65 % on LFW), resized to 160 x 160 without turning or keeping its aspect, and
-normalised to (value - 127.5) / 128.
+An embedding has 512 components. Crops follow that library: the detector's box with a margin of 14 of 160
+pixels (with which the library reports 99.65 % on LFW), resized to 160x160 without rotation and without
+keeping the aspect ratio, normalised to (value - 127.5) / 128.
 
-A batch always has the same number of crops, its last filled up with black ones: the network's last bits
-depend on it, and a shard's last batch is not the film's.
+All batches have the same size, padded with black crops: the last bits of the network's output depend on
+it, and the last batch of a shard is not that of the film.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ SIZE, MARGIN = 160, 14
 
 
 class FaceNet:
-    """An `Embedder`.
+    """An `Embedder` on GPU or CPU.
 
     Args:
         found: the network's weights.
-        placement: device, precision and crops a batch (16 on a GPU; one on a CPU, in each thread).
+        placement: device, precision and crops in a batch (default: 16 on a GPU, one in each CPU thread).
 
     Raises:
-        ModelError: the file is something else.
+        ModelError: the file is not this network's weights.
     """
 
     dimension = 512
-    same_person = 1.05  # the FaceNet paper's squared distance of 1.1 (its figure 1)
+    same_person = 1.05  # the square root of 1.1, the paper's squared distance (its figure 1)
 
     def __init__(self, found: WeightFiles, placement: Placement) -> None:
         from facenet_pytorch import InceptionResnetV1
@@ -48,7 +48,7 @@ class FaceNet:
         self.card = found.card
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._on_cpu = self._device.type == "cpu"
-        self._at_once = placement.batch_size or (1 if self._on_cpu else 16)
+        self._batch_size = placement.batch_size or (1 if self._on_cpu else 16)
         with torch.device("meta"):
             self._network = InceptionResnetV1(pretrained=None)
         load_state(found.paths[0], self._network, ignored=("logits.",))
@@ -58,7 +58,7 @@ class FaceNet:
             fuse_convolutions(self._network)
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
-        """Cut the `box` with its margin out of `frame`, (160, 160, 3) RGB; `keypoints` are not used."""
+        """Cut out the `box` with its margin, (160, 160, 3) RGB; `keypoints` are not used."""
         height, width = frame.shape[:2]
         margin = (box[2:] - box[:2]) * (MARGIN / (SIZE - MARGIN) / 2)
         x1, y1 = np.clip(box[:2] - margin, 0, [width - 1, height - 1]).astype(int)
@@ -67,15 +67,15 @@ class FaceNet:
         return crop
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """(n, 512) float32 unit vectors."""
-        batches = split_into_batches(crops, self._at_once)
+        """Embed crops; return (n, 512) float32 unit vectors."""
+        batches = split_into_batches(crops, self._batch_size)
         found = parallel_map(self._embed, batches) if self._on_cpu else map(self._embed, batches)
         return np.concatenate([np.empty((0, self.dimension), np.float32), *found])
 
     @torch.inference_mode()
     def _embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        given = torch.from_numpy(pad_batch(crops, self._at_once)).to(self._device).permute(0, 3, 1, 2)
-        pixels = ((given.float() - 127.5) / 128).to(self._type)
-        found = self._network(pixels.contiguous(memory_format=torch.channels_last))
-        vectors: NDArray[np.float32] = F.normalize(found[: len(crops)].float()).cpu().numpy()
+        batch = torch.from_numpy(pad_batch(crops, self._batch_size)).to(self._device).permute(0, 3, 1, 2)
+        pixels = ((batch.float() - 127.5) / 128).to(self._type)
+        output = self._network(pixels.contiguous(memory_format=torch.channels_last))
+        vectors: NDArray[np.float32] = F.normalize(output[: len(crops)].float()).cpu().numpy()
         return vectors

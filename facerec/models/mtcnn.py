@@ -1,13 +1,13 @@
 """MTCNN (Zhang et al., "Joint face detection and alignment using multi-task cascaded CNNs", 2016).
 
-The three networks and their weights are facenet-pytorch's, the cascade around them is ours: it gives
-what `facenet_pytorch.MTCNN.detect` gives, several times as fast. Where that library averages each
-pyramid level and each candidate's crop pixel by pixel, here an integral image (Crow, "Summed-area
-tables for texture mapping", 1984) gives all of them by look-ups, all of a frame's candidates at once;
-sums of integers are exact, so that costs no accuracy. The networks are written out here because
-importing that library (and torchvision with it) takes longer than importing torch.
+Networks and weights are facenet-pytorch's; the cascade is reimplemented: it returns what
+`facenet_pytorch.MTCNN.detect` returns, several times as fast. That library averages each pyramid level and
+each candidate's crop pixel by pixel. Here an integral image (Crow, "Summed-area tables for texture
+mapping", 1984) gives them by look-ups, for all candidates of a frame at once; integer sums are exact, so this
+costs no accuracy. The networks are defined here because importing that library (and torchvision with it)
+takes longer than importing torch.
 
-A frame is processed alone, so that what is found in it cannot depend on its batch.
+Each frame is processed alone, so its result does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ from facerec.models.device import Placement, cpu_threads, parallel_map
 from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
 
-CELL = 12  # pixels that the first network sees: the smallest face at the pyramid's finest level
-PYRAMID_FACTOR = 0.709  # between two levels, as in the paper: 1 / sqrt(2), so half the area
-PROPOSAL_THRESHOLD, REFINE_THRESHOLD = 0.6, 0.7  # facenet-pytorch's, of the first two networks
-CROPS = {"cpu": 32, "cuda": 1024}  # crops through the second and third network at once: what caches hold
+CELL = 12  # pixels a side of the first network's input: the smallest face on the finest pyramid level
+PYRAMID_FACTOR = 0.709  # scale between two levels, as in the paper: about 1 / sqrt(2), half the area
+PROPOSAL_THRESHOLD, REFINE_THRESHOLD = (
+    0.6,
+    0.7,
+)  # minimum scores of the first two networks, as in facenet-pytorch
+CROPS = {"cpu": 32, "cuda": 1024}  # crops in a batch of the second and third network, to fit the caches
 
 
 class _Network(torch.nn.Module):
     """One of the cascade's networks; its parameters are named as in facenet-pytorch's files.
 
     Args:
-        convolutions: (inputs, outputs, kernel) of each; a PReLU follows each.
-        pools: kernel of the pooling (stride 2, rounding up) after each; 0 for none.
-        dense: (inputs, outputs) of the fully connected layer, None where there is none.
+        convolutions: (inputs, outputs, kernel size) of each; a PReLU follows each.
+        pools: kernel size of the max pooling (stride 2, rounding up) after each; 0 for none.
+        dense: (inputs, outputs) of the fully connected layer; None for none.
         heads: name and number of outputs of each head.
     """
 
@@ -72,14 +75,14 @@ class _Network(torch.nn.Module):
                 x = _halve(x)
             elif pool:
                 x = F.max_pool2d(x, pool, 2, ceil_mode=True)
-        if self._dense:  # those files' order of inputs is width, height, channel
+        if self._dense:  # the weights expect the order width, height, channel
             x = layers[self._dense](x.permute(0, 3, 2, 1).flatten(1))  # type: ignore[misc]
             x = layers[f"prelu{len(self._pools) + 1}"](x)  # type: ignore[misc]
         return [layers[name](x) for name in self._heads]  # type: ignore[misc]
 
 
 def _halve(x: Tensor) -> Tensor:
-    """Max-pool by 2, rounding up; twice as fast on a CPU as torch's, which is slow for few channels."""
+    """Max-pool by 2, rounding up; on a CPU twice as fast as torch, which is slow for few channels."""
     height, width = x.shape[-2:]
     if height % 2 or width % 2:
         x = F.pad(x, (0, width % 2, 0, height % 2), value=-torch.inf)
@@ -88,7 +91,7 @@ def _halve(x: Tensor) -> Tensor:
 
 
 def _networks() -> tuple[_Network, _Network, _Network]:
-    """P-Net, R-Net and O-Net; heads: face or not, box correction, and the last one's keypoints."""
+    """Build P-Net, R-Net and O-Net; heads: face or not, box correction, and O-Net's keypoints."""
     return (
         _Network([(3, 10, 3), (10, 16, 3), (16, 32, 3)], [2, 0, 0], None, {"conv4_1": 2, "conv4_2": 4}),
         _Network(
@@ -104,13 +107,13 @@ def _networks() -> tuple[_Network, _Network, _Network]:
 
 
 class MTCNN:
-    """A `Detector`.
+    """A `Detector` on GPU or CPU.
 
     Args:
         found: the weights of the three networks.
-        placement: its device.
-        min_face_size: pixels; smaller faces are not searched for. The cost goes with its inverse square.
-        face_threshold: least score of the last network, 0..1.
+        placement: device, and frames in a batch.
+        min_face_size: pixels; smaller faces are dropped. The time falls with its inverse square.
+        face_threshold: minimum score of the last network, 0..1.
     """
 
     def __init__(
@@ -127,7 +130,7 @@ class MTCNN:
             network.to(self._device).to(memory_format=torch.channels_last)
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
-        """Find the faces of each of `frames`."""
+        """Find the faces in each of `frames`."""
         if self._device.type == "cpu":
             return parallel_map(self._detect, frames)
         return [self._detect(frame) for frame in frames]
@@ -154,7 +157,7 @@ class MTCNN:
         )
 
     def _proposals(self, integral: Tensor, height: int, width: int) -> NDArray[np.float32]:
-        """Candidate boxes (n, 4) of the first network over the whole pyramid."""
+        """Run the first network on all pyramid levels; return candidate boxes (n, 4)."""
         found, scores = [], []
         scale = CELL / self.min_face_size
         while min(height, width) * scale >= CELL:
@@ -179,7 +182,7 @@ class MTCNN:
         return moved
 
     def _run(self, stage: int, crops: Tensor) -> tuple[NDArray[np.float32], ...]:
-        """Scores (n,), box corrections (n, 4) and, of the last stage, keypoints (n, 10) of `crops`."""
+        """Return scores (n,), box corrections (n, 4) and, for the last stage, keypoints (n, 10)."""
         parts = [self._networks[stage](part) for part in torch.split(crops, CROPS[self._device.type])]
         heads = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
         logits = heads[0]
@@ -188,24 +191,24 @@ class MTCNN:
 
 
 def _integral(frame: Image) -> Tensor:
-    """Sums of all pixels above and left of each corner, (height + 1, width + 1).
+    """Compute the integral image (height + 1, width + 1): sums of all pixels above and left of each corner.
 
-    The three sums and a fourth, unused, are one number of 16 bytes to torch, which fetches such
-    several times as fast as three. They may overflow; their differences are right all the same.
+    The int32 sums of the three channels and an unused fourth are viewed as one complex128, which torch
+    gathers several times as fast as three numbers. The sums may overflow; their differences are still right.
     """
     sums = cv2.integral(cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA), sdepth=cv2.CV_32S)
     return torch.from_numpy(sums).view(torch.complex128)[..., 0]
 
 
 def _sums(corners: Tensor) -> Tensor:
-    """The four sums (…, 4) int32 of corners of an integral image."""
+    """View corners of an integral image as their four sums (…, 4) int32."""
     return corners.unsqueeze(-1).view(torch.int32)
 
 
 def _level(integral: Tensor, height: int, width: int) -> Tensor:
-    """The frame of `integral` averaged to (1, 3, height, width), normalised, channels last.
+    """Downscale the frame of `integral` to (1, 3, height, width), normalised, channels last.
 
-    An output pixel is the mean of the input pixels that it touches (torch's adaptive average pooling).
+    An output pixel is the mean of the input pixels that it touches, as in torch's adaptive average pooling.
     """
     device = integral.device
     rows, columns = torch.arange(height + 1, device=device), torch.arange(width + 1, device=device)
@@ -220,14 +223,14 @@ def _level(integral: Tensor, height: int, width: int) -> Tensor:
 
 
 def _crops(integral: Tensor, boxes: NDArray[np.float32], size: int) -> tuple[NDArray[np.float32], Tensor]:
-    """The frame of `integral` inside each box, averaged to (n, 3, size, size), normalised.
+    """Crop the frame of `integral` to each box and downscale to `size` x `size`, normalised.
 
     Returns:
-        The boxes of which a pixel is inside the frame, and their crops.
+        The n boxes that overlap the frame, and their crops (n, 3, size, size).
     """
     height, width = integral.shape[0] - 1, integral.shape[1] - 1
     corners = np.trunc(boxes).astype(np.int64)
-    begin = np.maximum(corners[:, :2], 1) - 1  # that library counts pixels from 1
+    begin = np.maximum(corners[:, :2], 1) - 1  # facenet-pytorch counts pixels from 1
     end = np.minimum(corners[:, 2:], [width, height])
     inside = (end > begin).all(axis=1)
     begin, extent = begin[inside], (end - begin)[inside]
@@ -252,7 +255,7 @@ def _normalised(sums: Tensor, area: Tensor) -> Tensor:
 
 
 def _square(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Boxes (n, 4) made square around their centres, by their longer side."""
+    """Extend boxes (n, 4) to squares around their centres, by their longer side."""
     sizes = boxes[:, 2:] - boxes[:, :2]
     side = sizes.max(axis=1, keepdims=True, initial=0)
     begin = boxes[:, :2] + sizes * 0.5 - side * 0.5
@@ -260,12 +263,12 @@ def _square(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _moved(boxes: NDArray[np.float32], moves: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Boxes (n, 4) corrected by `moves` (n, 4), in parts of their sizes."""
+    """Correct boxes (n, 4) by `moves` (n, 4), given as fractions of their sizes."""
     return boxes + moves * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
 
 
 def _nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float) -> NDArray[np.intp]:
-    """Indices of the boxes, best first, that overlap no better one by more than `overlap` (IoU)."""
+    """Return the indices, best first, of boxes whose IoU with every better kept one is at most `overlap`."""
     if not len(boxes):
         return np.empty(0, np.intp)
     corner_size = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
@@ -273,7 +276,7 @@ def _nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float
 
 
 def _nms_inside(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float) -> list[int]:
-    """As `_nms`, with the overlap in parts of the smaller box: one inside another goes, too."""
+    """As `_nms`, with intersection over the smaller box instead of IoU, so that contained boxes go too."""
     area = (boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1)
     kept: list[int] = []
     for index in np.argsort(-scores, kind="stable"):

@@ -1,12 +1,11 @@
 """RetinaFace (Deng et al., "RetinaFace: single-shot multi-level face localisation in the wild", 2020).
 
-Network and weights are retinaface-pytorch's, with a ResNet-50; what surrounds them is ours: frames go
-to the device as bytes, are resized and normalised there in batches, and the boxes are decoded and
-thinned out there, and come back in one transfer a batch. Held against that library's own
-`predict_jsons` in tests.
+Network and weights are retinaface-pytorch's, with a ResNet-50; the rest is reimplemented: frames go to the
+device as bytes and are resized and normalised there in batches; boxes are decoded and suppressed there and
+come back in one transfer for each batch. A test compares the results with the library's `predict_jsons`.
 
-A batch always has the same shape, its last filled up with black frames, and each frame is thinned out
-alone: what is found in a frame is the same bits wherever in a batch it is.
+All batches have the same shape, padded with black frames, and suppression treats each frame alone, so the
+bits of a frame's result do not depend on its batch.
 """
 
 from __future__ import annotations
@@ -28,29 +27,28 @@ from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import WeightFiles
 
-STEPS = (8, 16, 32)  # pixels between anchors, of the three levels
-ANCHORS = ((16, 32), (64, 128), (256, 512))  # their sides
-VARIANCES = (0.1, 0.2)  # of centres and sizes, as in training
-NMS_IOU = 0.4  # that library's
-MAX_CANDIDATES = 4096  # a frame before non-maximum suppression, best first
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, of pixel values
+STEPS = (8, 16, 32)  # pixels between the anchors of the three levels
+ANCHORS = ((16, 32), (64, 128), (256, 512))  # sides of the anchors, in pixels
+VARIANCES = (0.1, 0.2)  # scale of the outputs for centres and sizes, as in training
+NMS_IOU = 0.4  # as in retinaface-pytorch
+MAX_CANDIDATES = 4096  # boxes of a frame that enter non-maximum suppression, best first
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's pixel values, RGB
 
 
 class RetinaFace:
-    """A `Detector`.
+    """A `Detector` on GPU or CPU.
 
-    Frames are reduced such that `min_face_size` becomes the smallest anchor, 16 pixels, and never
-    enlarged; the cost goes with the inverse square of `min_face_size`.
+    Frames are downscaled, never upscaled, so that a face of `min_face_size` has the size of the smallest
+    anchor, 16 pixels; the time falls with the inverse square of `min_face_size`.
 
     Args:
         found: the network's weights.
-        placement: device, precision and frames in a call of the network (16 on a GPU; one on a CPU, in
-            each thread).
-        min_face_size: pixels; smaller faces are not searched for.
-        face_threshold: least score, 0..1.
+        placement: device, precision and frames in a batch (default: 16 on a GPU, one in each CPU thread).
+        min_face_size: pixels; smaller faces are dropped.
+        face_threshold: minimum score, 0..1.
 
     Raises:
-        ModelError: the file is something else.
+        ModelError: the file is not this network's weights.
     """
 
     def __init__(
@@ -60,8 +58,8 @@ class RetinaFace:
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         on_cpu = self._device.type == "cpu"
-        self._at_once = placement.batch_size or (1 if on_cpu else 16)
-        self.batch_size = self._at_once * (cpu_threads() if on_cpu else 1)
+        self._network_batch = placement.batch_size or (1 if on_cpu else 16)
+        self.batch_size = self._network_batch * (cpu_threads() if on_cpu else 1)
         self._network = blank_network()
         load_state(found.paths[0], self._network)
         fold_batch_norms(self._network)
@@ -74,18 +72,18 @@ class RetinaFace:
         self._std = torch.tensor(STD, device=self._device)[:, None, None]
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
-        """Find the faces of each of `frames`."""
-        batches = split_into_batches(frames, self._at_once)
+        """Find the faces in each of `frames`."""
+        batches = split_into_batches(frames, self._network_batch)
         if self._device.type == "cpu":
             return list(chain.from_iterable(parallel_map(self._detect, batches)))
         height, width = frames[0].shape[:2] if frames else (0, 0)
-        with oom_as_model_error(f"{self._at_once} frames of {width}x{height} pixels at once"):
+        with oom_as_model_error(f"{self._network_batch} frames of {width}x{height} pixels at once"):
             return list(chain.from_iterable(map(self._detect, batches)))
 
     @torch.inference_mode()
     def _detect(self, frames: Sequence[Image]) -> list[Detections]:
         height, width = frames[0].shape[:2]
-        boxes, scores, points = self._decoded(self._pixels(frames))
+        boxes, scores, points = self._decode(self._network_input(frames))
         order = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), dim=1)
         counts = (order.values > self.face_threshold).sum(1).tolist()
         kept = []
@@ -109,11 +107,11 @@ class RetinaFace:
             for part in np.split(rows, ends)
         ]
 
-    def _pixels(self, frames: Sequence[Image]) -> Tensor:
-        """The normalised input (frames at once, 3, h, w) of the network."""
+    def _network_input(self, frames: Sequence[Image]) -> Tensor:
+        """Return the frames, downscaled, normalised and padded to a whole batch (b, 3, h, w)."""
         height, width = frames[0].shape[:2]
         batch = torch.empty(
-            (self._at_once, height, width, 3), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
+            (self._network_batch, height, width, 3), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
         )
         for index, frame in enumerate(frames):
             batch.numpy()[index] = frame
@@ -126,8 +124,11 @@ class RetinaFace:
         pixels = (pixels - self._mean) / self._std
         return pixels.to(self._type).contiguous(memory_format=torch.channels_last)
 
-    def _decoded(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes (b, p, 4), scores (b, p) and keypoints (b, p, 10) of the p anchors, in parts of the frame."""
+    def _decode(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the network; return boxes (b, p, 4), scores (b, p) and keypoints (b, p, 10) of the p anchors.
+
+        Coordinates are fractions of the frame's width and height.
+        """
         moves, logits, points = (head.float() for head in self._network(pixels))
         priors = self._anchors(pixels.shape[2], pixels.shape[3])
         centres, sizes = priors[:, :2], priors[:, 2:]
@@ -138,14 +139,18 @@ class RetinaFace:
         return boxes, torch.sigmoid(logits[..., 1] - logits[..., 0]), keypoints
 
     def _anchors(self, height: int, width: int) -> Tensor:
-        """(p, 4) centres x, y and sizes of the anchors of an input, in parts of it; made once a size."""
+        """Return `anchors(height, width)` on the device, cached by size."""
         if (height, width) not in self._priors:
             self._priors[height, width] = anchors(height, width).to(self._device)
         return self._priors[height, width]
 
 
 def anchors(height: int, width: int) -> Tensor:
-    """Anchors (p, 4) of an input of `height` x `width` pixels: centre x, y, width, height in parts of it."""
+    """Compute the anchors of an input of `height` x `width` pixels.
+
+    Returns:
+        (p, 4) centre x, y, width and height, as fractions of the input's width and height.
+    """
     levels = []
     for step, sides in zip(STEPS, ANCHORS, strict=True):
         rows, columns = -(-height // step), -(-width // step)
@@ -162,9 +167,9 @@ def anchors(height: int, width: int) -> Tensor:
 
 
 def blank_network() -> torch.nn.Module:
-    """The network without weights, on the meta device."""
+    """Build the network without weights, on the meta device."""
     with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")  # torchvision's, of an argument's new name
+        warnings.simplefilter("ignore")  # torchvision's, about a renamed argument
         from retinaface.network import RetinaFace as Network
 
         network: torch.nn.Module = Network(

@@ -1,9 +1,8 @@
-"""Where weights are, what they should be, and what to say where they are not.
+"""The catalogue of published weights, and finding and verifying weights files.
 
-Weights come with an installed package, or lie in one folder: `weights/` beside this package, or
-$FACEREC_WEIGHTS. Nothing here touches the network: `facerec/fetch_models.py` (`make models`) does, once,
-where there is one, and notes each file in the folder's `weights.json`; a file that no longer is what
-was noted is refused.
+Weights come with an installed package or lie in the weights folder: `weights/` beside this package, or
+$FACEREC_WEIGHTS. This module never downloads. `facerec/fetch_models.py` (`make models`) does, and records
+each file in the folder's `weights.json`; a file that differs from its record is refused.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ class Weights:
         files: file names, in the order in which they are hashed.
         source: URL of the download, or name of the package that carries them.
         licence: as the publisher states it.
-        sha256: of the files' bytes, one after the other; empty where nobody published it.
-        package: folder of an installed package that holds the files; empty for a download.
-        hint: first hex digits of the download's SHA-256 as its file name claims them.
+        sha256: of the files' concatenated bytes; empty if the publisher states none.
+        package: folder with the files in an installed package; empty for a download.
+        hint: first hex digits of the download's SHA-256 according to its file name.
     """
 
     files: tuple[str, ...]
@@ -84,16 +83,16 @@ CATALOGUE: Mapping[str, Weights] = {
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """Weights that are here: the files, in the catalogue's order, and what to record of them."""
+    """Weights files that exist, in the catalogue's order, and the identity of the model."""
 
     paths: tuple[Path, ...]
     card: ModelCard
 
 
 def weights_folder() -> Path:
-    """The folder of downloaded weights."""
-    named = os.environ.get("FACEREC_WEIGHTS")
-    return Path(named) if named else Path(__file__).resolve().parents[2] / "weights"
+    """Return the folder of downloaded weights."""
+    configured = os.environ.get("FACEREC_WEIGHTS")
+    return Path(configured) if configured else Path(__file__).resolve().parents[2] / "weights"
 
 
 def find_weights(kind: str, file: str | None = None) -> WeightFiles:
@@ -101,31 +100,31 @@ def find_weights(kind: str, file: str | None = None) -> WeightFiles:
 
     Args:
         kind: name of the model in the registry.
-        file: where the weights are (the folder of them where a model has several); None: in their
-            package or in `weights_folder()`.
+        file: the weights file (the folder of them if a model has several); None looks in their package or
+            in `weights_folder()`.
 
     Raises:
-        ModelError: they are missing, or not the file that was recorded or published.
+        ModelError: they are missing, unreadable, or differ from the recorded or published hash.
     """
     known = CATALOGUE.get(kind)
     if file is not None:
-        place = Path(file)
+        location = Path(file)
         if known is not None and len(known.files) > 1:
-            paths = tuple(place / name for name in known.files)
+            paths = tuple(location / name for name in known.files)
         else:
-            paths = (place,)
-        missing = f"{kind}:{file} names no weights file"
+            paths = (location,)
+        missing = f"{kind}:{file} is not a weights file"
     elif known is None:
-        raise ModelError(f"{kind} has no weights of its own: say where they are, as in {kind}:FILE.onnx")
+        raise ModelError(f"{kind} has no published weights; give a file, as in {kind}:FILE.onnx")
     elif known.package:
         paths = tuple(_package_folder(known) / name for name in known.files)
-        missing = f"the weights of {kind} come with the package {known.source}: install it again"
+        missing = f"the weights of {kind} come with the package {known.source}; install it again"
     else:
         paths = tuple(weights_folder() / name for name in known.files)
-        origin = f"{'out of' if known.source.endswith('.zip') else 'from'} {known.source}"
+        origin = f"{'unpacked from' if known.source.endswith('.zip') else 'from'} {known.source}"
         missing = (
-            f"the weights of {kind} are missing: run `make models MODELS={kind}` where there is a network, "
-            f"or put {known.files[0]} there, {origin}"
+            f"the weights of {kind} are missing; run `make models MODELS={kind}` on a machine with internet "
+            f"access, or put {known.files[0]} there, {origin}"
         )
     for path in paths:
         if not path.is_file():
@@ -135,19 +134,19 @@ def find_weights(kind: str, file: str | None = None) -> WeightFiles:
         for path in paths:
             _check_record(path)
     except OSError as error:
-        raise ModelError(f"{error.filename}: weights of {kind} cannot be read: {error.strerror}") from error
+        raise ModelError(f"{error.filename}: cannot read the weights of {kind}: {error.strerror}") from error
     if file is None and known is not None and known.sha256 and sha256 != known.sha256:
         raise ModelError(
             f"{paths[0]}: not the weights of {kind} that {known.source} publishes "
-            f"(SHA-256 {sha256[:12]}…, expected {known.sha256[:12]}…); name the file, as in "
-            f"{kind}:{paths[0] if len(paths) == 1 else paths[0].parent}, to use other weights"
+            f"(SHA-256 {sha256[:12]}…, expected {known.sha256[:12]}…); to use other weights, give "
+            f"their path, as in {kind}:{paths[0] if len(paths) == 1 else paths[0].parent}"
         )
     licence = known.licence if known is not None and file is None else _recorded_licence(paths[0])
     return WeightFiles(paths, ModelCard(kind, paths[0].name, sha256, licence))
 
 
 def combined_sha256(paths: tuple[Path, ...]) -> str:
-    """SHA-256, hex, of the bytes of `paths`, one after the other (`cat … | sha256sum`)."""
+    """Return the SHA-256, hex, of the concatenated files (`cat … | sha256sum`)."""
     stats = tuple(path.stat() for path in paths)
     return _sha256(tuple(map(str, paths)), tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
@@ -164,19 +163,22 @@ def _sha256(paths: tuple[str, ...], _changed: tuple[tuple[int, int], ...]) -> st
 
 def _package_folder(weights: Weights) -> Path:
     package, _, inside = weights.package.partition("/")
-    spec = importlib.util.find_spec(package)  # finds without importing: that costs seconds, or fails
+    spec = importlib.util.find_spec(package)  # without importing it, which takes seconds or fails
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"the package {weights.source} is not installed; `make env` installs it")
+        raise ModelError(f"the package {weights.source} is not installed; run `make env`")
     return Path(next(iter(spec.submodule_search_locations))) / inside
 
 
-def read_records(place: Path) -> dict[str, dict[str, Any]]:
-    """What `make models` noted of the files of the folder `place`; empty where it noted nothing.
+def read_records(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read the `weights.json` of a weights folder: by file name its source, SHA-256 and licence.
+
+    Returns:
+        The records; empty if there is no such file.
 
     Raises:
-        ModelError: the notes are damaged.
+        ModelError: the file is damaged.
     """
-    path = place / RECORDS
+    path = folder / RECORDS
     if not path.is_file():
         return {}
     try:
@@ -184,7 +186,7 @@ def read_records(place: Path) -> dict[str, dict[str, Any]]:
     except (ValueError, OSError) as error:
         raise ModelError(f"{path}: damaged ({error}); delete it and run `make models` again") from error
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
-        raise ModelError(f"{path}: no table of weights; delete it and run `make models` again")
+        raise ModelError(f"{path}: not a table of weights; delete it and run `make models` again")
     return records
 
 
@@ -192,8 +194,7 @@ def _check_record(path: Path) -> None:
     record = read_records(path.parent).get(path.name)
     if record is not None and record.get("sha256") != combined_sha256((path,)):
         raise ModelError(
-            f"{path}: not the file that {RECORDS} beside it records (SHA-256 differs); "
-            "delete it and run `make models` again"
+            f"{path}: differs from its record in {RECORDS} (SHA-256); delete it and run `make models` again"
         )
 
 

@@ -1,11 +1,10 @@
 """YuNet (Wu et al., "YuNet: a tiny millisecond-level face detector", 2023), on the CPU.
 
-The network is the OpenCV Zoo's file and is run by onnxruntime, which takes half of the time that OpenCV
-does; its twelve outputs are read as `cv2.FaceDetectorYN` reads them (modules/objdetect/src/face_detect.cpp),
-and what comes back is held against that class in a test.
+Runs the OpenCV Zoo's file with onnxruntime, which takes half the time of OpenCV. Its twelve outputs are
+decoded as `cv2.FaceDetectorYN` does (modules/objdetect/src/face_detect.cpp); a test compares the results.
 
-A frame is processed alone, so that what is found in it cannot depend on its batch, on one core, so that the
-last bits do not depend on the number of cores; frames are spread over threads.
+Each frame is processed alone and on one core, in parallel threads: its result depends neither on the batch
+nor on the number of cores.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ from facerec.models.device import Placement, cpu_threads, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import WeightFiles
 
-STRIDES = (8, 16, 32)  # pixels between cells, of the three levels
+STRIDES = (8, 16, 32)  # pixels between the cells of the three levels
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
-NMS_IOU = 0.3  # the OpenCV Zoo's
-# Pixels to which the smallest wanted face may be reduced. On real film that lost none of 91 faces (60
-# pixels to 40) and 1 of 62 (80 to 40); to 30 pixels it lost 10 of 91, blurred ones, to 20 more.
+NMS_IOU = 0.3  # as in the OpenCV Zoo
+# Pixels to which a face of the minimum size may be downscaled. On real film that lost 0 of 91 faces (60
+# pixels to 40) and 1 of 62 (80 to 40); downscaling to 30 pixels lost 10 of 91, blurred ones, to 20 more.
 SAFE_SIZE = 40
 
 
 class YuNet:
-    """A `Detector`.
+    """A `Detector` on the CPU.
 
     Args:
-        found: its ONNX file.
-        placement: of it the number of frames at once; the network runs on the CPU.
-        min_face_size: pixels; smaller faces are dropped. Above `SAFE_SIZE` the frame is reduced, and
-            the cost goes with the inverse square.
-        face_threshold: least score, 0..1.
+        found: the ONNX file.
+        placement: only its batch size is used; the network runs on the CPU.
+        min_face_size: pixels; smaller faces are dropped. Above `SAFE_SIZE` frames are downscaled, and the
+            time falls with the inverse square.
+        face_threshold: minimum score, 0..1.
 
     Raises:
-        ModelError: the file is another model.
+        ModelError: the file is not YuNet.
     """
 
     def __init__(
@@ -55,18 +54,18 @@ class YuNet:
         self._session = onnx_session(path, threads=1)
         _, outputs = check_onnx(path, self._session, inputs=1, outputs=len(OUTPUTS))
         if set(outputs) != set(OUTPUTS):
-            raise ModelError(f"{path}: an ONNX model, but not YuNet: it gives {', '.join(outputs[:4])}, …")
+            raise ModelError(f"{path}: not YuNet: its outputs are {', '.join(outputs[:4])}, …")
         self._input = self._session.get_inputs()[0].name
         try:
             self.detect([np.zeros((32, 64, 3), np.uint8)])
-        except Exception as error:  # a network of a fixed size, of other cells: many things are called so
+        except Exception as error:  # e.g. an older YuNet with a fixed input size
             reason = str(error).splitlines()[0][:120]
             raise ModelError(
-                f"{path}: does not take frames of any size, as YuNet of May 2026 does ({reason})"
+                f"{path}: does not accept frames of any size, as YuNet of May 2026 does ({reason})"
             ) from error
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
-        """Find the faces of each of `frames`."""
+        """Find the faces in each of `frames`."""
         return parallel_map(self._detect, frames)
 
     def _detect(self, frame: Image) -> Detections:
@@ -74,7 +73,7 @@ class YuNet:
         scale = min(1.0, SAFE_SIZE / self.min_face_size)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        cells = [-(-side // STRIDES[-1]) * STRIDES[-1] for side in size]  # the coarsest level has whole cells
+        cells = [-(-side // STRIDES[-1]) * STRIDES[-1] for side in size]  # multiples of the coarsest stride
         edge = cells[1] - size[1], cells[0] - size[0]
         image = cv2.copyMakeBorder(image, 0, edge[0], 0, edge[1], cv2.BORDER_CONSTANT, value=(0, 0, 0))
         values = self._session.run(OUTPUTS, {self._input: cv2.dnn.blobFromImage(image, swapRB=True)})
@@ -86,12 +85,16 @@ class YuNet:
 
 
 def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float) -> NDArray[np.float32]:
-    """Faces (n, 15) float32 of one frame: x, y, width, height, five keypoints x, y, score; best first.
+    """Decode the network's outputs for one frame, with non-maximum suppression.
 
     Args:
-        outputs: by the names in `OUTPUTS`, of each level a row a cell: `cls` and `obj` (1, c, 1), whose
-            geometric mean is the score, `bbox` (1, c, 4), `kps` (1, c, 10), in cells from the cell's corner.
+        outputs: by the names in `OUTPUTS`; c cells of each level: `cls` and `obj` (1, c, 1), whose geometric
+            mean is the score, `bbox` (1, c, 4) and `kps` (1, c, 10), in cells from the cell's corner.
         width: of the network's input, in pixels.
+        threshold: minimum score.
+
+    Returns:
+        (n, 15) float32: x, y, width, height, five keypoints x, y, score; best first.
     """
     levels = []
     for stride in STRIDES:
@@ -104,6 +107,6 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: fl
         points = (kps[found] + np.tile(cell, 5)) * stride
         levels.append(np.hstack([centre - side / 2, side, points, score[found, None]]))
     faces = np.concatenate(levels).astype(np.float32)
-    whole = faces[:, :4].astype(int).tolist()  # that class thins out boxes of whole pixels
+    whole = faces[:, :4].astype(int).tolist()  # FaceDetectorYN suppresses boxes of whole pixels
     kept = cv2.dnn.NMSBoxes(whole, faces[:, 14].tolist(), threshold, NMS_IOU) if whole else ()
     return faces[np.asarray(kept, np.intp).reshape(-1)]

@@ -1,4 +1,4 @@
-"""Embedders: fed as they were trained, unit vectors, and one person's faces close together."""
+"""Embedders: preprocessing as in training, unit vectors, and faces of one person close together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from facerec.errors import ModelError
 from facerec.models import card_of, load_detector, load_embedder
 from facerec.models.align import align
 from facerec.models.arcface import TEMPLATE
-from facerec.models.weights import find_weights
+from facerec.models.base import ModelCard
+from facerec.models.preprocessing import hash_preprocessing
+from facerec.models.weights import WeightFiles, find_weights
 from tests.conftest import ROOT
 
 KEYPOINTS = (TEMPLATE + np.array([20, 30])).astype(np.float32)
@@ -29,7 +31,7 @@ BOX = np.array([30, 40, 120, 160], np.float32)
 
 
 def tiny_onnx(path: Path, batch: int | str = "n", size: int = 112) -> Path:
-    """An embedder that gives the mean of each channel as it was fed, and 1."""
+    """Write an embedder that returns the mean of each preprocessed channel, and 1."""
     shape = [batch, 3, size, size]
     nodes = [
         helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
@@ -54,8 +56,8 @@ def tiny_onnx(path: Path, batch: int | str = "n", size: int = 112) -> Path:
 
 
 @pytest.mark.parametrize("place", ["tiny.onnx.data", "../elsewhere.data"])
-def test_weights_outside_the_hashed_file_are_refused(place, tmp_path):
-    """Those of a file beside it may change, and the model's recorded hash would stay."""
+def test_external_weights_are_refused(place, tmp_path):
+    """Weights in another file could change without a change of the recorded hash."""
     path = tiny_onnx(tmp_path / "model" / "tiny.onnx")
     model = onnx.load(str(path))
     model.graph.node[-1].output[0] = "before"
@@ -73,19 +75,19 @@ def test_weights_outside_the_hashed_file_are_refused(place, tmp_path):
 
 
 @pytest.mark.parametrize("batch", [1, 4, "n"])
-def test_any_batch_size_of_the_file_works(tmp_path, batch):
+def test_onnx_files_of_any_batch_size_work(tmp_path, batch):
     embedder = load_embedder(f"arcface:{tiny_onnx(tmp_path / 'tiny.onnx', batch)}", batch_size=3)
     crops = [np.full((112, 112, 3), value, np.uint8) for value in (0, 50, 100, 200, 255)]
     vectors = embedder.embed(crops)
     assert vectors.shape == (5, embedder.dimension) == (5, 4) and vectors.dtype == np.float32
     for crop, vector in zip(crops, vectors, strict=True):
-        fed = (float(crop[0, 0, 0]) - 127.5) / 127.5
-        expected = np.array([fed, fed, fed, 1]) / np.sqrt(3 * fed**2 + 1)
+        pixel = (float(crop[0, 0, 0]) - 127.5) / 127.5
+        expected = np.array([pixel, pixel, pixel, 1]) / np.sqrt(3 * pixel**2 + 1)
         np.testing.assert_allclose(vector, expected, atol=1e-4)
     assert embedder.embed([]).shape == (0, 4)
 
 
-def test_the_toml_says_how_it_is_fed_and_counts_into_the_hash(tmp_path):
+def test_the_toml_sets_preprocessing_and_changes_the_hash(tmp_path):
     path = tiny_onnx(tmp_path / "tiny.onnx")
     plain = card_of(f"arcface:{path}").sha256
     toml = tmp_path / "tiny.onnx.toml"
@@ -97,6 +99,16 @@ def test_the_toml_says_how_it_is_fed_and_counts_into_the_hash(tmp_path):
     assert card_of(f"arcface:{path}").sha256 == embedder.card.sha256 != plain
     toml.write_text("same_person = 0.8\n")  # a threshold does not change the vectors
     assert card_of(f"arcface:{path}").sha256 == plain
+
+
+def test_the_hash_with_preprocessing_never_changes(tmp_path):
+    """Recorded in movie folders and actor databases: another hash would invalidate their embeddings."""
+    path = tmp_path / "weights.onnx"
+    found = WeightFiles((path,), ModelCard("arcface", path.name, "0" * 64, "MIT"))
+    assert hash_preprocessing(found).card.sha256 == "0" * 64
+    (tmp_path / "weights.onnx.toml").write_text('channels = "BGR"\nmean = [1, 2.5, 3]\nsame_person = 0.9\n')
+    pinned = "d6f3983f6a31018164ee40e1e6d6e4f30ddbd16aa4690cff35645507f34877ef"
+    assert hash_preprocessing(found).card.sha256 == pinned
 
 
 @pytest.mark.parametrize(
@@ -112,14 +124,14 @@ def test_the_toml_says_how_it_is_fed_and_counts_into_the_hash(tmp_path):
         "no toml",
     ],
 )
-def test_a_toml_that_cannot_be_is_refused(tmp_path, text):
+def test_an_invalid_toml_is_refused(tmp_path, text):
     path = tiny_onnx(tmp_path / "tiny.onnx")
     (tmp_path / "tiny.onnx.toml").write_text(text)
     with pytest.raises(ModelError, match=r"tiny\.onnx"):
         load_embedder(f"arcface:{path}")
 
 
-def test_keypoints_come_to_lie_on_the_template():
+def test_align_moves_keypoints_onto_the_template():
     frame = np.zeros((200, 200, 3), np.uint8)
     angle = np.deg2rad(25)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -131,7 +143,7 @@ def test_keypoints_come_to_lie_on_the_template():
         assert crop[y, x].min() > 200
 
 
-def test_keypoints_in_one_place_give_a_crop_and_no_crash():
+def test_align_accepts_coinciding_keypoints():
     crop = align(np.zeros((50, 50, 3), np.uint8), np.ones((5, 2), np.float32), TEMPLATE, (112, 112))
     assert crop.shape == (112, 112, 3)
 
@@ -141,7 +153,7 @@ def facenet_weights(tmp_path_factory):
     from facenet_pytorch import InceptionResnetV1
 
     torch.manual_seed(3)
-    with torch.device("meta"):  # its own random start takes 15 s
+    with torch.device("meta"):  # its random initialisation takes 15 s
         network = InceptionResnetV1(pretrained=None)
     network = network.to_empty(device="cpu").eval().requires_grad_(False)
     for name, values in network.state_dict().items():
@@ -160,7 +172,7 @@ def facenet(facenet_weights):
     return network, load_embedder(f"facenet:{path}", device="cpu")
 
 
-def test_facenet_is_the_librarys_network_fed_as_the_library_feeds_it(facenet):
+def test_facenet_equals_the_library(facenet):
     from facenet_pytorch import extract_face, fixed_image_standardization
 
     network, embedder = facenet
@@ -178,8 +190,8 @@ def test_facenet_is_the_librarys_network_fed_as_the_library_feeds_it(facenet):
 
 
 @pytest.mark.parametrize("batch_size", [None, 4])
-def test_facenets_vectors_are_the_same_bits_whatever_crops_share_the_batch(facenet_weights, batch_size):
-    """A shard's last batch is shorter than the film's there; the network's rounding knows the difference."""
+def test_facenet_gives_the_same_bits_in_any_batch(facenet_weights, batch_size):
+    """A shard's last batch is shorter than the film's, and rounding depends on the batch size."""
     embedder = load_embedder(f"facenet:{facenet_weights[1]}", device="cpu", batch_size=batch_size)
     crops = list(np.random.default_rng(2).integers(0, 256, (7, 160, 160, 3), np.uint8))
     whole = embedder.embed(crops)
@@ -188,7 +200,7 @@ def test_facenets_vectors_are_the_same_bits_whatever_crops_share_the_batch(facen
     np.testing.assert_array_equal(embedder.embed(crops[::-1]), whole[::-1])
 
 
-def test_a_box_beyond_the_frame_gives_a_crop(facenet):
+def test_facenet_crops_boxes_beyond_the_frame(facenet):
     frame = np.zeros((40, 40, 3), np.uint8)
     assert facenet[1].crop(frame, np.array([39, 39, 40, 40], np.float32), KEYPOINTS).shape == (160, 160, 3)
     assert facenet[1].crop(frame, np.array([-9, -9, 90, 90], np.float32), KEYPOINTS).shape == (160, 160, 3)
@@ -199,7 +211,7 @@ def dlib_crops(embedder, count: int) -> list[np.ndarray]:
     return [embedder.crop(frame, BOX, KEYPOINTS + 4 * shift) for shift in range(count)]
 
 
-def test_dlibs_vectors_are_its_own_at_length_one_whatever_the_batch():
+def test_dlib_vectors_are_the_librarys_normalised_in_any_batch():
     import dlib
 
     embedder = load_embedder("dlib")
@@ -213,32 +225,32 @@ def test_dlibs_vectors_are_its_own_at_length_one_whatever_the_batch():
     assert embedder.embed([]).shape == (0, 128)
 
 
-def test_a_process_of_dlibs_that_is_killed_is_told_and_not_waited_for():
+def test_a_killed_dlib_worker_is_an_error_and_is_replaced():
     embedder = load_embedder("dlib")
     crops = dlib_crops(embedder, 1)
     for child in children_of(os.getpid()):
         os.kill(child, signal.SIGKILL)
-    with pytest.raises(ModelError, match="the process in which dlib embeds ended with status -9"):
+    with pytest.raises(ModelError, match="dlib's worker process ended with status -9"):
         embedder.embed(crops)
-    assert len(embedder.embed(crops)) == 1  # by another process
+    assert len(embedder.embed(crops)) == 1  # by a new worker
 
 
-def test_dlibs_processes_end_with_their_maker_even_if_it_is_killed():
-    made = (
+def test_dlib_workers_end_with_their_parent_even_if_it_is_killed():
+    code = (
         "import sys; from facerec.models import load_embedder; import numpy as np; "
         "embedder = load_embedder('dlib'); embedder.embed([np.zeros((150, 150, 3), np.uint8)] * 2); "
-        "print('made', flush=True); sys.stdin.read()"
+        "print('ready', flush=True); sys.stdin.read()"
     )
     for end in (signal.SIGKILL, None):
-        maker = subprocess.Popen(
-            [sys.executable, "-c", made], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        parent = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
         )
-        assert maker.stdout and maker.stdout.readline() == b"made\n"
-        children = children_of(maker.pid)
+        assert parent.stdout and parent.stdout.readline() == b"ready\n"
+        children = children_of(parent.pid)
         assert children
         if end:
-            maker.send_signal(end)
-        maker.communicate(timeout=60)
+            parent.send_signal(end)
+        parent.communicate(timeout=60)
         deadline = time.monotonic() + 60
         while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -246,7 +258,7 @@ def test_dlibs_processes_end_with_their_maker_even_if_it_is_killed():
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that run dlib for `pid`."""
+    """Find the dlib workers of the process `pid`."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -258,7 +270,7 @@ def children_of(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize("models", [("mtcnn", "dlib"), ("yunet", "arcface")])
-def test_real_portraits_of_one_person_are_close_and_of_others_far(shared, models):
+def test_real_portraits_of_one_person_are_closer_than_of_two(shared, models):
     folder = shared / "data" / "weights"
     files = {
         "yunet": f":{folder / 'face_detection_yunet_2026may.onnx'}",

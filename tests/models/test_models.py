@@ -1,4 +1,4 @@
-"""The registry and the weights: the right model, on the device that was asked for, or one clear line."""
+"""The registry, weights files and devices: the right model on the requested device, or a one-line error."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from facerec.models.device import choose_device, choose_placement, cpu_threads, 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_an_unknown_name_is_answered_with_the_valid_ones():
-    with pytest.raises(ModelError, match="no detector is called 'mtcn'; there are retinaface, mtcnn, yunet"):
+def test_an_unknown_name_lists_the_valid_names():
+    with pytest.raises(ModelError, match="unknown detector 'mtcn'; valid names are retinaface, mtcnn, yunet"):
         load_detector("mtcn")
-    with pytest.raises(ModelError, match="no embedder is called 'mtcnn'; there are facenet, dlib, arcface"):
+    with pytest.raises(ModelError, match="unknown embedder 'mtcnn'; valid names are facenet, dlib, arcface"):
         load_embedder("mtcnn")
     with pytest.raises(ModelError, match="arcface:FILE"):
         card_of("arcface")
 
 
 @pytest.mark.parametrize("spec", ["retinaface", "yunet", "facenet"])
-def test_missing_weights_say_which_file_from_where_to_where(spec, tmp_path, monkeypatch):
+def test_missing_weights_name_file_source_and_remedy(spec, tmp_path, monkeypatch):
     monkeypatch.setenv("FACEREC_WEIGHTS", str(tmp_path))
     known = weights.CATALOGUE[spec]
     with pytest.raises(ModelError) as raised:
@@ -44,7 +44,7 @@ def test_missing_weights_say_which_file_from_where_to_where(spec, tmp_path, monk
 
 
 @pytest.mark.parametrize("spec", ["retinaface", "mtcnn", "yunet", "facenet", "dlib", "arcface"])
-def test_a_weights_file_that_is_something_else_is_one_line(spec, tmp_path):
+def test_a_file_that_is_not_weights_is_a_one_line_error(spec, tmp_path):
     path = tmp_path / "weights.bin"
     if spec == "mtcnn":
         path.mkdir()
@@ -58,18 +58,18 @@ def test_a_weights_file_that_is_something_else_is_one_line(spec, tmp_path):
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_weights_that_would_run_code_are_not_loaded(tmp_path):
+def test_weights_cannot_run_code(tmp_path):
     class Bomb:
         def __reduce__(self):
             return (Path.touch, (tmp_path / "exploded",))
 
     torch.save({"conv2d_1a.conv.weight": Bomb()}, tmp_path / "bomb.pt")
-    with pytest.raises(ModelError, match=r"bomb\.pt: no PyTorch weights file"):
+    with pytest.raises(ModelError, match=r"bomb\.pt: not a PyTorch weights file"):
         load_embedder(f"facenet:{tmp_path / 'bomb.pt'}", device="cpu")
     assert not (tmp_path / "exploded").exists()
 
 
-def test_a_file_that_no_longer_is_what_was_recorded_is_refused(tmp_path):
+def test_weights_that_differ_from_their_record_are_refused(tmp_path):
     path = tmp_path / "net.dat"
     shutil.copy(weights.find_weights("dlib").paths[0], path)
     (tmp_path / "weights.json").write_text(json.dumps({"net.dat": {"sha256": card_of("dlib").sha256}}))
@@ -77,15 +77,15 @@ def test_a_file_that_no_longer_is_what_was_recorded_is_refused(tmp_path):
     with path.open("r+b") as file:
         file.seek(1000)
         file.write(b"damage")
-    with pytest.raises(ModelError, match=r"not the file that weights\.json beside it records"):
+    with pytest.raises(ModelError, match=r"differs from its record in weights\.json"):
         card_of(f"dlib:{path}")
 
 
-def test_other_weights_under_a_published_name_are_refused(tmp_path, monkeypatch):
+def test_weights_that_differ_from_the_published_ones_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("FACEREC_WEIGHTS", str(tmp_path))
     path = tmp_path / weights.CATALOGUE["yunet"].files[0]
     path.write_bytes(b"another model")
-    with pytest.raises(ModelError, match=f"yunet:{path}, to use other weights"):
+    with pytest.raises(ModelError, match=f"to use other weights, give their path, as in yunet:{path}"):
         card_of("yunet")
 
 
@@ -97,12 +97,12 @@ def test_damaged_records_are_refused(tmp_path, text):
         card_of(f"dlib:{tmp_path / 'net.dat'}")
 
 
-def test_a_missing_gpu_is_an_error_and_never_the_cpu(monkeypatch):
+def test_a_missing_gpu_is_an_error_and_not_a_fallback(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto", "MTCNN", True) == "cpu"
-    for asked in ("cuda", "cuda:0"):
-        with pytest.raises(ModelError, match=f"device {asked} was asked for"):
-            load_detector("mtcnn", device=asked)
+    for requested in ("cuda", "cuda:0"):
+        with pytest.raises(ModelError, match=f"device {requested} was requested"):
+            load_detector("mtcnn", device=requested)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto", "MTCNN", True) == "cuda:0"
@@ -112,7 +112,7 @@ def test_a_missing_gpu_is_an_error_and_never_the_cpu(monkeypatch):
         choose_device("cuda:2", "MTCNN", True)
 
 
-def test_a_gpu_that_neither_model_can_use_is_refused_and_half_a_use_is_said(monkeypatch, caplog):
+def test_a_gpu_that_no_model_can_use_is_refused_and_partial_use_logged(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     check_device("cuda", "mtcnn", "dlib")
@@ -124,7 +124,7 @@ def test_a_gpu_that_neither_model_can_use_is_refused_and_half_a_use_is_said(monk
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"device": "gpu"},
         {"device": "cuda:x"},
@@ -134,12 +134,12 @@ def test_a_gpu_that_neither_model_can_use_is_refused_and_half_a_use_is_said(monk
         {"face_threshold": 1.5},
     ],
 )
-def test_wrong_settings_are_refused(wrong):
+def test_invalid_settings_are_refused(invalid):
     with pytest.raises(ModelError):
-        load_detector("mtcnn", **wrong)
+        load_detector("mtcnn", **invalid)
 
 
-def test_threads_are_those_that_slurm_gave(monkeypatch):
+def test_cpu_threads_follow_omp_and_slurm(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
     assert cpu_threads() == 3
@@ -147,7 +147,7 @@ def test_threads_are_those_that_slurm_gave(monkeypatch):
     assert cpu_threads() == 2
 
 
-def test_naming_a_model_loads_none():
+def test_card_of_imports_no_heavy_library():
     code = """
         import sys, facerec
         from facerec.models import card_of
@@ -161,7 +161,7 @@ def test_naming_a_model_loads_none():
     assert (done.returncode, done.stdout.split()) == (0, ["7437", "5553"]), done.stderr
 
 
-def test_the_example_in_the_package_tells_two_people_apart(capsys):
+def test_the_example_in_the_package_docstring_works(capsys):
     from skimage import data
 
     astronaut = data.astronaut()[:300, 100:400]
@@ -171,7 +171,7 @@ def test_the_example_in_the_package_tells_two_people_apart(capsys):
     assert capsys.readouterr().out.startswith("one person")
 
 
-def test_a_name_that_the_package_lacks_is_an_attribute_error():
+def test_an_unknown_attribute_of_the_package_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'load_tracker'"):
         facerec.load_tracker  # noqa: B018
 
@@ -180,7 +180,7 @@ def test_a_name_that_the_package_lacks_is_an_attribute_error():
     st.lists(st.tuples(*[st.floats(-500, 900, width=32)] * 4, st.floats(0, 1, width=32)), max_size=12),
     st.integers(1, 60),
 )
-def test_boxes_are_clipped_ordered_and_never_empty(rows, min_face_size):
+def test_detections_are_clipped_sorted_and_not_empty(rows, min_face_size):
     table = np.array(rows, np.float32).reshape(-1, 5)
     points = np.zeros((len(table), 5, 2), np.float32)
     found = make_detections(table[:, :4], table[:, 4], points, (240, 320), min_face_size)
@@ -189,8 +189,8 @@ def test_boxes_are_clipped_ordered_and_never_empty(rows, min_face_size):
     assert (found.boxes <= [320, 240, 320, 240]).all() and (np.diff(found.scores) <= 0).all()
 
 
-def test_a_gpus_float32_is_no_tf32_and_the_same_bits_each_time(monkeypatch):
-    """For the process: two models' threads that set it each for themselves undid one another's."""
+def test_cudnn_is_exact_and_deterministic_on_a_gpu(monkeypatch):
+    """Set for the process: when two models set it in their threads, each undid the other's setting."""
     for name in ("benchmark", "allow_tf32"):
         monkeypatch.setattr(torch.backends.cudnn, name, True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
@@ -201,7 +201,10 @@ def test_a_gpus_float32_is_no_tf32_and_the_same_bits_each_time(monkeypatch):
     assert (flags.benchmark, flags.deterministic, flags.allow_tf32) == (False, True, False)
 
 
-def test_a_full_gpu_is_told_in_one_line_with_the_way_out():
-    told = r"too small for 16 frames of 3840x2160 .* smaller --batch-size"
-    with pytest.raises(ModelError, match=told), oom_as_model_error("16 frames of 3840x2160 pixels at once"):
+def test_out_of_gpu_memory_is_one_line_with_the_remedy():
+    message = r"too small for 16 frames of 3840x2160 .* smaller --batch-size"
+    with (
+        pytest.raises(ModelError, match=message),
+        oom_as_model_error("16 frames of 3840x2160 pixels at once"),
+    ):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -1,7 +1,7 @@
 """RetinaFace against retinaface-pytorch on the same weights.
 
-The published weights are a download, so the weights here are random: they give a score to everything,
-which compares decoding and suppression on more boxes than faces would.
+The published weights must be downloaded, so these are random. They give every anchor a score, so decoding
+and suppression are compared on more boxes than real faces would give.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def library():
     torch.manual_seed(7)
     model = Model(max_size=256)
     for module in model.model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):  # as if trained: other than the identity
+        if isinstance(module, torch.nn.BatchNorm2d):  # as in a trained network, not the identity
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.normal_(0, 0.1)
     for head in (*model.model.ClassHead, *model.model.BboxHead, *model.model.LandmarkHead):
-        head.conv1x1.weight.data *= 0.1  # or most scores are 1, and their order is arbitrary
+        head.conv1x1.weight.data *= 0.1  # else most scores are 1 and their order is arbitrary
     model.eval()
     return model
 
@@ -57,47 +57,47 @@ def detector(weights: Path, **settings):
     return load_detector(f"retinaface:{weights}", **given)
 
 
-def matched(some: np.ndarray, others: np.ndarray, least: float = 0.9) -> np.ndarray:
-    """For each of the boxes `some` the index of the one of `others` with IoU >= `least`, or -1."""
+def matched(some: np.ndarray, others: np.ndarray, minimum: float = 0.9) -> np.ndarray:
+    """For each box of `some`, return the index of the best box of `others` with IoU >= `minimum`, or -1."""
     low = np.maximum(some[:, None, :2], others[None, :, :2])
     high = np.minimum(some[:, None, 2:], others[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(axis=2)
     area = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (some, others)]
     iou = shared / (area[0][:, None] + area[1] - shared)
-    return np.where(iou.max(axis=1) >= least, iou.argmax(axis=1), -1)
+    return np.where(iou.max(axis=1) >= minimum, iou.argmax(axis=1), -1)
 
 
-def test_boxes_keypoints_and_scores_are_those_of_the_library(library, weights, frames):
-    mine = detector(weights, batch_size=2)
+def test_detections_equal_the_librarys(library, weights, frames):
+    ours = detector(weights, batch_size=2)
     compared = 0
-    for frame, found in zip(frames, mine.detect(frames), strict=True):
+    for frame, found in zip(frames, ours.detect(frames), strict=True):
         theirs = library.predict_jsons(frame, confidence_threshold=THRESHOLD)
         boxes = np.array([face["bbox"] for face in theirs], np.float32).reshape(-1, 4)
         points = np.array([face["landmarks"] for face in theirs], np.float32).reshape(-1, 5, 2)
         scores = np.array([face["score"] for face in theirs], np.float32)
         their = make_detections(boxes, scores, points, frame.shape[:2], min_face_size=16)
         compared += len(their)
-        # Box, keypoints and score, of which the library keeps two digits, side by side.
+        # Box, keypoints and score side by side; the library rounds them to two digits.
         rows = [
             np.hstack([faces.boxes, faces.keypoints.reshape(-1, 10), 5 * faces.scores[:, None]])
             for faces in (found, their)
         ]
         equal = np.abs(rows[0][:, None] - rows[1]).max(axis=2) < 0.05
-        # A score within a rounding of the threshold, or an overlap within one of suppression's, may flip.
+        # Scores and overlaps within a rounding error of their thresholds may differ.
         assert equal.any(axis=0).mean() >= 0.99 and equal.any(axis=1).mean() >= 0.99
     assert compared > 100
 
 
-def test_a_frames_result_is_the_same_bits_wherever_in_a_batch_it_is(weights, frames):
-    mine = detector(weights, batch_size=4)
-    together = mine.detect(frames)
+def test_detections_are_the_same_bits_in_any_batch(weights, frames):
+    ours = detector(weights, batch_size=4)
+    together = ours.detect(frames)
     for order in ([3], [1, 0], [2, 3, 0, 1], [0, 0, 0, 1, 3]):
-        for index, found in zip(order, mine.detect([frames[i] for i in order]), strict=True):
+        for index, found in zip(order, ours.detect([frames[i] for i in order]), strict=True):
             for name in ("boxes", "scores", "keypoints"):
                 np.testing.assert_array_equal(getattr(found, name), getattr(together[index], name))
 
 
-def test_min_face_size_shrinks_the_frame_and_boxes_come_back_in_its_pixels(weights):
+def test_min_face_size_downscales_the_frame_and_boxes_are_in_its_pixels(weights):
     frame = data.astronaut()[:320]
     tensor = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
     smaller = torch.nn.functional.interpolate(tensor, size=(160, 256), mode="bilinear", antialias=True)
@@ -105,10 +105,10 @@ def test_min_face_size_shrinks_the_frame_and_boxes_come_back_in_its_pixels(weigh
     found = detector(weights, min_face_size=32).detect([frame])[0]
     expected = detector(weights, min_face_size=16).detect([smaller])[0]
     assert len(expected) > 20
-    assert np.mean(matched(2 * expected.boxes, found.boxes) >= 0) > 0.9  # pixels were rounded
+    assert np.mean(matched(2 * expected.boxes, found.boxes) >= 0) > 0.9  # its pixels were rounded
 
 
-def test_anchors_are_those_of_the_library():
+def test_anchors_equal_the_librarys():
     from retinaface.prior_box import priorbox
 
     for height, width in ((96, 128), (101, 67), (33, 250)):
@@ -118,7 +118,7 @@ def test_anchors_are_those_of_the_library():
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_reduced_precision_keeps_the_boxes(weights, frames, precision):
-    """Of which the random weights give many with almost the same score, so that the threshold is another."""
+    """With random weights many boxes have almost equal scores, so the threshold is lowered."""
     exact = detector(weights).detect(frames)
     reduced = detector(weights, precision=precision, face_threshold=THRESHOLD - 0.05).detect(frames)
     assert sum(map(len, exact)) > 100
@@ -126,7 +126,7 @@ def test_reduced_precision_keeps_the_boxes(weights, frames, precision):
     assert np.concatenate(kept).mean() >= 0.98
 
 
-def test_another_networks_weights_are_refused_in_one_line(tmp_path):
+def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "other.pth"
     torch.save({"layer.weight": torch.zeros(3)}, path)
     with pytest.raises(ModelError, match=r"other\.pth: weights of another network than RetinaFace"):

@@ -1,4 +1,4 @@
-"""YuNet on real film: OpenCV's own answers, the same bits in any batch, no face lost to a larger scale."""
+"""YuNet on real film: equal to OpenCV, the same bits in any batch, large faces found at a lower scale."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def frames(shared) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for i, frame in decoded if i % 45 == 0]
 
 
-@pytest.mark.parametrize("odd", [(0, 0), (3, 8), (8, 31)])  # sizes that are no multiples of the cells
-def test_what_is_found_is_what_opencvs_own_class_finds(spec, frames, odd):
+@pytest.mark.parametrize("cut", [(0, 0), (3, 8), (8, 31)])  # sizes that are not multiples of the strides
+def test_detections_equal_opencvs(spec, frames, cut):
     detector = load_detector(spec)
-    ours = detector.detect([frame[odd[0] :, odd[1] :] for frame in frames])
+    ours = detector.detect([frame[cut[0] :, cut[1] :] for frame in frames])
     theirs = cv2.FaceDetectorYN.create(spec.partition(":")[2], "", (320, 320), 0.6, 0.3, 5000)
     faces = 0
     for frame, found in zip(frames, ours, strict=True):
-        image = cv2.cvtColor(frame[odd[0] :, odd[1] :], cv2.COLOR_RGB2BGR)
+        image = cv2.cvtColor(frame[cut[0] :, cut[1] :], cv2.COLOR_RGB2BGR)
         theirs.setInputSize(image.shape[1::-1])
         rows = theirs.detect(image)[1]
         rows = np.empty((0, 15), np.float32) if rows is None else rows
@@ -47,7 +47,7 @@ def test_what_is_found_is_what_opencvs_own_class_finds(spec, frames, odd):
     assert faces >= len(frames)
 
 
-def test_a_frames_result_is_the_same_bits_in_any_batch(spec, frames):
+def test_detections_are_the_same_bits_in_any_batch(spec, frames):
     detector = load_detector(spec)
     detector.detect([np.zeros((64, 96, 3), np.uint8)])  # another size in between must not matter
     together = detector.detect(frames)
@@ -56,9 +56,9 @@ def test_a_frames_result_is_the_same_bits_in_any_batch(spec, frames):
         np.testing.assert_array_equal(detector.detect([frame])[0].boxes, other.boxes)
 
 
-def test_a_larger_least_size_keeps_the_larger_faces_where_they_were(spec, frames):
+def test_a_larger_min_face_size_keeps_the_large_faces(spec, frames):
     every = load_detector(spec).detect(frames)
-    large = load_detector(spec, min_face_size=80).detect(frames)  # searched at half the size
+    large = load_detector(spec, min_face_size=80).detect(frames)  # detected at half the scale
     sides = 0
     for all_faces, large_faces in zip(every, large, strict=True):
         for box in all_faces.boxes[(all_faces.boxes[:, 3] - all_faces.boxes[:, 1]) > 100]:
@@ -68,7 +68,7 @@ def test_a_larger_least_size_keeps_the_larger_faces_where_they_were(spec, frames
     assert sides >= 3
 
 
-def test_keypoints_are_in_the_order_of_the_interface(spec, frames):
+def test_keypoints_are_in_the_order_of_the_constant(spec, frames):
     left_eye, right_eye, nose, mouth_left, mouth_right = load_detector(spec).detect(frames)[4].keypoints[0]
     assert left_eye[0] < nose[0] < right_eye[0] and mouth_left[0] < mouth_right[0]
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
