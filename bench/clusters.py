@@ -51,6 +51,7 @@ from facerec.errors import ContractError
 from facerec.folder.records import Trajectory
 from facerec.people.clustering import cluster
 from facerec.people.constraints import cannot_links, continuations
+from facerec.settings import HDBSCAN as HDBSCAN_METHOD
 from facerec.settings import ClusterSettings, ExtractSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -155,8 +156,8 @@ def methods(
     vectors: NDArray[np.float32], quality: NDArray[np.float32], episode: Episode, same_person: float
 ) -> dict[str, Callable[[], Labels]]:
     """Return the methods that cluster the trajectories; none uses an identity."""
+    from hdbscan import HDBSCAN
     from scipy.cluster.hierarchy import fcluster, linkage
-    from sklearn.cluster import HDBSCAN
 
     n = len(vectors)
     apart, on = cannot_links(episode.tracks), continuations(episode.tracks, episode.cuts)
@@ -167,17 +168,18 @@ def methods(
         return cluster(vectors, quality, usable, apart, on, same_person, settings).labels
 
     def density() -> Labels:
-        labels = HDBSCAN(min_cluster_size=2, algorithm="brute", copy=True).fit_predict(vectors)
+        labels = HDBSCAN(min_cluster_size=2, core_dist_n_jobs=1).fit_predict(vectors.astype(np.float64))
         return np.where(labels < 0, n + np.arange(n), labels)  # a noise point is a cluster of its own
 
     return {
         "facerec": lambda: facerec(max_size=n),
         f"facerec, pages of {ClusterSettings.max_size}": facerec,
         "facerec, without cannot-links": lambda: facerec(max_size=n, allow_same_frame=True),
+        "facerec, --method hdbscan": lambda: facerec(max_size=n, method=HDBSCAN_METHOD),
         f"complete linkage, N/{PERSON_SIZE} clusters": lambda: fcluster(
             linkage(vectors, "complete"), max(1, n // PERSON_SIZE), "maxclust"
         ),
-        "HDBSCAN": density,
+        "HDBSCAN by itself": density,
         "average linkage": lambda: fcluster(linkage(vectors, "average"), AVERAGE * same_person, "distance"),
     }
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from facerec.folder.command import add_path_argument, run_on_folders
-from facerec.settings import ClusterSettings, VectorSettings
+from facerec.settings import METHODS, ClusterSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ def arguments() -> argparse.ArgumentParser:
     made = parser(__doc__)
     c, v = ClusterSettings, VectorSettings
     add_path_argument(made)
+    made.add_argument(
+        "--method",
+        choices=METHODS,
+        default=c.method,
+        help="plda: join the groups that are most likely one person, by the embedder's calibration; "
+        "hdbscan: find dense groups; a person needs three trajectories or more",
+    )
     made.add_argument(
         "--max-size",
         type=int,
@@ -106,7 +113,7 @@ def cluster_folder(
             settings={**asdict(judging), **asdict(grouping)},
             report={
                 "clusters": n,
-                "evidence": round(made.evidence, 6),
+                "evidence": None if made.evidence is None else round(made.evidence, 6),
                 "continued": made.continued,
                 "split": made.split,
                 "outlying_faces": found.dropped,
@@ -125,7 +132,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     judging = VectorSettings(min_quality=args.min_quality)
     grouping = ClusterSettings(
-        threshold=args.threshold, max_size=args.max_size, allow_same_frame=args.allow_same_frame
+        method=args.method,
+        threshold=args.threshold,
+        max_size=args.max_size,
+        allow_same_frame=args.allow_same_frame,
     )
     return run_on_folders(
         args.path, lambda folder: cluster_folder(folder, judging, grouping, overwrite=args.overwrite)

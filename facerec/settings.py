@@ -166,11 +166,15 @@ class VectorSettings:
     max_faces: int = 256
 
 
+PLDA, HDBSCAN = METHODS = ("plda", "hdbscan")  # methods of clustering
+
+
 @dataclass(frozen=True)
 class ClusterSettings:
     """Which trajectories are one person. Log-likelihood ratios are in nats, one person against two.
 
     Attributes:
+        method: `plda`, agglomeration by the likelihood of one person against two, or `hdbscan`.
         threshold: distance at which two faces are as likely one person as two, as a multiple of the
             embedder's `same_person`. Lower: purer clusters, more of them.
         min_log_likelihood_ratio: least ratio for two groups to be joined, to which half the logarithm of
@@ -192,6 +196,9 @@ class ClusterSettings:
         attach_margin: least difference to the ratio of the second-best core cluster. Higher: fewer are
             attached.
         allow_same_frame: faces in one frame may be one person (mirrors, screens, split screens).
+        hdbscan_epsilon: only with `hdbscan`: the distance below which two clusters are one, as a share of the
+            embedder's `same_person`. Higher: fewer clusters, until strangers are chained together (on
+            simulated films from about 0.75 on).
         max_size: trajectories on one page of the annotator; a larger cluster is split.
         duplicate_iou: median intersection over union from which two boxes are one face detected twice.
             Higher: more pairs cannot be linked.
@@ -202,6 +209,7 @@ class ClusterSettings:
             is 0, falling to none at `max_gap`. Raising one of these four joins more continuations.
     """
 
+    method: str = PLDA
     threshold: float = 1.0
     min_log_likelihood_ratio: float = 7.6
     false_link_rate: float = 0.02
@@ -213,6 +221,7 @@ class ClusterSettings:
     attach_log_likelihood_ratio: float = 0.0
     attach_margin: float = 3.0
     allow_same_frame: bool = False
+    hdbscan_epsilon: float = 0.65
     max_size: int = 100
     duplicate_iou: float = 0.5
     max_gap: int = 50
@@ -221,6 +230,8 @@ class ClusterSettings:
     tolerance: float = 0.12
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise InputError(f"trajectories are clustered by {' or '.join(METHODS)}, not by {self.method!r}")
         if not 0 < self.threshold < 2:
             raise InputError(
                 f"the threshold is a multiple of the embedder's own distance, above 0 and below 2, "

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.people.constraints import Continuations, Pairs
+from facerec.people.density import dense_clusters
 from facerec.people.linkage import Groups, link, reliability
-from facerec.settings import ClusterSettings
+from facerec.settings import HDBSCAN, ClusterSettings
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -28,13 +29,13 @@ _ENOUGH = 20  # pairs of strangers from which a film may speak for itself
 class Clustering:
     """Attributes:
     labels: (n,) int64, dense from 0, biggest cluster first, then by first trajectory.
-    evidence: nats, from which groups were joined.
+    evidence: nats, from which groups were joined; None where the method is HDBSCAN.
     continued: how many trajectories were joined because they go on where another ended.
     split: how many clusters more there are because of `max_size`.
     """
 
     labels: Ints
-    evidence: float
+    evidence: float | None
     continued: int
     split: int
 
@@ -62,7 +63,7 @@ def cluster(
     n = len(vectors)
     reliable = np.where(usable, reliability(weights, settings), 0)
     looks = Groups.of_looks(vectors, reliable, settings.threshold * same_person, settings.max_precision)
-    least = _least_evidence(looks, cannot_link, settings)
+    least = None if settings.method == HDBSCAN else _least_evidence(looks, cannot_link, settings)
     if settings.allow_same_frame:
         cannot_link = cannot_link[:0]
     joining = _Joining(n, cannot_link)
@@ -74,9 +75,12 @@ def cluster(
         if (alike and usable[i] and usable[j]) or unseen:
             continued += joining.join(i, j)
     of = joining.labels()
-    groups = looks.joined(of)
-    clusters = np.unique(link(groups, of[cannot_link], least), return_inverse=True)[1].astype(np.int64)
-    final = _recognise(groups.joined(clusters), clusters[of[cannot_link]], settings)[clusters]
+    groups, apart = looks.joined(of), of[cannot_link]
+    if least is None:
+        final = _by_density(groups, apart, settings.threshold * same_person, settings.hdbscan_epsilon)
+    else:
+        clusters = np.unique(link(groups, apart, least), return_inverse=True)[1].astype(np.int64)
+        final = _recognise(groups.joined(clusters), clusters[apart], settings)[clusters]
     whole = final[of] if n else of
     parts = _split(vectors, whole, settings.max_size)
     split = len(np.unique(parts)) - len(np.unique(whole))
@@ -142,6 +146,31 @@ def _recognise(groups: Groups, apart: Pairs, settings: ClusterSettings) -> Ints:
     for at in np.argsort(-most, kind="stable").tolist():
         if sure[at]:
             joining.join(int(small[at]), int(known[likeliest[at]]))
+    return joining.labels()
+
+
+def _by_density(groups: Groups, apart: Pairs, same_person: float, epsilon: float) -> Ints:
+    """HDBSCAN's clusters, each cut into parts that hold no cannot-link; noise is alone; labels (m,).
+
+    The strongest members come first, and each goes to the part with the nearest mean that it may join.
+    """
+    joining = _Joining(len(groups.sums), np.unique(apart, axis=0))
+    known = np.flatnonzero(groups.weights > 0)
+    vectors = groups.sums[known]
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    found, strength = dense_clusters(vectors, epsilon * same_person, same_person)
+    parts: dict[int, dict[int, Floats]] = {}  # by cluster, the sum of the vectors by first member
+    for i in np.argsort(-strength, kind="stable").tolist():
+        if found[i] < 0:
+            continue
+        sums = parts.setdefault(int(found[i]), {})
+        cosines = {part: float(total @ vectors[i] / np.linalg.norm(total)) for part, total in sums.items()}
+        for part in sorted(sums, key=cosines.__getitem__, reverse=True):
+            if joining.join(int(known[part]), int(known[i])):
+                sums[part] = sums[part] + vectors[i]
+                break
+        else:
+            sums[i] = vectors[i]
     return joining.labels()
 
 

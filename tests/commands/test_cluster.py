@@ -46,6 +46,20 @@ def test_one_person_twice_in_a_frame_is_two_clusters_unless_allowed(tmp_path: Pa
     assert labels_of(folder) == [0, 0]
 
 
+def test_hdbscan_is_another_method_under_the_same_cannot_links(tmp_path: Path) -> None:
+    film = [Seen(0, 0), Seen(1, 0, x=200), *(Seen(0, 30 * i) for i in (1, 2, 3))]
+    folder = merged_folder(tmp_path, [*film, Seen(0, 90, x=300)], cuts=[30, 60, 90])
+    assert run(folder, options=["--method", "hdbscan"]) == 0
+    labels = labels_of(folder)
+    assert labels[0] != labels[1]
+    assert labels[4] != labels[5]  # one frame
+    stage = read_manifest(folder)["stages"]["cluster"]
+    assert stage["settings"]["method"] == "hdbscan"
+    assert stage["report"]["evidence"] is None
+    assert run(folder) == 0
+    assert read_manifest(folder)["stages"]["cluster"]["settings"]["method"] == "plda"
+
+
 def test_a_blurred_trajectory_stays_alone_and_the_manifest_names_it(tmp_path: Path) -> None:
     folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 100, sharpness=1.0), Seen(0, 200)])
     assert run(folder) == 0

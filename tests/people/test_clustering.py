@@ -23,7 +23,7 @@ def grouped(
     apart: list[tuple[int, int]] | NDArray[np.int64] = NOBODY,
     continuing: Continuations = ALONE,
     usable: NDArray[np.bool_] | None = None,
-    **options: float,
+    **options: float | str,
 ) -> Clustering:
     usable = np.ones(len(vectors), bool) if usable is None else usable
     pairs = np.array(apart, np.int64).reshape(-1, 2)
