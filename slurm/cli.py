@@ -1,4 +1,7 @@
-"""The launcher's command line; `make` passes its variables in the environment, never through a shell."""
+"""Submit a movie's stages as SLURM jobs, run them here where there is no SLURM, and show how they stand.
+
+`make` passes its variables in the environment, never through a shell.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ import orjson
 
 from facerec.errors import FacerecError, InputError, Interrupted
 from facerec.support.cli import configure_logging, parser, run_main
+from facerec.support.shell import launcher_command
 from slurm import queue
 from slurm.films import movie_ids
 from slurm.launch import Say, launch
@@ -79,7 +83,6 @@ _SETTINGS = {  # variables that are settings of the profile
 def arguments() -> argparse.ArgumentParser:
     """The command line; every option is also a variable of make's and FACEREC_<NAME> in the environment."""
     made = parser(__doc__)
-    made.prog = "python -m slurm"
     made.add_argument("command", choices=[*_CHAINS, "status", "plan"])
     for name, default, text in _TEXTS:
         value = os.environ.get(_PREFIX + name) or default
@@ -143,7 +146,8 @@ def _one(work: Work, order: Order, movie: int, stages: Sequence[str], others: bo
 
 def _submit(order: Order, movie: int, stages: Sequence[str], say: Say) -> int:
     if launch(order, movie, stages, say):
-        say(f"  logs in {RunFolder(order.out, movie).path}; how it goes: make status MOVIE={movie}")
+        status = launcher_command("status", f"MOVIE={movie}")
+        say(f"  logs in {RunFolder(order.out, movie).path}; how it goes: {status}")
     return 0
 
 

@@ -16,12 +16,14 @@ from typing import Any
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.plan import format_ranges, parse_ranges
 from facerec.stages import PIPELINE
+from facerec.support.place import home
+from facerec.support.shell import launcher_command
 from slurm import queue, tasks
 from slurm.films import find_film
 from slurm.packing import Pack, chunk, pack
 from slurm.records import RunFolder, Submission
 from slurm.site import Resources
-from slurm.stages import DEFAULT_SHARDS, ROOT, Order
+from slurm.stages import DEFAULT_SHARDS, Order
 from slurm.status import ACTIVE, Survey, survey
 from slurm.work import wait_until
 
@@ -44,9 +46,8 @@ def check(order: Order, run: RunFolder, stages: Sequence[str]) -> None:
     if "extract" in stages:
         find_film(order.films, run.movie_id)
     elif not run.movie_folder.path.is_dir() and not run.submissions():
-        raise InputError(
-            f"{run.movie_folder.path}: nothing was extracted yet; first: make extract MOVIE={run.movie_id}"
-        )
+        first = launcher_command("extract", f"MOVIE={run.movie_id}")
+        raise InputError(f"{run.movie_folder.path}: nothing was extracted yet; first: {first}")
 
 
 def plan_extraction(order: Order, run: RunFolder, seen: Survey, say: Say) -> Extraction:
@@ -245,7 +246,7 @@ def _parameters(
     }
     if wants.gpus and not wants.gres:
         named["gpus_per_node"] = wants.gpus
-    extra: dict[str, Any] = {"requeue": True, "chdir": str(ROOT), **wants.sbatch}
+    extra: dict[str, Any] = {"requeue": True, "chdir": str(home()), **wants.sbatch}
     if ids:
         extra |= {"dependency": ",".join(ids), "kill-on-invalid-dep": "yes"}
     return {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.folder.plan import format_ranges
+from facerec.support.shell import launcher_command
 from slurm.status import STATES, Survey, TaskView, ends_at, speed
 
 _SHOWN = 5  # failures that are shown with their log's last lines
@@ -34,7 +35,8 @@ def table(seen: Survey) -> Iterator[str]:
     yield from failures(seen)
     stopped = seen.having("cancelled", "missing")
     if not seen.active and (stopped or seen.having("failed")):
-        yield f"  to go on: the same make extract again (MOVIE={seen.run.movie_id} SHARDS={seen.n})"
+        again = launcher_command("extract")
+        yield f"  to go on: the same {again} again (MOVIE={seen.run.movie_id} SHARDS={seen.n})"
 
 
 def failures(seen: Survey) -> Iterator[str]:

@@ -16,7 +16,7 @@ from facerec.errors import FacerecError, InputError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import MAX_SHARDS, read_plan
 from facerec.folder.shards import done_markers
-from facerec.support.shell import command_line
+from facerec.support.shell import launcher_command
 from slurm.films import find_film
 from slurm.stages import Order
 from slurm.work import read_plan_or_none
@@ -146,10 +146,10 @@ def plan_movie(order: Order, movie_id: int, given: Sequence[str] = ()) -> list[s
         advice = replace(advice, shards=begun.n, tasks=min(advice.tasks, begun.n))
     work = seen.frames / seen.frames_per_s
     length = f"{work / 3600:.1f} h" if work >= 3600 else f"{math.ceil(work / 60)} min"
-    gpus = f" GPUS={wants.gpus}" if wants.gpus else ""
+    gpus = [f"GPUS={wants.gpus}"] if wants.gpus else []
     return [
         f"movie {movie_id}: {seen.frames} frames at {seen.frames_per_s:.1f} a second on {seen.cores} cores "
         f"here: {length} of work; a task takes {seen.startup_s:.0f} s to start, and "
         f"{seen.peak_bytes >> 20} MiB",
-        " ".join([f"  make extract MOVIE={movie_id} {advice.words()}{gpus}", command_line(*given)]).rstrip(),
+        "  " + launcher_command("extract", f"MOVIE={movie_id}", *advice.words().split(), *gpus, *given),
     ]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from facerec.demo.film import FILM
 from facerec.errors import FacerecError, InputError
 from facerec.support.cli import configure_logging, parser, run_main
+from facerec.support.place import PACKAGE, checkout
 
 if TYPE_CHECKING:
     from facerec.actors.database import ActorDatabase
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
     from facerec.reporting.overview import Overview
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARDS = 4
 MODELS = ("--detector", "mtcnn", "--embedder", "dlib")
 MIN_FACE_SIZE = 40  # pixels; the film has none smaller, and the search is faster
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = made.parse_args(argv)
     configure_logging(args.verbose)
     from facerec.actors.database import ActorDatabase
-    from facerec.demo.film import demo_shots, write_film, write_gallery
+    from facerec.demo.film import demo_shots, write_film, write_gallery, write_tables
     from facerec.folder.layout import MovieFolder
     from facerec.reporting.overview import read_overview
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shots = demo_shots()
     write_film(film, shots)
     _say(f"made {film}: {sum(shot.frames for shot in shots)} frames in {len(shots)} shots")
-    _copy_tables(database)
+    write_tables(database)
     write_gallery(database.pictures)
     folder = MovieFolder.of_film(out, film)
     _run_stages(out, film, folder, database)
@@ -100,48 +100,43 @@ def _fresh_folder(out: Path) -> Path:
     return out
 
 
-def _copy_tables(database: ActorDatabase) -> None:
-    """Copy the tables of the actor database that comes with the program, but not its embeddings."""
-    shipped = type(database)(ROOT / "actor_db")
-    database.folder.mkdir()
-    for source, target in (
-        (shipped.actors, database.actors),
-        (shipped.images, database.images),
-        (shipped.aspect_ratios, database.aspect_ratios),
-    ):
-        shutil.copyfile(source, target)
-
-
 def _run_stages(out: Path, film: Path, folder: MovieFolder, database: ActorDatabase) -> None:
     path, actors = ("--path", str(folder.path)), ("--actor-db", str(database.folder))
     smallest = ("--min-face-size", str(MIN_FACE_SIZE))
-    _run("prepare_actors.py", *actors, *MODELS)
+    _run("prepare_actors", *actors, *MODELS)
     cores = len(os.sched_getaffinity(0))
     workers = min(SHARDS, cores)
 
     def extract(shard: int) -> None:
         shards = ("--shard", str(shard), "--n", str(SHARDS), "--out", str(out))
-        _run("extract.py", *shards, *MODELS, *smallest, *actors, str(film), threads=max(1, cores // workers))
+        _run("extract", *shards, *MODELS, *smallest, *actors, str(film), threads=max(1, cores // workers))
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(extract, range(SHARDS)))
-    _run("merge_shards.py", *path)
-    _run("cluster.py", *path)
-    _run("classify_knn.py", *path, *actors)
-    _run("contact_sheet.py", *path, *actors)
+    _run("merge_shards", *path)
+    _run("cluster", *path)
+    _run("classify_knn", *path, *actors)
+    _run("contact_sheet", *path, *actors)
 
 
-def _run(script: str, *arguments: str, threads: int | None = None) -> None:
+def _run(stage: str, *arguments: str, threads: int | None = None) -> None:
     """Run a stage as a user would, and print the command and its summary, its log only where it fails."""
-    command = ["python", "-u", f"./facerec/{script}", *arguments]
+    root = checkout()
+    shown = ["facerec", stage] if root is None else ["python", "-u", f"./facerec/{stage}.py"]
     env: Mapping[str, str] = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
     done = subprocess.run(
-        [sys.executable, *command[1:]], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-u", str(PACKAGE / f"{stage}.py"), *arguments],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    command = shlex.join([*shown, *arguments])
     if done.returncode:
         sys.stderr.write(done.stderr)
-        raise FacerecError(f"exit status {done.returncode} from: {shlex.join(command)}")
-    _say(f"$ {shlex.join(command)}", *(f"  {line}" for line in done.stdout.splitlines()))
+        raise FacerecError(f"exit status {done.returncode} from: {command}")
+    _say(f"$ {command}", *(f"  {line}" for line in done.stdout.splitlines()))
 
 
 def _table(overview: Overview, names: Mapping[str, str]) -> list[str]:

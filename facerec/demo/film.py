@@ -24,10 +24,27 @@ from numpy.typing import NDArray
 from facerec.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    from facerec.actors.database import ActorDatabase
 
+FILM = "1-TwoPioneers.mp4"
 WIDTH, HEIGHT, FPS = 640, 360, 24
-COLLINS, HOPPER = "eileen-collins", "grace-hopper"  # ids of actor_db/actors.csv
+COLLINS, HOPPER = "eileen-collins", "grace-hopper"  # actor ids
+
+# the tables of the actor database; actor_db/ in the repository has the same
+_ACTORS = f"""\
+movie_id,movie_name,movie_year,id,name,role,birthday,birthplace
+1,Two Pioneers,2026,{COLLINS},Eileen Collins,Astronaut,19.11.1956,"Elmira, New York, USA"
+1,Two Pioneers,2026,{HOPPER},Grace Hopper,Rear admiral,09.12.1906,"New York City, New York, USA"
+"""
+_IMAGES = f"""\
+actor_id,movie_id,filename,n_detections
+{COLLINS},1,{COLLINS}.png,1
+{HOPPER},1,{HOPPER}.jpg,1
+"""
+_ASPECT_RATIOS = f"""\
+filename,display_width,display_height
+{FILM},{WIDTH},{HEIGHT}
+"""
 
 Picture = NDArray[np.float32]  # (height, width, 3) RGB, 0..1
 
@@ -50,6 +67,14 @@ def photographs() -> dict[str, Path]:
         if not path.is_file():
             raise InputError(f"{path}: a photograph is missing; install scikit-image and matplotlib again")
     return found
+
+
+def write_tables(database: ActorDatabase) -> None:
+    """Write the cast, the list of its pictures and the film's display size into a new actor database."""
+    database.folder.mkdir()
+    database.actors.write_text(_ACTORS, encoding="utf-8")
+    database.images.write_text(_IMAGES, encoding="utf-8")
+    database.aspect_ratios.write_text(_ASPECT_RATIOS, encoding="utf-8")
 
 
 def write_gallery(folder: Path) -> None:
@@ -190,6 +215,3 @@ def _between(a: tuple[float, float], b: tuple[float, float], t: float) -> tuple[
 def _ease(t: float) -> float:
     """0..1 to 0..1, starting and ending at rest."""
     return t * t * (3 - 2 * t)
-
-
-FILM = "1-TwoPioneers.mp4"  # as in actor_db/aspect_ratios.csv

@@ -1,7 +1,7 @@
 """The catalogue of published weights, and finding and verifying weights files.
 
-Weights come with an installed package or lie in the weights folder: `weights/` beside this package, or
-$FACEREC_WEIGHTS. This module never downloads. `facerec/fetch_models.py` (`make models`) does, and records
+Weights come with an installed package or lie in the weights folder: $FACEREC_WEIGHTS, else `weights/` in
+the repository or, where facerec is installed as a package, in the working directory. This module never downloads. `facerec/fetch_models.py` (`make models`) does, and records
 each file in the folder's `weights.json`; a file that differs from its record is refused.
 """
 
@@ -19,6 +19,8 @@ from typing import Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
+from facerec.support.place import checkout, home
+from facerec.support.shell import stage_command
 
 RECORDS = "weights.json"
 
@@ -92,7 +94,14 @@ class WeightFiles:
 def weights_folder() -> Path:
     """Return the folder of downloaded weights."""
     configured = os.environ.get("FACEREC_WEIGHTS")
-    return Path(configured) if configured else Path(__file__).resolve().parents[2] / "weights"
+    return Path(configured) if configured else home() / "weights"
+
+
+def _fetch_command(*kinds: str) -> str:
+    """Return the command line that fetches the weights of `kinds`, by default of the default models."""
+    if checkout() is None:
+        return stage_command("fetch_models", *kinds)
+    return "make models" + (f" MODELS={' '.join(kinds)}" if kinds else "")
 
 
 def find_weights(kind: str, file: str | None = None) -> WeightFiles:
@@ -123,7 +132,7 @@ def find_weights(kind: str, file: str | None = None) -> WeightFiles:
         paths = tuple(weights_folder() / name for name in known.files)
         origin = f"{'unpacked from' if known.source.endswith('.zip') else 'from'} {known.source}"
         missing = (
-            f"the weights of {kind} are missing; run `make models MODELS={kind}` on a machine with internet "
+            f"the weights of {kind} are missing; run `{_fetch_command(kind)}` on a machine with internet "
             f"access, or put {known.files[0]} there, {origin}"
         )
     for path in paths:
@@ -165,7 +174,7 @@ def _package_folder(weights: Weights) -> Path:
     package, _, inside = weights.package.partition("/")
     spec = importlib.util.find_spec(package)  # without importing it, which takes seconds or fails
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"the package {weights.source} is not installed; run `make env`")
+        raise ModelError(f"the package {weights.source} is not installed; run `make env`, or install it with pip")
     return Path(next(iter(spec.submodule_search_locations))) / inside
 
 
@@ -184,9 +193,11 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ModelError(f"{path}: damaged ({error}); delete it and run `make models` again") from error
+        raise ModelError(
+            f"{path}: damaged ({error}); delete it and run `{_fetch_command()}` again"
+        ) from error
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
-        raise ModelError(f"{path}: not a table of weights; delete it and run `make models` again")
+        raise ModelError(f"{path}: not a table of weights; delete it and run `{_fetch_command()}` again")
     return records
 
 
@@ -194,7 +205,7 @@ def _check_record(path: Path) -> None:
     record = read_records(path.parent).get(path.name)
     if record is not None and record.get("sha256") != combined_sha256((path,)):
         raise ModelError(
-            f"{path}: differs from its record in {RECORDS} (SHA-256); delete it and run `make models` again"
+            f"{path}: differs from its record in {RECORDS} (SHA-256); delete it and run `{_fetch_command()}` again"
         )
 
 

@@ -25,10 +25,15 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
     """Shows each option's default and keeps the line breaks of the description."""
 
 
+def program() -> str:
+    """Return the name of the running program, as in its errors and its usage line: `extract.py`."""
+    return Path(sys.argv[0]).name
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Create an argument parser that shows all defaults and has `--verbose`."""
     made = argparse.ArgumentParser(
-        description=description, formatter_class=_HelpFormatter, allow_abbrev=False
+        prog=program(), description=description, formatter_class=_HelpFormatter, allow_abbrev=False
     )
     made.add_argument("-v", "--verbose", action="store_true", help="also log debug messages")
     return made
@@ -54,28 +59,27 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         The value of `main`; a `FacerecError`'s `exit_status` (SIGTERM and SIGUSR2 raise `Interrupted`);
         1 for an `OSError` (full disk, missing permission); 130 after Ctrl-C.
     """
-    program = Path(sys.argv[0]).name
     try:
         with stop_on_signals(immediately=True):
             return main(argv)
     except FacerecError as error:
-        return _fail(program, str(error), error.exit_status)
+        return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
-        return _fail(program, "stopped by Ctrl-C; run the same command again to go on", EXIT_CTRL_C)
+        return _fail("stopped by Ctrl-C; run the same command again to go on", EXIT_CTRL_C)
     except BrokenPipeError:  # e.g. `| head`: do not fail again when Python flushes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = "".join(f"{name}: " for name in (error.filename, error.filename2) if name)
         full = "; free disk space and run the same command again" if error.errno in _DISK_FULL else ""
-        return _fail(program, f"{where}{error.strerror or error}{full}", 1)
+        return _fail(f"{where}{error.strerror or error}{full}", 1)
 
 
-def _fail(program: str, message: str, status: int) -> int:
+def _fail(message: str, status: int) -> int:
     line = " ".join(
         part.strip() for part in message.splitlines()
     )  # spaces inside a line may be part of a path
-    sys.stderr.write(f"{program}: error: {line}\n")
+    sys.stderr.write(f"{program()}: error: {line}\n")
     return status
 
 

@@ -9,16 +9,40 @@ import shutil
 import sys
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]  # the folder of the commands
+from facerec.support.place import PACKAGE, checkout, console_script
 
 
 def stage_command(stage: str, *words: str) -> str:
-    """Return the command line that runs the stage's script with the arguments `words`."""
-    script = (
-        f"./{_PACKAGE.name}/{stage}.py" if Path.cwd() == _PACKAGE.parent else str(_PACKAGE / f"{stage}.py")
-    )
+    """Return the command line of a stage with the arguments `words`.
+
+    From a checkout it runs the stage's script, as the documentation does. Of an installed package it is
+    `facerec STAGE`, or `python FOLDER/facerec STAGE` where it was installed without that command.
+    """
+    root, installed = checkout(), console_script()
     python = "python" if shutil.which("python") == sys.executable else sys.executable
-    return command_line(python, "-u", script, *words)
+    if installed is not None:
+        program = ["facerec" if shutil.which("facerec") == str(installed) else str(installed), stage]
+    elif root is None:
+        program = [python, "-u", str(PACKAGE), stage]
+    else:
+        script = PACKAGE / f"{stage}.py"
+        program = [python, "-u", f"./{script.relative_to(root)}" if Path.cwd() == root else str(script)]
+    return command_line(*program, *words)
+
+
+def launcher_command(target: str, *variables: str) -> str:
+    """Return the command line of the launcher with `variables`, each as make has it, NAME=value.
+
+    From a checkout it is `make TARGET NAME=value`; of an installed package, where there is no Makefile,
+    `facerec slurm TARGET --name value`.
+    """
+    if checkout() is not None:
+        return command_line("make", target, *variables)
+    options = []
+    for variable in variables:
+        name, _, value = variable.partition("=")
+        options += ["--" + name.lower().replace("_", "-"), value]
+    return stage_command("slurm", target, *options)
 
 
 def command_line(*words: str) -> str:

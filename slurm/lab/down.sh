@@ -1,9 +1,8 @@
 #!/bin/bash
 # Stop the throw-away cluster that up.sh started, by the pids it left in FOLDER/pid; then remove FOLDER.
-#   slurm/lab/down.sh [FOLDER]        default: .slurm-lab in the repository's root; KEEP=1 keeps the logs
+#   slurm/lab/down.sh [FOLDER]        default: .slurm-lab here; KEEP=1 keeps the logs
 set -uo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-BASE=${1:-$here/../../.slurm-lab}
+BASE=${1:-.slurm-lab}
 [ -d "$BASE/pid" ] || { echo "no SLURM in $BASE"; exit 0; }
 BASE=$(cd "$BASE" && pwd)
 runs(){ # pid name: is it still that program, and no zombie? (a pid alone may be somebody else's by now)

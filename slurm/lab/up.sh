@@ -1,7 +1,7 @@
 #!/bin/bash
 # Bring up a throw-away SLURM cluster on this one machine: loopback only, stopped by down.sh.
 #
-#   slurm/lab/up.sh [FOLDER]          default: .slurm-lab in the repository's root
+#   slurm/lab/up.sh [FOLDER]          default: .slurm-lab here
 #   then:  . FOLDER/env.sh            puts SLURM_CONF and FOLDER/bin on the PATH
 #          node kill n2 | node up n2  a whole node dies (tasks and all) | comes back
 #
@@ -12,7 +12,7 @@
 # Exit status: 0 up, 3 this machine cannot (the reason is the last line), 1 it should have worked.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-BASE=${1:-$here/../../.slurm-lab}
+BASE=${1:-.slurm-lab}
 NODES=${NODES:-4} CPUS=${CPUS:-8} MEM=${MEM:-16000} GPUS=${GPUS:-4} PORT0=${PORT0:-16800}
 MAX_ARRAY=${MAX_ARRAY:-1001} MIN_JOB_AGE=${MIN_JOB_AGE:-300}
 cannot(){ echo "no throw-away SLURM here: $*" >&2; exit 3; }

@@ -26,6 +26,8 @@ from facerec.demo.film import (
     demo_shots,
     photographs,
     write_film,
+    write_gallery,
+    write_tables,
 )
 from facerec.errors import InputError
 from facerec.folder.records import Trajectory
@@ -96,10 +98,15 @@ def test_encoded_film_has_every_frame_at_its_rate(tmp_path: Path, shots: list[Sh
     assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(decoded, wanted, strict=True)) < 6
 
 
-def test_tables_that_ship_are_those_of_the_film() -> None:
-    shipped = ActorDatabase(ROOT / "actor_db")
-    assert list(shipped.cast(1)) == [COLLINS, HOPPER]
-    assert shipped.aspect_ratios.read_text().splitlines()[1:] == [f"{FILM},{WIDTH},{HEIGHT}"]
+def test_tables_are_those_of_the_film_and_of_the_repository(tmp_path: Path) -> None:
+    made, shipped = ActorDatabase(tmp_path / "actor_db"), ActorDatabase(ROOT / "actor_db")
+    write_tables(made)
+    assert list(made.cast(1)) == [COLLINS, HOPPER]
+    for name in ("actors", "images", "aspect_ratios"):
+        assert getattr(made, name).read_bytes() == getattr(shipped, name).read_bytes()
+    pictures = made.folder / "pictures"
+    write_gallery(pictures)
+    assert {row["filename"] for _, row in made.read_images()} == {path.name for path in pictures.iterdir()}
 
 
 def seen(shots: list[Shot]) -> Overview:
@@ -157,5 +164,5 @@ def test_only_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
 
 def test_stage_that_fails_stops_the_demo_with_its_words(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(demo.FacerecError, match=r"exit status 1 from: python -u \./facerec/merge_shards\.py"):
-        demo._run("merge_shards.py", "--path", "/nowhere/1-data")
+        demo._run("merge_shards", "--path", "/nowhere/1-data")
     assert "/nowhere/1-data" in capfd.readouterr().err

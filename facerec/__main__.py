@@ -1,0 +1,96 @@
+"""`facerec COMMAND`: the one entry to all commands of an installed package.
+
+`facerec extract …` is `python -u ./facerec/extract.py …`, and so are the others.
+"""
+
+from __future__ import annotations
+
+if not __package__:  # run as a plain script, see there
+    import _script  # noqa: F401
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from facerec.support.cli import run_main
+
+# each command's module, in the order in which one needs them
+COMMANDS = {
+    "demo": "facerec.demo.__main__",
+    "fetch_models": "facerec.fetch_models",
+    "prepare_actors": "facerec.prepare_actors",
+    "extract": "facerec.extract",
+    "merge_shards": "facerec.merge_shards",
+    "cluster": "facerec.cluster",
+    "classify_knn": "facerec.classify_knn",
+    "check": "facerec.check",
+    "contact_sheet": "facerec.contact_sheet",
+    "evaluate": "facerec.evaluate",
+    "learn_from_labels": "facerec.learn_from_labels",
+    "slurm": "slurm.cli",
+}
+_USAGE_ERROR = 2  # as argparse has it
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the first word names, with the words after it.
+
+    Returns:
+        The command's exit status; 2 where no command is named, or an unknown one.
+    """
+    command, *words = (sys.argv[1:] if argv is None else argv) or [""]
+    if command in ("-h", "--help"):
+        sys.stdout.write(overview())
+        return 0
+    if command == "--version":
+        from facerec import __version__
+
+        sys.stdout.write(f"facerec {__version__}\n")
+        return 0
+    if not command:
+        sys.stderr.write(overview())
+        return _USAGE_ERROR
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, 1)
+        meant = (
+            f"did you mean {near[0]}? `facerec --help` lists all"
+            if near
+            else f"there are: {', '.join(COMMANDS)}"
+        )
+        sys.stderr.write(f"facerec: error: unknown command {command!r}; {meant}\n")
+        return _USAGE_ERROR
+    sys.argv = [f"facerec {command}", *words]
+    main = importlib.import_module(COMMANDS[command]).main
+    return run_main(main)
+
+
+def overview() -> str:
+    """The help: all commands, with the first line of each one's documentation."""
+    indent = max(map(len, COMMANDS)) + 4
+    width = max(60, shutil.get_terminal_size(fallback=(1000, 0)).columns)
+    lines = [
+        textwrap.fill(f"{f'  {command}':<{indent}}{_summary(module)}", width, subsequent_indent=" " * indent)
+        for command, module in COMMANDS.items()
+    ]
+    return (
+        "usage: facerec COMMAND …\n\n"
+        "Every actor of a feature film found, followed, grouped and named.\n\n"
+        + "\n".join(lines)
+        + "\n\n`facerec COMMAND --help` explains a command's options.\n"
+    )
+
+
+def _summary(module: str) -> str:
+    """The first line of a module's docstring, without running the module: some import much."""
+    spec = importlib.util.find_spec(module)
+    source = getattr(spec and spec.loader, "get_source", lambda _: None)(module)
+    return (ast.get_docstring(ast.parse(source or "")) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    raise SystemExit(run())
