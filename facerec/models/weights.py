@@ -1,8 +1,9 @@
 """The catalogue of published weights, and finding and verifying weights files.
 
 Weights come with an installed package or lie in the weights folder: $FACEREC_WEIGHTS, else `weights/` in
-the repository or, where facerec is installed as a package, in the working directory. This module never downloads. `facerec/fetch_models.py` (`make models`) does, and records
-each file in the folder's `weights.json`; a file that differs from its record is refused.
+the repository or, where facerec is installed as a package, in the working directory. This module never
+downloads. `facerec/fetch_models.py` (`make models`) does, and records each file in the folder's
+`weights.json`; a file that differs from its record is refused.
 """
 
 from __future__ import annotations
@@ -174,7 +175,9 @@ def _package_folder(weights: Weights) -> Path:
     package, _, inside = weights.package.partition("/")
     spec = importlib.util.find_spec(package)  # without importing it, which takes seconds or fails
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"the package {weights.source} is not installed; run `make env`, or install it with pip")
+        raise ModelError(
+            f"the package {weights.source} is not installed; run `make env`, or install it with pip"
+        )
     return Path(next(iter(spec.submodule_search_locations))) / inside
 
 
@@ -205,7 +208,8 @@ def _check_record(path: Path) -> None:
     record = read_records(path.parent).get(path.name)
     if record is not None and record.get("sha256") != combined_sha256((path,)):
         raise ModelError(
-            f"{path}: differs from its record in {RECORDS} (SHA-256); delete it and run `{_fetch_command()}` again"
+            f"{path}: differs from its record in {RECORDS} (SHA-256); "
+            f"delete it and run `{_fetch_command()}` again"
         )
 
 
