@@ -33,6 +33,7 @@ from facerec.errors import InputError
 from facerec.folder.records import Trajectory
 from facerec.reporting.overview import ClusterView, Overview
 from tests.conftest import ROOT
+from tests.schemas import json_files, schema_errors
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +167,11 @@ def test_stage_that_fails_stops_the_demo_with_its_words(capfd: pytest.CaptureFix
     with pytest.raises(demo.FacerecError, match=r"exit status 1 from: python -u \./facerec/merge_shards\.py"):
         demo._run("merge_shards", "--path", "/nowhere/1-data")
     assert "/nowhere/1-data" in capfd.readouterr().err
+
+
+def test_result_of_make_demo_fits_the_schemas() -> None:
+    out = ROOT / "demo"
+    if not (out / "1-data" / "predictions.json").is_file():
+        pytest.skip("make demo has not run")
+    assert len(list(json_files(out))) > 10
+    assert schema_errors(out) == []
