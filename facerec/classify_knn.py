@@ -64,7 +64,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         InputError: the actor database was made with another embedder.
         ContractError: a file of the folder or of the actor database cannot be used.
     """
-    from facerec.actors.database import LISTED, ActorDatabase
+    from facerec.actors.database import MAX_LISTED, ActorDatabase
     from facerec.errors import StaleError
     from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
     from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest
@@ -89,7 +89,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     if changed_since := database.outdated(gallery):
         logging.warning(
             "%s: %s changed since prepare_actors.py ran; run it again",
-            database.folder, ", ".join(changed_since[:LISTED]),
+            database.folder, ", ".join(changed_since[:MAX_LISTED]),
         )  # fmt: skip
     clustered = read_manifest(folder)["stages"]["cluster"]["settings"]
     if not {"min_quality", "allow_same_frame"} <= clustered.keys():

@@ -1,9 +1,9 @@
-"""Find and embed the one face in each picture of an actor database.
+"""Find and embed the face in each picture of an actor database.
 
-Reads actor_images.csv and the pictures in actor_images/, writes actor_embeddings.jsonl (with
-actor_embeddings.meta.json, which says what made it) and the n_detections column of actor_images.csv.
-A picture in which no face or several are found is not used for naming. What looks wrong in the database
-is reported: pictures or faces under two actors, a picture that resembles somebody else.
+Reads actor_images.csv and the pictures in actor_images/. Writes actor_embeddings.jsonl, with the models
+used in actor_embeddings.meta.json, and the column n_detections of actor_images.csv. Only a picture with
+exactly one face is used for naming. Warns of likely mistakes: the same picture or face under two actors, or
+a picture that resembles another actor more than its own.
 """
 
 from __future__ import annotations
@@ -13,31 +13,21 @@ if not __package__:  # run as a plain script, see there
 
 import argparse
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.errors import InputError
 from facerec.settings import ExtractSettings, GallerySettings
 from facerec.support.cli import configure_logging, parser, progress, run_main
 
 if TYPE_CHECKING:
     from facerec.actors.database import ActorDatabase
-    from facerec.actors.embed import Prepared
     from facerec.models.base import Detector, Embedder
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = _arguments(argv)
-    configure_logging(args.verbose)
-    from facerec.actors.database import ActorDatabase
-
-    database = ActorDatabase(args.actor_db)
-    return _evaluate(database) if args.evaluate else _prepare(database, args)
-
-
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of this command's arguments."""
     made = parser(__doc__)
     add, models, faces = made.add_argument, ExtractSettings, GallerySettings
     add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
@@ -49,16 +39,28 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--face-threshold", type=float, default=faces.face_threshold, metavar="SCORE",
         help="least detection score, 0 to 1; None: the detector's own")  # fmt: skip
     add("--min-share", type=float, default=faces.min_share, metavar="SHARE",
-        help="least height of a face that counts, as a share of the picture's highest face")  # fmt: skip
+        help="ignore faces lower than this share of the highest face in the picture")  # fmt: skip
     add("--max-side", type=int, default=faces.max_side, metavar="PIXELS",
         help="longer side to which larger pictures are shrunk")  # fmt: skip
     add("--evaluate", action="store_true",
-        help="change nothing; leave each embedded picture out in turn and name it")  # fmt: skip
-    return made.parse_args(argv)
+        help="write nothing; measure how well the embedded pictures name each other")  # fmt: skip
+    return made
 
 
-def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    from facerec.actors.database import ActorDatabase
+
+    database = ActorDatabase(args.actor_db)
+    print(_evaluate(database) if args.evaluate else _prepare(database, args))  # noqa: T201
+    return 0
+
+
+def _prepare(database: ActorDatabase, args: argparse.Namespace) -> str:
+    """Prepare the database and log its likely mistakes; returns the summary."""
     from facerec.actors.embed import prepare
+    from facerec.actors.gallery_checks import find_mistakes
     from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
 
     cards = card_of(args.detector, "detector"), card_of(args.embedder, "embedder")
@@ -66,111 +68,52 @@ def _prepare(database: ActorDatabase, args: argparse.Namespace) -> int:
     settings = GallerySettings(args.max_side, args.min_share, args.min_face_size, threshold)
 
     def load() -> tuple[Detector, Embedder]:
-        # One picture at a time; and in float32 everywhere, since vectors of an earlier run are taken on.
-        given = {"device": args.device, "precision": "float32", "batch_size": 1}
+        # one picture at a time and in float32, so that embeddings do not depend on the run that made them
+        options = {"device": args.device, "precision": "float32", "batch_size": 1}
         check_device(args.device, args.detector, args.embedder)
         detector = load_detector(
             args.detector,
-            **given,
+            **options,
             min_face_size=settings.min_face_size,
             face_threshold=settings.face_threshold,
         )
-        return detector, load_embedder(args.embedder, **given)
+        return detector, load_embedder(args.embedder, **options)
 
     pictures = len({row["filename"] for _, row in database.read_images()})
     with progress("pictures", pictures, "pictures") as advance:
-        done = prepare(database, cards, load, settings, advance)
-    warnings = list(_warnings(database, done))
-    for warning in warnings:
-        logging.warning("%s", warning)
-    found = Counter(min(n, 2) for n in done.faces.values())
-    what = f"written: {', '.join(done.written)}" if done.written else "nothing changed, nothing written"
-    print(  # noqa: T201 (the summary line)
-        f"{database.folder}: {len(done.faces)} pictures, {found[1]} with one face, {found[0]} with none, "
-        f"{found[2]} with several; {done.fresh} embedded with {args.embedder.partition(':')[0]}, "
-        f"{len(warnings)} warnings; {what}"
+        prepared = prepare(database, cards, load, settings, advance)
+    mistakes = list(find_mistakes(database, prepared))
+    for mistake in mistakes:
+        logging.warning("%s", mistake)
+    found = Counter(min(n, 2) for n in prepared.faces.values())
+    written = f"written: {', '.join(prepared.written)}" if prepared.written else "nothing changed"
+    return (
+        f"{database.folder}: {len(prepared.faces)} pictures, {found[1]} with one face, {found[0]} with none, "
+        f"{found[2]} with several; {prepared.embedded} embedded with {args.embedder.partition(':')[0]}, "
+        f"{len(mistakes)} warnings; {written}"
     )
-    return 0
 
 
-def _warnings(database: ActorDatabase, done: Prepared) -> Iterator[str]:
-    """What looks wrong in the database, a sentence each."""
-    from facerec.actors.gallery_checks import strays, twins
-
-    names = database.cast(None)
-    rows: dict[str, set[str]] = defaultdict(set)  # picture → actors
-    for _, row in database.read_images():
-        rows[row["filename"]].add(row["actor_id"])
-    for actor in sorted({actor for actors in rows.values() for actor in actors} - names.keys()):
-        yield f"actor {actor!r} has pictures but no row in {database.actors.name}: nobody is named so"
-    for name, n in done.faces.items():
-        if n != 1:
-            yield f"{name}: {'no face' if n == 0 else f'{n} faces'} found, so the picture is not used"
-        if len(rows[name]) > 1:
-            yield f"{name}: listed for {_several(rows[name])}, so the picture is not used"
-    copies: dict[str, list[str]] = defaultdict(list)
-    for name, digest in done.sha256.items():
-        copies[digest].append(name)
-    for same in copies.values():
-        actors = set().union(*(rows[name] for name in same))
-        if len(same) > 1:
-            whose = f"one picture under {_several(actors)}" if len(actors) > 1 else "one picture twice"
-            yield f"{' and '.join(same)} are {whose}"
-    gallery = database.gallery()
-    if not len(gallery.vectors):
-        yield "no picture can be used, so nobody can be named"
-        return
-    owners = zip(gallery.images, gallery.actor_of, strict=True)
-    label = [f"{image} ({gallery.actors[actor]})" for image, actor in owners]
-    for i, j in twins(gallery.vectors, gallery.actor_of, done.same_person):
-        if done.sha256[gallery.images[i]] != done.sha256[gallery.images[j]]:
-            yield f"{label[i]} and {label[j]} show nearly the same face under two actors"
-    for stray in strays(gallery.vectors, gallery.actor_of, done.same_person):
-        yield (
-            f"{label[stray.picture]} may be somebody else: it lies {stray.own:.2f} from the actor's "
-            f"other pictures and {stray.distance:.2f} from {label[stray.nearest]}"
-        )
-
-
-def _evaluate(database: ActorDatabase) -> int:
-    """Name the pictures of every movie's cast by one another and print how that went."""
-    import numpy as np
-
-    from facerec.actors.gallery_checks import LeaveOneOut, leave_one_out
+def _evaluate(database: ActorDatabase) -> str:
+    """Evaluate the database's pictures; returns the summary."""
+    from facerec.actors.leave_one_out import distinct_casts, evaluate_database
     from facerec.folder.documents import DISPLAY_THRESHOLD
 
-    meta = database.read_meta()
-    if meta is None or "same_person" not in meta["embedder"]:
-        raise InputError(f"{database.embeddings_meta}: does not say what made them; run prepare_actors.py")
-    embedder = meta["embedder"]
-    gallery = database.gallery(dimension=embedder["dimension"])
-    casts: dict[int, set[str]] = defaultdict(set)
-    for _, movie, row in database.read_actors():
-        casts[movie].add(row["id"])
-    total = LeaveOneOut()
-    different = sorted({tuple(sorted(cast)) for cast in casts.values()})  # the films of a series share one
-    with progress("casts", len(different), "casts") as advance:
-        for cast in different:
-            member = np.isin(gallery.actor_of, [i for i, actor in enumerate(gallery.actors) if actor in cast])
-            total += leave_one_out(gallery.vectors[member], gallery.actor_of[member], embedder["same_person"])
-            advance(1)
-    print(  # noqa: T201 (the summary)
-        f"{database.folder}: {len(gallery.images)} pictures of {len(gallery.actors)} actors "
-        f"in {len(different)} {'cast' if len(different) == 1 else 'casts'}, "
-        f"embedded with {embedder['kind']}; named at p > {DISPLAY_THRESHOLD:.2f}\n"
-        f"picture left out: top-1 accuracy {_share(total.first, total.probes)}; "
-        f"named right {total.right}, wrong {total.wrong}, not at all {total.silent}\n"
-        f"actor left out:   false-name rate {_share(total.false_names, total.strangers)}"
+    with progress("casts", len(distinct_casts(database)), "casts") as advance:
+        made = evaluate_database(database, advance)
+    counts = made.counts
+    return (
+        f"{database.folder}: {made.pictures} pictures of {made.actors} actors "
+        f"in {made.casts} {'cast' if made.casts == 1 else 'casts'}, "
+        f"embedded with {made.embedder}; named at p > {DISPLAY_THRESHOLD:.2f}\n"
+        f"picture left out: top-1 accuracy {_share(counts.first, counts.probes)}; "
+        f"named right {counts.right}, wrong {counts.wrong}, not at all {counts.silent}\n"
+        f"actor left out:   false-name rate {_share(counts.false_names, counts.strangers)}"
     )
-    return 0
 
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.4f} ({part} of {whole})" if whole else "unknown (too few pictures)"
-
-
-def _several(actors: set[str]) -> str:
-    return " and ".join(sorted(actors))
 
 
 if __name__ == "__main__":

@@ -1,32 +1,33 @@
-"""What is likely wrong with a gallery, and how well it names its own pictures.
+"""Find mistakes in an actor database: pictures without their one face, duplicates, mislabelled pictures.
 
-Vectors are (m, d) float32 of Euclidean length 1, one per picture; `actor_of` is (m,) int, the actor of
-each. Distances are Euclidean, the unit of `Embedder.same_person`.
+Embeddings are (m, d) float32, L2-normalised, one a picture; `actor_of` is (m,) int, the actor of each
+picture. Distances are Euclidean, as `Embedder.same_person` is.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.folder.documents import DISPLAY_THRESHOLD
-from facerec.people.naming import actor_distances, probabilities
-from facerec.settings import NamingSettings
+from facerec.actors.database import ActorDatabase
+from facerec.actors.embed import Prepared
 
-TWIN = 0.35  # share of `same_person`: two photographs differ by more, two copies of one by less
-_CELLS = 1 << 24  # distances held at once, 64 MB
+COPY_DISTANCE = 0.35  # share of `same_person`; only copies of a photograph are closer
+_CELLS = 1 << 24  # distances in memory at once, 64 MB
 
 
 @dataclass(frozen=True)
-class Stray:
-    """A picture that looks like another actor than the one it is filed under.
+class Mislabelled:
+    """A picture that resembles another actor more than its own.
 
     Attributes:
-        own: median distance to the actor's other pictures.
-        nearest: the picture of another actor that is closest.
+        picture: index of the picture.
+        own: median distance to its actor's other pictures.
+        nearest: index of the closest picture of another actor.
         distance: to that picture.
     """
 
@@ -36,94 +37,27 @@ class Stray:
     distance: float
 
 
-@dataclass(frozen=True)
-class LeaveOneOut:
-    """How a cast's pictures are named by one another; all are counts of pictures.
-
-    Attributes:
-        probes: pictures of which the actor has another one; the next three add up to them.
-        right, wrong, silent: named so at a probability that annotators see, or not at all.
-        first: the right actor is the likeliest, however likely.
-        strangers: pictures named with their actor out of the gallery altogether.
-        false_names: of these, how many were given somebody's name.
-    """
-
-    probes: int = 0
-    right: int = 0
-    wrong: int = 0
-    silent: int = 0
-    first: int = 0
-    strangers: int = 0
-    false_names: int = 0
-
-    def __add__(self, other: LeaveOneOut) -> LeaveOneOut:
-        return LeaveOneOut(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
-
-
-def leave_one_out(
-    vectors: NDArray[np.float32],
-    actor_of: NDArray[np.int64],
-    same_person: float,
-    settings: NamingSettings | None = None,
-) -> LeaveOneOut:
-    """Name each picture of a cast by the others, once with its actor's other pictures and once without.
-
-    A cast of one cannot be mistaken for another; its pictures count all the same, against *unknown*.
-    """
-    settings = settings or NamingSettings()
-    total = LeaveOneOut()
-    for probe, actor in enumerate(actor_of.tolist()):
-        own = actor_of == actor
-        if own.sum() > 1:
-            others = np.arange(len(actor_of)) != probe
-            likeliest, p = _likeliest(
-                vectors[probe], vectors[others], actor_of[others], same_person, settings
-            )
-            hit, shown = likeliest == actor, p > DISPLAY_THRESHOLD
-            total += LeaveOneOut(
-                probes=1, right=hit and shown, wrong=shown and not hit, silent=not shown, first=hit
-            )
-        if not own.all():
-            _, p = _likeliest(vectors[probe], vectors[~own], actor_of[~own], same_person, settings)
-            total += LeaveOneOut(strangers=1, false_names=p > DISPLAY_THRESHOLD)
-    return total
-
-
-def _likeliest(
-    probe: NDArray[np.float32],
-    gallery: NDArray[np.float32],
-    actor_of: NDArray[np.int64],
-    same_person: float,
-    settings: NamingSettings,
-) -> tuple[int, float]:
-    """The likeliest actor of one face, and how likely."""
-    actors, renumbered = np.unique(actor_of, return_inverse=True)
-    temperature = settings.temperature * same_person
-    distances = actor_distances(probe[None], gallery, renumbered, len(actors), settings.k, temperature)
-    row = probabilities(distances, same_person, settings)[0]
-    best = int(row.argmax())
-    return int(actors[best]), float(row[best])
-
-
-def twins(
+def find_copies(
     vectors: NDArray[np.float32], actor_of: NDArray[np.int64], same_person: float
 ) -> list[tuple[int, int]]:
-    """Pairs (i < j) of pictures of two actors that show nearly the same face."""
+    """Find pairs (i < j) of pictures of different actors that show nearly the same face."""
     found: list[tuple[int, int]] = []
     for begin, distances in _distance_blocks(vectors):
-        for i, j in np.argwhere(distances < TWIN * same_person).tolist():
+        for i, j in np.argwhere(distances < COPY_DISTANCE * same_person).tolist():
             if begin + i < j and actor_of[begin + i] != actor_of[j]:
                 found.append((begin + i, j))
     return found
 
 
-def strays(vectors: NDArray[np.float32], actor_of: NDArray[np.int64], same_person: float) -> list[Stray]:
-    """Pictures that are far from the actor's others while near to somebody else's.
+def find_mislabelled(
+    vectors: NDArray[np.float32], actor_of: NDArray[np.int64], same_person: float
+) -> list[Mislabelled]:
+    """Find pictures that are far from their actor's other pictures and close to one of another actor.
 
-    The median, because several wrong pictures under one name are near to each other. An actor's only
-    picture has nothing to be far from, and of only two it is the one near to somebody else that strays.
+    "Far" is by the median, because several wrong pictures of one actor may be close to each other. The only
+    picture of an actor cannot be judged; of two, the one that is close to another actor is reported.
     """
-    found: list[Stray] = []
+    found: list[Mislabelled] = []
     for begin, distances in _distance_blocks(vectors):
         for i, row in enumerate(distances):
             picture = begin + i
@@ -135,13 +69,54 @@ def strays(vectors: NDArray[np.float32], actor_of: NDArray[np.int64], same_perso
                 continue
             own = float(np.median(row[same]))
             if own > same_person:
-                found.append(Stray(picture, own, nearest, float(others[nearest])))
+                found.append(Mislabelled(picture, own, nearest, float(others[nearest])))
     return found
 
 
 def _distance_blocks(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """First row and distances to all of each block of rows."""
+    """Yield blocks of rows of the distance matrix, each with the index of its first row."""
     rows = max(1, _CELLS // max(1, len(vectors)))
     for begin in range(0, len(vectors), rows):
         cosine = vectors[begin : begin + rows] @ vectors.T
         yield begin, np.sqrt(np.maximum(2 - 2 * cosine, 0))
+
+
+def find_mistakes(database: ActorDatabase, prepared: Prepared) -> Iterator[str]:
+    """Yield a sentence for each likely mistake in a database that was just prepared."""
+    names = database.cast(None)
+    rows: dict[str, set[str]] = defaultdict(set)  # picture → actors
+    for _, row in database.read_images():
+        rows[row["filename"]].add(row["actor_id"])
+    for actor in sorted({actor for actors in rows.values() for actor in actors} - names.keys()):
+        yield f"actor {actor!r} has pictures but no row in {database.actors.name}, so it is never a name"
+    for name, n in prepared.faces.items():
+        if n != 1:
+            yield f"{name}: {'no face' if n == 0 else f'{n} faces'} found, so the picture is not used"
+        if len(rows[name]) > 1:
+            yield f"{name}: listed for {_and(rows[name])}, so the picture is not used"
+    copies: dict[str, list[str]] = defaultdict(list)
+    for name, digest in prepared.sha256.items():
+        copies[digest].append(name)
+    for same in copies.values():
+        actors = set().union(*(rows[name] for name in same))
+        if len(same) > 1:
+            owners = f"of {_and(actors)}" if len(actors) > 1 else "of the same actor"
+            yield f"{' and '.join(same)} are copies of one picture, {owners}"
+    gallery = database.gallery()
+    if not len(gallery.vectors):
+        yield "no picture can be used, so no name can be given"
+        return
+    labels = zip(gallery.images, gallery.actor_of, strict=True)
+    label = [f"{image} ({gallery.actors[actor]})" for image, actor in labels]
+    for i, j in find_copies(gallery.vectors, gallery.actor_of, prepared.same_person):
+        if prepared.sha256[gallery.images[i]] != prepared.sha256[gallery.images[j]]:
+            yield f"{label[i]} and {label[j]} show nearly the same face under two actors"
+    for found in find_mislabelled(gallery.vectors, gallery.actor_of, prepared.same_person):
+        yield (
+            f"{label[found.picture]} may show another person: its distance is {found.own:.2f} to the actor's "
+            f"other pictures and {found.distance:.2f} to {label[found.nearest]}"
+        )
+
+
+def _and(actors: set[str]) -> str:
+    return " and ".join(sorted(actors))

@@ -1,8 +1,8 @@
-"""Where learnt pictures of the actor database come from: `actor_origins.csv`.
+"""Read and write `actor_origins.csv`: faces of films that annotators judged.
 
-A row for each face of a film that annotators have judged: `learnt`, and then it is a picture of the
-database, or `rejected`, and then it never becomes one. The face's place in its picture is kept, so that
-the picture can be embedded again without being searched: so small a crop may hide its face from a detector.
+A `learnt` face is a picture of the database; a `rejected` one never becomes one. Box and keypoints of a
+learnt face are kept so that its picture can be embedded again without detection, which often fails on so
+small a crop.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ LEARNT, REJECTED = "learnt", "rejected"
 
 @dataclass(frozen=True)
 class Origin:
-    """A judged face.
+    """A judged face; all but the tag is empty for a rejected one.
 
     Attributes:
-        tag: the face's name in its movie folder.
-        actor_id: whose picture it is; for a rejected one empty.
-        filename: of the picture in `actor_images/`; this and what follows is empty for a rejected face.
-        sha256: of the picture's bytes; what is below holds for no others.
-        quality: 0..1, what the face says about whose it is.
-        box: (4,) float32 x1, y1, x2, y2 and keypoints (5, 2) float32 x, y, in pixels of the picture.
+        tag: of the face in its movie folder.
+        actor_id: actor that the picture shows.
+        filename: of the picture in `actor_images/`.
+        sha256: of the picture's bytes, for which box and keypoints hold.
+        quality: 0..1, how much the face says about identity.
+        box: (4,) float32 x1, y1, x2, y2 in pixels of the picture.
+        keypoints: (5, 2) float32 x, y in pixels of the picture.
     """
 
     tag: str
@@ -47,15 +48,17 @@ class Origin:
 
     @property
     def movie_id(self) -> int:
+        """Movie that the face is from."""
         return parse_tag(self.tag)[0]
 
     @property
     def learnt(self) -> bool:
+        """Whether the face is a picture of the database."""
         return self.box is not None
 
 
 def read_origins(database: ActorDatabase) -> dict[str, Origin]:
-    """The judged faces by tag; none where the database has learnt nothing yet.
+    """Read the judged faces by tag; none if the table does not exist.
 
     Raises:
         ContractError: a row cannot be used.
@@ -73,17 +76,17 @@ def read_origins(database: ActorDatabase) -> dict[str, Origin]:
                 quality = float(row["quality"])
                 made = Origin(tag, row["actor_id"], row["filename"], row["sha256"], quality, box, keypoints)
             else:
-                raise ValueError(f"the status {row['status']!r} is neither {LEARNT} nor {REJECTED}")
+                raise ValueError(f"status {row['status']!r} is neither {LEARNT} nor {REJECTED}")
         except ValueError as error:
             raise ContractError(path, str(error)[:200], line) from None
         if tag in origins:
-            raise ContractError(path, f"duplicate: {tag} has an earlier row as well", line)
+            raise ContractError(path, f"duplicate: {tag} has an earlier row", line)
         origins[tag] = made
     return origins
 
 
 def origins_bytes(origins: Iterable[Origin]) -> bytes:
-    """The table that `read_origins` reads."""
+    """Return the bytes of the table that `read_origins` reads."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -98,11 +101,13 @@ def origins_bytes(origins: Iterable[Origin]) -> bytes:
 
 
 def _text(numbers: NDArray[np.float32]) -> str:
+    """Format numbers as a cell."""
     return " ".join(f"{x:.2f}" for x in numbers.ravel().tolist())
 
 
 def _numbers(cell: str, count: int) -> NDArray[np.float32]:
+    """Parse a cell of `count` finite numbers; raises ValueError."""
     numbers = np.array([float(x) for x in cell.split()], np.float32)
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
-        raise ValueError(f"{cell[:80]!r} is not {count} numbers")
+        raise ValueError(f"{cell[:80]!r} does not hold {count} numbers")
     return numbers

@@ -16,7 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from facerec.actors.database import ActorDatabase
-from facerec.actors.embed import embedding_line
+from facerec.actors.embeddings import to_line
 from facerec.actors.provenance import Origin, origins_bytes, read_origins
 from facerec.annotations.export import Annotation, read_export
 from facerec.annotations.identities import plain_name
@@ -239,7 +239,7 @@ def _write(
     replaced = removed | pictures.keys()
     lines = database.embeddings.read_bytes().split(b"\n")
     kept = [lines[number - 1] for number, faces in database.read_embeddings() if faces.image not in replaced]
-    kept += [embedding_line(_filename(one.face.tag), one.face.embedding[None]) for one in chosen]
+    kept += [to_line(_filename(one.face.tag), one.face.embedding[None]) for one in chosen]
     embeddings = b"".join(line + b"\n" for line in kept)
     hashes = {name: digest for name, digest in meta["pictures"].items() if name not in replaced}
     hashes |= {name: sha256(picture).hexdigest() for name, picture in pictures.items()}

@@ -1,4 +1,4 @@
-"""The actor database is of other people's making: what cannot be used is refused by file and line."""
+"""The gallery holds the usable pictures of a cast; rows that cannot be used are errors with file and line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def append(path: Path, *lines: str) -> None:
     )
 
 
-def test_only_the_movie_s_cast_counts_with_pictures_from_any_movie(database: ActorDatabase) -> None:
+def test_gallery_has_the_movies_cast_with_pictures_from_any_movie(database: ActorDatabase) -> None:
     gallery = database.gallery(1, 3)
     assert gallery.actors == ("nm01", "nm1")  # not nm3; "nm01" and "nm1" are two people
     assert gallery.images == ("ada.jpg", "ada2.jpg", "bob.jpg")
@@ -68,24 +68,24 @@ def test_only_the_movie_s_cast_counts_with_pictures_from_any_movie(database: Act
 
 
 @pytest.mark.parametrize("claim", ["nm3,2,ada.jpg,1", "nobody,7,ada.jpg,1"])
-def test_a_picture_tied_to_two_actors_names_neither(database: ActorDatabase, claim: str) -> None:
+def test_picture_of_two_actors_is_not_used(database: ActorDatabase, claim: str) -> None:
     append(database.images, claim)
     assert database.gallery(1).images == ("ada2.jpg", "bob.jpg")
 
 
-def test_a_picture_listed_for_two_movies_of_one_actor_still_counts(database: ActorDatabase) -> None:
+def test_picture_listed_for_two_movies_of_one_actor_is_used(database: ActorDatabase) -> None:
     append(database.images, "nm01,2,ada.jpg,1")
     assert "ada.jpg" in database.gallery(1).images
 
 
-def test_pictures_of_several_or_no_faces_are_not_used(database: ActorDatabase) -> None:
+def test_pictures_with_several_or_no_faces_are_not_used(database: ActorDatabase) -> None:
     append(database.images, "nm01,1,group.jpg,2", "nm01,1,empty.jpg,0")
     append(database.embeddings, line_of("group.jpg", [1, 0, 0], [0, 1, 0]), line_of("empty.jpg"))
     assert "group.jpg" not in (images := database.gallery(1).images)
     assert "empty.jpg" not in images
 
 
-def test_a_movie_nobody_is_known_of_has_an_empty_gallery(database: ActorDatabase) -> None:
+def test_movie_without_actors_has_an_empty_gallery(database: ActorDatabase) -> None:
     gallery = database.gallery(3, 3)
     assert (gallery.actors, gallery.vectors.shape) == ((), (0, 3))
 
@@ -93,9 +93,9 @@ def test_a_movie_nobody_is_known_of_has_an_empty_gallery(database: ActorDatabase
 @pytest.mark.parametrize(
     ("line", "rule"),
     [
-        ("not json", "not JSON"),
+        ("not json", "not valid JSON"),
         ('{"image":"x.jpg","n":1,"faces":[{"vector":[NaN,0,1]}]}', "NaN"),
-        ('{"image":"x.jpg","n":1,"faces":[{"vector":[1e999,0,1]}]}', "not JSON|absurdly"),
+        ('{"image":"x.jpg","n":1,"faces":[{"vector":[1e999,0,1]}]}', "not valid JSON|too large"),
         ('{"image":"x.jpg","n":1,"faces":[{"vector":[null,0,1]}]}', "list of numbers"),
         ('{"image":"x.jpg","n":1,"faces":[{"vector":[true,0,1]}]}', "list of numbers"),
         ('{"image":"x.jpg","n":1,"faces":[{"vector":[0,0,0]}]}', "all zero"),
@@ -110,7 +110,7 @@ def test_a_movie_nobody_is_known_of_has_an_empty_gallery(database: ActorDatabase
         ('{"image":"' + "x" * (9 << 20) + '","n":0,"faces":[]}', "more than"),
     ],
 )
-def test_a_bad_embedding_is_refused_by_line(database: ActorDatabase, line: str, rule: str) -> None:
+def test_invalid_line_of_embeddings_is_refused_by_line(database: ActorDatabase, line: str, rule: str) -> None:
     append(database.embeddings, line)
     with pytest.raises(ContractError, match=rule) as caught:
         database.gallery(1)
@@ -119,7 +119,7 @@ def test_a_bad_embedding_is_refused_by_line(database: ActorDatabase, line: str, 
     assert len(str(caught.value)) < 400 + len(str(database.embeddings))
 
 
-def test_vectors_of_another_dimension_than_the_film_s_are_refused(database: ActorDatabase) -> None:
+def test_embeddings_of_another_dimension_than_the_films_are_refused(database: ActorDatabase) -> None:
     with pytest.raises(ContractError, match="3 numbers instead of 512"):
         database.gallery(1, 512)
 
@@ -134,7 +134,7 @@ def test_vectors_of_another_dimension_than_the_film_s_are_refused(database: Acto
         ("1,Film,1999,nm01,Somebody else,x,1970,Rome", "duplicate"),
     ],
 )
-def test_a_bad_actor_is_refused_by_line(database: ActorDatabase, row: str, rule: str) -> None:
+def test_invalid_row_of_actors_is_refused_by_line(database: ActorDatabase, row: str, rule: str) -> None:
     append(database.actors, row)
     with pytest.raises(ContractError, match=rule) as caught:
         database.gallery(1)
@@ -142,7 +142,7 @@ def test_a_bad_actor_is_refused_by_line(database: ActorDatabase, row: str, rule:
 
 
 @pytest.mark.parametrize("column", ACTOR_COLUMNS)
-def test_an_actors_table_with_a_missing_column_says_which(database: ActorDatabase, column: str) -> None:
+def test_missing_column_of_actors_is_named(database: ActorDatabase, column: str) -> None:
     header = ",".join(ACTOR_COLUMNS)
     database.actors.write_text(
         database.actors.read_text(encoding="utf-8").replace(
@@ -157,18 +157,18 @@ def test_an_actors_table_with_a_missing_column_says_which(database: ActorDatabas
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../../x.jpg", "a/../../x.jpg", "..", "a\\b.jpg", "a\0.jpg", "", "x" * 256]
 )
-def test_a_picture_s_name_cannot_lead_out_of_the_folder(database: ActorDatabase, name: str) -> None:
+def test_picture_name_cannot_lead_out_of_the_folder(database: ActorDatabase, name: str) -> None:
     with pytest.raises(ContractError, match="inside"):
         database.picture(name)
 
 
-def test_embeddings_of_another_embedder_are_refused_naming_both(
+def test_embeddings_of_another_embedder_are_refused_with_both_names(
     database: ActorDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     film = {"kind": "dlib", "sha256": "aa" * 32, "dimension": 3}
     with caplog.at_level(logging.WARNING):
         database.check_embedder(film, Path("1-data"))
-    assert "only the dimension can tell" in caplog.text
+    assert "only the dimension is compared" in caplog.text
     meta = {"embedder": {**film, "weights": "w.dat"}, "detector": {"kind": "mtcnn"}}
     database.embeddings_meta.write_text(json.dumps(meta), encoding="utf-8")
     database.check_embedder(film, Path("1-data"))
@@ -181,7 +181,7 @@ def test_embeddings_of_another_embedder_are_refused_naming_both(
             database.check_embedder(film, Path("1-data"))
 
 
-def test_memory_is_that_of_the_cast_not_of_the_table(database: ActorDatabase) -> None:
+def test_memory_grows_with_the_cast_not_with_the_table(database: ActorDatabase) -> None:
     with (
         database.actors.open("a", encoding="utf-8") as actors,
         database.images.open("a", encoding="utf-8") as images,
@@ -213,7 +213,7 @@ json_like = st.recursive(
     record=json_like
     | st.fixed_dictionaries({"image": st.just("ada.jpg"), "n": st.integers(0, 2), "faces": json_like})
 )
-def test_any_json_is_faces_or_one_clear_refusal(
+def test_any_json_is_read_or_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, record: object
 ) -> None:
     database = make(tmp_path_factory.getbasetemp() / "fuzz_db")

@@ -1,4 +1,4 @@
-"""`make models` against a server of our own: what is wrong leaves nothing behind that could be used."""
+"""Weights are fetched from a local server; a wrong file leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from facerec.support.cli import run_main
 
 @pytest.fixture
 def server(tmp_path):
-    """Serves the files of a folder; one called cut… breaks off after half of what it promised."""
+    """Serve the files of a folder; one with a name that begins with cut ends after half of its bytes."""
     served = tmp_path / "served"
     served.mkdir()
 
@@ -48,20 +48,18 @@ def server(tmp_path):
 
 @pytest.fixture
 def dlib_file() -> Path:
-    """Real weights that are at hand: they come with a package."""
+    """Real weights that come with a package."""
     return weights.find_weights("dlib").paths[0]
 
 
 def publish(monkeypatch, source: str, sha: str = "", hint: str = "") -> None:
-    """Have the catalogue say that dlib's weights are a download."""
+    """Make the catalogue list dlib's weights as a download."""
     entry = replace(weights.CATALOGUE["dlib"], source=source, sha256=sha, hint=hint, package="")
     monkeypatch.setattr(weights, "CATALOGUE", {**weights.CATALOGUE, "dlib": entry})
     monkeypatch.setattr(fetch_models, "CATALOGUE", weights.CATALOGUE)
 
 
-def test_a_fetched_file_is_recorded_used_and_not_fetched_again(
-    server, dlib_file, tmp_path, monkeypatch, capsys
-):
+def test_fetched_file_is_recorded_and_not_fetched_again(server, dlib_file, tmp_path, monkeypatch, capsys):
     served, url = server
     shutil.copy(dlib_file, served / "net.dat")
     sha = sha256(dlib_file.read_bytes()).hexdigest()
@@ -78,9 +76,7 @@ def test_a_fetched_file_is_recorded_used_and_not_fetched_again(
     assert "dlib is there" in capsys.readouterr().out
 
 
-def test_a_file_in_an_archive_is_unpacked_under_its_own_name(
-    server, dlib_file, tmp_path, monkeypatch, caplog
-):
+def test_archived_file_is_unpacked_under_the_catalogue_name(server, dlib_file, tmp_path, monkeypatch, caplog):
     served, url = server
     with zipfile.ZipFile(served / "net-0123.zip", "w") as archive:
         archive.write(dlib_file, "../../escaped.pth")
@@ -99,7 +95,7 @@ def test_a_file_in_an_archive_is_unpacked_under_its_own_name(
         ("text.zip", b"not found", "no zip archive"),
     ],
 )
-def test_what_is_not_the_file_is_not_kept(server, tmp_path, monkeypatch, served_as, content, message):
+def test_wrong_file_is_not_kept(server, tmp_path, monkeypatch, served_as, content, message):
     served, url = server
     (served / served_as).write_bytes(content)
     publish(monkeypatch, f"{url}/{served_as}", sha="0" * 64)
@@ -110,7 +106,7 @@ def test_what_is_not_the_file_is_not_kept(server, tmp_path, monkeypatch, served_
     assert list(place.iterdir()) == []
 
 
-def test_a_file_without_published_hash_must_load(server, tmp_path, monkeypatch):
+def test_file_without_a_published_hash_must_load(server, tmp_path, monkeypatch):
     served, url = server
     (served / "net.dat").write_bytes(b"<html>come back later</html>")
     publish(monkeypatch, f"{url}/net.dat")
@@ -122,7 +118,7 @@ def test_a_file_without_published_hash_must_load(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:9/net.dat", "http://name.invalid/net.dat"])
-def test_no_network_is_one_line(source, tmp_path, monkeypatch, capsys):
+def test_missing_network_is_a_one_line_error(source, tmp_path, monkeypatch, capsys):
     publish(monkeypatch, source)
     assert run_main(fetch_models.main, ["dlib", "--path", str(tmp_path)]) == 1
     error = capsys.readouterr().err.strip()
@@ -130,16 +126,16 @@ def test_no_network_is_one_line(source, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_model_is_answered_with_the_known(tmp_path):
+def test_unknown_model_error_lists_the_known_ones(tmp_path):
     with pytest.raises(ModelError, match="retinaface, mtcnn, yunet, facenet, dlib"):
         fetch_models.fetch("retinanet", tmp_path)
 
 
-def test_a_bundled_model_is_not_fetched(tmp_path):
+def test_packaged_model_is_not_fetched(tmp_path):
     assert "comes with the package facenet-pytorch" in fetch_models.fetch("mtcnn", tmp_path)
 
 
-def test_a_detector_loads_under_the_name_of_an_unfinished_file(server, shared, tmp_path, monkeypatch):
+def test_detector_loads_from_a_temporary_file_name(server, shared, tmp_path, monkeypatch):
     served, url = server
     name = weights.CATALOGUE["yunet"].files[0]
     shutil.copy(shared / "data" / "weights" / name, served / name)

@@ -1,4 +1,4 @@
-"""What people confirmed must name the next film, once each, and what they rejected must never come back."""
+"""Confirmed faces are learnt once and improve the names of the next film; rejected ones are never learnt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DETECT_CARD = ModelCard("blind", "none", "0" * 64, "none")
 
 
 class Blind:
-    """A detector that finds no face in any crop; portraits are larger, and have one."""
+    """A detector that finds one face in a portrait and none in a small crop."""
 
     card = DETECT_CARD
     batch_size = 1
@@ -54,7 +54,7 @@ class Blind:
 
 
 class Toy:
-    """An embedder to which everybody is one; it remembers what it was given."""
+    """An embedder that returns the same embedding for every face and records boxes and keypoints."""
 
     card = EMBED_CARD
     dimension = 16
@@ -80,7 +80,7 @@ def prepared(database: ActorDatabase, embedder: Toy | None = None) -> tuple[str,
 
 @pytest.fixture
 def database(tmp_path: Path) -> ActorDatabase:
-    """A portrait of each actor, from another age: too far from the film's faces to name them by."""
+    """A portrait of each actor that is too different from the film's faces to name them."""
     made = ActorDatabase(tmp_path / "actor_db")
     made.pictures.mkdir(parents=True)
     rows = [
@@ -107,7 +107,7 @@ def database(tmp_path: Path) -> ActorDatabase:
 
 
 def film(out: Path, movie_id: int) -> MovieFolder:
-    """Every actor in three shots, and a stranger; each face with its picture."""
+    """Three shots of each actor and one of a stranger, with a thumbnail of each face."""
     seen = [Seen(who, 40 * k, 30, x=50 * who) for k, who in enumerate([1, 2, 3, 1, 2, 3, 1, 2, 3, STRANGER])]
     folder = merged_folder(out, seen, cuts=[40 * k for k in range(1, len(seen))], movie_id=movie_id)
     frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -126,7 +126,7 @@ def faces_of(folder: MovieFolder) -> list[tuple[Feature, int, int]]:
 
 
 def labels(folder: MovieFolder, **answers: dict[str, str]) -> Path:
-    """An export in which every actor's face is confirmed, but for the `answers` to single tags."""
+    """An export that confirms every actor's face, except for the `answers` to single frames."""
     path = folder.path.parent / "labels.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, EXPORT)
@@ -176,7 +176,7 @@ def learnt(database: ActorDatabase) -> dict[str, str]:
 
 
 def names_in(folder: MovieFolder, database: ActorDatabase) -> tuple[int, int]:
-    """Trajectories of a film that are named right, and wrong."""
+    """Count the trajectories that are named right and wrong."""
     paths = ["--path", str(folder.path)]
     assert run_main(cluster.main, paths) == 0
     assert run_main(classify_knn.main, [*paths, "--actor-db", str(database.folder), "--overwrite"]) == 0
@@ -188,16 +188,14 @@ def names_in(folder: MovieFolder, database: ActorDatabase) -> tuple[int, int]:
     return right, sum(bool(shown[k] - truth[k]) for k in truth)
 
 
-def test_the_second_film_of_a_cast_is_named_by_what_the_first_one_taught(
-    database: ActorDatabase, tmp_path: Path
-) -> None:
+def test_faces_learnt_from_one_film_name_the_next(database: ActorDatabase, tmp_path: Path) -> None:
     first, second = film(tmp_path / "one", 7), film(tmp_path / "two", 8)
     assert names_in(second, database) == (0, 0)
     learn(first, database)
     assert names_in(second, database) == (9, 0)  # all trajectories of the cast; the stranger has no name
 
 
-def test_best_faces_are_learnt_up_to_the_cap_with_their_origin(
+def test_best_faces_are_learnt_up_to_the_limit_with_their_origin(
     database: ActorDatabase, tmp_path: Path
 ) -> None:
     folder = film(tmp_path, 7)
@@ -207,7 +205,7 @@ def test_best_faces_are_learnt_up_to_the_cap_with_their_origin(
     assert sorted(found.values()) == ["nm1", "nm1", "nm2", "nm2", "nm3", "nm3"]
     who = {face.tag: (k, f"nm{who}") for face, k, who in faces_of(folder)}
     assert all(who[tag][1] == actor for tag, actor in found.items())
-    assert len({who[tag][0] for tag in found}) == 6  # each of another trajectory
+    assert len({who[tag][0] for tag in found}) == 6  # each from another trajectory
     vectors = {face.tag: face.embedding for face, _, _ in faces_of(folder)}
     for _, faces in database.read_embeddings():
         for tag in found:
@@ -215,9 +213,7 @@ def test_best_faces_are_learnt_up_to_the_cap_with_their_origin(
                 assert np.allclose(faces.vectors[0], vectors[tag], atol=1e-6)
 
 
-def test_rows_of_others_in_the_table_of_pictures_stay_as_they_are(
-    database: ActorDatabase, tmp_path: Path
-) -> None:
+def test_other_rows_of_the_table_stay_unchanged(database: ActorDatabase, tmp_path: Path) -> None:
     before = database.images.read_bytes()
     learn(film(tmp_path, 7), database)
     after = database.images.read_bytes()
@@ -235,7 +231,7 @@ def test_learning_again_changes_nothing(database: ActorDatabase, tmp_path: Path)
     assert {path: path.stat().st_mtime_ns for path in database.folder.rglob("*")} == stamps
 
 
-def test_prepare_actors_keeps_what_was_learnt_though_no_detector_finds_its_face(
+def test_prepare_actors_keeps_learnt_faces_without_detecting_them(
     database: ActorDatabase, tmp_path: Path
 ) -> None:
     learn(film(tmp_path, 7), database)
@@ -243,7 +239,7 @@ def test_prepare_actors_keeps_what_was_learnt_though_no_detector_finds_its_face(
     assert prepared(database) == ()
     assert content(database) == before
     newer = json.loads(database.embeddings_meta.read_bytes()) | {"program": "facerec 0"}
-    database.embeddings_meta.write_text(json.dumps(newer))  # portraits are embedded anew
+    database.embeddings_meta.write_text(json.dumps(newer))  # portraits are embedded again
     prepared(database)
     assert learnt(database) == found
     lines = {faces.image: faces.vectors[0] for _, faces in database.read_embeddings()}
@@ -251,7 +247,7 @@ def test_prepare_actors_keeps_what_was_learnt_though_no_detector_finds_its_face(
     assert not any(np.array_equal(lines[learning._filename(tag)], person(15)) for tag in found)
 
 
-def test_another_embedder_embeds_learnt_faces_where_they_are_known_to_be(
+def test_another_embedder_embeds_learnt_faces_at_their_recorded_place(
     database: ActorDatabase, tmp_path: Path
 ) -> None:
     folder = film(tmp_path, 7)
@@ -266,7 +262,7 @@ def test_another_embedder_embeds_learnt_faces_where_they_are_known_to_be(
         assert np.allclose(keypoints, FRONTAL + 10)
 
 
-def test_a_shrunk_picture_says_where_its_face_is_in_its_own_pixels() -> None:
+def test_box_and_keypoints_are_in_pixels_of_a_shrunk_thumbnail() -> None:
     """A face at the film's corner, 300 pixels wide: 30 of padding on two sides, 330 shrunk to 160."""
     keypoints = np.float32([[x, x] for x in (0, 75, 150, 225, 300)])
     face = Feature(7, 0, (0, 0, 300, 300), keypoints, person(0), WIDTH, HEIGHT)
@@ -277,7 +273,7 @@ def test_a_shrunk_picture_says_where_its_face_is_in_its_own_pixels() -> None:
     assert np.allclose(made.keypoints, keypoints * 160 / 330)
 
 
-def test_rejected_faces_are_kept_out_whatever_later_labels_say(
+def test_rejected_faces_are_never_learnt_whatever_later_labels_say(
     database: ActorDatabase, tmp_path: Path
 ) -> None:
     folder = film(tmp_path, 7)
@@ -285,11 +281,11 @@ def test_rejected_faces_are_kept_out_whatever_later_labels_say(
     learn(folder, database, **bad)
     out = {face.tag for face, _, _ in faces_of(folder) if face.frame in (0, 5)}
     assert out.isdisjoint(learnt(database))
-    learn_folder(folder, labels(folder), database, LearnSettings(100))  # now all are said to be right
+    learn_folder(folder, labels(folder), database, LearnSettings(100))  # now all are confirmed
     assert out.isdisjoint(learnt(database)) and len(learnt(database)) == 54 - 2
 
 
-def test_a_learnt_face_that_is_rejected_leaves_the_database(database: ActorDatabase, tmp_path: Path) -> None:
+def test_learnt_face_that_is_rejected_later_is_removed(database: ActorDatabase, tmp_path: Path) -> None:
     folder = film(tmp_path, 7)
     learn(folder, database)
     wrong = next(tag for tag, actor in learnt(database).items() if actor == "nm1")
@@ -297,10 +293,10 @@ def test_a_learnt_face_that_is_rejected_leaves_the_database(database: ActorDatab
     said = learn(folder, database, **{f"at{frame}": {"image_status": "different"}})
     assert ", 1 removed, " in said
     found = learnt(database)
-    assert wrong not in found and sorted(found.values()).count("nm1") == 2  # the next best took its place
+    assert wrong not in found and sorted(found.values()).count("nm1") == 2  # replaced by the next best
 
 
-def test_a_learnt_face_that_is_somebody_elses_changes_hands(database: ActorDatabase, tmp_path: Path) -> None:
+def test_learnt_face_moves_to_the_actor_of_a_later_label(database: ActorDatabase, tmp_path: Path) -> None:
     folder = film(tmp_path, 7)
     learn(folder, database)
     moved = next(tag for tag, actor in learnt(database).items() if actor == "nm1")
@@ -326,9 +322,7 @@ def test_labels_are_ids_or_names_of_the_movies_cast(
     assert caplog.text.rstrip().endswith("are ignored: 'Somebody New' (2)")
 
 
-def test_only_confirmed_pictures_of_labeled_clusters_are_learnt(
-    database: ActorDatabase, tmp_path: Path
-) -> None:
+def test_only_confirmed_faces_of_labeled_clusters_are_learnt(database: ActorDatabase, tmp_path: Path) -> None:
     folder = film(tmp_path, 7)
     every = {f"at{face.frame}": {"cluster_status": "mixed"} for face, _, _ in faces_of(folder)}
     every |= {"at0": {"image_status": ""}}
@@ -337,10 +331,10 @@ def test_only_confirmed_pictures_of_labeled_clusters_are_learnt(
 
 
 @pytest.mark.parametrize("cut", range(11))
-def test_stopped_between_any_two_files_a_rerun_makes_up_for_it(
+def test_rerun_completes_a_run_stopped_between_any_two_files(
     database: ActorDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
-    """Six pictures, then the five files of the database, take their places one after the other."""
+    """Six pictures and five files of the database are replaced one after the other."""
     folder = film(tmp_path, 7)
     path = labels(folder)
     real, count = Path.replace, 0
@@ -366,7 +360,7 @@ def test_stopped_between_any_two_files_a_rerun_makes_up_for_it(
     assert not list(database.folder.rglob("*.part"))
 
 
-def test_a_trajectory_gives_its_second_face_after_all_have_given_their_first() -> None:
+def test_best_face_of_each_trajectory_comes_before_any_second() -> None:
     keypoints, vector = np.zeros((5, 2), np.float32), person(0)
 
     def face(frame: int, trajectory: int, quality: float, actor: str = "nm1") -> ConfirmedFace:
@@ -380,7 +374,7 @@ def test_a_trajectory_gives_its_second_face_after_all_have_given_their_first() -
     assert choose_faces(faces, {}, LearnSettings(0)) == []
 
 
-def test_faces_too_poor_to_tell_people_apart_are_not_learnt(database: ActorDatabase, tmp_path: Path) -> None:
+def test_faces_of_low_quality_are_not_learnt(database: ActorDatabase, tmp_path: Path) -> None:
     blurred = merged_folder(tmp_path, [Seen(1, 0, sharpness=0.1)])
     path = tmp_path / "labels.csv"
     path.write_text(",".join(EXPORT) + "\n7,0,labeled,nm1,7:0:0_10_100_110,same,0\n")
@@ -388,9 +382,9 @@ def test_faces_too_poor_to_tell_people_apart_are_not_learnt(database: ActorDatab
 
 
 @pytest.mark.parametrize(
-    "hazard", ["embedder", "unknown maker", "edited", "picture", "picture damaged", "face"]
+    "hazard", ["embedder", "unknown embedder", "edited", "picture", "picture damaged", "face"]
 )
-def test_what_cannot_be_learnt_from_is_one_line_and_changes_nothing(
+def test_unusable_input_is_a_one_line_error_and_changes_nothing(
     database: ActorDatabase, tmp_path: Path, hazard: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = film(tmp_path, 7)
@@ -399,7 +393,7 @@ def test_what_cannot_be_learnt_from_is_one_line_and_changes_nothing(
         meta = json.loads(database.embeddings_meta.read_bytes())
         meta["embedder"]["sha256"] = "ef" * 32
         database.embeddings_meta.write_text(json.dumps(meta))
-    elif hazard == "unknown maker":
+    elif hazard == "unknown embedder":
         database.embeddings_meta.unlink()
     elif hazard == "edited":
         database.embeddings.write_text(database.embeddings.read_text() + "\n")
@@ -416,7 +410,7 @@ def test_what_cannot_be_learnt_from_is_one_line_and_changes_nothing(
     assert len(said) == 1
     expected = {
         "embedder": "was made with toy (16-d, weights efefefefefef)",
-        "unknown maker": "does not name the embedder; run prepare_actors.py first",
+        "unknown embedder": "does not name the embedder; run prepare_actors.py first",
         "edited": "not the file that facerec",
         "picture": "the thumbnail of a confirmed face must exist",
         "picture damaged": "cannot be read",
@@ -437,7 +431,7 @@ def test_what_cannot_be_learnt_from_is_one_line_and_changes_nothing(
         "7:1:0_0_9_9,rejected,,,,,,",
     ],
 )
-def test_a_bad_row_of_the_origins_is_refused_by_its_line(database: ActorDatabase, row: str) -> None:
+def test_invalid_row_of_the_origins_is_refused_by_line(database: ActorDatabase, row: str) -> None:
     header = "tag,status,actor_id,filename,sha256,quality,box,keypoints"
     database.origins.write_text(f"{header}\n7:1:0_0_9_9,rejected,,,,,,\n{row}\n")
     with pytest.raises(ContractError) as error:

@@ -1,4 +1,4 @@
-"""Preparing a database must use the one face of each picture, all or nothing, and only what is new."""
+"""A database is prepared from pictures with one face, all or nothing, and only new pictures are embedded."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facerec import prepare_actors
 from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import Prepared, faces_of, prepare
+from facerec.actors.gallery_checks import find_mistakes
 from facerec.demo.film import COLLINS, HOPPER, write_gallery
 from facerec.errors import ContractError, InputError
 from facerec.geometry import Image
@@ -30,7 +31,7 @@ RED, GREEN, BLUE = (250, 20, 20), (20, 250, 20), (20, 20, 250)
 
 
 class Blocks:
-    """A detector to which every coloured block on black is a face."""
+    """A detector that finds every coloured block on black as a face."""
 
     card = ModelCard("blocks", "none", "0" * 64, "none")
     batch_size = 1
@@ -51,7 +52,7 @@ class Blocks:
 
 
 class Colour:
-    """An embedder to which a person is a colour."""
+    """An embedder that tells people apart by colour."""
 
     card = ModelCard("colour", "none", "1" * 64, "none")
     dimension = 3
@@ -76,7 +77,7 @@ def portrait(path: Path, *colours: tuple[int, int, int], height: int = 60) -> No
 
 @pytest.fixture
 def database(tmp_path: Path) -> ActorDatabase:
-    """Ada is red and has two pictures, Bob is blue; a picture shows nobody, another both."""
+    """Two pictures of Ada (red) and one of Bob (blue); one picture without a face, one with both."""
     made = ActorDatabase(tmp_path / "actor db é")
     made.pictures.mkdir(parents=True)
     made.actors.write_text(
@@ -110,10 +111,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def warnings(database: ActorDatabase) -> list[str]:
-    return list(prepare_actors._warnings(database, run(database)))
+    return list(find_mistakes(database, run(database)))
 
 
-def test_only_pictures_of_one_face_are_used_and_the_table_says_so(database: ActorDatabase) -> None:
+def test_only_pictures_with_one_face_are_used_and_counts_are_in_the_table(database: ActorDatabase) -> None:
     done = run(database)
     assert done.faces == {"ada.png": 1, "ada2.png": 1, "bob.png": 1, "empty.png": 0, "both.png": 2}
     assert database.images.read_bytes() == (
@@ -125,7 +126,7 @@ def test_only_pictures_of_one_face_are_used_and_the_table_says_so(database: Acto
     assert gallery.vectors[2] @ np.array(BLUE) > 0.99 * np.linalg.norm(BLUE)
 
 
-def test_every_line_is_what_the_backend_expects(database: ActorDatabase) -> None:
+def test_embeddings_have_the_format_of_the_backend(database: ActorDatabase) -> None:
     run(database)
     lines = [json.loads(line) for line in database.embeddings.read_text().splitlines()]
     assert [line["image"] for line in lines] == ["ada.png", "ada2.png", "bob.png", "empty.png", "both.png"]
@@ -135,7 +136,7 @@ def test_every_line_is_what_the_backend_expects(database: ActorDatabase) -> None
             assert face.keys() == {"vector"} and np.linalg.norm(face["vector"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_rerun_that_changes_nothing_writes_nothing_and_loads_no_model(database: ActorDatabase) -> None:
+def test_rerun_without_changes_writes_nothing_and_loads_no_model(database: ActorDatabase) -> None:
     run(database)
     before = files(database.folder)
     times = {path: path.stat().st_mtime_ns for path in database.folder.iterdir()}
@@ -144,24 +145,24 @@ def test_a_rerun_that_changes_nothing_writes_nothing_and_loads_no_model(database
         raise AssertionError("a model was loaded for nothing")
 
     done = prepare(database, (Blocks.card, Colour.card), load, GallerySettings())
-    assert done.written == () and done.fresh == 0
+    assert done.written == () and done.embedded == 0
     assert files(database.folder) == before
     assert {path: path.stat().st_mtime_ns for path in database.folder.iterdir()} == times
 
 
-def test_only_the_new_picture_is_embedded(database: ActorDatabase) -> None:
+def test_only_a_changed_picture_is_embedded(database: ActorDatabase) -> None:
     run(database)
     before = database.embeddings.read_bytes().splitlines()
     portrait(database.pictures / "bob.png", (20, 60, 250))
     detector = Blocks()
     done = run(database, detector)
     after = database.embeddings.read_bytes().splitlines()
-    assert detector.seen == done.fresh == 1
+    assert detector.seen == done.embedded == 1
     assert [i for i in range(5) if before[i] != after[i]] == [2]
 
 
 @pytest.mark.parametrize("what", ["model", "threshold", "version", "tampered", "foreign_meta", "no_meta"])
-def test_vectors_of_another_making_are_not_kept(database: ActorDatabase, what: str) -> None:
+def test_embeddings_made_otherwise_are_not_kept(database: ActorDatabase, what: str) -> None:
     run(database)
     whole = files(database.folder)
     settings, detector = GallerySettings(), Blocks()
@@ -180,11 +181,11 @@ def test_vectors_of_another_making_are_not_kept(database: ActorDatabase, what: s
         database.embeddings_meta.write_bytes(orjson.dumps({**meta, "pictures": [1, 2]}))
     else:
         database.embeddings_meta.unlink()
-    assert run(database, detector, settings).fresh == detector.seen == 5
+    assert run(database, detector, settings).embedded == detector.seen == 5
     assert files(database.folder)[database.embeddings.name] == whole[database.embeddings.name]
 
 
-def test_bystander_far_behind_does_not_count_and_a_second_person_does(tmp_path: Path) -> None:
+def test_small_bystander_is_ignored_but_a_second_person_is_not(tmp_path: Path) -> None:
     for height, n in ((12, 1), (18, 2)):
         pixels = np.zeros((100, 200, 3), np.uint8)
         pixels[20:80, 20:70], pixels[20 : 20 + height, 100:110] = RED, BLUE
@@ -192,7 +193,7 @@ def test_bystander_far_behind_does_not_count_and_a_second_person_does(tmp_path: 
 
 
 @pytest.mark.parametrize("fault", ["missing", "text", "folder"])
-def test_a_bad_picture_stops_everything_and_changes_nothing(database: ActorDatabase, fault: str) -> None:
+def test_unreadable_picture_is_an_error_and_changes_nothing(database: ActorDatabase, fault: str) -> None:
     bad = database.pictures / "bob.png"
     bad.unlink()
     if fault == "text":
@@ -205,7 +206,7 @@ def test_a_bad_picture_stops_everything_and_changes_nothing(database: ActorDatab
     assert files(database.folder) == before
 
 
-def test_all_bad_pictures_are_named_at_once(database: ActorDatabase) -> None:
+def test_all_unreadable_pictures_are_named(database: ActorDatabase) -> None:
     for name in ("ada.png", "both.png"):
         (database.pictures / name).write_text("no picture")
     with pytest.raises(InputError, match=r"ada\.png.*both\.png"):
@@ -213,7 +214,7 @@ def test_all_bad_pictures_are_named_at_once(database: ActorDatabase) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../b.png", "..\\b.png", ""])
-def test_a_name_that_leads_out_of_the_folder_is_refused_by_line(database: ActorDatabase, name: str) -> None:
+def test_file_name_out_of_the_folder_is_refused_by_line(database: ActorDatabase, name: str) -> None:
     portrait(database.folder / "secret.png", RED)
     with database.images.open("a") as table:
         table.write(f"ada,1,,{name}\r\n")
@@ -221,7 +222,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_by_line(database: ActorD
         run(database)
 
 
-def test_disk_that_fills_up_leaves_all_files_as_they_were(
+def test_full_disk_leaves_all_files_unchanged(
     database: ActorDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(database)
@@ -241,7 +242,7 @@ def test_disk_that_fills_up_leaves_all_files_as_they_were(
     assert calls and files(database.folder) == before
 
 
-def test_evaluation_tells_a_good_gallery_from_a_bad_one(
+def test_evaluation_of_a_correct_and_a_mislabelled_gallery(
     database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--actor-db", str(database.folder), "--evaluate"]
@@ -262,7 +263,7 @@ def test_evaluation_tells_a_good_gallery_from_a_bad_one(
     assert "false-name rate 0.7500 (3 of 4)" in said
 
 
-def test_evaluation_of_vectors_of_unknown_making_is_refused(
+def test_evaluation_without_a_known_embedder_is_refused(
     database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(database)
@@ -271,14 +272,14 @@ def test_evaluation_of_vectors_of_unknown_making_is_refused(
     assert "run prepare_actors.py" in capsys.readouterr().err
 
 
-def test_empty_database_is_valid(database: ActorDatabase) -> None:
+def test_database_without_pictures_is_valid(database: ActorDatabase) -> None:
     database.images.write_text("actor_id,movie_id,filename\n")
     assert run(database).faces == {}
     assert database.embeddings.read_bytes() == b""
-    assert warnings(database) == ["no picture can be used, so nobody can be named"]
+    assert warnings(database) == ["no picture can be used, so no name can be given"]
 
 
-def test_what_looks_wrong_is_reported_and_nothing_else_is(database: ActorDatabase) -> None:
+def test_mistakes_are_reported_and_nothing_else(database: ActorDatabase) -> None:
     assert sorted(warnings(database)) == [
         "both.png: 2 faces found, so the picture is not used",
         "empty.png: no face found, so the picture is not used",
@@ -292,7 +293,7 @@ def test_what_looks_wrong_is_reported_and_nothing_else_is(database: ActorDatabas
     said = "\n".join(warnings(database))
     assert "actor 'eve' has pictures but no row in actors.csv" in said
     assert "ada2.png: listed for ada and bob, so the picture is not used" in said
-    assert "ada.png and copy.png are one picture under ada and bob" in said
+    assert "ada.png and copy.png are copies of one picture, of ada and bob" in said
     assert "ada.png (ada) and near.png (bob) show nearly the same face under two actors" in said
 
 
@@ -301,10 +302,10 @@ def test_mislabelled_picture_is_reported(database: ActorDatabase) -> None:
     portrait(database.pictures / "stray.png", (20, 90, 240))
     with database.images.open("a") as table:
         table.write("ada,1,,stray.png\r\n")
-    assert "stray.png (ada) may be somebody else" in "\n".join(warnings(database))
+    assert "stray.png (ada) may show another person" in "\n".join(warnings(database))
 
 
-def test_bad_input_is_one_line_and_no_traceback(
+def test_invalid_input_is_a_one_line_error(
     database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = ["--detector", "mtcnn", "--embedder", "dlib", "--device", "cpu"]
@@ -322,7 +323,7 @@ def test_bad_input_is_one_line_and_no_traceback(
     assert files(database.folder) == before
 
 
-def test_the_database_that_ships_is_what_its_pictures_give(
+def test_shipped_embeddings_are_those_of_the_shipped_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shipped, made = ActorDatabase(ROOT / "actor_db"), ActorDatabase(tmp_path)
@@ -339,16 +340,18 @@ def test_the_database_that_ships_is_what_its_pictures_give(
     shipped.check_embedder((made.read_meta() or {})["embedder"], tmp_path)
 
 
-WHOSE = {"miranda": "lmm", "lacamoire": "al", "obama": "bo", "biden": "jb", "leslie": "rl"}
+ACTOR_BY_NAME_PART = {"miranda": "lmm", "lacamoire": "al", "obama": "bo", "biden": "jb", "leslie": "rl"}
 
 
-def test_real_portraits_are_told_from_pictures_of_two_and_name_each_other(
+def test_real_portraits_name_each_other_and_pictures_of_two_are_not_used(
     shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = ActorDatabase(tmp_path)
     made.pictures.symlink_to(shared / "data" / "people")
     names = sorted(path.name for path in made.pictures.iterdir())
-    actor_of = {name: next((a for part, a in WHOSE.items() if part in name), "kh") for name in names}
+    actor_of = {
+        name: next((a for part, a in ACTOR_BY_NAME_PART.items() if part in name), "kh") for name in names
+    }
     made.images.write_text(
         "actor_id,movie_id,filename\n" + "".join(f"{actor_of[n]},10001,{n}\n" for n in names)
     )
