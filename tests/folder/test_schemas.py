@@ -114,7 +114,7 @@ def test_replaced_results_and_missing_shards_are_accepted(
 ) -> None:
     other = MovieFolder(shutil.copytree(folder.path, tmp_path / folder.path.name))
     path = ["--path", str(other.path), "--overwrite"]
-    assert cluster.main([*path, "--min-quality", "1"]) == 0
+    assert cluster.main([*path, "--method", "hdbscan"]) == 0
     assert classify_knn.main([*path, "--actor-db", str(database), "--unknown", "5"]) == 0
     for path in other.shard(15, 30).results[:1]:
         path.unlink()
