@@ -1,9 +1,8 @@
-"""Stage 2: join a film's shards into its trajectories, features and scene changes.
+"""Stage 2: merge a film's shards into its trajectories, features and scene changes.
 
-Accepts only full coverage by the plan: every frame owned by one finished shard. Then decides, once
-over the whole film, where it is cut and which detections are the same face, so that the number of
-shards changes nothing. Puts into images/ what annotators see of each trajectory: its best two saved faces
-that lie apart in time.
+Requires that all shards of the plan are done, so that every frame was processed once. Cuts and trajectories
+are decided over the whole film, so that the results do not depend on the number of shards. Writes to images/
+the thumbnails that annotators see: of each trajectory the best two saved faces that lie apart in time.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line of this stage."""
+    """Return the parser of this stage's command line."""
     made = parser(__doc__)
     t, k = TrackSettings, KeepSettings
     add_path_argument(made)
@@ -34,33 +33,33 @@ def arguments() -> argparse.ArgumentParser:
         type=float,
         default=t.iou_threshold,
         metavar="IOU",
-        help="overlap, 0 to 1, above which boxes of neighbouring frames are one face at first sight",
+        help="overlap, 0 to 1, above which boxes of consecutive frames are linked as one face at once",
     )
     made.add_argument(
         "--max-gap",
         type=int,
         default=t.max_gap,
         metavar="FRAMES",
-        help="longest gap of missed frames inside a trajectory",
+        help="longest gap inside a trajectory: consecutive frames without a detection",
     )
     made.add_argument(
         "--min-trajectory",
         type=int,
         default=k.min_trajectory,
         metavar="FRAMES",
-        help="drop trajectories that are shorter",
+        help="drop trajectories that are shorter than this",
     )
     made.add_argument(
         "--min-face-size",
         type=int,
         default=k.min_face_size,
         metavar="PIXELS",
-        help="drop trajectories whose largest box has a shorter side below this, in display pixels",
+        help="drop trajectories without a box of at least this shorter side, in display pixels",
     )
     made.add_argument(
         "--allow-missing",
         action="store_true",
-        help="merge although shards are missing, and record the holes in the manifest",
+        help="merge even if shards are missing, and record the missing frames in the manifest",
     )
     made.add_argument(
         "--overwrite",
@@ -71,8 +70,8 @@ def arguments() -> argparse.ArgumentParser:
         "--faces",
         type=Path,
         metavar="DIR",
-        help="also write every saved face of the trajectories, for training, as "
-        "DIR/<movie_id>/<trajectory>/<tag>.jpeg; what lies there already is never replaced",
+        help="also export all saved faces of the trajectories, for training, as "
+        "DIR/<movie_id>/<trajectory>/<tag>.jpeg; existing files are never replaced",
     )
     return made
 

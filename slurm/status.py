@@ -111,7 +111,7 @@ def survey(
         n = plan.n
     elif n is None:
         n = extracts[-1].submission.n if extracts else 0
-    markers = done_markers(run.movie_folder, plan, contents=contents) if plan else {}
+    markers = done_markers(run.movie_folder, plan, verify_hashes=contents) if plan else {}
     shards = {shard: ShardView("done" if shard in markers else "missing") for shard in range(n)}
     for task in extracts:  # oldest first: what is said last holds, but a live task outweighs a dead one
         if task.submission.n == n:

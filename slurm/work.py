@@ -139,7 +139,7 @@ def undone(folder: MovieFolder, n: int, shards: Collection[int], contents: bool 
     plan = read_plan_or_none(folder)
     if plan is None or plan.n != n:
         return sorted(shards)
-    return sorted(set(shards) - done_markers(folder, plan, shards, contents=contents).keys())
+    return sorted(set(shards) - done_markers(folder, plan, shards, verify_hashes=contents).keys())
 
 
 @dataclass

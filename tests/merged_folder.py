@@ -90,6 +90,6 @@ def merged_folder(
             settings={},
             report={},
             overwrite=overwrite,
-            about={"models": {"embedder": dict(embedder)}},
+            manifest_entries={"models": {"embedder": dict(embedder)}},
         )
     return folder

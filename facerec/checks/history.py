@@ -80,7 +80,7 @@ def _check_shards(
         images: SHA-256 of each file in images/, by name.
     """
     reasons: dict[int, str] = {}
-    markers = done_markers(folder, plan, tell=reasons.__setitem__)
+    markers = done_markers(folder, plan, on_not_done=reasons.__setitem__)
     lost = {shard: reason for shard, reason in reasons.items() if not (shard in holes and reason == NOT_DONE)}
     for shard, reason in lost.items():
         violations.add(folder.shard(*plan.range_of(shard)).marker, f"shard {shard} of {plan.n}: {reason}")

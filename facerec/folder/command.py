@@ -1,4 +1,4 @@
-"""What the commands that work on movie folders share: `--path` and one summary line a folder."""
+"""What the commands that work on movie folders share: `--path`, and one summary line for each folder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
 
 
-def add_path_argument(made: argparse.ArgumentParser) -> None:
-    """Add `--path`, which takes several movie folders."""
-    made.add_argument(
+def add_path_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--path`, which takes one or more movie folders."""
+    parser.add_argument(
         "--path",
         type=Path,
         nargs="+",
@@ -27,7 +27,9 @@ def add_path_argument(made: argparse.ArgumentParser) -> None:
 
 
 def run_on_folders(paths: Sequence[Path], work: Callable[[MovieFolder], str]) -> int:
-    """Do one stage's work in each folder and print its summary line; a bad folder stops no other.
+    """Call `work` for each folder and print the summary that it returns.
+
+    A folder that fails is reported and the next one is processed; only a signal ends the loop.
 
     Returns:
         0, or the exit status of the last folder that failed.
@@ -37,13 +39,13 @@ def run_on_folders(paths: Sequence[Path], work: Callable[[MovieFolder], str]) ->
     status = 0
     for path in paths:
 
-        def one(_: Sequence[str] | None, path: Path = path) -> int:
+        def process(_: Sequence[str] | None, path: Path = path) -> int:
             folder = MovieFolder.existing(path)
             print(f"movie {folder.movie_id}: {work(folder)}", flush=True)  # noqa: T201
             return 0
 
-        failed = run_main(one)
-        if failed in (EXIT_RERUN, EXIT_CTRL_C):
-            return failed
-        status = failed or status
+        failure = run_main(process)
+        if failure in (EXIT_RERUN, EXIT_CTRL_C):
+            return failure
+        status = failure or status
     return status

@@ -1,4 +1,7 @@
-"""The documents of the data folder that are one JSON value each: cuts, clusters, names."""
+"""The files of the data folder that hold one JSON value: cuts, clusters and predictions.
+
+Each `*_bytes` function checks what it returns with the parser that reads it back.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ import orjson
 from facerec.folder.names import MAX_FRAME
 from facerec.support.jsonl import is_int, read_json, require, require_keys
 
-DISPLAY_THRESHOLD = 0.40  # a name's probability above which, strictly, the annotator sees it
-_CLUSTER = re.compile("0|[1-9][0-9]{0,8}")
-MIN_PROBABILITY = 0.05  # a probability that is not written down
+DISPLAY_THRESHOLD = 0.40  # annotators see the names with a probability above this
+MIN_PROBABILITY = 0.05  # smaller probabilities are not written
+_CLUSTER_ID = re.compile("0|[1-9][0-9]{0,8}")
 
 
 def _document(value: object, key: str, movie_id: int) -> Any:
-    """What stands under `key` beside the movie's id."""
+    """Return the value of `key` in an object that has exactly this key and the right `movie_id`."""
     record = require_keys(value, {key, "movie_id"})
     found = record["movie_id"]
     require(is_int(found) and found == movie_id, f"movie_id {found!r} in the folder of movie {movie_id}")
@@ -28,14 +31,25 @@ def _document(value: object, key: str, movie_id: int) -> Any:
 
 
 def scene_changes_bytes(movie_id: int, cuts: Iterable[int]) -> bytes:
-    """`scene_changes.json`: the first frame of each new shot."""
+    """Return the contents of `scene_changes.json`.
+
+    Args:
+        cuts: first frame of each new shot, ascending.
+
+    Raises:
+        RuleViolation: the cuts are not ascending frame numbers above 0.
+    """
     record = {"frame_indices": [int(cut) for cut in cuts], "movie_id": movie_id}
     _parse_scene_changes(record, movie_id)
     return orjson.dumps(record)
 
 
 def read_scene_changes(path: Path, movie_id: int) -> list[int]:
-    """The first frame of each new shot, ascending."""
+    """Read the cuts of a film: the first frame of each new shot, ascending.
+
+    Raises:
+        ContractError: the file violates the contract.
+    """
     return read_json(path, lambda value: _parse_scene_changes(value, movie_id))
 
 
@@ -50,14 +64,28 @@ def _parse_scene_changes(value: object, movie_id: int) -> list[int]:
 
 
 def clusters_bytes(movie_id: int, labels: Iterable[int]) -> bytes:
-    """`clusters.json`: the cluster of each trajectory, in line order."""
+    """Return the contents of `clusters.json`.
+
+    Args:
+        labels: cluster of each trajectory, in the order of the trajectories.
+
+    Raises:
+        RuleViolation: the labels are not 0..n-1, or a later cluster is larger than an earlier one.
+    """
     record = {"clusters": [int(label) for label in labels], "movie_id": movie_id}
     _parse_clusters(record, movie_id, None)
     return orjson.dumps(record)
 
 
 def read_clusters(path: Path, movie_id: int, trajectories: int | None = None) -> list[int]:
-    """The cluster of each of the `trajectories` (checked where given)."""
+    """Read the cluster of each trajectory.
+
+    Args:
+        trajectories: how many there must be; None to accept any number.
+
+    Raises:
+        ContractError: the file violates the contract.
+    """
     return read_json(path, lambda value: _parse_clusters(value, movie_id, trajectories))
 
 
@@ -67,21 +95,25 @@ def _parse_clusters(value: object, movie_id: int, trajectories: int | None) -> l
     if trajectories is not None:
         require(
             len(labels) == trajectories,
-            f"{len(labels)} clusters for {trajectories} trajectories; there is one each",
+            f"{len(labels)} clusters for {trajectories} trajectories; there must be one for each",
         )
     dense = "cluster ids must be dense, 0..n-1"
     require(all(0 <= label < len(labels) for label in labels), dense)
     sizes = np.bincount(np.array(labels, np.int64))
     require(bool((sizes > 0).all()), dense)
-    require(bool((np.diff(sizes) <= 0).all()), "the biggest cluster comes first")
+    require(bool((np.diff(sizes) <= 0).all()), "clusters must be numbered by size, the biggest first")
     return list(labels)
 
 
-Predictions = Mapping[int, Mapping[str, float]]
+Predictions = Mapping[int, Mapping[str, float]]  # probability by actor id, by cluster
 
 
 def predictions_bytes(movie_id: int, predictions: Predictions) -> bytes:
-    """`predictions.json`: for every cluster the probabilities of actors, rounded, the small ones left out."""
+    """Return the contents of `predictions.json`, the probabilities rounded and small ones left out.
+
+    Raises:
+        RuleViolation: the predictions violate the contract.
+    """
     rounded = {
         str(cluster): {
             actor: round(p, 5)
@@ -96,7 +128,14 @@ def predictions_bytes(movie_id: int, predictions: Predictions) -> bytes:
 
 
 def read_predictions(path: Path, movie_id: int, clusters: int | None = None) -> dict[int, dict[str, float]]:
-    """Probabilities of actors by cluster; exactly the ids 0..`clusters`-1 (checked where given)."""
+    """Read the probabilities of actors, by cluster.
+
+    Args:
+        clusters: how many clusters there must be; None to accept any number.
+
+    Raises:
+        ContractError: the file violates the contract.
+    """
     return read_json(path, lambda value: _parse_predictions(value, movie_id, clusters))
 
 
@@ -109,15 +148,15 @@ def _parse_predictions(value: object, movie_id: int, clusters: int | None) -> di
             f"there must be one entry for each of the {clusters} clusters",
         )
     for cluster, names in predictions.items():
-        require(_CLUSTER.fullmatch(cluster) is not None, f"{cluster!r} is no cluster id")
-        require(isinstance(names, dict), f"cluster {cluster}: an object by actor id is expected")
+        require(_CLUSTER_ID.fullmatch(cluster) is not None, f"{cluster!r} is not a cluster id")
+        require(isinstance(names, dict), f"cluster {cluster}: its value must be an object by actor id")
         for actor, p in names.items():
             require(
                 0 < len(actor) <= 64, f"cluster {cluster}: actor id {actor!r} is not 1 to 64 characters long"
             )
             require(
                 isinstance(p, float) or (is_int(p) and p in (0, 1)),
-                f"cluster {cluster}: {p!r} is no probability",
+                f"cluster {cluster}: {p!r} is not a probability",
             )
             require(
                 MIN_PROBABILITY <= p <= 1,

@@ -1,4 +1,4 @@
-"""What a shard saw beyond the contract's records, and how good a saved face is."""
+"""The records that the contract does not know: detections of a frame, and quality measurements of a face."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from facerec.support.jsonl import is_float, is_int, require, require_keys
 
 @dataclass(frozen=True)
 class FaceRecord:
-    """What the rigid files have no place for: a detection's score and, where it was saved, its sharpness."""
+    """One detection of a frame.
+
+    Attributes:
+        box: x1, y1, x2, y2 in display pixels.
+        score: of the detector, 0..1.
+        sharpness: of a saved face; None for a detection that was not saved.
+    """
 
     box: tuple[int, int, int, int]
     score: float
@@ -24,10 +30,12 @@ class FaceRecord:
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """What a shard saw in one of its frames.
+    """One decoded frame of a shard.
 
     Attributes:
-        change: the frame's difference from the one before it, None for the film's first.
+        frame: 0-based film frame.
+        change: difference from the decoded frame before it; None for the first frame of the film.
+        faces: its detections, sorted by box.
     """
 
     frame: int
@@ -40,7 +48,7 @@ class FrameRecord:
     @classmethod
     def from_json(cls, value: object) -> FrameRecord:
         record = require_keys(value, {"frame", "change", "faces"})
-        require(is_int(record["frame"]) and 0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
+        require(is_int(record["frame"]) and 0 <= record["frame"] <= MAX_FRAME, "frame is not a frame number")
         change, faces = record["change"], record["faces"]
         require(change is None or is_float(change), "change must be a float or null")
         require(isinstance(faces, list), "faces must be a list")
@@ -57,7 +65,7 @@ def _face(value: object) -> FaceRecord:
 
 @dataclass(frozen=True)
 class Quality:
-    """How good a saved face is, line by line beside `features.jsonl`."""
+    """Score and sharpness of a saved face: `quality.jsonl` has one line for each of `features.jsonl`."""
 
     tag: str
     score: float

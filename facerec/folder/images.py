@@ -1,4 +1,4 @@
-"""What `images/` holds: just the pictures that annotators see, as their shards saved them."""
+"""The contents of `images/`: the thumbnails that annotators see, copied from the shards' face archives."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from facerec.folder.names import tag_of, thumbnail_name
 from facerec.folder.records import Trajectory
 from facerec.support.atomic import sha256_of, sync_files, sync_folder
 
-FaceKey = tuple[int, ...]  # of a face: frame, x1, y1, x2, y2
+FaceKey = tuple[int, ...]  # identifies a face in a film: frame, x1, y1, x2, y2
 
 
 @dataclass(frozen=True)
 class ArchivedFaces:
-    """Some faces of a shard's pack.
+    """Some of the faces in a shard's face archive.
 
     Attributes:
-        pack: the file.
-        saved: how many faces the shard saved.
-        tags: those that are meant.
+        archive: the file.
+        saved: number of faces that the shard saved.
+        tags: the selected faces.
     """
 
-    pack: Path
+    archive: Path
     saved: int
     tags: Sequence[str]
 
     def thumbnails(self) -> Iterator[tuple[str, bytes]]:
-        """Tag and JPEG of each.
+        """Yield tag and JPEG of each selected face.
 
         Raises:
-            ContractError: the pack is missing, damaged, or lacks one of them.
+            ContractError: the archive is missing or damaged, or lacks one of the faces.
         """
         if self.tags:
-            with open_face_archive(self.pack, self.saved) as archive:
+            with open_face_archive(self.archive, self.saved) as archive:
                 yield from ((tag, archive.read(tag)) for tag in self.tags)
 
 
@@ -50,61 +50,67 @@ def locate_faces(
     saved: Iterable[FaceKey],
     wanted: Iterable[FaceKey],
 ) -> list[ArchivedFaces]:
-    """Where the faces `wanted` lie, of all that the shards of the frame `ranges` have saved."""
-    frames, sought = sorted(place[0] for place in saved), sorted(wanted)
-    sought_frames = [place[0] for place in sought]
-    found = []
+    """Return where the archives of the shards with the frame `ranges` hold the faces `wanted`.
+
+    Args:
+        saved: all faces that these shards saved.
+    """
+    saved_frames, ordered = sorted(key[0] for key in saved), sorted(wanted)
+    wanted_frames = [key[0] for key in ordered]
+    located = []
     for beg, end in ranges:
-        count = bisect_left(frames, end) - bisect_left(frames, beg)
-        own = sought[bisect_left(sought_frames, beg) : bisect_left(sought_frames, end)]
-        tags = [tag_of(folder.movie_id, frame, box) for frame, *box in own]
-        found.append(ArchivedFaces(folder.shard(beg, end).faces, count, tags))
-    return found
+        count = bisect_left(saved_frames, end) - bisect_left(saved_frames, beg)
+        in_shard = ordered[bisect_left(wanted_frames, beg) : bisect_left(wanted_frames, end)]
+        tags = [tag_of(folder.movie_id, frame, box) for frame, *box in in_shard]
+        located.append(ArchivedFaces(folder.shard(beg, end).faces, count, tags))
+    return located
 
 
 class Thumbnails:
-    """The pictures that a folder's `images/` is to hold, of faces that lie in its shards' packs.
+    """The thumbnails that `images/` of a folder must hold; they lie in the face archives of its shards.
 
     Raises:
-        ContractError: a pack is missing, damaged, or lacks a face.
+        ContractError: an archive is missing or damaged, or lacks a face.
     """
 
     def __init__(self, faces: Sequence[ArchivedFaces]) -> None:
         self._faces = faces
         self.hashes = {
-            thumbnail_name(tag): sha256(jpeg).hexdigest() for one in faces for tag, jpeg in one.thumbnails()
+            thumbnail_name(tag): sha256(jpeg).hexdigest()
+            for shard_faces in faces
+            for tag, jpeg in shard_faces.thumbnails()
         }
 
     @cached_property
     def digest(self) -> str:
         return thumbnails_digest(self.hashes)
 
-    def are_in(self, folder: MovieFolder) -> bool:
-        """Whether `images/` holds just these."""
+    def match(self, folder: MovieFolder) -> bool:
+        """Whether `images/` holds exactly these thumbnails."""
         return folder.images.is_dir() and thumbnail_hashes(folder) == self.hashes
 
-    def put(self, folder: MovieFolder, room: Path) -> None:
-        """Put into `images/` what is missing or different there, each picture whole or not at all.
+    def write_missing(self, folder: MovieFolder, directory: Path) -> None:
+        """Write to `images/` every thumbnail that is missing or different there, each one atomically.
 
         Args:
-            room: an empty folder on the same file system, for pictures in the making.
+            directory: an empty directory on the same file system, for files that are not complete yet.
         """
         folder.images.mkdir(exist_ok=True)
-        there = thumbnail_hashes(folder)
-        names = {name for name, digest in self.hashes.items() if there.get(name) != digest}
-        made: list[Path] = []
-        for one in self._faces:
-            mine = [tag for tag in one.tags if thumbnail_name(tag) in names]
-            for tag, jpeg in replace(one, tags=mine).thumbnails():
-                made.append(room / thumbnail_name(tag))
-                made[-1].write_bytes(jpeg)
-        sync_files(made)
-        for path in made:
+        present = thumbnail_hashes(folder)
+        names = {name for name, digest in self.hashes.items() if present.get(name) != digest}
+        written: list[Path] = []
+        for shard_faces in self._faces:
+            tags = [tag for tag in shard_faces.tags if thumbnail_name(tag) in names]
+            for tag, jpeg in replace(shard_faces, tags=tags).thumbnails():
+                written.append(directory / thumbnail_name(tag))
+                written[-1].write_bytes(jpeg)
+        sync_files(written)
+        for path in written:
             path.replace(folder.images / path.name)
         sync_folder(folder.images)
 
-    def prune(self, folder: MovieFolder) -> None:
-        """Remove from `images/` what is none of these."""
+    def remove_others(self, folder: MovieFolder) -> None:
+        """Remove every other file from `images/`."""
         for entry in list(os.scandir(folder.images)):
             if entry.name not in self.hashes and not entry.is_dir(follow_symlinks=False):
                 Path(entry.path).unlink()
@@ -112,7 +118,7 @@ class Thumbnails:
 
 
 def thumbnail_hashes(folder: MovieFolder) -> dict[str, str]:
-    """The SHA-256 of every file in `images/`, by name."""
+    """Return the SHA-256 of every file in `images/` by name; "" for what is not a regular file."""
     if not folder.images.is_dir():
         return {}
     entries = (entry for entry in os.scandir(folder.images) if not entry.is_dir(follow_symlinks=False))
@@ -120,17 +126,17 @@ def thumbnail_hashes(folder: MovieFolder) -> dict[str, str]:
 
 
 def thumbnails_digest(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 for a set of pictures: their names and what they hold."""
+    """Return one SHA-256 for a set of files, given as SHA-256 by name."""
     lines = "".join(f"{name}\0{hashes[name]}\n" for name in sorted(hashes))
-    return sha256(os.fsencode(lines)).hexdigest()  # a name that is no text is not ours, but may lie there
+    return sha256(os.fsencode(lines)).hexdigest()  # the name of a stray file need not be valid UTF-8
 
 
 def thumbnail_tags(folder: MovieFolder, trajectories: Sequence[Trajectory]) -> dict[int, tuple[str, ...]]:
-    """The tags of each trajectory's pictures, in the order of time, by the trajectory's index."""
-    there = {entry.name for entry in os.scandir(folder.images)} if folder.images.is_dir() else set()
+    """Return the tags of each trajectory's thumbnails in `images/`, by trajectory index, sorted by frame."""
+    names = {entry.name for entry in os.scandir(folder.images)} if folder.images.is_dir() else set()
     shown = {}
-    for one in trajectories:
-        boxes = enumerate(one.boxes.tolist(), one.start)
+    for trajectory in trajectories:
+        boxes = enumerate(trajectory.boxes.tolist(), trajectory.start)
         tags = (tag_of(folder.movie_id, frame, box) for frame, box in boxes)
-        shown[one.index] = tuple(tag for tag in tags if thumbnail_name(tag) in there)
+        shown[trajectory.index] = tuple(tag for tag in tags if thumbnail_name(tag) in names)
     return shown

@@ -1,13 +1,16 @@
-"""The rooms of a movie's data folder: the one place where its file names are spelled.
+"""The layout of a movie's data folder: the only module that spells its file names.
 
 <out>/<movie_id>-data/
-    features/ trajectories/ scene_changes/   a shard's part of each, named by its frame range
-    evidence/ faces/ done/                   what the merge needs besides, all saved faces; a shard's marker
-    images/                                  the faces that annotators see, two a trajectory
-    features.jsonl trajectories.jsonl scene_changes.json quality.jsonl     of the whole film
+    features/ trajectories/ scene_changes/    one file per shard, named by its frame range
+    evidence/                                 frame records: the merge needs them, the contract does not
+    faces/                                    one archive per shard with the thumbnails of all its saved faces
+    done/                                     the markers of finished shards
+    images/                                   the thumbnails that annotators see, at most two per trajectory
+    features.jsonl trajectories.jsonl scene_changes.json quality.jsonl    of the whole film
     clusters.json predictions.json
-    plan.json manifest.json previous/                                      how it was made; versions before
-    .lock                                                                  of no content, held while changing
+    plan.json manifest.json                   how the results were made
+    previous/                                 replaced versions of published results
+    .lock                                     empty; locked by a process that changes the folder
 """
 
 from __future__ import annotations
@@ -35,15 +38,15 @@ class ShardFiles:
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """All but the marker, which comes last."""
+        """All files but the marker, which is written last."""
         return self.features, self.trajectories, self.scene_changes, self.frame_records, self.faces
 
 
 def ensure_dir(path: Path) -> None:
-    """Make the folder `path` where it is missing.
+    """Create the directory `path` and its parents unless they exist.
 
     Raises:
-        InputError: a file lies there, or above it.
+        InputError: `path` or one of its parents is a file.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -54,7 +57,7 @@ def ensure_dir(path: Path) -> None:
 
 
 class MovieFolder:
-    """The paths of one movie's data folder; `path` need not exist yet.
+    """The paths in the data folder of one movie; the folder need not exist yet.
 
     Raises:
         InputError: the folder's name is not `<movie_id>-data`.
@@ -64,7 +67,7 @@ class MovieFolder:
         self.path = Path(path).absolute()
         match = _FOLDER.fullmatch(self.path.name)
         if match is None:
-            raise InputError(f"{path}: a movie's folder is named <movie_id>-data, as in 12345-data")
+            raise InputError(f"{path}: the folder of a movie must be named <movie_id>-data, as in 12345-data")
         self.movie_id = parse_movie_id(match[1], self.path)
         self.images = self.path / "images"
         self.features = self.path / "features.jsonl"
@@ -77,48 +80,56 @@ class MovieFolder:
         self.manifest = self.path / "manifest.json"
         self.previous = self.path / "previous"
         self.lock = self.path / ".lock"
-        rooms = ("features", "trajectories", "scene_changes", "evidence", "faces", "done")
-        self.shard_dirs = tuple(self.path / name for name in rooms)
+        names = ("features", "trajectories", "scene_changes", "evidence", "faces", "done")
+        self.shard_dirs = tuple(self.path / name for name in names)
         self.contact_sheet = self.path / "contact_sheet.png"
 
     @classmethod
     def existing(cls, path: Path | str) -> MovieFolder:
-        """The folder at `path`, which must be there."""
+        """Return the folder at `path`.
+
+        Raises:
+            InputError: it does not exist, is a file, or is not named `<movie_id>-data`.
+        """
         folder = cls(path)
         if not folder.path.is_dir():
-            there = "is a file" if folder.path.exists() else "is not there"
-            raise InputError(f"{path} {there}: give the folder that extract.py made, <out>/<movie_id>-data")
+            problem = "is a file" if folder.path.exists() else "does not exist"
+            raise InputError(f"{path} {problem}: give the folder that extract.py made, <out>/<movie_id>-data")
         return folder
 
     @classmethod
     def of_film(cls, out: Path, film: Path) -> MovieFolder:
-        """Where the results of `film` go under `out`."""
+        """Return the folder under `out` for the results of `film`."""
         return cls(out / f"{film_movie_id(film)}-data")
 
     def create(self) -> None:
-        """Make the folder and its rooms where they are missing."""
-        for room in (self.path, self.images, *self.shard_dirs):
-            ensure_dir(room)
+        """Create the folder and its subdirectories unless they exist."""
+        for directory in (self.path, self.images, *self.shard_dirs):
+            ensure_dir(directory)
 
     def shard(self, beg: int, end: int, root: Path | None = None) -> ShardFiles:
-        """The files of shard `[beg, end)`, under another `root` while they are being written."""
-        features, trajectories, scene_changes, evidence, faces, done = (
-            (root / room.name if root else room) for room in self.shard_dirs
+        """Return the files of the shard `[beg, end)`.
+
+        Args:
+            root: directory to use instead of the folder itself, while the files are being written.
+        """
+        features, trajectories, scene_changes, frame_records, faces, markers = (
+            (root / directory.name if root else directory) for directory in self.shard_dirs
         )
-        part = f"{self.movie_id}_{beg}-{end}"
+        suffix = f"{self.movie_id}_{beg}-{end}"
         return ShardFiles(
-            features / f"features_{part}.jsonl",
-            trajectories / f"trajectories_{part}.jsonl",
-            scene_changes / f"scene_changes_{part}.json",
-            evidence / f"evidence_{part}.jsonl",
-            faces / f"faces_{part}.zip",
-            done / f"done_{part}.json",
+            features / f"features_{suffix}.jsonl",
+            trajectories / f"trajectories_{suffix}.jsonl",
+            scene_changes / f"scene_changes_{suffix}.json",
+            frame_records / f"evidence_{suffix}.jsonl",
+            faces / f"faces_{suffix}.zip",
+            markers / f"done_{suffix}.json",
         )
 
     def thumbnail(self, tag: str) -> Path:
-        """The picture of the face `tag`, where annotators see it."""
+        """Return the path of the thumbnail of the face `tag` in `images/`."""
         return self.images / thumbnail_name(tag)
 
     def relative(self, path: Path) -> str:
-        """A file's name as the folder's records spell it."""
+        """Return the path of a file relative to the folder, as plan, markers and manifest name it."""
         return path.relative_to(self.path).as_posix()

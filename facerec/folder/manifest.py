@@ -1,4 +1,4 @@
-"""The manifest: what each stage made and from what, by SHA-256; checked along the graph of the stages."""
+"""The manifest: what each stage read and wrote, by SHA-256; checked along the graph of the stages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from facerec.support.atomic import sha256_of, write_bytes
 from facerec.support.jsonl import read_json, require
 from facerec.support.shell import stage_command
 
-# what the manifest says of an embedder; nothing is known of it where no shard was merged
-_EMBEDDER = {"kind": (str,), "sha256": (str,), "dimension": (int, type(None)),
+# type of each value; dimension and calibration are null where no shard was merged
+_EMBEDDER_TYPES = {"kind": (str,), "sha256": (str,), "dimension": (int, type(None)),
              "same_person": (float, int, type(None))}  # fmt: skip
 
 
@@ -29,19 +29,23 @@ def outputs_of(folder: MovieFolder, stage: str) -> tuple[Path, ...]:
 
 
 def read_manifest(folder: MovieFolder) -> dict[str, Any]:
-    """The folder's manifest; an empty one where no stage has run."""
+    """Read the manifest of a folder; returns an empty one if no stage has run.
+
+    Raises:
+        StaleError: the manifest is damaged.
+    """
     if not folder.manifest.exists():
         return {"movie_id": folder.movie_id, "stages": {}, "history": []}
     try:
         return read_json(folder.manifest, _parse_manifest)
     except ContractError as error:
         raise StaleError(
-            f"{error}; move it away and run the stages again, from merge_shards.py on: they make a new one"
+            f"{error}; move it away and run all stages again from merge_shards.py on, which write a new one"
         ) from None
 
 
 def recorded_missing(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
-    """The shards that the merge was allowed to leave out."""
+    """Return the shards that the merge left out because it was called with --allow-missing."""
     shards = manifest.get("shards")
     missing = shards.get("missing") if isinstance(shards, dict) else None
     try:
@@ -62,14 +66,17 @@ def _parse_manifest(value: object) -> dict[str, Any]:
         require(isinstance(value.get(name, {}), dict), f"{name} must be an object")
     names = {stage.name for stage in stages.PIPELINE.recorded}
     for name, stage in entries.items():
-        require(name in names and isinstance(stage, dict), f"{name!r} is no stage")
+        require(name in names and isinstance(stage, dict), f"{name!r} is not a stage")
         parts = (stage.get(part) for part in ("inputs", "outputs", "settings", "report"))
-        require("made_at" in stage and all(isinstance(part, dict) for part in parts), f"{name} is cut short")
+        require(
+            "made_at" in stage and all(isinstance(part, dict) for part in parts),
+            f"the entry of {name} is incomplete",
+        )
     return value
 
 
 def is_published(folder: MovieFolder) -> bool:
-    """Whether the labeling backend would take the folder: all that it reads is there."""
+    """Whether the folder has every file that the labeling backend needs."""
     return all(path.exists() for path in (folder.trajectories, folder.clusters, folder.predictions))
 
 
@@ -97,7 +104,7 @@ def checked_stages(folder: MovieFolder, makers: Iterable[Stage]) -> dict[str, st
         for name, digest in recorded[maker]["inputs"].items():
             if name in now and now[name] != digest:
                 raise StaleError(
-                    f"{folder.path}: {maker}.py's results were made from another {name}; {again}"
+                    f"{folder.path}: {maker}.py's results were made from another version of {name}; {again}"
                 )
         for path in outputs_of(folder, maker):
             if not path.is_file():
@@ -105,21 +112,23 @@ def checked_stages(folder: MovieFolder, makers: Iterable[Stage]) -> dict[str, st
             name = folder.relative(path)
             now[name] = sha256_of(path)
             if now[name] != recorded[maker]["outputs"].get(name):
-                raise StaleError(f"{path}: not the file that {maker}.py made; {again}")
+                raise StaleError(f"{path}: not the file that {maker}.py wrote; {again}")
     return now
 
 
 def write_manifest(folder: MovieFolder, manifest: Mapping[str, Any]) -> None:
+    """Replace the manifest of a folder atomically."""
     write_bytes(folder.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
 @dataclass(frozen=True)
 class EmbedderInfo:
-    """What made a folder's embeddings, as its manifest says.
+    """The embedder of a folder, as recorded in its manifest.
 
     Attributes:
-        dimension: of a vector; None where the film has no shard.
-        same_person: distance at which two faces are as likely one person as two; 1 without a shard.
+        dimension: length of an embedding; None if no shard was merged.
+        same_person: distance of two embeddings at which one person is as likely as two; 1 if no shard was
+            merged.
     """
 
     kind: str
@@ -129,18 +138,18 @@ class EmbedderInfo:
 
 
 def read_embedder(folder: MovieFolder) -> EmbedderInfo:
-    """The embedder that `merge_shards.py` recorded.
+    """Return the embedder that `merge_shards.py` recorded.
 
     Raises:
-        StaleError: none is recorded.
+        StaleError: the record is missing or incomplete.
     """
     models = read_manifest(folder).get("models")
-    said = models.get("embedder") if isinstance(models, dict) else None
-    for name, kinds in _EMBEDDER.items():
-        if not isinstance(said, dict) or name not in said or type(said[name]) not in kinds:
+    entry = models.get("embedder") if isinstance(models, dict) else None
+    for name, types in _EMBEDDER_TYPES.items():
+        if not isinstance(entry, dict) or name not in entry or type(entry[name]) not in types:
             raise StaleError(
-                f"{folder.manifest}: does not say the embedder's {name}; "
+                f"{folder.manifest}: the embedder's {name} is missing or of a wrong type; "
                 f"run: {stage_command('merge_shards', '--path', str(folder.path))}"
             )
-    assert isinstance(said, dict)
-    return EmbedderInfo(said["kind"], said["sha256"], said["dimension"], said["same_person"] or 1.0)
+    assert isinstance(entry, dict)
+    return EmbedderInfo(entry["kind"], entry["sha256"], entry["dimension"], entry["same_person"] or 1.0)

@@ -1,8 +1,7 @@
-"""The plan of a film's extraction: what every shard agrees on, and the proof that none is missing.
+"""The plan of a film's extraction: everything that all shards of a run must have in common.
 
-The first shard task of a run writes `plan.json`; every other one checks itself against it. A shard is
-done when its marker is there and names the plan's fingerprint and the shard's files as they are.
-Coverage is read off the plan, never off the files that happen to lie in the folder.
+The first shard task of a run writes `plan.json`; every other task compares its own options with it. Which
+shards a film has follows from the plan alone, never from the files that are found in the folder.
 """
 
 from __future__ import annotations
@@ -33,12 +32,16 @@ _KINDS = {"movie_id": int, "film": dict, "video": dict, "frame_count": int, "n":
 
 
 def shard_range(frame_count: int, shard: int, n: int) -> tuple[int, int]:
-    """The frames `[beg, end)` of shard `shard` of `n`; empty for some where shards outnumber frames."""
+    """Return the frames `[beg, end)` of shard `shard` of `n`; some are empty if `n` exceeds `frame_count`."""
     return frame_count * shard // n, frame_count * (shard + 1) // n
 
 
 def parse_ranges(text: str, n: int) -> list[int]:
-    """The shards of a list such as `0-31,40`, ascending, each once, all below `n`."""
+    """Return the shards of a list such as `0-31,40`, ascending and without duplicates.
+
+    Raises:
+        InputError: `text` is not such a list, or names a shard that is not below `n`.
+    """
     shards: set[int] = set()
     for part in text.split(","):
         match = _RANGE.fullmatch(part.strip())
@@ -46,7 +49,7 @@ def parse_ranges(text: str, n: int) -> list[int]:
             raise InputError(f"--shard {text}: give shard numbers such as 5, 0-31 or 0-31,40")
         lo, hi = int(match[1]), int(match[2] or match[1])
         if lo > hi:
-            raise InputError(f"--shard {text}: {part.strip()} runs backwards")
+            raise InputError(f"--shard {text}: {part.strip()} runs backwards; give the lower number first")
         if hi >= n:
             raise InputError(f"--shard {text}: with --n {n} the shards are 0 to {n - 1}")
         shards.update(range(lo, hi + 1))
@@ -54,7 +57,7 @@ def parse_ranges(text: str, n: int) -> list[int]:
 
 
 def format_ranges(shards: Iterable[int]) -> str:
-    """The inverse of `parse_ranges`: {1, 2, 3, 7} is `1-3,7`."""
+    """Return `shards` as a list that `parse_ranges` reads: {1, 2, 3, 7} is `1-3,7`."""
     runs: list[list[int]] = []
     for shard in sorted(shards):
         if runs and shard == runs[-1][1] + 1:
@@ -66,16 +69,16 @@ def format_ranges(shards: Iterable[int]) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all shards of a run have in common; two plans with one fingerprint give the same bytes.
+    """What all shards of a run have in common; plans with equal fingerprints give equal results.
 
     Attributes:
-        film: name, size in bytes, SHA-256, the probe that identifies it cheaply, and when it was changed.
-        video: what `video.py` needs to read the film without indexing it again; the frames' presentation
-            times stand in it as `pack_times` writes them.
+        film: name, size in bytes, SHA-256, probe (hash of a few of its bytes) and modification time.
+        video: what is needed to read the film without indexing it again; `times` are the presentation times
+            of the frames as `pack_times` returns them.
         n: number of shards.
-        settings: what decides the result (never batch size or device).
-        models: the cards of detector and embedder, with the embedder's dimension and calibration.
-        notes: what the user should know of the film: losses, seeking that differs.
+        settings: the options that decide the results, so neither batch size nor device.
+        models: the model cards of detector and embedder.
+        notes: what the user should know about the film: lost frames, inexact seeking.
     """
 
     movie_id: int
@@ -93,40 +96,42 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        # a copy of the film is the same film, whenever it was made
+        """The SHA-256 of everything in the plan but the film's modification time."""
+        # a copy of the film counts as the same film, and has another modification time
         film = {key: value for key, value in self.film.items() if key != "mtime_ns"}
         run = {**self.to_json(), "film": film}
         return sha256(orjson.dumps(run, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def range_of(self, shard: int) -> tuple[int, int]:
+        """Return the frames `[beg, end)` of a shard."""
         return shard_range(self.frame_count, shard, self.n)
 
-    def differences(self, wanted: Mapping[str, Any]) -> list[str]:
-        """How what is wanted (name to value, nested) differs from this plan, a phrase each."""
-        return _differences("", wanted, self.to_json())
+    def differences(self, requested: Mapping[str, Any]) -> list[str]:
+        """Return a phrase for each value of `requested` (nested as in `to_json`) that differs here."""
+        return _differences("", requested, self.to_json())
 
 
-def _differences(name: str, wanted: Mapping[str, Any], have: Mapping[str, Any]) -> list[str]:
+def _differences(prefix: str, requested: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
-    for key, value in wanted.items():
-        here = have.get(key)
-        if isinstance(value, Mapping) and isinstance(here, Mapping):
-            found += _differences(f"{name}{key} ", value, here)
-        elif value != here:
-            found.append(f"{name}{key} is {_short(here)} there and {_short(value)} here")
+    for key, value in requested.items():
+        other = planned.get(key)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            found += _differences(f"{prefix}{key} ", value, other)
+        elif value != other:
+            found.append(f"{prefix}{key} is {_shortened(other)} there and {_shortened(value)} here")
     return found
 
 
-def _short(value: object) -> str:
+def _shortened(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:12]}…"
 
 
 def read_plan(folder: MovieFolder) -> Plan | None:
-    """The folder's plan, None where no shard has begun.
+    """Read the plan of a folder; None if no shard task has written one.
 
     Raises:
-        PlanError: the file is damaged, or of another program.
+        PlanError: the file is damaged, or of another version of the format.
     """
     refresh_directory_cache(folder.path)
     if not folder.plan.exists():
@@ -135,18 +140,18 @@ def read_plan(folder: MovieFolder) -> Plan | None:
 
 
 def rerun_command(folder: MovieFolder, plan: Plan, shards: Iterable[int]) -> str:
-    """The command line that extracts just `shards` of the folder's plan."""
+    """Return the command line that extracts the given `shards` of the folder's plan, and no others."""
     command = _read(folder)[1]
     words = ["--shard", format_ranges(shards), "--n", str(plan.n), "--out", str(folder.path.parent)]
     return stage_command("extract", *words, *command["options"], command["film"])
 
 
 def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
-    """The plan, and the film's path and options that `extract.py` was called with for it."""
+    """Return the plan, and the film path and options with which `extract.py` was called when it was made."""
     try:
         return read_json(folder.plan, _parse)
     except ContractError as error:
-        raise PlanError(f"{error}; start afresh with extract.py --fresh") from None
+        raise PlanError(f"{error}; start again with extract.py --fresh") from None
 
 
 def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
@@ -156,18 +161,25 @@ def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
         require(type(run[name]) is kind, f"{name} must be of type {kind.__name__}")
     require(run["n"] > 0 and run["frame_count"] >= 0, "n and frame_count must be positive")
     command = require_keys(record["command"], {"film", "options"})
-    words, rule = command["options"], "film and options must be words of a command"
-    require(isinstance(words, list) and {*map(type, [*words, command["film"]])} == {str}, rule)
+    options = command["options"]
+    require(
+        isinstance(options, list) and {*map(type, [*options, command["film"]])} == {str},
+        "film and options must be strings",
+    )
     plan = Plan(**{**run, "notes": tuple(run["notes"])})
-    require(plan.fingerprint == record["fingerprint"], "it was changed after it was written")
+    require(plan.fingerprint == record["fingerprint"], "it was edited after it was written")
     return plan, command
 
 
 def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[str]) -> bool:
-    """Write the plan unless another process was first; returns whether this one was.
+    """Write the plan unless the folder has one.
 
     Args:
-        options: what `extract.py` was called with besides shards, film and place.
+        film: path of the film.
+        options: command-line options of `extract.py`, without shards, film and output folder.
+
+    Returns:
+        Whether this process wrote it; False if another one was first.
     """
     command = {"film": str(film.absolute()), "options": list(options)}
     record = {"run": plan.to_json(), "command": command, "fingerprint": plan.fingerprint}
@@ -175,14 +187,17 @@ def write_plan(folder: MovieFolder, plan: Plan, film: Path, options: Sequence[st
 
 
 def pack_times(pts: NDArray[np.int64]) -> list[list[int]]:
-    """Ascending times as runs `[step, count]`, the first step from 0: an even film's are two or three."""
+    """Return ascending times as runs `[step, count]`, counted from 0.
+
+    A film with a constant frame rate has two or three runs.
+    """
     steps = np.diff(pts, prepend=0)
-    begins = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1)) if len(steps) else steps
-    counts = np.diff(begins, append=len(steps))
-    return [[int(step), int(count)] for step, count in zip(steps[begins], counts, strict=True)]
+    starts = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1)) if len(steps) else steps
+    counts = np.diff(starts, append=len(steps))
+    return [[int(step), int(count)] for step, count in zip(steps[starts], counts, strict=True)]
 
 
 def unpack_times(runs: list[list[int]]) -> NDArray[np.int64]:
-    """The inverse of `pack_times`."""
+    """Return the times that `pack_times` was given."""
     steps, counts = np.array(runs, np.int64).reshape(-1, 2).T
     return np.cumsum(np.repeat(steps, counts))

@@ -20,25 +20,25 @@ _MAX_FEATURE = 1 << 20  # bytes of a line; 512 numbers have 6,000
 
 
 def scan_trajectories(path: Path, movie_id: int) -> Iterator[tuple[int, Trajectory | ContractError]]:
-    """Every line's errors, and its trajectory, by the rules for a line and those before it."""
+    """Yield line number and trajectory of every line, each after the violations found in that line."""
     size: tuple[int, int] | None = None
     for number, record in scan_lines(path, Trajectory.from_json):
         if isinstance(record, Trajectory):
             size = size or (record.w, record.h)
-            rules = (
-                _foreign(record.movie_id, movie_id),
+            violations = (
+                _movie_id_violation(record.movie_id, movie_id),
                 f"index {record.index} on the 0-based line {number - 1}" * (record.index != number - 1),
-                _resized(record, size),
+                _size_violation(record, size),
             )
-            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
+            yield from ((number, ContractError(path, rule, number)) for rule in violations if rule)
         yield number, record
 
 
 def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
-    """The trajectories of a file, each at its index.
+    """Read all trajectories of a file.
 
     Raises:
-        ContractError: a line breaks the contract, or two trajectories share a (frame, box).
+        ContractError: a line violates the contract, or two trajectories have the same box in one frame.
     """
     records = list(raise_errors(scan_trajectories(path, movie_id)))
     for error in find_shared_boxes(path, records):
@@ -47,7 +47,7 @@ def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
 
 
 def find_shared_boxes(path: Path, records: Sequence[tuple[int, Trajectory]]) -> Iterator[ContractError]:
-    """The trajectories, by line number, that have a box where another has it in the same frame."""
+    """Yield an error for every box that two trajectories, given by line number, have in the same frame."""
     if not records:
         return
     rows = np.concatenate(
@@ -60,54 +60,54 @@ def find_shared_boxes(path: Path, records: Sequence[tuple[int, Trajectory]]) -> 
 
 
 def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | ContractError]]:
-    """Every line's errors, and its saved face, by the rules for a line and those before it."""
-    before: tuple[int, ...] = (-1,)
+    """Yield line number and saved face of every line, each after the violations found in that line."""
+    previous: tuple[int, ...] = (-1,)
     first: Feature | None = None
     for number, record in scan_lines(path, Feature.from_json, _MAX_FEATURE):
         if isinstance(record, Feature):
             first = first or record
-            here, d, d1 = (record.frame, *record.box), len(record.embedding), len(first.embedding)
-            rules = (
-                _foreign(record.movie_id, movie_id),
-                "faces must be sorted by frame and box, each once" * (here <= before),
+            key, d, d1 = (record.frame, *record.box), len(record.embedding), len(first.embedding)
+            violations = (
+                _movie_id_violation(record.movie_id, movie_id),
+                "faces must be sorted by frame and box, each once" * (key <= previous),
                 f"the embedding has {d} numbers where line 1 has {d1}" * (d != d1),
-                _resized(record, (first.w, first.h)),
+                _size_violation(record, (first.w, first.h)),
             )
-            yield from ((number, ContractError(path, rule, number)) for rule in rules if rule)
-            before = here
+            yield from ((number, ContractError(path, rule, number)) for rule in violations if rule)
+            previous = key
         yield number, record
 
 
 def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
-    """The saved faces of a file, by frame and box.
+    """Read the saved faces of a file one by one; they are sorted by frame and box.
 
     Raises:
-        ContractError: a line breaks the contract, is out of order, or has another dimension than line 1.
+        ContractError: a line violates the contract, is out of order, or has another dimension than line 1.
     """
     return (record for _, record in raise_errors(scan_features(path, movie_id)))
 
 
 def read_faces(folder: MovieFolder) -> Iterator[tuple[Feature, Quality]]:
-    """The folder's saved faces with their qualities, by frame and box.
+    """Read the saved faces of a merged folder with their quality records; they are sorted by frame and box.
 
     Raises:
-        ContractError: a line of either file breaks its rules, or the two are not of the same faces.
+        ContractError: a line of either file is invalid, or the files are not about the same faces.
     """
     lines = read_lines(folder.quality, Quality.from_json)
     for face in read_features(folder.features, folder.movie_id):
         line, quality = next(lines, (None, None))
         if quality is None or quality.tag != face.tag:
-            rule = f"no line here for face {face.tag} of {folder.features.name}"
+            rule = f"this line must be about face {face.tag}, as in {folder.features.name}"
             raise ContractError(folder.quality, rule, line)
         yield face, quality
     for line, quality in lines:
         raise ContractError(folder.quality, f"{folder.features.name} has no face {quality.tag}", line)
 
 
-def _foreign(found: int, movie_id: int) -> str:
+def _movie_id_violation(found: int, movie_id: int) -> str:
     return "" if found == movie_id else f"movie_id {found} in the folder of movie {movie_id}"
 
 
-def _resized(record: Trajectory | Feature, size: tuple[int, int]) -> str:
+def _size_violation(record: Trajectory | Feature, size: tuple[int, int]) -> str:
     w, h = record.w, record.h
     return "" if (w, h) == size else f"w, h is {w}, {h} where line 1 has {size[0]}, {size[1]}"

@@ -1,8 +1,8 @@
-"""The records of the data folder: what each line means, and the check that it holds.
+"""The records of the data folder's contract: one trajectory or one saved face per line.
 
-Everything is checked when it is read and when it is written, by the same code, and a deviation is a
-`ContractError` with file, line and rule. Boxes are integers x1, y1, x2, y2 in display pixels.
-The lines that the contract does not know are in `evidence.py`.
+The same code checks a record when it is written and when it is read. Boxes are integers x1, y1, x2, y2 in
+display pixels. Records that the contract does not know are in `frame_records.py`, readers of whole files in
+`readers.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from facerec.folder.names import MAX_FRAME, parse_tag, tag_of
 from facerec.geometry import KEYPOINTS
 from facerec.support.jsonl import RuleViolation, is_int, require, require_keys
 
-MAX_SIDE = 1 << 16  # display pixels; no film is larger
-_UNIT = 1e-3  # how far an embedding's length may be from 1
+MAX_SIDE = 1 << 16  # display pixels of a frame's width or height
+_UNIT_TOLERANCE = 1e-3  # of an embedding's length
 _TRAJECTORY = {"index", "movie_id", "start", "len", "bbs", "detected", "w", "h", "object_type"}
 _FEATURE = {"frame", "tag", "embedding", "box", "keypoints", "w", "h"}
 
@@ -30,12 +30,12 @@ def check_box(box: object, w: int, h: int) -> None:
     if not (type(box) is list and len(box) == 4 and {*map(type, box)} == {int}):
         raise RuleViolation("a box is four ints x1, y1, x2, y2")
     x1, y1, x2, y2 = box
-    if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h):  # no call with a message: a film has millions
+    if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h):  # not `require`: a film has millions of boxes
         raise RuleViolation(f"box {box} is empty or outside 0..{w} x 0..{h}")
 
 
 def check_ints(record: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raise `RuleViolation` unless the record's values called `names` are ints."""
+    """Raise `RuleViolation` unless the values `names` of the record are ints."""
     for name in names:
         require(is_int(record[name]), f"{name} must be an int, not {record[name]!r}")
 
@@ -49,9 +49,9 @@ class Trajectory:
     """One face followed through consecutive frames of one shot.
 
     Attributes:
-        index: 0-based line number.
+        index: 0-based line number in `trajectories.jsonl`.
         start: 0-based film frame of the first box.
-        boxes: (len, 4) int64, one a frame.
+        boxes: (len, 4) int64 x1, y1, x2, y2, one box per frame.
         detected: (len,) bool; False where the box was interpolated.
         w, h: display size of the film in pixels.
     """
@@ -87,7 +87,7 @@ class Trajectory:
         record = require_keys(value, _TRAJECTORY)
         check_ints(record, ("index", "movie_id", "start", "len", "w", "h"))
         _check_size(record["w"], record["h"])
-        require(0 <= record["start"] <= MAX_FRAME - record["len"], "start is no frame number")
+        require(0 <= record["start"] <= MAX_FRAME - record["len"], "start is not a frame number")
         boxes, detected = record["bbs"], record["detected"]
         require(
             isinstance(boxes, list) and len(boxes) == record["len"] > 0,
@@ -116,7 +116,7 @@ class Feature:
     Attributes:
         frame: 0-based film frame.
         box: x1, y1, x2, y2.
-        keypoints: (5, 2) float32 display pixels, in the order of `models.base.KEYPOINTS`.
+        keypoints: (5, 2) float32 display pixels, in the order of `geometry.KEYPOINTS`.
         embedding: (d,) float32 of length 1.
     """
 
@@ -154,7 +154,7 @@ class Feature:
         record = require_keys(value, _FEATURE)
         check_ints(record, ("frame", "w", "h"))
         _check_size(record["w"], record["h"])
-        require(0 <= record["frame"] <= MAX_FRAME, "frame is no frame number")
+        require(0 <= record["frame"] <= MAX_FRAME, "frame is not a frame number")
         check_box(record["box"], record["w"], record["h"])
         require(isinstance(record["tag"], str), "tag must be a string")
         try:
@@ -167,12 +167,19 @@ class Feature:
 
 
 def unit_vector(value: object) -> NDArray[np.float32]:
-    """`value` as an embedding (d,); raises what the readers turn into a ContractError."""
+    """Return the JSON `value` as an embedding (d,).
+
+    Raises:
+        RuleViolation: it is not a list of numbers with L2 norm 1.
+    """
     rule = "an embedding is a flat list of numbers"
     vector = _numbers(value, rule)
     require(len(vector) > 0, rule)
-    small = np.abs(vector).max() < 2  # the squares of what is not may be infinite
-    require(small and abs(float(np.linalg.norm(vector)) - 1) <= _UNIT, "an embedding must be L2-normalised")
+    finite = np.abs(vector).max() < 2  # larger numbers could overflow when squared
+    require(
+        finite and abs(float(np.linalg.norm(vector)) - 1) <= _UNIT_TOLERANCE,
+        "an embedding must be L2-normalised",
+    )
     return vector.astype(np.float32)
 
 
@@ -187,14 +194,14 @@ def _points(value: object) -> NDArray[np.float32]:
 
 
 def _numbers(value: object, rule: str) -> NDArray[np.float64]:
-    """A flat JSON list of numbers; numpy alone would take strings and booleans for some."""
+    """Return a flat JSON list of numbers as an array; numpy alone would also accept strings and booleans."""
     if not (type(value) is list and {*map(type, value)} <= {float, int}):
         raise RuleViolation(rule)
     return np.array(value, np.float64)
 
 
-class Line(Protocol):
-    """What can be written as a line, and read back from it."""
+class Record(Protocol):
+    """A value that is one line of a JSON-lines file."""
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -202,11 +209,11 @@ class Line(Protocol):
     def from_json(cls, value: object) -> Self: ...
 
 
-def to_line(record: Line) -> bytes:
-    """A record as its line, newline included, after reading it back.
+def to_line(record: Record) -> bytes:
+    """Return the line of a record, newline included, after checking that it can be read back.
 
     Raises:
-        FacerecError: a reader would refuse the line (a model that gives NaN, say).
+        FacerecError: a reader would refuse the line, for example because a model returned NaN.
     """
     line = orjson.dumps(record.to_json(), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
     try:

@@ -1,4 +1,4 @@
-"""The picture of a face that annotators see: padding, size, compression."""
+"""The thumbnail of a saved face: which part of the frame it shows, its size and its compression."""
 
 from __future__ import annotations
 
@@ -8,41 +8,39 @@ from numpy.typing import NDArray
 
 from facerec.geometry import Image
 
-THUMBNAIL_SIDE = 160  # pixels into which a picture is shrunk
-
-
-JPEG_QUALITY = 65  # JPEG
-
-
-PADDING = 0.10  # of the box's shorter side, around the picture
-
-
-GRAY_TOLERANCE = 2.0  # mean distance of a pixel's channels below which a picture has no colour
+THUMBNAIL_SIDE = 160  # pixels; longest side, larger crops are shrunk
+JPEG_QUALITY = 65
+PADDING = 0.10  # of the box's shorter side, added on every side
+GRAY_TOLERANCE = 2.0  # mean spread of a pixel's channels (0..255) below which a crop is stored as gray
 
 
 def thumbnail_region(box: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
-    """The part of the frame that the picture of a face shows: x1, y1, x2, y2 of the padded, clipped box."""
+    """Return the region x1, y1, x2, y2 that a thumbnail shows: the padded `box`, clipped to the frame."""
     x1, y1, x2, y2 = box
-    pad = round(PADDING * min(x2 - x1, y2 - y1))
-    return max(0, x1 - pad), max(0, y1 - pad), min(width, x2 + pad), min(height, y2 + pad)
+    padding = round(PADDING * min(x2 - x1, y2 - y1))
+    return max(0, x1 - padding), max(0, y1 - padding), min(width, x2 + padding), min(height, y2 + padding)
 
 
 def thumbnail_bytes(frame: Image, box: NDArray[np.int64]) -> bytes:
-    """The annotator's JPEG of a face: the padded box, shrunk to fit, gray where the film is gray.
+    """Return the thumbnail of a face as a JPEG, gray if the crop has no colour.
 
     Args:
+        frame: (h, w, 3) uint8 RGB.
         box: (4,) x1, y1, x2, y2 inside the frame.
+
+    Raises:
+        RuntimeError: OpenCV cannot compress the crop.
     """
     x1, y1, x2, y2 = thumbnail_region(tuple(box.tolist()), frame.shape[1], frame.shape[0])
-    face = frame[y1:y2, x1:x2]
-    h, w = face.shape[:2]
+    crop = frame[y1:y2, x1:x2]
+    h, w = crop.shape[:2]
     scale = THUMBNAIL_SIDE / max(h, w)
     if scale < 1:
         size = max(1, round(w * scale)), max(1, round(h * scale))
-        face = cv2.resize(face, size, interpolation=cv2.INTER_AREA)
-    spread = face.max(2).astype(np.int16) - face.min(2)
+        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    spread = crop.max(2).astype(np.int16) - crop.min(2)
     code = cv2.COLOR_RGB2GRAY if spread.mean() < GRAY_TOLERANCE else cv2.COLOR_RGB2BGR
-    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(face, code), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise RuntimeError(f"OpenCV could not compress a picture of {face.shape}")
+    encoded, jpeg = cv2.imencode(".jpg", cv2.cvtColor(crop, code), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not encoded:
+        raise RuntimeError(f"OpenCV could not compress a thumbnail of shape {crop.shape}")
     return bytes(jpeg)

@@ -1,4 +1,4 @@
-"""Every saved face of a movie's trajectories, for training: `<movie_id>/<trajectory>/<tag>.jpeg`."""
+"""Export of all saved faces of a movie, for training: `<movie_id>/<trajectory>/<tag>.jpeg`."""
 
 from __future__ import annotations
 
@@ -24,48 +24,51 @@ from facerec.support.atomic import (
 def export_faces(
     out: Path, folder: MovieFolder, faces: Sequence[ArchivedFaces], trajectories: Sequence[Sequence[FaceKey]]
 ) -> Path:
-    """Write the movie's faces under `out`, all of them or none; returns the folder that they are in.
+    """Write the thumbnails of a movie's saved faces to `out`, all of them or none.
 
     Args:
-        faces: where they lie.
-        trajectories: the saved faces of each trajectory, by its index.
+        faces: where the archives of the shards hold them.
+        trajectories: the saved faces of each trajectory, by trajectory index.
+
+    Returns:
+        The directory `out`/<movie_id>.
 
     Raises:
-        InputError: other faces lie there already; theirs may be somebody's work, and stay.
+        InputError: the directory exists and holds other files, which are left as they are.
     """
-    index = {
-        tag_of(folder.movie_id, frame, box): str(number)
-        for number, places in enumerate(trajectories)
-        for frame, *box in places
+    trajectory_of = {
+        tag_of(folder.movie_id, frame, box): str(index)
+        for index, keys in enumerate(trajectories)
+        for frame, *box in keys
     }
 
-    def pictures() -> Iterator[tuple[Path, bytes]]:
-        for one in faces:
-            for tag, jpeg in one.thumbnails():
-                yield Path(index[tag], thumbnail_name(tag)), jpeg
+    def thumbnails() -> Iterator[tuple[Path, bytes]]:
+        for shard_faces in faces:
+            for tag, jpeg in shard_faces.thumbnails():
+                yield Path(trajectory_of[tag], thumbnail_name(tag)), jpeg
 
     target = out / str(folder.movie_id)
     if target.exists():
-        there = {path.relative_to(target): sha256_of(path) for path in target.rglob("*") if path.is_file()}
-        if there != {path: sha256(jpeg).hexdigest() for path, jpeg in pictures()}:
-            raise InputError(f"{target}: other faces lie here; move them away, or give another --faces")
+        present = {path.relative_to(target): sha256_of(path) for path in target.rglob("*") if path.is_file()}
+        if present != {path: sha256(jpeg).hexdigest() for path, jpeg in thumbnails()}:
+            raise InputError(f"{target}: holds other faces; move them away, or give another --faces")
         return target
     with path_in_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(out)
-        room = out / temporary_name(target.name)
-        room.mkdir()
+        directory = out / temporary_name(target.name)
+        directory.mkdir()
         try:
-            made = []
-            for path, jpeg in pictures():
-                made.append(room / path)
-                made[-1].parent.mkdir(exist_ok=True)
-                made[-1].write_bytes(jpeg)
-            sync_files(made)
-            for inner in (*{path.parent for path in made}, room):
-                sync_folder(inner)
-            room.rename(target)
+            written = []
+            for path, jpeg in thumbnails():
+                written.append(directory / path)
+                written[-1].parent.mkdir(exist_ok=True)
+                written[-1].write_bytes(jpeg)
+            sync_files(written)
+            for subdirectory in (*{path.parent for path in written}, directory):
+                sync_folder(subdirectory)
+            directory.rename(target)
         finally:
-            shutil.rmtree(room, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
         sync_folder(out)
     return target

@@ -1,10 +1,9 @@
-"""A film's shards as one: coverage proved, cuts and trajectories decided once over the whole film."""
+"""The merge of a film's shards: cuts and trajectories are decided once, over the whole film."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,64 +11,48 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.errors import ContractError, InputError, PlanError
+from facerec.errors import InputError, PlanError
 from facerec.folder.documents import scene_changes_bytes
-from facerec.folder.frame_records import FrameRecord, Quality
+from facerec.folder.frame_records import Quality
 from facerec.folder.images import FaceKey, Thumbnails, locate_faces
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import outputs_of
-from facerec.folder.names import tag_of
-from facerec.folder.plan import Plan, format_ranges, read_plan, rerun_command
+from facerec.folder.plan import Plan, format_ranges, read_plan
 from facerec.folder.publish import publish, staging
-from facerec.folder.readers import read_features, read_trajectories
 from facerec.folder.records import Feature, to_line
-from facerec.folder.shards import NOT_DONE, Markers, done_markers, shards_digest
+from facerec.folder.shards import Markers, shards_digest
 from facerec.merging.face_export import export_faces
+from facerec.merging.shard_results import (
+    read_detections,
+    read_markers,
+    read_saved_faces,
+    same_person_distance,
+)
 from facerec.merging.thumbnail_choice import best_pair
 from facerec.people.quality import qualities as face_qualities
 from facerec.settings import KeepSettings, ShowSettings, TrackSettings, VectorSettings
-from facerec.support.jsonl import read_lines
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
 from facerec.video.shots import find_cuts
 
 STAGE = "merge_shards"
-_AT_ONCE = 1000  # faces whose quality is judged together
+_FACES_AT_ONCE = 1000  # faces whose quality is computed together
 
 
 class SavedFace(NamedTuple):
-    """Vector (d,) of length 1, and quality 0..1, of a saved face."""
+    """What the merge keeps in memory of a saved face: its embedding (d,), and its quality 0..1."""
 
-    vector: NDArray[np.float32]
+    embedding: NDArray[np.float32]
     quality: float
 
 
-Saved = dict[FaceKey, SavedFace]
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Every detection of a film.
-
-    Attributes:
-        frames: (n,) int64.
-        boxes: (n, 4) int64 x1, y1, x2, y2.
-        numbers: (m,) the frames that could be decoded, ascending.
-        changes: (m,) difference of each from the decoded frame before it; NaN for the first.
-        saved: the quality of each saved face, by frame and box.
-    """
-
-    frames: NDArray[np.int64]
-    boxes: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    changes: NDArray[np.float64]
-    saved: list[Quality]
+SavedFaces = dict[FaceKey, SavedFace]
 
 
 def merge(
     folder: MovieFolder,
-    linking: TrackSettings,
+    tracking: TrackSettings,
     keeping: KeepSettings,
     *,
     allow_missing: bool,
@@ -79,192 +62,132 @@ def merge(
     """Merge the shards of `folder` and publish the results.
 
     Args:
-        faces_to: where every saved face of the trajectories is written as well, for training.
+        faces_to: directory to which all saved faces of the trajectories are exported, for training.
 
     Returns:
-        What was made, as one line.
+        A one-line summary.
 
     Raises:
-        PlanError: there is no plan, or shards are missing and `allow_missing` is not given; no
-            top-level file is touched.
-        StaleError: the folder is published and the results differ.
-        InputError: the faces cannot be written for training: there are none, or others lie there.
+        PlanError: there is no plan, or shards are missing and `allow_missing` is not set.
+        StaleError: the folder is published and the results differ, and `overwrite` is not set.
+        InputError: the faces cannot be exported: none were saved, or the directory has other faces.
+        ContractError: a file of a shard is damaged.
     """
     plan, showing = read_plan(folder), ShowSettings()
     if plan is None:
         raise PlanError(f"{folder.path}: no plan.json, so no shard was extracted here; run extract.py first")
     if faces_to and not plan.settings["images"]:
-        raise InputError(f"{folder.path}: was extracted with --no-images, so there are no faces to write")
-    markers = covered(folder, plan, allow_missing)
-    detected = read_detections(folder, plan, markers)
-    cuts = find_cuts(detected.numbers, detected.changes)
-    holes = [edge for shard in set(range(plan.n)) - markers.keys() for edge in plan.range_of(shard)]
-    every = plan.settings.get("detect_every", 1)
-    tracks = track_sampled_frames(every, detected.frames, detected.boxes, sorted({*cuts, *holes}), linking)
-    with staging(folder) as room:
-        made = {path: room / path.name for path in outputs_of(folder, STAGE)}
-        features = _saved_faces(folder, plan, markers)
+        raise InputError(f"{folder.path}: was extracted with --no-images, so there are no faces to export")
+    markers = read_markers(folder, plan, allow_missing)
+    detections = read_detections(folder, plan, markers)
+    cuts = find_cuts(detections.decoded_frames, detections.changes)
+    missing = set(range(plan.n)) - markers.keys()
+    missing_edges = [edge for shard in missing for edge in plan.range_of(shard)]  # no track may cross one
+    detect_every = plan.settings.get("detect_every", 1)
+    borders = sorted({*cuts, *missing_edges})
+    tracks = track_sampled_frames(detect_every, detections.frames, detections.boxes, borders, tracking)
+    with staging(folder) as directory:
+        files = {path: directory / path.name for path in outputs_of(folder, STAGE)}
+        features = read_saved_faces(folder, plan, markers)
         saved = write_saved_faces(
-            folder, features, detected.saved, made[folder.features], made[folder.quality]
+            folder, features, detections.qualities, files[folder.features], files[folder.quality]
         )
-        tracks = _of_one_person(tracks, saved, same_person(markers))
-        large = (one for one in tracks if _is_large(one, keeping))
-        with_faces = [(one, places) for one in large if (places := _saved_of(one, saved))]
-        kept, faces = [one for one, _ in with_faces], [places for _, places in with_faces]
-        shown = [place for own in faces for place in _shown(own, saved, showing)]
+        tracks = _split_by_person(tracks, saved, same_person_distance(markers))
+        large = (track for track in tracks if _is_large(track, keeping))
+        kept = [(track, keys) for track in large if (keys := _saved_faces_of(track, saved))]
+        shown = [key for _, keys in kept for key in _choose_thumbnails(keys, saved, showing)]
         ranges = [plan.range_of(shard) for shard in sorted(markers)]
-        pictures = Thumbnails(locate_faces(folder, ranges, saved, shown if plan.settings["images"] else ()))
-        trajectories = to_trajectories(kept, folder.movie_id, *plan.video["display_size"])
-        with made[folder.trajectories].open("wb") as file:
+        shown_faces = locate_faces(folder, ranges, saved, shown if plan.settings["images"] else ())
+        thumbnails = Thumbnails(shown_faces)
+        kept_tracks = [track for track, _ in kept]
+        trajectories = to_trajectories(kept_tracks, folder.movie_id, *plan.video["display_size"])
+        with files[folder.trajectories].open("wb") as file:
             file.writelines(map(to_line, trajectories))
-        made[folder.scene_changes].write_bytes(scene_changes_bytes(folder.movie_id, cuts))
+        files[folder.scene_changes].write_bytes(scene_changes_bytes(folder.movie_id, cuts))
         changed = publish(
             folder,
             STAGE,
-            made,
+            files,
             inputs={folder.relative(folder.plan): plan.fingerprint, "shards": shards_digest(markers)},
-            settings={**asdict(linking), **asdict(keeping), **asdict(showing)},
+            settings={**asdict(tracking), **asdict(keeping), **asdict(showing)},
             report={"trajectories": len(trajectories), "dropped": len(tracks) - len(kept), "cuts": len(cuts)},
             overwrite=overwrite,
-            about=_about(plan, markers),
-            pictures=pictures,
+            manifest_entries=_manifest_entries(plan, markers),
+            thumbnails=thumbnails,
         )
     if faces_to:
-        export_faces(faces_to, folder, locate_faces(folder, ranges, saved, chain(*faces)), faces)
+        by_trajectory = [keys for _, keys in kept]
+        archived = locate_faces(folder, ranges, saved, chain(*by_trajectory))
+        export_faces(faces_to, folder, archived, by_trajectory)
     return (
         f"{len(trajectories)} trajectories, {len(saved)} saved faces, {len(cuts)} scene changes "
         f"from {len(markers)} shards{'' if changed else '; nothing changed'}"
     )
 
 
-def covered(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Markers:
-    """The markers of all shards, proving that every frame is owned once.
-
-    Raises:
-        PlanError: shards are not done; says which, and the command that runs just those.
-    """
-    why: dict[int, str] = {}
-    markers = done_markers(folder, plan, tell=why.__setitem__)
-    if not why:
-        return markers
-    for shard, reason in list(why.items())[:20]:
-        if reason != NOT_DONE:
-            logging.warning("%s: shard %d: %s", folder.path, shard, reason)
-    missing = f"{folder.path}: shards {format_ranges(why)} of {plan.n} are not done"
-    command = rerun_command(folder, plan, why)
-    if not allow_missing:
-        raise PlanError(f"{missing}; run: {command}")
-    logging.warning("%s; merged without them. To complete it: %s", missing, command)
-    return markers
-
-
-def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> Detections:
-    """What the shards saw; every frame of theirs is there, or recorded as one that cannot be decoded."""
-    numbers: list[int] = []
-    changes: list[float] = []
-    frames: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    boxes: list[NDArray[np.int64]] = [np.empty((0, 4), np.int64)]
-    saved: list[Quality] = []
-    for shard in sorted(markers):
-        beg, end = plan.range_of(shard)
-        files = folder.shard(beg, end)
-        seen = set(markers[shard]["report"]["skipped"])
-        for line, frame in read_lines(files.frame_records, FrameRecord.from_json):
-            if not beg <= frame.frame < end or frame.frame in seen:
-                raise ContractError(
-                    files.frame_records, f"frame {frame.frame} is not this shard's, or stands twice", line
-                )
-            seen.add(frame.frame)
-            numbers.append(frame.frame)
-            changes.append(np.nan if frame.change is None else frame.change)
-            saved += (
-                Quality(tag_of(folder.movie_id, frame.frame, face.box), face.score, face.sharpness)
-                for face in frame.faces
-                if face.sharpness is not None
-            )
-        if len(seen) != end - beg:
-            raise ContractError(
-                files.frame_records, f"only {len(seen)} of the shard's {end - beg} frames are accounted for"
-            )
-        for one in read_trajectories(files.trajectories, folder.movie_id):
-            frames.append(one.start + np.flatnonzero(one.detected))
-            boxes.append(one.boxes[one.detected])
-    return Detections(
-        np.concatenate(frames), np.concatenate(boxes), np.array(numbers, np.int64), np.array(changes), saved
-    )
-
-
-def _saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[Feature]:
-    """The saved faces of all shards, by frame and box."""
-    for shard in sorted(markers):
-        yield from read_features(folder.shard(*plan.range_of(shard)).features, folder.movie_id)
-
-
-def _is_large(one: Track, keeping: KeepSettings) -> bool:
-    """Long enough and large enough to keep, if it has a picture to show."""
-    length = int(one.frames[-1] - one.frames[0]) + 1
-    size = np.minimum(one.boxes[:, 2] - one.boxes[:, 0], one.boxes[:, 3] - one.boxes[:, 1]).max()
-    return length >= keeping.min_trajectory and bool(size >= keeping.min_face_size)
-
-
-def _saved_of(one: Track, saved: Saved) -> list[FaceKey]:
-    """The saved faces of a track, in the order of time."""
-    boxes = one.boxes.astype(np.int64).tolist()
-    places = ((frame, *box) for frame, box in zip(one.frames.tolist(), boxes, strict=True))
-    return [place for place in places if place in saved]
-
-
-def _shown(places: Sequence[FaceKey], saved: Saved, showing: ShowSettings) -> list[FaceKey]:
-    """Those of a track's saved faces that annotators see."""
-    worth = [round(saved[place].quality / showing.quality_step) for place in places]
-    return [places[i] for i in best_pair([frame for frame, *_ in places], worth, showing.min_separation)]
-
-
-def same_person(markers: Markers) -> float | None:
-    """The distance of the embedder that made the shards; None where there is none."""
-    for marker in markers.values():
-        return float(marker["report"]["same_person"])
-    return None
-
-
-def _of_one_person(tracks: Sequence[Track], saved: Saved, distance: float | None) -> list[Track]:
-    """The tracks, those split whose faces say that the person changed, by first frame and box."""
-    pieces: list[Track] = []
-    for one in tracks:
-        places = _saved_of(one, saved)
-        if distance is None or not places:
-            pieces.append(one)
-        else:
-            frames, vectors = zip(*((place[0], saved[place].vector) for place in places), strict=True)
-            pieces += split_by_appearance(one, frames, vectors, distance)
-    return sorted(pieces, key=lambda one: (int(one.frames[0]), one.boxes[0].tolist()))
-
-
 def write_saved_faces(
     folder: MovieFolder,
     faces: Iterator[Feature],
-    seen: list[Quality],
-    features: Path,
-    qualities: Path,
-) -> Saved:
-    """Write all shards' saved faces, and their qualities beside them; returns what is needed of each."""
-    saved, judging = Saved(), VectorSettings()
-    pairs = zip(faces, seen, strict=True)
-    with features.open("wb") as to_features, qualities.open("wb") as to_qualities:
-        while some := list(islice(pairs, _AT_ONCE)):
-            for (feature, quality), worth in zip(some, face_qualities(some, judging), strict=True):
-                if feature.tag != quality.tag:
+    qualities: list[Quality],
+    features_file: Path,
+    qualities_file: Path,
+) -> SavedFaces:
+    """Write the saved faces of all shards to one file, and their quality records to another.
+
+    Raises:
+        PlanError: faces and quality records are not about the same faces.
+    """
+    saved, settings = SavedFaces(), VectorSettings()
+    pairs = zip(faces, qualities, strict=True)
+    with features_file.open("wb") as to_features, qualities_file.open("wb") as to_qualities:
+        while batch := list(islice(pairs, _FACES_AT_ONCE)):
+            for (face, record), quality in zip(batch, face_qualities(batch, settings), strict=True):
+                if face.tag != record.tag:
                     raise PlanError(
-                        f"{folder.path}: face {feature.tag} of the features is {quality.tag} in the evidence"
+                        f"{folder.path}: face {face.tag} in features/ is face {record.tag} in evidence/; "
+                        "extract the film again with extract.py --fresh"
                     )
-                saved[feature.frame, *feature.box] = SavedFace(feature.embedding, float(worth))
-                to_features.write(to_line(feature))
-                to_qualities.write(to_line(quality))
+                saved[face.frame, *face.box] = SavedFace(face.embedding, float(quality))
+                to_features.write(to_line(face))
+                to_qualities.write(to_line(record))
     return saved
 
 
-def _about(plan: Plan, markers: Markers) -> dict[str, Any]:
-    """What the manifest says of the film and of how it was extracted."""
+def _split_by_person(tracks: Sequence[Track], saved: SavedFaces, distance: float | None) -> list[Track]:
+    """Split the tracks in which the person changes; returns all tracks sorted by first frame and box."""
+    pieces: list[Track] = []
+    for track in tracks:
+        keys = _saved_faces_of(track, saved)
+        if distance is None or not keys:
+            pieces.append(track)
+        else:
+            frames, embeddings = zip(*((key[0], saved[key].embedding) for key in keys), strict=True)
+            pieces += split_by_appearance(track, frames, embeddings, distance)
+    return sorted(pieces, key=lambda piece: (int(piece.frames[0]), piece.boxes[0].tolist()))
+
+
+def _is_large(track: Track, settings: KeepSettings) -> bool:
+    """Whether a track is long enough, and its largest box large enough, to be kept."""
+    length = int(track.frames[-1] - track.frames[0]) + 1
+    size = np.minimum(track.boxes[:, 2] - track.boxes[:, 0], track.boxes[:, 3] - track.boxes[:, 1]).max()
+    return length >= settings.min_trajectory and bool(size >= settings.min_face_size)
+
+
+def _saved_faces_of(track: Track, saved: SavedFaces) -> list[FaceKey]:
+    """Return the saved faces of a track, sorted by frame."""
+    boxes = track.boxes.astype(np.int64).tolist()
+    keys = ((frame, *box) for frame, box in zip(track.frames.tolist(), boxes, strict=True))
+    return [key for key in keys if key in saved]
+
+
+def _choose_thumbnails(keys: Sequence[FaceKey], saved: SavedFaces, settings: ShowSettings) -> list[FaceKey]:
+    """Choose the saved faces of a track that annotators see."""
+    qualities = [round(saved[key].quality / settings.quality_step) for key in keys]
+    return [keys[i] for i in best_pair([frame for frame, *_ in keys], qualities, settings.min_separation)]
+
+
+def _manifest_entries(plan: Plan, markers: Markers) -> dict[str, Any]:
+    """Return what the manifest records about the film and its extraction."""
     reports = {shard: marker["report"] for shard, marker in sorted(markers.items())}
     first: Mapping[str, Any] = next(iter(reports.values()), {})
     missing = sorted(set(range(plan.n)) - markers.keys())

@@ -1,4 +1,4 @@
-"""Which two of a trajectory's saved faces annotators see: the best two that lie apart in time."""
+"""The choice of the two saved faces of a trajectory that annotators see: good ones, apart in time."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def best_pair(frames: Sequence[int], worth: Sequence[int], apart: float) -> tuple[int, ...]:
-    """Choose the two faces that are worth most together, of those that lie far enough apart.
+def best_pair(frames: Sequence[int], qualities: Sequence[int], min_separation: float) -> tuple[int, ...]:
+    """Choose the two faces with the highest sum of qualities among those that lie far enough apart.
 
-    Two good faces of one moment show the same thing twice, and would hide that a trajectory goes on with
-    somebody else. Of pairs that are worth the same, the one farther apart is taken, then the earlier.
+    Two good faces from one moment show the same thing twice, and would hide that the person changes later in
+    the trajectory. Of pairs with equal sums the one farther apart is chosen, then the earlier one. Takes
+    O(n log n).
 
     Args:
-        frames: (n,) of the faces, strictly increasing.
-        worth: (n,) whole numbers, so that equal sums are equal on every machine.
-        apart: the least distance of the two, as a share, above 0 and up to 1, of the time between the
-            first face and the last.
+        frames: (n,) frame of each face, strictly ascending.
+        qualities: (n,) integers, so that sums that should be equal are equal on every machine.
+        min_separation: least distance of the two, as a share (above 0, at most 1) of the time between the
+            first and the last face.
 
     Returns:
-        The indices of the two, ascending; of the only one, or none, where there are no two.
+        The two indices, ascending; all indices if there are fewer than two faces.
+
+    Raises:
+        ValueError: the arguments break these rules.
     """
     n = len(frames)
     if n < 2:
         return tuple(range(n))
-    at, value = np.asarray(frames, np.int64), np.asarray(worth, np.int64)
-    if not 0 < apart <= 1 or (np.diff(at) <= 0).any() or len(value) != n:
-        raise ValueError("frames ascend, each has a worth, and the least distance is a share of their span")
-    candidates = np.searchsorted(at, at - apart * (at[-1] - at[0]), side="right")  # of each later face
+    at, value = np.asarray(frames, np.int64), np.asarray(qualities, np.int64)
+    if not 0 < min_separation <= 1 or (np.diff(at) <= 0).any() or len(value) != n:
+        raise ValueError("frames must ascend, with one quality each, and 0 < min_separation <= 1")
+    # of each face, how many earlier ones are far enough away
+    candidates = np.searchsorted(at, at - min_separation * (at[-1] - at[0]), side="right")
     later = np.flatnonzero(candidates)
-    rises = np.flatnonzero(np.diff(np.maximum.accumulate(value), prepend=value[0] - 1))
-    earlier = rises[np.searchsorted(rises, candidates[later] - 1, side="right") - 1]  # the first of the best
+    # the first face with the highest quality among these is always one that exceeds all faces before it
+    records = np.flatnonzero(np.diff(np.maximum.accumulate(value), prepend=value[0] - 1))
+    earlier = records[np.searchsorted(records, candidates[later] - 1, side="right") - 1]
     order = np.lexsort((earlier, at[earlier] - at[later], -(value[earlier] + value[later])))
     return int(earlier[order[0]]), int(later[order[0]])

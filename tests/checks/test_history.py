@@ -116,7 +116,7 @@ VIOLATIONS: dict[str, Violation] = {
         with_new_marker(0, lambda folder: (folder.path / ARCHIVE).write_bytes(b"no archive")),
         ARCHIVE,
         None,
-        "no pack of pictures that can be read",
+        "not a readable archive of thumbnails",
     ),
     "a changed archive": (flip_byte(ARCHIVE), DONE, None, "was changed"),
     "results of other shards": (

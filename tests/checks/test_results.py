@@ -200,7 +200,7 @@ VIOLATIONS: dict[str, Violation] = {
         edit_document(C, setting(clusters=[1, 0, 1])),
         C,
         None,
-        "biggest cluster comes first",
+        "clusters must be numbered by size, the biggest first",
     ),
     "no clusters": (remove(C), C, None, "this file must exist"),
     # predictions.json
@@ -216,7 +216,7 @@ VIOLATIONS: dict[str, Violation] = {
         None,
         "missing key movie_id",
     ),
-    "a probability as text": predicted({"nm1": "0.9"}, "no probability"),
+    "a probability as text": predicted({"nm1": "0.9"}, "not a probability"),
     "a small probability": predicted({"nm1": 0.01}, "not in 0.05..1"),
     "six decimals": predicted({"nm1": 0.123456}, "5 decimals"),
     "probabilities that add up to more than 1": predicted(

@@ -106,7 +106,7 @@ def test_a_folder_is_found_by_a_path_with_dots_or_a_slash_at_its_end(
 
 
 def test_a_missing_folder_and_a_file_in_its_place_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         MovieFolder.existing(tmp_path / "7-data")
     (tmp_path / "7-data").touch()
     with pytest.raises(InputError, match="is a file"):

@@ -184,7 +184,7 @@ def test_an_input_that_its_stage_did_not_make_is_told(
     before = _state(folder)
     assert _run(stage, folder, cast) == 1
     line = _last_line(capsys)
-    assert name in line and "not the file that merge_shards.py made" in line and str(folder.path) in line
+    assert name in line and "not the file that merge_shards.py wrote" in line and str(folder.path) in line
     assert _state(folder) == before
 
 
@@ -201,7 +201,10 @@ def test_clusters_of_other_trajectories_are_told(
     folder.manifest.write_text(json.dumps(manifest))
     assert _run("classify_knn", folder, cast) == 1
     line = _last_line(capsys)
-    assert "cluster.py's results were made from another" in line and "facerec/cluster.py --path" in line
+    assert (
+        "cluster.py's results were made from another version of" in line
+        and "facerec/cluster.py --path" in line
+    )
 
 
 @pytest.mark.parametrize("stage", ["cluster", "classify_knn"])
@@ -242,7 +245,7 @@ def test_results_of_the_shards_before_are_told(
     """The film was extracted afresh, otherwise, and not merged again."""
     extracted(made[0], folder.path.parent, 2, "--fresh", "--save-every", "2")
     assert _run("cluster", folder, cast) == 1
-    assert "made from another plan.json" in _last_line(capsys)
+    assert "made from another version of plan.json" in _last_line(capsys)
 
 
 def test_another_number_of_shards_changes_no_published_byte(

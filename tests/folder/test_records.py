@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from facerec.errors import ContractError, FacerecError
 from facerec.folder.frame_records import FaceRecord, FrameRecord, Quality
 from facerec.folder.readers import read_features, read_trajectories, scan_trajectories
-from facerec.folder.records import Feature, Line, Trajectory, to_line
+from facerec.folder.records import Feature, Record, Trajectory, to_line
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests.strategies import ANY_JSON, FRAMES, QUALITIES, features, spoilt, trajectories
 
@@ -25,10 +25,10 @@ TRAJECTORY = Trajectory(0, 7, 5, np.array([[1, 2, 30, 40], [2, 2, 31, 40]]), np.
 FEATURE = Feature(7, 5, (1, 2, 30, 40), np.ones((5, 2), np.float32), np.float32([0.6, 0.8]), 320, 180)
 FRAME = FrameRecord(5, 1.5, (FaceRecord((1, 2, 30, 40), 0.9, 20.0),))
 QUALITY = Quality("7:5:1_2_30_40", 0.9, 20.0)
-RECORDS: list[Line] = [TRAJECTORY, FEATURE, FRAME, QUALITY]
+RECORDS: list[Record] = [TRAJECTORY, FEATURE, FRAME, QUALITY]
 
 
-def as_json(record: Line) -> Any:
+def as_json(record: Record) -> Any:
     return orjson.loads(to_line(record))
 
 
@@ -71,13 +71,13 @@ def test_evidence_is_read_as_it_was_written(file: Path, frame: FrameRecord, qual
 
 
 @given(st.sampled_from(KINDS), ANY_JSON)
-def test_any_json_is_a_record_or_broken(kind: type[Line], value: object) -> None:
+def test_any_json_is_a_record_or_broken(kind: type[Record], value: object) -> None:
     with pytest.raises(RuleViolation):
         kind.from_json(value)
 
 
 @given(st.data(), st.sampled_from(RECORDS))
-def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, record: Line) -> None:
+def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, record: Record) -> None:
     value = data.draw(spoilt(as_json(record)))
     try:
         read = type(record).from_json(value)
@@ -89,8 +89,8 @@ def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, rec
 @pytest.mark.parametrize(
     ("record", "change", "rule"),
     [
-        (TRAJECTORY, {"start": 2**63}, "start is no frame number"),
-        (TRAJECTORY, {"start": 2**31 - 2}, "start is no frame number"),
+        (TRAJECTORY, {"start": 2**63}, "start is not a frame number"),
+        (TRAJECTORY, {"start": 2**31 - 2}, "start is not a frame number"),
         (TRAJECTORY, {"w": 2**64 - 1}, "w and h must lie in"),
         (TRAJECTORY, {"index": True}, "index must be an int"),
         (TRAJECTORY, {"len": 2.0}, "len must be an int"),
@@ -100,19 +100,19 @@ def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, rec
         (FEATURE, {"embedding": [[0.6, 0.8]]}, "flat list of numbers"),
         (FEATURE, {"embedding": []}, "flat list of numbers"),
         (FEATURE, {"embedding": [1e300, 1e300]}, "L2-normalised"),
-        (FEATURE, {"tag": "7:٥:1_2_30_40"}, "is no <movie_id>"),
+        (FEATURE, {"tag": "7:٥:1_2_30_40"}, "is not a tag <movie_id>"),
         (FEATURE, {"tag": "7:" + "9" * 5000 + ":1_2_30_40"}, "Exceeds the limit"),
         (FEATURE, {"tag": "7:5:1_2_30_040"}, "leading zeros"),
         (FEATURE, {"keypoints": [[1, 1]] * 5}, "object"),
         (FRAME, {"change": True}, "change must be a float"),
         (FRAME, {"faces": [None]}, "object"),
-        (FRAME, {"frame": -1}, "no frame number"),
+        (FRAME, {"frame": -1}, "not a frame number"),
         (QUALITY, {"score": None}, "floats"),
     ],
 )
 @pytest.mark.filterwarnings("error")
 def test_what_broke_a_reader_once_or_slipped_through_numpy(
-    record: Line, change: dict[str, Any], rule: str
+    record: Record, change: dict[str, Any], rule: str
 ) -> None:
     with pytest.raises(RuleViolation, match=re.escape(rule)):
         type(record).from_json({**as_json(record), **change})
@@ -129,12 +129,12 @@ def test_what_broke_a_reader_once_or_slipped_through_numpy(
         Trajectory(0, 7, 5, TRAJECTORY.boxes - 2, TRAJECTORY.detected, 320, 180),
     ],
 )
-def test_what_a_reader_would_refuse_is_not_written(record: Line) -> None:
+def test_what_a_reader_would_refuse_is_not_written(record: Record) -> None:
     with pytest.raises(FacerecError, match="not written, because"):
         to_line(record)
 
 
-def write(file: Path, *records: Line) -> Path:
+def write(file: Path, *records: Record) -> Path:
     file.write_bytes(b"".join(map(to_line, records)))
     return file
 

@@ -110,7 +110,7 @@ DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
     ),
     "a marker without its embedder": (
         lambda f: _edit(_shard(f, 2).marker, '"same_person":', '"same_persons":'),
-        "must say the embedder's dimension and same_person",
+        "must give the embedder's dimension and same_person",
     ),
     "a marker whose report is none": (
         lambda f: _edit(_shard(f, 2).marker, '"report":{', '"report":[],"x":{'),
@@ -174,12 +174,12 @@ def test_a_plan_that_was_changed_is_told_and_not_believed(
         run = {**whole["run"], part: {**whole["run"][part], key: value}}
         folder.plan.write_text(json.dumps({**whole, "run": run}))
         line, _ = _refused(folder, capsys)
-        assert "plan.json: it was changed after it was written" in line and "--fresh" in line
+        assert "plan.json: it was edited after it was written" in line and "--fresh" in line
     del whole["run"]["video"]["times"]
     folder.plan.write_text(json.dumps(whole))
-    assert "it was changed after it was written" in _refused(folder, capsys)[0]
+    assert "it was edited after it was written" in _refused(folder, capsys)[0]
     folder.plan.write_text(json.dumps({**whole, "command": {"film": "x", "options": [1]}}))
-    assert "must be words of a command" in _refused(folder, capsys)[0]
+    assert "film and options must be strings" in _refused(folder, capsys)[0]
 
 
 def test_holes_are_recorded_and_no_trajectory_crosses_one(

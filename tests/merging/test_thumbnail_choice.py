@@ -70,7 +70,7 @@ def test_of_fewer_than_two_all_are_shown(frames: list[int]) -> None:
      ([4, 5], [1, 1], 0.0), ([4, 5], [1, 1], 1.1)],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(frames: list[int], worth: list[int], apart: float) -> None:
-    with pytest.raises(ValueError, match="frames ascend"):
+    with pytest.raises(ValueError, match="frames must ascend"):
         best_pair(frames, worth, apart)
 
 

@@ -145,7 +145,7 @@ def test_pictures_that_are_not_the_published_ones_are_told_and_put_right(
     assert any("merge_shards.py" in error.rule for error in violations_of(folder.path))
     assert _merge(folder) == 0
     told = capsys.readouterr()
-    assert "images: not the pictures that were made; they are put right" in told.err
+    assert "images: not the thumbnails that were published; restoring them" in told.err
     assert contents(folder) == whole and violations_of(folder.path) == []
     assert _merge(folder) == 0
     assert "nothing changed" in capsys.readouterr().out
@@ -287,7 +287,7 @@ def test_other_faces_that_lie_there_stay(
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"mine")
     assert _merge(folder, "--faces", str(tmp_path)) == 1
-    assert f"{tmp_path / str(MOVIE)}: other faces lie here; move them away" in _error(capsys)
+    assert f"{tmp_path / str(MOVIE)}: holds other faces; move them away" in _error(capsys)
     assert [path for path in tmp_path.rglob("*.jpeg") if folder.path not in path.parents] == [mine]
 
 

@@ -22,7 +22,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, shard_range
 from facerec.folder.records import to_line
 from facerec.geometry import KEYPOINTS
-from facerec.merging.merge import read_detections
+from facerec.merging.shard_results import read_detections
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
 from facerec.video.film import open_film, read_frames
@@ -144,7 +144,7 @@ def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[
     plan = Plan(MOVIE, {}, {}, borders[-1], len(ranges), {}, {}, ())
     object.__setattr__(plan, "range_of", lambda shard: ranges[shard])
     found = read_detections(folder, plan, markers)
-    cuts = find_cuts(found.numbers, found.changes)
+    cuts = find_cuts(found.decoded_frames, found.changes)
     tracks = track(found.frames, found.boxes, cuts)
     return b"".join(map(to_line, to_trajectories(tracks, MOVIE, 400, 400))), cuts
 

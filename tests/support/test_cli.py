@@ -114,7 +114,7 @@ def test_an_error_in_one_folder_does_not_stop_the_others(
     assert output.out.splitlines() == ["movie 1: done", "movie 3: done"]
     lines = output.err.splitlines()
     assert len(lines) == 3 and all(": error: " in line for line in lines)
-    assert "named <movie_id>-data" in lines[1] and "is not there" in lines[2]
+    assert "named <movie_id>-data" in lines[1] and "does not exist" in lines[2]
 
 
 @pytest.mark.parametrize(("raised", "status"), [(Interrupted("stopped"), 75), (KeyboardInterrupt(), 130)])
