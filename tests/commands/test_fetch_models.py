@@ -1,144 +1,28 @@
-"""Weights are fetched from a local server; a wrong file leaves nothing behind."""
+"""The command downloads weights and prints one line, also where there is no network."""
 
 from __future__ import annotations
 
-import http.server
-import json
-import shutil
-import threading
-import zipfile
 from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
-from facerec import fetch_models
-from facerec.errors import ModelError
-from facerec.models import card_of, weights
+from facerec.fetch_models import main
+from facerec.models import download, weights
 from facerec.support.cli import run_main
-
-
-@pytest.fixture
-def server(tmp_path):
-    """Serve the files of a folder; one with a name that begins with cut ends after half of its bytes."""
-    served = tmp_path / "served"
-    served.mkdir()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            path = served / Path(self.path).name
-            if not path.is_file():
-                self.send_error(404)
-                return
-            body = path.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if path.name.startswith("cut") else body)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield served, f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-@pytest.fixture
-def dlib_file() -> Path:
-    """Real weights that come with a package."""
-    return weights.find_weights("dlib").paths[0]
-
-
-def publish(monkeypatch, source: str, sha: str = "", hint: str = "") -> None:
-    """Make the catalogue list dlib's weights as a download."""
-    entry = replace(weights.CATALOGUE["dlib"], source=source, sha256=sha, hint=hint, package="")
-    monkeypatch.setattr(weights, "CATALOGUE", {**weights.CATALOGUE, "dlib": entry})
-    monkeypatch.setattr(fetch_models, "CATALOGUE", weights.CATALOGUE)
-
-
-def test_fetched_file_is_recorded_and_not_fetched_again(server, dlib_file, tmp_path, monkeypatch, capsys):
-    served, url = server
-    shutil.copy(dlib_file, served / "net.dat")
-    sha = sha256(dlib_file.read_bytes()).hexdigest()
-    publish(monkeypatch, f"{url}/net.dat", sha)
-    place = tmp_path / "weights"
-    monkeypatch.setenv("FACEREC_WEIGHTS", str(place))
-    assert fetch_models.main(["dlib", "--path", str(place)]) == 0
-    assert sorted(path.name for path in place.iterdir()) == [dlib_file.name, "weights.json"]
-    record = json.loads((place / "weights.json").read_text())[dlib_file.name]
-    assert record["sha256"] == sha and record["source"] == f"{url}/net.dat" and record["licence"]
-    assert card_of("dlib").sha256 == sha
-    (served / "net.dat").unlink()
-    assert fetch_models.main(["dlib", "--path", str(place)]) == 0
-    assert "dlib is there" in capsys.readouterr().out
-
-
-def test_archived_file_is_unpacked_under_the_catalogue_name(server, dlib_file, tmp_path, monkeypatch, caplog):
-    served, url = server
-    with zipfile.ZipFile(served / "net-0123.zip", "w") as archive:
-        archive.write(dlib_file, "../../escaped.pth")
-    publish(monkeypatch, f"{url}/net-0123.zip", hint="0123")
-    fetch_models.fetch("dlib", tmp_path)
-    assert (tmp_path / dlib_file.name).read_bytes() == dlib_file.read_bytes()
-    assert "its name says 0123" in caplog.text
-    assert not list(tmp_path.parent.rglob("escaped.pth"))
-
-
-@pytest.mark.parametrize(
-    ("served_as", "content", "message"),
-    [
-        ("cut.dat", b"x" * 4000, "broke off after 2000 of 4000 bytes"),
-        ("other.dat", b"something else", "not the file that is expected"),
-        ("text.zip", b"not found", "no zip archive"),
-    ],
-)
-def test_wrong_file_is_not_kept(server, tmp_path, monkeypatch, served_as, content, message):
-    served, url = server
-    (served / served_as).write_bytes(content)
-    publish(monkeypatch, f"{url}/{served_as}", sha="0" * 64)
-    place = tmp_path / "weights"
-    place.mkdir()
-    with pytest.raises(ModelError, match=message):
-        fetch_models.fetch("dlib", place)
-    assert list(place.iterdir()) == []
-
-
-def test_file_without_a_published_hash_must_load(server, tmp_path, monkeypatch):
-    served, url = server
-    (served / "net.dat").write_bytes(b"<html>come back later</html>")
-    publish(monkeypatch, f"{url}/net.dat")
-    place = tmp_path / "weights"
-    place.mkdir()
-    with pytest.raises(ModelError, match="not dlib's face recognition network"):
-        fetch_models.fetch("dlib", place)
-    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:9/net.dat", "http://name.invalid/net.dat"])
 def test_missing_network_is_a_one_line_error(source, tmp_path, monkeypatch, capsys):
-    publish(monkeypatch, source)
-    assert run_main(fetch_models.main, ["dlib", "--path", str(tmp_path)]) == 1
+    entry = replace(weights.CATALOGUE["dlib"], source=source, package="")
+    monkeypatch.setattr(download, "CATALOGUE", {"dlib": entry})
+    assert run_main(main, ["dlib", "--path", str(tmp_path)]) == 1
     error = capsys.readouterr().err.strip()
-    assert "cannot be fetched" in error and "\n" not in error and source in error
+    assert "cannot be downloaded" in error and "\n" not in error and source in error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unknown_model_error_lists_the_known_ones(tmp_path):
-    with pytest.raises(ModelError, match="retinaface, mtcnn, yunet, facenet, dlib"):
-        fetch_models.fetch("retinanet", tmp_path)
-
-
-def test_packaged_model_is_not_fetched(tmp_path):
-    assert "comes with the package facenet-pytorch" in fetch_models.fetch("mtcnn", tmp_path)
-
-
-def test_detector_loads_from_a_temporary_file_name(server, shared, tmp_path, monkeypatch):
-    served, url = server
-    name = weights.CATALOGUE["yunet"].files[0]
-    shutil.copy(shared / "data" / "weights" / name, served / name)
-    entry = replace(weights.CATALOGUE["yunet"], source=f"{url}/{name}")
-    monkeypatch.setattr(fetch_models, "CATALOGUE", {"yunet": entry})
-    assert "yunet fetched" in fetch_models.fetch("yunet", tmp_path)
+def test_command_prints_what_was_done_for_each_model(tmp_path, capsys):
+    assert run_main(main, ["mtcnn", "dlib", "--path", str(tmp_path / "new")]) == 0
+    printed = capsys.readouterr().out
+    assert "mtcnn comes with the package" in printed and "dlib comes with the package" in printed
+    assert printed.count("\n") == 1
