@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each message is one line that says what, where and the way out.
+"""Errors that a user can act on: each message is one line that says what, where and the remedy.
 
 `support.cli.run_main` prints the message of a `FacerecError` on standard error and exits with its
 `exit_status`. A traceback therefore always means a defect of this program, never bad input.

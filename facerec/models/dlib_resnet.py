@@ -47,7 +47,7 @@ class DlibResNet:
     """
 
     dimension = dlib_worker.DIMENSION
-    # dlib documents 0.6 for its vectors as they are, whose mean length is 1.39.
+    # dlib documents 0.6 for its vectors without normalisation, of mean length 1.39.
     same_person = 0.43
 
     def __init__(self, found: WeightFiles, placement: Placement) -> None:

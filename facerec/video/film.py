@@ -1,8 +1,8 @@
-"""A film as numbered frames of the size at which it is shown, read exactly, from anywhere.
+"""A film as numbered frames at display size, read exactly from any position.
 
-Whatever range of frames is read, a frame's pixels are the same, and so are the frames that cannot be
-decoded: sound film is decoded straight on; at a sign of damage the segment of `SEGMENT` frames it
-lies in is decoded anew, in one thread, from a place that depends on the segment alone.
+A frame's pixels, and the set of frames that cannot be decoded, do not depend on the range that is read.
+Intact film is decoded strictly in one go. At a sign of damage, the segment of `SEGMENT` frames that contains
+it is decoded again leniently, from a position that depends only on the segment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError
 from facerec.geometry import Image
-from facerec.video.decoding import Damage, FrameIndex, frames_around, open_video
+from facerec.video.container import open_video
+from facerec.video.decoding import DamagedFilm, FrameIndex, frames_around
 from facerec.video.frame_index import build_index
 
 if TYPE_CHECKING:
@@ -28,21 +29,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SEGMENT = 64  # frames that share one decision between quick and careful decoding
-UNSPECIFIED = 2  # of colour spaces, transfer functions and primaries, by ITU-T H.273
-LONGEST_SIDE = 16384  # pixels; a larger picture is a broken header, not a film
+SEGMENT = 64  # frames that are decoded leniently together
+UNSPECIFIED = 2  # colour space, transfer function and primaries, by ITU-T H.273
+LONGEST_SIDE = 16384  # pixels; a larger size means a damaged header
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """What is known of a film before its pixels are read.
+    """Properties of a film that are known without decoding all of it.
 
     Attributes:
         width, height: stored size in pixels.
-        display_width, display_height: size at which frames are delivered: square pixels, upright.
-        rotation: degrees counter-clockwise by which stored frames are turned to be upright.
-        frame_rate: frames a second; the mean of a variable rate.
-        declared_frames: what the container says; it may be wrong and is used for nothing.
+        display_width, display_height: size of the frames as read: square pixels, upright.
+        rotation: degrees counter-clockwise that turn stored frames upright.
+        frame_rate: frames per second; the mean if it varies.
+        declared_frames: number of frames by the container; for information, it may be wrong.
         index: the frames and their times.
     """
 
@@ -73,28 +74,28 @@ class Film:
 
     @property
     def time_base(self) -> Fraction:
-        """Seconds a unit of `pts`."""
+        """Seconds per unit of `pts`."""
         return self.index.time_base
 
     @property
     def seekable(self) -> bool:
-        """Whether frames can be found by time; if not, every read decodes from the film's start."""
+        """Whether frames can be found by time; if not, every read decodes from the start."""
         return self.index.seekable
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """What of the film could not be read, a line each."""
+        """Messages about parts of the film that could not be read."""
         return self.index.losses
 
 
 def open_film(path: Path, display_aspect: Fraction | None = None) -> Film:
-    """Find the frames of a film and the size at which it is shown.
+    """Index the frames of a film and determine its display size.
 
     Args:
-        display_aspect: width / height that overrides the film's own display aspect ratio.
+        display_aspect: width / height; overrides the film's own display aspect ratio.
 
     Raises:
-        InputError: no film, or nothing in it can be decoded.
+        InputError: the file is not a film, or no frame of it can be decoded.
     """
     found = build_index(path)
     return describe_film(
@@ -111,10 +112,12 @@ def describe_film(
     display_aspect: Fraction | None = None,
     display_size: tuple[int, int] | None = None,
 ) -> Film:
-    """As `open_film`, for a film whose frames were found before (`Film.pts`, `.seekable`, `.losses`).
+    """As `open_film`, for a film that was indexed before.
 
     Args:
-        display_size: width and height that were found before, too.
+        pts, seekable, losses: the attributes of the earlier `Film`.
+        display_aspect: as in `open_film`.
+        display_size: width and height of the earlier `Film`; overrides `display_aspect`.
     """
     with open_video(path) as (_, stream):
         time_base = stream.time_base or Fraction(1, 1000)
@@ -123,29 +126,31 @@ def describe_film(
     index = FrameIndex(np.asarray(pts, dtype=np.int64), time_base, seekable, tuple(losses))
     frame = next((frame for _, frame in frames_around(path, index, 0, None)), None)
     if frame is None:
-        raise InputError(f"{path}: not one picture of it can be decoded")
+        raise InputError(f"{path}: no frame of it can be decoded")
     rotation = frame.rotation % 360
     if rotation % 90:
-        raise InputError(f"{path}: is turned by {rotation} degrees; only quarter turns can be read")
+        raise InputError(f"{path}: is rotated by {rotation} degrees; only multiples of 90 are supported")
     if display_size:
         width, height = display_size
     else:
         width, height = _display_size(frame.width * sample_aspect, frame.height, rotation, display_aspect)
     if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
-        raise InputError(f"{path}: is {width}x{height} pixels by its header and aspect ratio; one is wrong")
+        raise InputError(
+            f"{path}: has {width}x{height} pixels by its header and aspect ratio; one of them is wrong"
+        )
     return Film(path, frame.width, frame.height, width, height, rotation,
                 _frame_rate(index, rate), declared, index)  # fmt: skip
 
 
 def _display_size(width: Fraction, height: int, rotation: int, ratio: Fraction | None) -> tuple[int, int]:
-    """Width and height in square pixels after turning; `ratio` overrides the film's own."""
-    shown = (width, Fraction(height)) if rotation % 180 == 0 else (Fraction(height), width)
-    tall = int(shown[1] + Fraction(1, 2))
-    return int((tall * ratio if ratio else shown[0]) + Fraction(1, 2)), tall
+    """Compute width and height in square pixels after rotation; `ratio` overrides the film's own."""
+    upright = (width, Fraction(height)) if rotation % 180 == 0 else (Fraction(height), width)
+    rounded_height = int(upright[1] + Fraction(1, 2))
+    return int((rounded_height * ratio if ratio else upright[0]) + Fraction(1, 2)), rounded_height
 
 
 def _frame_rate(index: FrameIndex, declared: Fraction | None) -> Fraction:
-    """The declared rate where the frames' times bear it out, else their mean rate."""
+    """Return the declared rate if the frames' times agree with it within 1 %, else their mean rate."""
     if not index.seekable or len(index.pts) < 2:
         return declared or Fraction(25)
     measured = (len(index.pts) - 1) / ((int(index.pts[-1]) - int(index.pts[0])) * index.time_base)
@@ -155,27 +160,28 @@ def _frame_rate(index: FrameIndex, declared: Fraction | None) -> Fraction:
 
 
 def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterator[tuple[int, Image]]:
-    """Read the frames `[beg, end)` and, as context for a cut score, the frame before them.
+    """Read the frames `[beg, end)`, preceded by the frame before them, which a cut score needs.
 
     Args:
-        thread_count: decoder threads; 0 takes as many as there are cores.
+        beg, end: half-open range of frame numbers.
+        thread_count: decoder threads; 0 for all cores.
 
     Yields:
-        (frame number, (display_height, display_width, 3) RGB uint8), numbers increasing: first the
-        last decodable frame before `beg` if there is one, then every decodable frame of `[beg, end)`.
-        A number that is left out cannot be decoded.
+        (frame number, RGB image (display_height, display_width, 3) uint8), numbers increasing: the last
+        decodable frame before `beg` if there is one, then every decodable frame of `[beg, end)`. Missing
+        numbers are frames that cannot be decoded. Nothing if `[beg, end)` has no decodable frame.
     """
     end = min(end, film.frame_count)
     if beg >= end:
         return
     context: tuple[int, VideoFrame] | None = None
-    begun = False
+    started = False
     for number, frame in _decoded(film, max(beg - 1, 0), end, thread_count):
         if number < beg:
             context = number, frame
             continue
-        if not begun:
-            begun, context = True, context or _last_before(film, beg)
+        if not started:
+            started, context = True, context or _last_before(film, beg)
             if context:
                 yield context[0], _to_image(film, context[1])
             context = None
@@ -183,10 +189,10 @@ def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterat
 
 
 def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:
-    """The last decodable frame before `beg`, segment by segment backwards."""
+    """Find the last decodable frame before `beg`, searching backwards by segments."""
     for segment in range((beg - 1) // SEGMENT, -1, -1):
         found = None
-        for found in _careful(film, segment, beg):  # noqa: B007 — the last one is wanted
+        for found in _decode_leniently(film, segment, beg):  # noqa: B007 — the last one is wanted
             pass
         if found:
             return found
@@ -194,30 +200,30 @@ def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:
 
 
 def _decoded(film: Film, beg: int, end: int, thread_count: int) -> Iterator[tuple[int, VideoFrame]]:
-    """(number, frame) from the first frame of the segment of `beg` on, up to `end`."""
+    """Decode (number, frame) from the start of the segment of `beg` up to `end`."""
     if not film.seekable:
         yield from _until(end, frames_around(film.path, film.index, 0, None))
         return
-    wanted = beg // SEGMENT * SEGMENT
-    while wanted < end:
-        segment = wanted // SEGMENT
+    position = beg // SEGMENT * SEGMENT  # the next frame to yield
+    while position < end:
+        segment = position // SEGMENT
         try:
             frames = frames_around(film.path, film.index, segment * SEGMENT, thread_count)
             for number, frame in _until(end, frames):
-                if number >= wanted:
-                    wanted = number + 1
+                if number >= position:
+                    position = number + 1
                     yield number, frame
-            if wanted == end:
+            if position == end:
                 return
-        except Damage as damage:
-            log.debug("%s: frames %d to %d: %s", film.name, segment * SEGMENT, wanted, damage)
-        segment = wanted // SEGMENT  # it is the frame that strict decoding did not reach that decides
-        yield from ((n, frame) for n, frame in _careful(film, segment, end) if n >= wanted)
-        wanted = (segment + 1) * SEGMENT
+        except DamagedFilm as damage:
+            log.debug("%s: frames %d to %d: %s", film.name, segment * SEGMENT, position, damage)
+        segment = position // SEGMENT  # of the first frame that strict decoding did not reach
+        yield from ((n, frame) for n, frame in _decode_leniently(film, segment, end) if n >= position)
+        position = (segment + 1) * SEGMENT
 
 
-def _careful(film: Film, segment: int, end: int) -> Iterator[tuple[int, VideoFrame]]:
-    """The segment's frames before `end`, decoded leniently from a place of its own."""
+def _decode_leniently(film: Film, segment: int, end: int) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode the segment's frames before `end` from a position that depends only on the segment."""
     begin = segment * SEGMENT
     frames = frames_around(film.path, film.index, begin, None)
     return ((n, frame) for n, frame in _until(min(begin + SEGMENT, end), frames) if n >= begin)
@@ -233,13 +239,13 @@ def _until(end: int, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple
 
 
 def _to_image(film: Film, frame: VideoFrame) -> Image:
-    """RGB at display size, upright: one pass of swscale, then quarter turns."""
+    """Convert to RGB at display size, upright: one pass of swscale, then rotation."""
     width, height = film.display_width, film.display_height
     if film.rotation % 180:
         width, height = height, width
     try:
         rgb = _to_rgb(frame, width, height)
-    except (av.FFmpegError, OSError):  # a damaged or reserved colour description; the planes are there
+    except (av.FFmpegError, OSError):  # a damaged or reserved colour description; the pixels are usable
         frame.colorspace = frame.color_trc = frame.color_primaries = UNSPECIFIED
         rgb = _to_rgb(frame, width, height)
     image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
@@ -247,5 +253,5 @@ def _to_image(film: Film, frame: VideoFrame) -> Image:
 
 
 def _to_rgb(frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    # one thread: frames are many and small, and the cores are the decoder's and the models'
+    # one thread: the decoder and the models need the other cores
     return frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)

@@ -1,8 +1,8 @@
-"""Which frames a film has.
+"""Index the frames of a film.
 
-A frame's number is its rank by presentation time among the frames of the film. Reading the packets'
-times costs a fraction of decoding, so that is how a film is counted; its head and tail are decoded
-to see that packets and frames agree, and a film where they do not is counted by decoding all of it.
+A frame's number is its rank by presentation time. The index comes from the packets' times, which takes a
+fraction of the time of decoding. The head and tail of the film are decoded to check that packets and frames
+agree; if they do not, the whole film is decoded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import av
 import numpy as np
 
 from facerec.errors import InputError
-from facerec.video.decoding import PREROLL, Decoding, FrameIndex, frames_around, open_video, packets
+from facerec.video.container import open_video, packets
+from facerec.video.decoding import PREROLL, Decoding, FrameIndex, frames_around
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -27,48 +28,48 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HEAD = 96  # frames at a film's beginning that are decoded to see that packets are frames
-SEEKS = 9  # one more than the places to which seeks are tried
-TAIL = 64  # frames at its end; more where none of them decodes
+HEAD = 96  # frames decoded at the start of a film for the check
+TAIL = 64  # frames decoded at its end, and more if none of them decodes
+SEEK_INTERVALS = 9  # seeks are checked at the positions between these equal parts of a film
 
 
 def build_index(path: Path) -> FrameIndex:
     """Find all frames of a film.
 
     Raises:
-        InputError: it is no film, or not one frame of it can be decoded.
+        InputError: the file is not a film, or no frame of it can be decoded.
     """
     with open_video(path) as (container, stream):
         time_base = stream.time_base or Fraction(1, 1000)
         declared, duration = stream.frames, container.duration
-        losses = _other_pictures(container, stream)
-        sizes: dict[int, int] = {}  # by time, of the packets whose frames are shown
+        losses = _ignored_streams(container, stream)
+        sizes: dict[int, int] = {}  # of packets with visible frames, by pts
         shown = count = corrupt = jumps = 0
-        before: int | None = None
+        last_dts: int | None = None
         for packet in packets(container, stream):
             count += 1
             corrupt += packet.is_corrupt
             if packet.dts is not None:
-                jumps += before is not None and packet.dts < before
-                before = packet.dts
+                jumps += last_dts is not None and packet.dts < last_dts
+                last_dts = packet.dts
             if not packet.is_discard:
                 shown += 1
                 if packet.pts is not None:
                     sizes[packet.pts] = packet.size
     index = None
-    if not jumps and len(sizes) == shown > 0 and _seeks_lead_back(path, sizes, time_base):
-        index = _checked(path, sorted(sizes), time_base)
+    if not jumps and len(sizes) == shown > 0 and _seeks_are_exact(path, sizes, time_base):
+        index = _index_from_packets(path, sorted(sizes), time_base)
     if index is None:
-        log.warning("%s: its packets do not tell its frames; counting them by decoding all of it", path)
+        log.warning("%s: packet times do not match the frames; decoding the whole film to count them", path)
         index = _index_by_decoding(path, time_base)
-    losses += _cut_short(index, count, declared, duration)
+    losses += _truncation(index, count, declared, duration)
     if corrupt:
         losses.append(f"{corrupt} of {count} packets are marked as corrupt")
     return FrameIndex(index.pts, index.time_base, index.seekable, tuple(losses))
 
 
-def _other_pictures(container: InputContainer, stream: VideoStream) -> list[str]:
-    """Which further streams of moving pictures the film has; the labeling backend shows the first, too."""
+def _ignored_streams(container: InputContainer, stream: VideoStream) -> list[str]:
+    """Describe further video streams; the labeling backend shows the first one, too."""
     cover = av.stream.Disposition.attached_pic
     found = [other for other in container.streams.video if other != stream and not other.disposition & cover]
     if not found:
@@ -77,61 +78,65 @@ def _other_pictures(container: InputContainer, stream: VideoStream) -> list[str]
     return [f"of {len(found) + 1} video streams only the first is read, the others ({sizes}) are not"]
 
 
-def _cut_short(index: FrameIndex, count: int, declared: int, duration: int | None) -> list[str]:
-    """Where less was read than the container promises: frames (`declared`) or time (`duration`).
+def _truncation(index: FrameIndex, count: int, declared: int, duration: int | None) -> list[str]:
+    """Describe what is missing compared with the frames (`declared`) or time (`duration`) of the container.
 
-    Frames that an edit list leaves out are promised, but not as time; the time of a Matroska film that
-    begins late counts from zero.
+    Frames that an edit list hides count as declared frames but not as duration. The duration of a Matroska
+    film that starts late counts from zero.
+
+    Args:
+        count: packets read.
+        duration: in units of 1 / `av.time_base` seconds.
     """
     first, last = (int(pts) * index.time_base for pts in (index.pts[0], index.pts[-1]))
-    promised = Fraction(duration or 0, av.time_base)
+    expected = Fraction(duration or 0, av.time_base)
     if declared > count:
         missing = (declared - count) * (last - first) / max(count - 1, 1)
-        if not (promised and index.seekable) or promised - (last - first) > missing / 2:
-            return [f"the container promises {declared} frames, {count} could be read"]
-    elif not declared and index.seekable and max(last, last - first) < promised * 49 / 50 - 1:
-        return [f"the container promises {float(promised):.1f} s, {float(last):.1f} s could be read"]
+        if not (expected and index.seekable) or expected - (last - first) > missing / 2:
+            return [f"the container declares {declared} frames, {count} could be read"]
+    elif not declared and index.seekable and max(last, last - first) < expected * 49 / 50 - 1:
+        return [f"the container declares {float(expected):.1f} s, {float(last):.1f} s could be read"]
     return []
 
 
-def _seeks_lead_back(path: Path, sizes: dict[int, int], time_base: Fraction) -> bool:
-    """Whether packets have the same times after seeks as in one go; an AVI's damaged index changes them."""
+def _seeks_are_exact(path: Path, sizes: dict[int, int], time_base: Fraction) -> bool:
+    """Check that packets have the same times after a seek; a damaged AVI index changes them."""
     times = sorted(sizes)
-    for k in range(1, SEEKS):
-        wanted = times[len(times) * k // SEEKS]
+    for k in range(1, SEEK_INTERVALS):
+        target = times[len(times) * k // SEEK_INTERVALS]
         with open_video(path) as (container, stream):
             try:
-                container.seek(wanted - int(PREROLL / time_base), stream=stream)
+                container.seek(target - int(PREROLL / time_base), stream=stream)
             except (av.FFmpegError, ValueError, OSError):
-                continue  # a read will find that, too, and decode from the start
+                continue  # reads will fail in the same way, and decode from the start
             found = ((packet.pts, packet.size) for packet in packets(container, stream))
-            after = ((pts, size) for pts, size in found if pts is not None and pts >= wanted)
+            after = ((pts, size) for pts, size in found if pts is not None and pts >= target)
             if any(sizes.get(pts, size) != size for pts, size in islice(after, 16)):
                 return False
     return True
 
 
-def _checked(path: Path, times: list[int], time_base: Fraction) -> FrameIndex | None:
-    """The index that the packets' times make, if its head and tail decode to just that."""
+def _index_from_packets(path: Path, times: list[int], time_base: Fraction) -> FrameIndex | None:
+    """Build the index from the packets' times; None if the decoded head of the film disagrees."""
     index = FrameIndex(np.array(times, dtype=np.int64), time_base)
     decoding = Decoding(path, None, None)
-    frames = list(islice(((frame.pts, sound) for frame, sound in decoding.frames()), HEAD))
+    frames = list(islice(((frame.pts, intact) for frame, intact in decoding.frames()), HEAD))
     numbers = [index.number(pts) for pts, _ in frames]
     if None in numbers or any(b <= a for a, b in pairwise(numbers)):  # type: ignore[operator]
         return None
-    sound = [number for number, (_, is_sound) in zip(numbers, frames, strict=True) if is_sound]
-    if sound and len(sound) < sound[-1] - sound[0] + 1 and not decoding.damaged:  # type: ignore[operator]
+    intact = [number for number, (_, is_intact) in zip(numbers, frames, strict=True) if is_intact]
+    if intact and len(intact) < intact[-1] - intact[0] + 1 and not decoding.damaged:  # type: ignore[operator]
         return None
-    first = next(iter(sound), None)
+    first = next(iter(intact), None)
     if first is None:
         first = next((number for number, _ in Decoding(path, None, None).numbered(index)), None)
     if first is None:
-        raise InputError(f"{path}: not one picture of it can be decoded")
-    return FrameIndex(index.pts[first : _end(path, index)], time_base)
+        raise InputError(f"{path}: no frame of it can be decoded")
+    return FrameIndex(index.pts[first : _decodable_end(path, index)], time_base)
 
 
-def _end(path: Path, index: FrameIndex) -> int:
-    """The number after the last frame that decodes."""
+def _decodable_end(path: Path, index: FrameIndex) -> int:
+    """Return the number after the last frame that can be decoded."""
     count, tail = len(index.pts), TAIL
     while True:
         begin = max(0, count - tail)
@@ -142,19 +147,21 @@ def _end(path: Path, index: FrameIndex) -> int:
 
 
 def _index_by_decoding(path: Path, time_base: Fraction) -> FrameIndex:
-    """Count frames by decoding them; by their times if those lead back to the same pictures."""
-    seen = [(frame.pts, _checksum(frame)) for frame, _ in Decoding(path, None, None).frames()]
-    if not seen:
-        raise InputError(f"{path}: not one picture of it can be decoded")
-    times = [pts for pts, _ in seen if pts is not None]
-    if len(times) == len(seen) and all(a < b for a, b in pairwise(times)):
+    """Decode the whole film; seekable if seeks by the frames' times find the same pixels."""
+    decoded = [(frame.pts, _checksum(frame)) for frame, _ in Decoding(path, None, None).frames()]
+    if not decoded:
+        raise InputError(f"{path}: no frame of it can be decoded")
+    times = [pts for pts, _ in decoded if pts is not None]
+    if len(times) == len(decoded) and all(a < b for a, b in pairwise(times)):
         index = FrameIndex(np.array(times, dtype=np.int64), time_base)
-        if all(_leads_back(path, index, n, seen[n][1]) for n in {len(seen) * k // 5 for k in range(1, 5)}):
+        if all(
+            _seek_finds(path, index, n, decoded[n][1]) for n in {len(decoded) * k // 5 for k in range(1, 5)}
+        ):
             return index
-    return FrameIndex(np.arange(len(seen), dtype=np.int64), time_base, seekable=False)
+    return FrameIndex(np.arange(len(decoded), dtype=np.int64), time_base, seekable=False)
 
 
-def _leads_back(path: Path, index: FrameIndex, number: int, checksum: int) -> bool:
+def _seek_finds(path: Path, index: FrameIndex, number: int, checksum: int) -> bool:
     found = next((frame for n, frame in frames_around(path, index, number, None) if n >= number), None)
     return found is not None and _checksum(found) == checksum
 

@@ -1,4 +1,4 @@
-"""Whether a film is the one that a plan was made for: by its bytes, read only as far as need be."""
+"""Identity of a film file, to check that it is still the one that a plan was made for."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from facerec.errors import PlanError
 from facerec.support.atomic import sha256_of
 
 log = logging.getLogger(__name__)
-_PROBE = 1 << 20  # bytes at either end of the film that identify it cheaply
-Stamp = tuple[int, int, int, int]  # device, inode, size, time of change: equal, so nobody wrote to the file
+_PROBE = 1 << 20  # bytes read at each end of the film
+Stamp = tuple[int, int, int, int]  # device, inode, size, mtime in ns; equal until the file is written
 
 
 def file_stamp(film: Path) -> Stamp:
-    """What changes when the film's bytes do."""
+    """Return file metadata that changes whenever the file is written."""
     stat = film.stat()
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def probe_sha256(film: Path) -> str:
-    """A cheap identity of a film's bytes: SHA-256 of its size and its first and last MiB, hex."""
+    """Hash the size and the first and last MiB of a film; cheap. Returns SHA-256, hex."""
     with film.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
@@ -36,13 +36,15 @@ def probe_sha256(film: Path) -> str:
 
 
 def sha256_if_changed(film: Path, recorded: Mapping[str, Any]) -> str:
-    """The SHA-256 of a film whose bytes are not the `recorded` ones; empty where they are.
+    """Compare a film with the recorded one; hash all bytes only if the modification time differs.
 
-    A film that was last written when the recorded one was is taken for it, once its size and its probe
-    were found to be the same; of a copy, or of a film that was written to, all bytes are read, once.
+    The caller has already compared size and probe.
 
     Args:
-        recorded: what a plan says of its film, `sha256` and `mtime_ns`.
+        recorded: `sha256` and `mtime_ns` of the film in a plan.
+
+    Returns:
+        The SHA-256 if the film differs from the recorded one, else "".
     """
     stamp = file_stamp(film)
     if stamp[-1] == recorded.get("mtime_ns"):
@@ -52,16 +54,16 @@ def sha256_if_changed(film: Path, recorded: Mapping[str, Any]) -> str:
 
 
 def check_unchanged(film: Path, recorded: Mapping[str, Any]) -> None:
-    """Refuse what was read of a film that changed meanwhile.
+    """Check after reading that the film is still the recorded one.
 
     Raises:
-        PlanError: so it did.
+        PlanError: it changed.
     """
     if sha256_if_changed(film, recorded):
-        raise PlanError(f"{film}: was changed while it was read; what was made of it is dropped")
+        raise PlanError(f"{film}: was changed while it was read; its results are dropped")
 
 
 @lru_cache(maxsize=4)
 def _sha256(film: Path, _stamp: Stamp) -> str:
-    log.info("%s: another time of change than the plan's film had; comparing all its bytes", film)
+    log.info("%s: its modification time differs from the plan's; comparing all its bytes", film)
     return sha256_of(film)

@@ -1,4 +1,4 @@
-"""Whether OpenCV's seeking, by which the labeling backend shows a full frame, finds our frames."""
+"""Check whether OpenCV's seeking, which the labeling backend uses for full frames, finds the same frames."""
 
 from __future__ import annotations
 
@@ -8,80 +8,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.geometry import Image
-from facerec.video.decoding import open_video
+from facerec.video.container import open_video
 from facerec.video.film import Film, read_frames
 
-NEARBY = 2  # frames on each side among which the shown one is looked for
+NEARBY = 2  # frames on each side that are compared with OpenCV's
 HDR = {16, 18}  # transfer functions PQ and HLG, by ITU-T H.273
-# weights of red, green and blue by ITU-R BT.601, BT.709 and BT.2020
+# luma weights of red, green and blue by ITU-R BT.601, BT.709 and BT.2020
 LUMA = np.array([[0.299, 0.587, 0.114], [0.2126, 0.7152, 0.0722], [0.2627, 0.678, 0.0593]], np.float32)
-ALIKE = 3.0  # grey levels: two decodings of one frame differ by less on average
-ALIKE_HDR = 10.0  # the same where colours were changed by a curve each
+MAX_DIFFERENCE = 3.0  # mean grey levels between two decodings of the same frame
+MAX_DIFFERENCE_HDR = 10.0  # the same for films of high dynamic range, whose colours OpenCV may change
 
 
 def opencv_seek_mismatches(film: Film, samples: int = 6) -> list[int]:
-    """Frames for which OpenCV, told to go to `CAP_PROP_POS_FRAMES`, shows another frame than ours.
+    """Find frames for which OpenCV, after setting `CAP_PROP_POS_FRAMES`, decodes another frame than we do.
 
-    Looks at `samples` frames spread over the film, the last one included. Where neighbouring frames
-    look alike a difference is neither seen nor does it matter.
+    Compares `samples` frames spread over the film, including the last one. Where neighbouring frames look
+    the same, a mismatch is not detected and does not matter.
 
     Returns:
-        Frame numbers, increasing; empty where OpenCV agrees.
+        Frame numbers, increasing; empty if OpenCV agrees.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong with the film is said elsewhere
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # damage is reported elsewhere
     import cv2
 
     with open_video(film.path) as (_, stream):
-        wide = stream.codec_context.color_trc in HDR
+        is_hdr = stream.codec_context.color_trc in HDR
     capture = cv2.VideoCapture("file:" + os.path.abspath(film.path), cv2.CAP_FFMPEG)
     try:
-        wanted = sorted({(film.frame_count - 1) * (k + 1) // samples for k in range(samples)})
-        return [number for number in wanted if _differs(film, capture, number, wide)]
+        numbers = sorted({(film.frame_count - 1) * (k + 1) // samples for k in range(samples)})
+        return [number for number in numbers if _differs(film, capture, number, is_hdr)]
     finally:
         capture.release()
 
 
-def _differs(film: Film, capture: object, number: int, wide: bool) -> bool:
+def _differs(film: Film, capture: object, number: int, is_hdr: bool) -> bool:
     import cv2
 
     nearby = dict(read_frames(film, max(0, number - NEARBY), number + NEARBY + 1))
-    if number not in nearby:  # cannot be decoded, so it will never be asked for
+    if number not in nearby:  # cannot be decoded, so it is never requested
         return False
     capture.set(cv2.CAP_PROP_POS_FRAMES, number)  # type: ignore[attr-defined]
     found, bgr = capture.read()  # type: ignore[attr-defined]
     if not found:
         return True
-    shown = _small(bgr[..., ::-1])
-    apart = _apart_in_colour if wide else _apart
-    distance = {n: apart(_small(image), shown) for n, image in nearby.items()}
+    theirs = _downscale(bgr[..., ::-1])
+    difference = _colour_difference if is_hdr else _luma_difference
+    distance = {n: difference(_downscale(image), theirs) for n, image in nearby.items()}
     nearest = min(distance, key=lambda n: (distance[n], abs(n - number)))
-    alike = ALIKE_HDR if wide else ALIKE
-    return distance[number] > alike or (nearest != number and distance[nearest] < distance[number] / 2)
+    limit = MAX_DIFFERENCE_HDR if is_hdr else MAX_DIFFERENCE
+    return distance[number] > limit or (nearest != number and distance[nearest] < distance[number] / 2)
 
 
-def _small(image: Image) -> NDArray[np.float32]:
-    """(144, 256, 3): enough to tell frames apart, whatever pixel aspect each side delivers."""
+def _downscale(image: Image) -> NDArray[np.float32]:
+    """Downscale to (144, 256, 3), which suffices to distinguish frames and ignores the pixel aspect ratio."""
     import cv2
 
     small: Image = cv2.resize(image, (256, 144), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32)
 
 
-def _apart(ours: NDArray[np.float32], shown: NDArray[np.float32]) -> float:
-    """Mean difference in grey levels of the luma that both sides made colours of.
+def _luma_difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """Compute the mean difference of luma, in grey levels.
 
-    Ours are made by the film's own weights; OpenCV takes BT.601's for all films, some versions do not.
+    Luma is recovered from RGB. We convert with the film's own weights; OpenCV uses BT.601's for all films in
+    some versions, so the smallest difference over all weights counts.
     """
-    a, b = ours @ LUMA.T, shown @ LUMA.T
+    a, b = ours @ LUMA.T, theirs @ LUMA.T
     return float(min(np.abs(a - b).mean((0, 1)).min(), np.abs(a - b[..., :1]).mean((0, 1)).min()))
 
 
-def _apart_in_colour(ours: NDArray[np.float32], shown: NDArray[np.float32]) -> float:
-    """Mean difference in grey levels after giving each colour of `ours` the grey that `shown` has there.
+def _colour_difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """Compute the mean difference, in grey levels, after mapping the colours of `ours` to those of `theirs`.
 
-    Of a film of high dynamic range some versions of OpenCV change all brightnesses and colours.
+    Each colour is mapped to the mean grey level that `theirs` has in its place.
+
+    For films of high dynamic range: some versions of OpenCV change all their brightnesses and colours.
     """
     colours = (ours.reshape(-1, 3) / 16).astype(np.int64) @ [256, 16, 1]
-    grey = shown.mean(2).ravel()
+    grey = theirs.mean(2).ravel()
     means = np.bincount(colours, grey) / np.maximum(np.bincount(colours), 1)
     return float(np.abs(means[colours] - grey).mean())

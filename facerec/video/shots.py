@@ -1,7 +1,7 @@
-"""Where a new shot begins: PySceneDetect's change scores, decided upon over the whole film.
+"""Cut detection: PySceneDetect's change scores for each frame, and one decision over the whole film.
 
-A score needs pixels, and only those of a frame and of the frame before it, so a shard of a film
-computes it alone. The decision needs time but no pixels: it is made once, over all scores.
+A score needs the pixels of a frame and of the frame before it, so each shard computes its own. The decision
+needs only the scores, so the merge makes it once for the whole film.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from facerec.geometry import Image
 from facerec.settings import ShotSettings
 
-_NOTHING = 0.00001  # an average below this is zero (AdaptiveDetector's own figure)
-_MAX_RATIO = 255.0  # the ratio to neighbours that do not change at all
+_ZERO = 0.00001  # a mean below this counts as zero, as in AdaptiveDetector
+_MAX_RATIO = 255.0  # the ratio to a mean of zero
 
 
 class ChangeScorer:
-    """How much each frame differs from the one given before it.
+    """Scores how much each frame differs from the previous one.
 
-    This is the score of PySceneDetect's detectors in their `luma_only` form, on frames made as small
-    as its `SceneManager` makes them. With hue and saturation in it, as by default, the score of a
-    black and white film, which has neither, would be a third of what the same cut has in colour.
+    The score is that of PySceneDetect's `ContentDetector` with `luma_only`, on frames downscaled as by its
+    `SceneManager`. Its default also averages hue and saturation, which a black and white film lacks: the
+    score of a cut would be a third of that of the same cut in colour.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,10 @@ class ChangeScorer:
         self._first = True
 
     def change(self, frame: Image) -> float | None:
-        """Mean absolute difference in grey levels (0..255) from the frame before; None for the first."""
+        """Compute the mean absolute difference to the previous frame; None for the first frame.
+
+        In grey levels, 0..255.
+        """
         import cv2
         from scenedetect.scene_manager import compute_downscale_factor
 
@@ -40,8 +43,8 @@ class ChangeScorer:
         if factor > 1:
             size = max(1, round(width / factor)), max(1, round(height / factor))
             frame = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
-        # Not process_frame(): it would also decide, by a rule that is not used here. The library offers
-        # the score in public only with edges, which cost more than all the rest; a test guards this.
+        # process_frame() would also decide by another rule, and the public score includes edges, which cost
+        # more than everything else. A test compares this private method's scores with the library's.
         score = self._detector._calculate_frame_score(None, frame[..., ::-1])
         first, self._first = self._first, False
         return None if first else float(score)
@@ -50,17 +53,17 @@ class ChangeScorer:
 def find_cuts(
     frames: NDArray[np.int64], changes: NDArray[np.float64], settings: ShotSettings | None = None
 ) -> list[int]:
-    """Decide which frames are the first of a new shot.
+    """Find the cuts: the first frame of each new shot except the first.
 
-    The rule of PySceneDetect's `AdaptiveDetector`: a cut's change is large in itself and against the
-    mean of its neighbours', so that a moving camera is none. Two things differ. Near the ends of the
-    film the mean is taken over the neighbours that exist, where the library cannot see cuts at all.
-    And the first shot may be shorter than `min_shot`.
+    The rule is that of PySceneDetect's `AdaptiveDetector`: the change at a cut is large, both absolutely and
+    relative to the mean of its neighbours, which excludes camera motion. Two things differ: near the ends of
+    the film the mean is over the neighbours that exist, where the library finds no cuts at all, and the
+    first shot may be shorter than `min_shot`.
 
     Args:
-        frames: (n,) numbers of the decoded frames, increasing; where some are missing, the next
-            frame's change is that across the hole.
-        changes: (n,) their changes by `ChangeScorer`; NaN where there is none (the film's first frame).
+        frames: (n,) numbers of the decoded frames, increasing; the change of a frame after missing ones is
+            that across the gap.
+        changes: (n,) scores by `ChangeScorer`; NaN for none (the first frame of the film).
 
     Returns:
         Frame numbers, increasing.
@@ -68,15 +71,15 @@ def find_cuts(
     settings = settings or ShotSettings()
     known = ~np.isnan(changes)
     changes = np.where(known, changes, 0.0)
-    around, neighbours = np.zeros(len(changes)), np.zeros(len(changes), dtype=np.int64)
+    sums, neighbours = np.zeros(len(changes)), np.zeros(len(changes), dtype=np.int64)
     for offset in range(-settings.window, settings.window + 1):
         if offset:  # element t gets its neighbour t + offset
-            to = slice(max(0, -offset), max(0, len(changes) - max(0, offset)))
-            of = slice(max(0, offset), max(0, len(changes) + min(0, offset)))
-            around[to] += changes[of]
-            neighbours[to] += known[of]
-    mean = around / np.maximum(neighbours, 1)
-    ratio = np.where(mean < _NOTHING, _MAX_RATIO, changes / np.maximum(mean, _NOTHING))
+            target = slice(max(0, -offset), max(0, len(changes) - max(0, offset)))
+            source = slice(max(0, offset), max(0, len(changes) + min(0, offset)))
+            sums[target] += changes[source]
+            neighbours[target] += known[source]
+    mean = sums / np.maximum(neighbours, 1)
+    ratio = np.where(mean < _ZERO, _MAX_RATIO, changes / np.maximum(mean, _ZERO))
     cuts: list[int] = []
     for frame in frames[(ratio >= settings.adaptive_ratio) & (changes >= settings.min_change)].tolist():
         if not cuts or frame - cuts[-1] >= settings.min_shot:

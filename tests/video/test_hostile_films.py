@@ -1,4 +1,4 @@
-"""Films that are damaged, odd or not films at all, through extraction and merge: right, or told."""
+"""Damaged and unusual films through extraction and merge: the same results for any n, or a clear error."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ from tests.toy import (
     toy_models,
 )
 
-LONG = Story(150, cuts=(40, 95))  # more than two segments of frames that are decoded anew after damage
+LONG = Story(150, cuts=(40, 95))  # more than two segments of lenient decoding
 
 
 def _name(folder: Path, suffix: str = "mp4") -> Path:
     return folder / f"{MOVIE}-film.{suffix}"
 
 
-def _sound(folder: Path, suffix: str = "mp4", story: Story = LONG, **options: Any) -> Path:
-    (folder / "sound").mkdir()
-    return Story(story.frames, story.cuts, film=options).make(_name(folder / "sound", suffix))
+def _intact(folder: Path, suffix: str = "mp4", story: Story = LONG, **options: Any) -> Path:
+    (folder / "intact").mkdir()
+    return Story(story.frames, story.cuts, film=options).make(_name(folder / "intact", suffix))
 
 
 def _truncated(folder: Path) -> Path:
-    return cut_off(_sound(folder, "ts"), _name(folder, "ts"), 0.6)
+    return cut_off(_intact(folder, "ts"), _name(folder, "ts"), 0.6)
 
 
 def _flipped(folder: Path) -> Path:
-    return flip_bits(_sound(folder, "mkv", gop=25), _name(folder, "mkv"), seed=3, flips=12)
+    return flip_bits(_intact(folder, "mkv", gop=25), _name(folder, "mkv"), seed=3, flips=12)
 
 
 def _flipped_transport(folder: Path) -> Path:
-    film = _sound(folder, "ts", gop=15, bframes=2, open_gop=True)
+    film = _intact(folder, "ts", gop=15, bframes=2, open_gop=True)
     return flip_bits(film, _name(folder, "ts"), seed=5, flips=25)
 
 
 def _wrong_count(share: Fraction) -> Callable[[Path], Path]:
-    """An AVI whose header promises `share` as many frames as it has."""
+    """Make an AVI whose header declares `share` times its number of frames."""
 
     def make(folder: Path) -> Path:
-        film = _sound(folder, "avi", codec="mpeg4")
+        film = _intact(folder, "avi", codec="mpeg4")
         data = bytearray(film.read_bytes())
         for field in (48, 140):  # avih.dwTotalFrames, strh.dwLength
             assert int.from_bytes(data[field : field + 4], "little") == LONG.frames
@@ -73,18 +73,20 @@ def _wrong_count(share: Fraction) -> Callable[[Path], Path]:
     return make
 
 
-def _joined(folder: Path, scale: int = 1, again: bool = False, **second: Any) -> Path:
-    """Two transport streams one after the other, as recorders leave them; the second is `scale` as large.
+def _joined(folder: Path, scale: int = 1, restart: bool = False, **second: Any) -> Path:
+    """Concatenate two transport streams, as recorders do.
 
     Args:
-        again: the times of the second begin anew.
+        scale: size of the second's frames relative to the first's.
+        restart: the times of the second start from zero again.
+        second: further options of `make_film` for the second.
     """
 
     def draw(number: int, width: int, height: int) -> Image:
         image: Image = cv2.resize(LONG.draw(number + 75, WIDTH, HEIGHT), (width, height))
         return image
 
-    times = {} if again else {"pts": range(75, 150)}
+    times = {} if restart else {"pts": range(75, 150)}
     size = {"width": WIDTH * scale, "height": HEIGHT * scale}
     halves = [
         make_film(folder / "a.ts", 75, width=WIDTH, height=HEIGHT, draw=LONG.draw, gop=15),
@@ -100,36 +102,38 @@ FILMS: dict[str, Callable[[Path], Path]] = {
     "truncated": _truncated,
     "bits flipped": _flipped,
     "bits flipped, open-GOP transport stream": _flipped_transport,
-    "open-GOP transport stream": lambda f: _sound(f, "ts", gop=15, bframes=2, open_gop=True),
-    "variable frame rate": lambda f: _sound(f, "mkv", pts=UNEVEN, time_base=Fraction(1, 1000)),
-    "first time not zero": lambda f: _sound(f, "mp4", pts=range(500, 650)),
-    "half as many frames promised": _wrong_count(Fraction(1, 2)),
-    "half as many frames again promised": _wrong_count(Fraction(3, 2)),
-    "one frame": lambda f: _sound(f, story=Story(1)),
-    "odd width": lambda f: _sound(f, "mkv", width=WIDTH - 1, height=HEIGHT - 1, pix_fmt="yuv444p"),
-    "4:2:2, 10 bits": lambda f: _sound(f, "mkv", pix_fmt="yuv422p10le"),
-    "rotated": lambda f: _sound(f, rotation=90),
-    "pixels that are not square": lambda f: _sound(f, sar=Fraction(4, 3)),
-    "sound beside it": lambda f: _sound(f, audio=True),
-    "no times": lambda f: _sound(f, "h264", bframes=2),
-    "program stream": lambda f: _sound(f, "mpg", codec="mpeg2video", bframes=2),
-    "interlaced": lambda f: _sound(f, "mpg", codec="mpeg2video", options={"flags": "+ildct+ilme"}),
-    "times out of order": lambda f: _sound(f, "avi", bframes=2),
-    "VP9": lambda f: _sound(f, "webm", codec="libvpx-vp9", options={"cpu-used": "8", "deadline": "realtime"}),
-    "another size in the middle": lambda f: _joined(f, scale=2),
-    "another range of colours in the middle": lambda f: _joined(f, options=FULL_RANGE),
-    "times that begin again": lambda f: _joined(f, again=True),
+    "open-GOP transport stream": lambda f: _intact(f, "ts", gop=15, bframes=2, open_gop=True),
+    "variable frame rate": lambda f: _intact(f, "mkv", pts=UNEVEN, time_base=Fraction(1, 1000)),
+    "first time not zero": lambda f: _intact(f, "mp4", pts=range(500, 650)),
+    "half the frames declared": _wrong_count(Fraction(1, 2)),
+    "half again as many frames declared": _wrong_count(Fraction(3, 2)),
+    "one frame": lambda f: _intact(f, story=Story(1)),
+    "odd width": lambda f: _intact(f, "mkv", width=WIDTH - 1, height=HEIGHT - 1, pix_fmt="yuv444p"),
+    "4:2:2, 10 bits": lambda f: _intact(f, "mkv", pix_fmt="yuv422p10le"),
+    "rotated": lambda f: _intact(f, rotation=90),
+    "non-square pixels": lambda f: _intact(f, sar=Fraction(4, 3)),
+    "with sound": lambda f: _intact(f, audio=True),
+    "no times": lambda f: _intact(f, "h264", bframes=2),
+    "program stream": lambda f: _intact(f, "mpg", codec="mpeg2video", bframes=2),
+    "interlaced": lambda f: _intact(f, "mpg", codec="mpeg2video", options={"flags": "+ildct+ilme"}),
+    "times out of order": lambda f: _intact(f, "avi", bframes=2),
+    "VP9": lambda f: _intact(
+        f, "webm", codec="libvpx-vp9", options={"cpu-used": "8", "deadline": "realtime"}
+    ),
+    "size changes in the middle": lambda f: _joined(f, scale=2),
+    "colour range changes in the middle": lambda f: _joined(f, options=FULL_RANGE),
+    "times restart": lambda f: _joined(f, restart=True),
 }
 DAMAGED = {"truncated", "bits flipped", "bits flipped, open-GOP transport stream"}
 SIZES = {
     "odd width": (WIDTH - 1, HEIGHT - 1),
     "rotated": (HEIGHT, WIDTH),
-    "pixels that are not square": (235, HEIGHT),
+    "non-square pixels": (235, HEIGHT),
 }
 
 
 @pytest.mark.parametrize("name", FILMS)
-def test_a_hostile_film_gives_the_same_for_every_n(name: str, tmp_path: Path) -> None:
+def test_results_do_not_depend_on_n(name: str, tmp_path: Path) -> None:
     film = FILMS[name](tmp_path)
     short = ["--min-trajectory", "1"] if name == "one frame" else []
     folder = merged(extracted(film, tmp_path / "1", 1), *short)
@@ -137,7 +141,7 @@ def test_a_hostile_film_gives_the_same_for_every_n(name: str, tmp_path: Path) ->
     frames, cuts = manifest["frame_count"], json.loads(whole["scene_changes.json"])["frame_indices"]
     print(f"{name}: {frames} frames, skipped {manifest['skipped_frames']}, notes {manifest['notes']}")  # noqa: T201
     trajectories = [json.loads(line) for line in whole["trajectories.jsonl"].splitlines()]
-    assert trajectories, "nobody is seen: nothing is tested"
+    assert trajectories, "without trajectories nothing is tested"
     width, height = SIZES.get(name, (WIDTH, HEIGHT))
     assert {(one["w"], one["h"]) for one in trajectories} == {(width, height)}
     if name not in DAMAGED:
@@ -149,9 +153,9 @@ def test_a_hostile_film_gives_the_same_for_every_n(name: str, tmp_path: Path) ->
     named(parts, make_cast(tmp_path / "actor_db"))
 
 
-def test_what_a_truncated_film_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A Matroska film promises its length in its header; all that is left of it is used."""
-    film = cut_off(_sound(tmp_path, "mkv"), _name(tmp_path, "mkv"), 0.6)
+def test_the_loss_of_a_truncated_film_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A Matroska film declares its duration in the header; the rest of the film is used."""
+    film = cut_off(_intact(tmp_path, "mkv"), _name(tmp_path, "mkv"), 0.6)
     folder = merged(extracted(film, tmp_path, 2))
     manifest = json.loads(folder.manifest.read_bytes())
     assert 60 < manifest["frame_count"] < 120
@@ -159,7 +163,7 @@ def test_what_a_truncated_film_lost_is_said(tmp_path: Path, capsys: pytest.Captu
     assert "could be read" in capsys.readouterr().err
 
 
-def test_frames_that_cannot_be_decoded_are_recorded_and_few(tmp_path: Path) -> None:
+def test_undecodable_frames_are_recorded_and_few(tmp_path: Path) -> None:
     folder = merged(extracted(_flipped(tmp_path), tmp_path, 3))
     manifest = json.loads(folder.manifest.read_bytes())
     skipped = manifest["skipped_frames"]
@@ -170,27 +174,27 @@ def test_frames_that_cannot_be_decoded_are_recorded_and_few(tmp_path: Path) -> N
     assert seen | set(skipped) == set(range(manifest["frame_count"])) and not seen & set(skipped)
 
 
-def test_seeking_that_would_show_another_frame_is_said_once_with_the_remedy(
+def test_seek_mismatches_are_reported_once_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film = _sound(tmp_path, "mkv", pts=UNEVEN, time_base=Fraction(1, 1000))
+    film = _intact(tmp_path, "mkv", pts=UNEVEN, time_base=Fraction(1, 1000))
     for shard in ("0", "1"):
         folder = extracted(film, tmp_path, 2, shards=shard)
-    said = capsys.readouterr().err
-    assert said.count("seeking by frame number in OpenCV") == 1 and "ffmpeg -i" in said
+    printed = capsys.readouterr().err
+    assert printed.count("seeking by frame number in OpenCV") == 1 and "ffmpeg -i" in printed
     manifest = json.loads(merged(folder).manifest.read_bytes())
     assert any("ffmpeg -i" in note for note in manifest["notes"])
 
 
 @pytest.mark.parametrize("pts", [None, UNEVEN], ids=["even", "uneven"])
-def test_seeking_is_judged_by_pictures_in_a_film_of_high_dynamic_range_too(
+def test_seek_mismatches_are_found_in_films_of_high_dynamic_range(
     pts: list[int] | None, tmp_path: Path
 ) -> None:
-    """OpenCV may show its frames in other colours, which is not another frame."""
-    said = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:keyint=12:scenecut=0"
-    options = {"preset": "ultrafast", "x264-params": said}
+    """OpenCV may change the colours of the same frame, which is not a mismatch."""
+    tagged = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:keyint=12:scenecut=0"
+    options = {"preset": "ultrafast", "x264-params": tagged}
     times = {"pts": pts, "time_base": Fraction(1, 1000)} if pts else {}
-    film = open_film(_sound(tmp_path, "mkv", options=options, **times))
+    film = open_film(_intact(tmp_path, "mkv", options=options, **times))
     assert bool(opencv_seek_mismatches(film)) == bool(pts)
 
 
@@ -205,18 +209,18 @@ def _empty(folder: Path) -> Path:
 
 
 def _headless(folder: Path) -> Path:
-    """An MP4 file that was cut off before its index."""
-    return cut_off(_sound(folder, "mp4"), _name(folder), 0.5)
+    """Make an MP4 file that was truncated before its index."""
+    return cut_off(_intact(folder, "mp4"), _name(folder), 0.5)
 
 
 def _noise(folder: Path) -> Path:
-    film = _sound(folder, "mkv").read_bytes()
+    film = _intact(folder, "mkv").read_bytes()
     _name(folder, "mkv").write_bytes(film[:600] + bytes(len(film) - 600))
     return _name(folder, "mkv")
 
 
 def _playlist(folder: Path) -> Path:
-    """A text that names another file, which a reader of playlists would open."""
+    """Make a playlist, which names another file that a careless reader would open."""
     other = make_film(folder / "other.ts")
     text = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n"
     _name(folder, "m3u8").write_text(text)
@@ -234,7 +238,7 @@ NO_FILMS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("name", NO_FILMS)
-def test_what_is_no_film_is_told_in_one_line_and_leaves_nothing(
+def test_files_that_are_not_films_are_one_line_errors_and_leave_nothing(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     film = NO_FILMS[name](tmp_path)
@@ -246,10 +250,10 @@ def test_what_is_no_film_is_told_in_one_line_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_film_that_changes_while_it_is_extracted_is_refused(
+def test_a_film_that_changes_between_shards_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film = _sound(tmp_path, "ts")
+    film = _intact(tmp_path, "ts")
     folder = extracted(film, tmp_path, 2, shards="0")
     cut_off(shutil.copyfile(film, tmp_path / "copy"), film, 0.9)
     with toy_models():

@@ -1,4 +1,4 @@
-"""Cuts: PySceneDetect's scores and rule, where it looks and where it cannot."""
+"""Cuts: PySceneDetect's scores and rule, and what differs near the ends of a film."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def colours(number: int, width: int, height: int) -> Image:
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (640, 360)])
-def test_scores_are_those_of_the_library(width: int, height: int, tmp_path: Path) -> None:
+def test_scores_equal_the_librarys(width: int, height: int, tmp_path: Path) -> None:
     film = make_film(tmp_path / "1-a.mp4", 40, width=width, height=height, draw=colours)
     stats = StatsManager()
     manager = SceneManager(stats)
@@ -58,12 +58,12 @@ def test_scores_are_those_of_the_library(width: int, height: int, tmp_path: Path
         for n in numbers[1:]
     ]
     assert np.isnan(changes[0])
-    np.testing.assert_allclose(changes[1:], theirs, atol=0.3)  # their frames come from another decoder build
+    np.testing.assert_allclose(changes[1:], theirs, atol=0.3)  # from another build of the decoder
     assert max(theirs) > 20
 
 
 class GivenScores(AdaptiveDetector):
-    """The library's rule over scores that are handed to it."""
+    """The library's rule applied to given scores."""
 
     scores: list[float]
 
@@ -76,8 +76,8 @@ loud = st.one_of(quiet, st.floats(15, 90), st.just(40.0), st.just(0.0))
 
 
 @given(st.lists(loud, max_size=60))
-def test_between_the_ends_the_rule_is_the_librarys(middle: list[float]) -> None:
-    # the library cannot see cuts near the ends, and counts the film's first frame as one
+def test_between_the_ends_cuts_equal_the_librarys(middle: list[float]) -> None:
+    # the library finds no cuts near the ends, and counts the first frame as one
     pad = [3.0] * (ShotSettings.min_shot + WINDOW)
     scores = [0.0, *pad, *middle, *pad]
     settings = ShotSettings()
@@ -93,24 +93,24 @@ def test_between_the_ends_the_rule_is_the_librarys(middle: list[float]) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 196, 197, 198, 199])
-def test_a_cut_at_the_very_ends_of_the_film_is_seen(cut: int) -> None:
+def test_cuts_near_the_ends_of_the_film_are_found(cut: int) -> None:
     changes = [2.0] * 200
     changes[cut] = 40.0
     assert cuts_in(changes) == [cut]
 
 
-def test_a_cut_into_a_still_picture_is_a_cut_and_a_still_film_has_none() -> None:
+def test_still_pictures_around_a_cut_and_a_still_film() -> None:
     assert cuts_in([0.0] * 20 + [40.0] + [0.0] * 20) == [20]
     assert cuts_in([0.0] * 40) == cuts_in([0.0]) == cuts_in([0.0, 40.0])[1:] == []
     assert find_cuts(np.empty(0, np.int64), np.empty(0)) == []
 
 
-def test_something_passing_the_lens_and_a_fast_pan_are_no_cuts() -> None:
+def test_an_object_passing_the_lens_and_a_fast_pan_are_not_cuts() -> None:
     assert cuts_in([2.0] * 20 + [11, 29, 25, 21, 23, 17, 15, 10, 6] + [4.0] * 20) == []
     assert cuts_in([2.0] * 20 + [30.0] * 30 + [2.0] * 20) == []
 
 
-def test_a_dissolve_is_no_cut() -> None:
+def test_a_dissolve_is_not_a_cut() -> None:
     assert cuts_in([2.0] * 20 + [6.0] * 24 + [2.0] * 20) == []
 
 
@@ -118,25 +118,25 @@ def test_a_flash_is_at_most_one_cut() -> None:
     assert cuts_in([2.0] * 20 + [60.0, 58.0] + [2.0] * 20) == [20]
 
 
-def test_of_cuts_closer_than_the_shortest_shot_the_first_counts() -> None:
+def test_of_cuts_closer_than_min_shot_the_first_counts() -> None:
     near = [2.0] * 60
     near[20] = near[24] = near[28] = 50.0
     assert cuts_in(near) == [20, 28]
     assert cuts_in(near, ShotSettings(min_shot=4)) == [20, 24, 28]
 
 
-def test_across_frames_that_were_lost_a_change_is_judged_by_the_frames_that_are_there() -> None:
+def test_changes_across_lost_frames_are_compared_with_existing_neighbours() -> None:
     numbers = np.array([*range(20), *range(120, 140)])
     changes = np.full(40, 2.0)
     changes[0] = np.nan
     assert find_cuts(numbers, changes) == []
     changes[20] = 45.0
     assert find_cuts(numbers, changes) == [120]
-    changes[20] = np.nan  # the frame before is lost for good
+    changes[20] = np.nan  # the previous frame is unknown
     assert find_cuts(numbers, changes) == []
 
 
-def test_a_cut_in_black_and_white_counts_as_much_as_in_colour() -> None:
+def test_a_black_and_white_cut_scores_as_high_as_in_colour() -> None:
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 120, (90, 160, 1))
     first, second = (np.repeat(grey + k, 3, 2).astype(np.uint8) for k in (0, 40))
@@ -146,7 +146,7 @@ def test_a_cut_in_black_and_white_counts_as_much_as_in_colour() -> None:
     assert change is not None and change > ShotSettings.min_change * 2
 
 
-def test_a_score_depends_on_its_frame_and_the_one_before_alone() -> None:
+def test_a_score_depends_only_on_its_frame_and_the_previous_one() -> None:
     rng = np.random.default_rng(1)
     frames = [rng.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(4)]
     whole, slice_ = ChangeScorer(), ChangeScorer()

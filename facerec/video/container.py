@@ -1,0 +1,91 @@
+"""Containers: open a film file safely and read the packets of its video stream."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from facerec.errors import InputError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+log = logging.getLogger(__name__)
+
+# Containers of single films. Excluded are playlists and lists of files (hls, dash, concat, sdp), which could
+# make a film file read other files or hosts, and formats of still images and text.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,vc1,"
+    "flv,live_flv,asf,ogg,mxf,gxf,lxf,dv,nut,rm,wtv,swf,mjpeg,yuv4mpegpipe,dirac,h263,h261,nsv,nuv,roq,bink,smk,vob"
+)
+DEMUX_RETRIES = 16  # consecutive unreadable packets after which the film is considered to end
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a film and its first video stream that is not a cover picture.
+
+    Raises:
+        InputError: the file is not a film, has no video stream, or may not be read.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a film")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty (0 bytes); copy the film again")
+        container = av.open(
+            "file:" + os.path.abspath(path),
+            options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+            metadata_errors="ignore",
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such film") from None
+    except PermissionError:
+        raise InputError(f"{path}: no permission to read it; check `ls -l` and ask its owner") from None
+    except (av.FFmpegError, ValueError) as error:
+        log.debug("%s: %s", path, error)
+        raise InputError(f"{path}: {_unreadable_reason(path)}") from None
+    with container:
+        for stream in container.streams.video:
+            if not stream.disposition & av.stream.Disposition.attached_pic:
+                break
+        else:
+            raise InputError(f"{path}: has no video stream, perhaps only sound; is it the right file?")
+        if stream.codec_context is None:
+            raise InputError(f"{path}: no decoder for its video codec")
+        for other in container.streams:
+            if other is not stream:
+                other.discard = av.stream.Discard.all
+        yield container, stream
+
+
+def _unreadable_reason(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return "its index (the moov atom) is missing or broken and nothing can be read; copy the film again"
+    return "not a readable film; is it a video file?"
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Read the stream's packets with data; skip unreadable ones."""
+    failures = 0
+    while failures <= DEMUX_RETRIES:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                if packet.size:  # a decoder takes an empty packet for the end of the film
+                    yield packet
+            return
+        except IndexError:  # PyAV's at the end of a damaged transport stream with late streams
+            return
+        except (av.FFmpegError, ValueError, OSError):
+            failures += 1
