@@ -18,7 +18,7 @@ from facerec.errors import InputError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_embedder
 from facerec.folder.readers import read_trajectories
-from facerec.people.reading import read_vectors
+from facerec.people.loading import load_trajectory_vectors
 
 Floats = NDArray[np.float64]
 PORTRAIT = 0.5  # quality of a portrait; sharpness and score of portraits are not recorded
@@ -63,11 +63,11 @@ def observations_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Flo
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     shown = thumbnail_frames(folder, trajectories)
     matched = read_truth(truth, folder, trajectories, shown, {})
-    found = read_vectors(folder, trajectories)
+    found = load_trajectory_vectors(folder, trajectories)
     for index, counts in enumerate(matched.boxes):
         who = matched.identity(index)
         if who and is_person(who) and who not in NO_PEOPLE and len(counts) == 1 and found.usable[index]:
-            yield who, found.vectors[index].astype(np.float64), float(found.weights[index])
+            yield who, found.vectors[index].astype(np.float64), float(found.quality[index])
 
 
 def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase) -> Faces:

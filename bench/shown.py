@@ -36,8 +36,8 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_embedder
 from facerec.folder.plan import read_plan
 from facerec.folder.readers import read_faces, read_trajectories
-from facerec.people.quality import qualities
-from facerec.people.reading import read_vectors
+from facerec.people.loading import load_trajectory_vectors
+from facerec.people.quality import saved_face_quality
 from facerec.settings import VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -59,9 +59,9 @@ def before_and_after(folder: MovieFolder) -> Iterator[tuple[Shown, Shown]]:
     """Yield the first and last saved face, and the images, of every trajectory with a choice."""
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     faces, judging = list(read_faces(folder)), VectorSettings()
-    quality = qualities(faces, judging)
+    quality = saved_face_quality(faces, judging)
     row = {(face.frame, *face.box): i for i, (face, _) in enumerate(faces)}
-    vectors = read_vectors(folder, trajectories, judging).vectors
+    vectors = load_trajectory_vectors(folder, trajectories, judging).vectors
     tags = thumbnail_tags(folder, trajectories)
     for one in trajectories:
         places = ((frame, *box) for frame, box in enumerate(one.boxes.tolist(), one.start))

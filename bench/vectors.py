@@ -39,8 +39,8 @@ from facerec.annotations.truth import read_truth, thumbnail_frames
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_embedder
 from facerec.folder.readers import read_trajectories
-from facerec.people.embeddings import trajectory_vectors
-from facerec.people.reading import judged_faces
+from facerec.people.loading import load_faces
+from facerec.people.trajectory_vectors import trajectory_vectors
 from facerec.settings import VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -75,7 +75,7 @@ WAYS: dict[str, Way] = {
 
 @dataclass(frozen=True)
 class Folder:
-    """Faces of the trajectories that show a known person; arrays as returned by `judged_faces`."""
+    """Faces of the trajectories that show a known person; arrays as returned by `load_faces`."""
 
     who: list[str]
     whose: Ints
@@ -88,7 +88,7 @@ def read_people(folder: MovieFolder, truth: Path, database: ActorDatabase) -> Fo
     database.check_embedder(vars(read_embedder(folder)), folder.path)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     matched = read_truth(truth, folder, trajectories, thumbnail_frames(folder, trajectories), {})
-    whose, embeddings, quality = judged_faces(folder, trajectories, ALL)
+    whose, embeddings, quality = load_faces(folder, trajectories, ALL)
     names = {index: matched.identity(index) for index, counts in enumerate(matched.boxes) if len(counts) == 1}
     people = {i: who for i, who in names.items() if who and is_person(who) and who not in NO_PEOPLE}
     kept = np.isin(whose, list(people))

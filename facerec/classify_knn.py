@@ -1,7 +1,7 @@
-"""Stage 4: name a film's clusters after the cast of that movie in the actor database.
+"""Stage 4: name the clusters of a film after the cast of the movie in the actor database.
 
-Writes predictions.json: for each cluster the probabilities of actors, none where nothing is known.
-Only actors whose rows in actors.csv have the movie's id are considered, with all their pictures.
+Writes predictions.json: the probabilities of actors for each cluster, none for a cluster that cannot be
+compared. Only actors whose rows in actors.csv have the movie's id are considered, with all their pictures.
 """
 
 from __future__ import annotations
@@ -21,58 +21,61 @@ from facerec.settings import NamingSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
+    from facerec.actors.database import ActorDatabase, Gallery
     from facerec.folder.layout import MovieFolder
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line of this stage."""
-    made = parser(__doc__)
+    """Create the argument parser of this stage."""
+    options = parser(__doc__)
     n = NamingSettings
-    add_path_argument(made)
-    made.add_argument(
+    add_path_argument(options)
+    options.add_argument(
         "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database"
     )
-    made.add_argument(
+    options.add_argument(
         "--k",
         type=int,
         default=n.k,
         metavar="PICTURES",
-        help="nearest pictures of each actor whose mean odds count",
+        help="nearest pictures of each actor whose odds are averaged; higher: wrong pictures do less harm, "
+        "rare poses are missed more often",
     )
-    made.add_argument(
+    options.add_argument(
         "--unknown",
         type=float,
         default=n.unknown_odds,
         metavar="ODDS",
-        help="how much likelier, before any look, a face is of somebody who is in no database than of a "
-        "given actor; higher: fewer names, fewer wrong ones",
+        help="prior odds of a person outside the database against one given actor; higher: fewer names, "
+        "fewer wrong ones",
     )
-    made.add_argument(
+    options.add_argument(
         "--overwrite",
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
-    return made
+    return options
 
 
 def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *, overwrite: bool) -> str:
-    """Name the clusters of `folder` and publish the result; returns what was made, as one line.
+    """Name the clusters of `folder`, publish predictions.json, and return a line of summary.
 
     Raises:
-        StaleError: what it reads is not what the earlier stages made, or the folder is published and
-            the names differ.
+        StaleError: the inputs are not the outputs of the earlier stages, or different names are published
+            and `overwrite` is not given.
         InputError: the actor database was made with another embedder.
-        ContractError: a file of the folder or of the actor database cannot be used.
+        ContractError: a file of the folder or of the actor database breaks its rules.
     """
-    from facerec.actors.database import MAX_LISTED, ActorDatabase
-    from facerec.errors import StaleError
+    import numpy as np
+
+    from facerec.actors.database import ActorDatabase
     from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
-    from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest
+    from facerec.folder.manifest import checked_inputs, read_embedder
     from facerec.folder.publish import publish, staging
     from facerec.folder.readers import read_trajectories
     from facerec.people.constraints import cannot_links
+    from facerec.people.loading import load_trajectory_vectors
     from facerec.people.naming import cluster_vectors, name_clusters
-    from facerec.people.reading import read_vectors
     from facerec.support.atomic import sha256_of
 
     inputs = checked_inputs(folder, "classify_knn")
@@ -81,52 +84,39 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
     gallery = database.gallery(folder.movie_id, embedder.dimension)
-    if not gallery.actors:
-        logging.warning(
-            "%s: no actor of movie %d has a usable picture, so nobody is named; its cast is in %s",
-            database.folder, folder.movie_id, database.actors.name,
-        )  # fmt: skip
-    if changed_since := database.outdated(gallery):
-        logging.warning(
-            "%s: %s changed since prepare_actors.py ran; run it again",
-            database.folder, ", ".join(changed_since[:MAX_LISTED]),
-        )  # fmt: skip
-    clustered = read_manifest(folder)["stages"]["cluster"]["settings"]
-    if not {"min_quality", "allow_same_frame"} <= clustered.keys():
-        raise StaleError(f"{folder.manifest}: does not say how cluster.py ran; run it again")
+    _warn_about(database, gallery, folder.movie_id)
+    min_quality, allow_same_frame = _cluster_settings(folder)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     n = max(labels, default=-1) + 1
-    found = read_vectors(folder, trajectories, VectorSettings(min_quality=clustered["min_quality"]))
-    import numpy as np
-
-    of = np.array(labels, np.int64)
-    together = cannot_links(trajectories)
-    vectors, known = cluster_vectors(found.vectors, found.weights, found.usable, of, n)
+    cluster_of = np.array(labels, np.int64)
+    pooled = load_trajectory_vectors(folder, trajectories, VectorSettings(min_quality=min_quality))
+    vectors, has_vector = cluster_vectors(pooled.vectors, pooled.quality, pooled.usable, cluster_of, n)
+    cannot_link = cannot_links(trajectories)
     names = name_clusters(
         vectors,
-        known,
-        of[together[:0] if clustered["allow_same_frame"] else together],
+        has_vector,
+        cluster_of[cannot_link[:0] if allow_same_frame else cannot_link],
         gallery.vectors,
         gallery.actor_of,
         gallery.actors,
         embedder.same_person,
         settings,
     )
-    shown = [name for by_actor in names for name, p in by_actor.items() if round(p, 5) > DISPLAY_THRESHOLD]
+    shown = [actor for row in names for actor, p in row.items() if round(p, 5) > DISPLAY_THRESHOLD]
     cast = database.cast(folder.movie_id)
     tables = {path.name: sha256_of(path) for path in (database.actors, database.images, database.embeddings)}
-    with staging(folder) as room:
-        predictions = predictions_bytes(folder.movie_id, dict(enumerate(names)))
-        (room / folder.predictions.name).write_bytes(predictions)
+    with staging(folder) as directory:
+        staged = directory / folder.predictions.name
+        staged.write_bytes(predictions_bytes(folder.movie_id, dict(enumerate(names))))
         changed = publish(
             folder,
             "classify_knn",
-            {folder.predictions: room / folder.predictions.name},
+            {folder.predictions: staged},
             inputs={**inputs, **tables},
             settings=asdict(settings),
             report={
-                "named_clusters": sum(bool(by_actor) for by_actor in names),
+                "named_clusters": sum(bool(row) for row in names),
                 "names_shown": len(shown),
                 "actors_named": len(set(shown)),
                 "actors_with_pictures": len(gallery.actors),
@@ -139,6 +129,37 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         f"{len(shown)} names above {DISPLAY_THRESHOLD:.2f} for {n} clusters, of {len(gallery.actors)} actors "
         f"with {len(gallery.images)} pictures{'' if changed else '; nothing changed'}"
     )
+
+
+def _warn_about(database: ActorDatabase, gallery: Gallery, movie_id: int) -> None:
+    """Warn where the movie's cast has no usable picture, and where files changed since they were embedded."""
+    from facerec.actors.database import MAX_LISTED
+
+    if not gallery.actors:
+        logging.warning(
+            "%s: no actor of movie %d has a usable picture, so no cluster gets a name; its cast is in %s",
+            database.folder, movie_id, database.actors.name,
+        )  # fmt: skip
+    if changed_since := database.outdated(gallery):
+        logging.warning(
+            "%s: %s changed since prepare_actors.py ran; run it again",
+            database.folder, ", ".join(changed_since[:MAX_LISTED]),
+        )  # fmt: skip
+
+
+def _cluster_settings(folder: MovieFolder) -> tuple[float, bool]:
+    """The `min_quality` and `allow_same_frame` that cluster.py ran with, which hold for naming as well.
+
+    Raises:
+        StaleError: the manifest does not record them.
+    """
+    from facerec.errors import StaleError
+    from facerec.folder.manifest import read_manifest
+
+    recorded = read_manifest(folder)["stages"]["cluster"]["settings"]
+    if not {"min_quality", "allow_same_frame"} <= recorded.keys():
+        raise StaleError(f"{folder.manifest}: does not record the settings of cluster.py; run it again")
+    return recorded["min_quality"], recorded["allow_same_frame"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

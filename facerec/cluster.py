@@ -1,7 +1,7 @@
-"""Stage 3: group a film's trajectories into people, one cluster each.
+"""Stage 3: cluster the trajectories of a film by person.
 
-Reads trajectories, saved faces and scene changes, writes clusters.json. Faces seen in one frame are
-never put together; what is too poor to tell people apart stays alone, and the manifest says which.
+Reads trajectories, saved faces and scene changes, and writes clusters.json. Faces seen in one frame are never
+in one cluster. Trajectories of too little quality to compare stay alone; manifest.json lists them.
 """
 
 from __future__ import annotations
@@ -23,59 +23,62 @@ if TYPE_CHECKING:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line of this stage."""
-    made = parser(__doc__)
+    """Create the argument parser of this stage."""
+    options = parser(__doc__)
     c, v = ClusterSettings, VectorSettings
-    add_path_argument(made)
-    made.add_argument(
+    add_path_argument(options)
+    options.add_argument(
         "--method",
         choices=METHODS,
         default=c.method,
         help="plda: join the groups that are most likely one person, by the embedder's calibration; "
         "hdbscan: find dense groups; a person needs three trajectories or more",
     )
-    made.add_argument(
+    options.add_argument(
         "--max-size",
         type=int,
         default=c.max_size,
         metavar="TRAJECTORIES",
-        help="split larger clusters; the annotator's page shows two pictures a trajectory",
+        help="split clusters of more trajectories than this; the annotator shows two thumbnails of each",
     )
-    made.add_argument(
+    options.add_argument(
         "--threshold",
         type=float,
         default=c.threshold,
-        metavar="SHARE",
-        help="the distance at which two faces are as likely one person's as two people's, as a share of what "
-        "the embedder says it is; lower: purer clusters, more of them",
+        metavar="FACTOR",
+        help="factor for the distance at which the embedder takes two faces for one person as likely as for "
+        "two; lower: purer clusters, more of them",
     )
-    made.add_argument(
+    options.add_argument(
         "--min-quality",
         type=float,
         default=v.min_quality,
-        metavar="WORTH",
-        help="worth of a trajectory's faces, 0 to 1, below which it is too poor to be compared",
+        metavar="QUALITY",
+        help="least quality of a trajectory's faces, 0 to 1; a trajectory below it is not compared and stays "
+        "alone. Higher: purer clusters, more of them",
     )
-    made.add_argument(
+    options.add_argument(
         "--allow-same-frame",
         action="store_true",
-        help="let faces seen in one frame be one person: films with many mirrors, screens, split screens",
+        help="allow faces seen in one frame to be one person, for films with many mirrors, screens or split "
+        "screens",
     )
-    made.add_argument(
+    options.add_argument(
         "--overwrite",
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
-    return made
+    return options
 
 
 def cluster_folder(
-    folder: MovieFolder, judging: VectorSettings, grouping: ClusterSettings, *, overwrite: bool
+    folder: MovieFolder, vector_settings: VectorSettings, settings: ClusterSettings, *, overwrite: bool
 ) -> str:
-    """Cluster the trajectories of `folder` and publish the result; returns what was made, as one line.
+    """Cluster the trajectories of `folder`, publish clusters.json, and return a line of summary.
 
     Raises:
-        StaleError: what it reads is not what the merge made, or the folder is published and differs.
+        StaleError: the inputs are not the outputs of merge_shards.py, or different clusters are published
+            and `overwrite` is not given.
         ContractError: a file breaks the folder's contract.
     """
     import numpy as np
@@ -86,43 +89,45 @@ def cluster_folder(
     from facerec.folder.readers import read_trajectories
     from facerec.people.clustering import cluster
     from facerec.people.constraints import cannot_links, continuations
-    from facerec.people.reading import read_vectors
+    from facerec.people.loading import load_trajectory_vectors
 
     inputs = checked_inputs(folder, "cluster")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    found = read_vectors(folder, trajectories, judging)
+    pooled = load_trajectory_vectors(folder, trajectories, vector_settings)
     cuts = read_scene_changes(folder.scene_changes, folder.movie_id)
-    made = cluster(
-        found.vectors,
-        found.weights,
-        found.usable,
-        cannot_links(trajectories, grouping),
-        continuations(trajectories, cuts, grouping),
+    clustering = cluster(
+        pooled.vectors,
+        pooled.quality,
+        pooled.usable,
+        cannot_links(trajectories, settings),
+        continuations(trajectories, cuts, settings),
         read_embedder(folder).same_person,
-        grouping,
+        settings,
     )
-    n = int(made.labels.max(initial=-1)) + 1
-    poor = np.flatnonzero(~found.usable).tolist()
-    with staging(folder) as room:
-        (room / folder.clusters.name).write_bytes(clusters_bytes(folder.movie_id, made.labels))
+    limit = clustering.min_log_likelihood_ratio
+    n = int(clustering.labels.max(initial=-1)) + 1
+    too_poor = np.flatnonzero(~pooled.usable).tolist()
+    with staging(folder) as directory:
+        staged = directory / folder.clusters.name
+        staged.write_bytes(clusters_bytes(folder.movie_id, clustering.labels))
         changed = publish(
             folder,
             "cluster",
-            {folder.clusters: room / folder.clusters.name},
+            {folder.clusters: staged},
             inputs=inputs,
-            settings={**asdict(judging), **asdict(grouping)},
+            settings={**asdict(vector_settings), **asdict(settings)},
             report={
                 "clusters": n,
-                "evidence": None if made.evidence is None else round(made.evidence, 6),
-                "continued": made.continued,
-                "split": made.split,
-                "outlying_faces": found.dropped,
-                "too_poor_to_compare": poor,
+                "min_log_likelihood_ratio": None if limit is None else round(limit, 6),
+                "continued": clustering.continued,
+                "split": clustering.split,
+                "outlying_faces": pooled.outliers,
+                "too_poor_to_compare": too_poor,
             },
             overwrite=overwrite,
         )
     return (
-        f"{n} clusters of {len(trajectories)} trajectories, of which {len(poor)} too poor to compare"
+        f"{n} clusters of {len(trajectories)} trajectories, of which {len(too_poor)} too poor to compare"
         f"{'' if changed else '; nothing changed'}"
     )
 
@@ -130,15 +135,16 @@ def cluster_folder(
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    judging = VectorSettings(min_quality=args.min_quality)
-    grouping = ClusterSettings(
+    vector_settings = VectorSettings(min_quality=args.min_quality)
+    settings = ClusterSettings(
         method=args.method,
         threshold=args.threshold,
         max_size=args.max_size,
         allow_same_frame=args.allow_same_frame,
     )
     return run_on_folders(
-        args.path, lambda folder: cluster_folder(folder, judging, grouping, overwrite=args.overwrite)
+        args.path,
+        lambda folder: cluster_folder(folder, vector_settings, settings, overwrite=args.overwrite),
     )
 
 

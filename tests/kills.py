@@ -30,7 +30,7 @@ _CONTEXT.set_forkserver_preload(
         "facerec.people.clustering",
         "facerec.people.constraints",
         "facerec.people.naming",
-        "facerec.people.reading",
+        "facerec.people.loading",
         "facerec.actors.database",
         "facerec.checks.inspect",
         "scenedetect.detectors",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facerec.actors.database import ActorDatabase
 from facerec.errors import InputError
 from facerec.folder.documents import DISPLAY_THRESHOLD
-from facerec.people.naming import actor_distances, probabilities
+from facerec.people.naming import actor_distances, actor_probabilities
 from facerec.settings import NamingSettings
 
 
@@ -86,7 +86,7 @@ def _likeliest(
     actors, renumbered = np.unique(actor_of, return_inverse=True)
     temperature = settings.temperature * same_person
     distances = actor_distances(probe[None], gallery, renumbered, len(actors), settings.k, temperature)
-    row = probabilities(distances, same_person, settings)[0]
+    row = actor_probabilities(distances, same_person, settings)[0]
     best = int(row.argmax())
     return int(actors[best]), float(row[best])
 

@@ -26,7 +26,7 @@ from facerec.folder.manifest import checked_inputs, read_embedder
 from facerec.folder.readers import read_faces, read_trajectories
 from facerec.folder.records import Feature
 from facerec.folder.thumbnails import thumbnail_region
-from facerec.people.quality import qualities
+from facerec.people.quality import saved_face_quality
 from facerec.settings import LearnSettings, VectorSettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import replace_rows
@@ -180,7 +180,7 @@ def _confirmed_faces(
         rule = f"{tag} is not a saved face in {folder.features}"
         raise ContractError(labels, rule, wanted[tag].line)
     settings = VectorSettings()
-    face_qualities = qualities(faces, settings).tolist()
+    face_qualities = saved_face_quality(faces, settings).tolist()
     return [
         ConfirmedFace(face, actors[face.tag], wanted[face.tag].trajectory, quality)
         for (face, _), quality in zip(faces, face_qualities, strict=True)

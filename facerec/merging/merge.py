@@ -29,7 +29,7 @@ from facerec.merging.shard_results import (
     same_person_distance,
 )
 from facerec.merging.thumbnail_choice import best_pair
-from facerec.people.quality import qualities as face_qualities
+from facerec.people.quality import saved_face_quality
 from facerec.settings import KeepSettings, ShowSettings, TrackSettings, VectorSettings
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
@@ -141,7 +141,7 @@ def write_saved_faces(
     pairs = zip(faces, qualities, strict=True)
     with features_file.open("wb") as to_features, qualities_file.open("wb") as to_qualities:
         while batch := list(islice(pairs, _FACES_AT_ONCE)):
-            for (face, record), quality in zip(batch, face_qualities(batch, settings), strict=True):
+            for (face, record), quality in zip(batch, saved_face_quality(batch, settings), strict=True):
                 if face.tag != record.tag:
                     raise PlanError(
                         f"{folder.path}: face {face.tag} in features/ is face {record.tag} in evidence/; "

@@ -1,8 +1,8 @@
-"""What time and place say about who is who, before any face is compared.
+"""Derives from time and place which trajectories are two people, and which may be one; no faces needed.
 
-Two faces in one frame are two people (a cannot-link, as in K. Wagstaff et al., "Constrained k-means
-clustering with background knowledge", 2001). Where in one shot a trajectory ends and another soon
-begins at the same place and size, the two are candidates for one person.
+Two faces in one frame are two people (cannot-link constraints, as in K. Wagstaff et al., "Constrained k-means
+clustering with background knowledge", 2001). A trajectory that starts soon after another ends, in the same
+shot and at about the same place and size, may continue it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Pairs = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Continuations:
-    """Candidates for one person, nearest first; each trajectory continues and is continued at most once.
+    """Pairs of trajectories that may be one person, nearest first; each ends and starts at most one pair.
 
     Attributes:
-        pairs: (p, 2) int64, earlier and later trajectory.
-        gaps: (p,) float64, 0..1: frames between them as a share of the longest that counts.
+        pairs: (p, 2) int64, the earlier and the later trajectory.
+        gaps: (p,) float64, 0..1, frames between the two as a share of `ClusterSettings.max_gap`.
     """
 
     pairs: Pairs
@@ -34,11 +34,11 @@ class Continuations:
 
 
 def cannot_links(trajectories: Sequence[Trajectory], settings: ClusterSettings | None = None) -> Pairs:
-    """(p, 2) int64, i < j: the trajectories that were both detected in one frame, ascending.
+    """Find the pairs of trajectories that were both detected in one frame; (p, 2) int64, i < j, ascending.
 
-    Two boxes that mostly cover each other are one face found twice, and no pair.
+    Pairs whose boxes mostly overlap are one face detected twice, and are left out.
     """
-    limit = (settings or ClusterSettings()).duplicate_iou
+    duplicate_iou = (settings or ClusterSettings()).duplicate_iou
     found: list[tuple[int, int]] = []
     active: list[int] = []
     for i in sorted(range(len(trajectories)), key=lambda i: (trajectories[i].start, i)):
@@ -49,7 +49,7 @@ def cannot_links(trajectories: Sequence[Trajectory], settings: ClusterSettings |
             end = min(this.end, other.end)
             a, b = slice(0, end - this.start), slice(this.start - other.start, end - other.start)
             both = this.detected[a] & other.detected[b]
-            if both.any() and np.median(iou(this.boxes[a][both], other.boxes[b][both])) < limit:
+            if both.any() and np.median(iou(this.boxes[a][both], other.boxes[b][both])) < duplicate_iou:
                 found.append((min(i, j), max(i, j)))
         active.append(i)
     return np.array(sorted(found), np.int64).reshape(-1, 2)
@@ -58,7 +58,7 @@ def cannot_links(trajectories: Sequence[Trajectory], settings: ClusterSettings |
 def continuations(
     trajectories: Sequence[Trajectory], cuts: ArrayLike, settings: ClusterSettings | None = None
 ) -> Continuations:
-    """Trajectories that may go on in another one of the same shot.
+    """Find the trajectories that may continue another one of the same shot.
 
     Args:
         cuts: the first frame of each new shot, ascending.
@@ -66,36 +66,40 @@ def continuations(
     settings = settings or ClusterSettings()
     n = len(trajectories)
     starts = np.array([t.start for t in trajectories], np.int64)
-    first = np.array([t.boxes[0] for t in trajectories], np.float64).reshape(n, 4)
+    first_boxes = np.array([t.boxes[0] for t in trajectories], np.float64).reshape(n, 4)
     shots = np.searchsorted(np.asarray(cuts, np.int64), starts, side="right")
     order = np.argsort(starts, kind="stable")
-    earlier, later, apart, gaps = [], [], [], []
+    earlier, later, costs, gaps = [], [], [], []
     for i, one in enumerate(trajectories):
         span = np.searchsorted(starts[order], [one.end, one.end + settings.max_gap])
         after = order[span[0] : span[1]]
         after = after[shots[after] == shots[i]]
-        distance, ratio = _displacement(one.boxes[-1].astype(np.float64), first[after])
-        near = (distance <= settings.max_shift) & (ratio <= settings.max_size_ratio)
+        shift, size_ratio = _shift_and_size_ratio(one.boxes[-1].astype(np.float64), first_boxes[after])
+        near = (shift <= settings.max_shift) & (size_ratio <= settings.max_size_ratio)
         earlier += [i] * int(near.sum())
         later += after[near].tolist()
-        apart += (distance[near] + np.log(ratio[near])).tolist()
+        costs += (shift[near] + np.log(size_ratio[near])).tolist()
         gaps += ((starts[after[near]] - one.end) / max(1, settings.max_gap)).tolist()
     pairs = np.column_stack([earlier, later]).astype(np.int64).reshape(-1, 2)
-    kept, ends, begins = [], set(), set()
-    for p in np.lexsort((*pairs.T[::-1], np.round(apart, 6))).tolist():
+    kept, ended, started = [], set(), set()
+    for p in np.lexsort((*pairs.T[::-1], np.round(costs, 6))).tolist():
         i, j = pairs[p].tolist()
-        if i not in ends and j not in begins:
+        if i not in ended and j not in started:
             kept.append(p)
-        # a rival that is farther away stays one: where it is unclear who goes on, only the nearest may
-        ends.add(i)
-        begins.add(j)
+        # also of a pair that is not kept: of ambiguous continuations only the nearest counts
+        ended.add(i)
+        started.add(j)
     return Continuations(pairs[kept], np.array(gaps, np.float64)[kept])
 
 
-def _displacement(
+def _shift_and_size_ratio(
     box: NDArray[np.float64], boxes: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distance of centres in face sizes, and ratio of sizes ≥ 1, of `box` (4,) and each of `boxes` (n, 4)."""
+    """Compare `box` (4,) with each of `boxes` (n, 4), x1, y1, x2, y2.
+
+    Returns:
+        (n,) distances of the centres in mean face sizes, (n,) ratios of the sizes, at least 1.
+    """
     size = max(1.0, float(box[2:].sum() - box[:2].sum()) / 2)
     sizes = np.maximum(1.0, (boxes[:, 2:].sum(1) - boxes[:, :2].sum(1)) / 2)
     shift = ((boxes[:, :2] + boxes[:, 2:]) - (box[:2] + box[2:])) / 2

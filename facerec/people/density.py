@@ -1,7 +1,7 @@
-"""HDBSCAN on faces: clusters where they lie dense, whatever each one's density is.
+"""Clusters faces by density with HDBSCAN, whose clusters may differ in density.
 
-The library's own (L. McInnes, J. Healy, S. Astels, "hdbscan: Hierarchical density based clustering", 2017),
-with clusters that lie closer than a given distance taken as one (C. Malzer, M. Baum, "A hybrid approach to
+The method of the library (L. McInnes, J. Healy, S. Astels, "hdbscan: Hierarchical density based clustering",
+2017), with clusters nearer than a given distance taken as one (C. Malzer, M. Baum, "A hybrid approach to
 hierarchical density-based cluster selection", 2020). Without that distance a film has hundreds of clusters.
 """
 
@@ -12,28 +12,29 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_SAMPLES = 2  # neighbours that make a place dense; 1 is single linkage, which chains strangers together
+MIN_SAMPLES = 2  # neighbours that define density; 1 is single linkage, which chains different people
 MIN_CLUSTER = 2  # vectors
-_FAR = 4.0  # beyond any distance of two vectors of length 1
+_FAR = 4.0  # larger than any distance of two vectors of length 1
 
 
-def dense_clusters(
-    vectors: NDArray[np.float32], joined_below: float, apart_above: float
+def hdbscan_labels(
+    vectors: NDArray[np.float32], min_cluster_distance: float, max_distance: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Find the dense groups of vectors.
+    """Cluster vectors by density.
 
     Args:
-        vectors: (n, d) of length 1.
-        joined_below: Euclidean distance of two clusters below which they are one.
-        apart_above: distance above which a vector that a cluster would take in is noise.
+        vectors: (n, d), L2-normalised.
+        min_cluster_distance: Euclidean distance of two clusters below which they are one.
+        max_distance: Euclidean distance above which a member of a cluster becomes noise.
 
     Returns:
-        (n,) cluster of each vector from 0, -1 for noise; (n,) the strength of its membership, 0..1.
+        (n,) cluster of each vector from 0, -1 for noise; (n,) strength of its membership, 0..1.
     """
     n, d = vectors.shape
     if n <= MIN_SAMPLES:
         return np.full(n, -1, np.int64), np.zeros(n)
-    # HDBSCAN never takes everything for one cluster, or too easily where it may: a clump far away lets it
+    # HDBSCAN finds a single cluster never, or with its option for it too easily: distant vectors as a
+    # second cluster allow one cluster of all real vectors
     padded = np.zeros((n + MIN_SAMPLES + 1, d + 1))
     padded[:n, :d] = vectors
     padded[n:, d] = _FAR
@@ -44,12 +45,12 @@ def dense_clusters(
         model = HDBSCAN(
             min_cluster_size=MIN_CLUSTER,
             min_samples=MIN_SAMPLES,
-            cluster_selection_epsilon=joined_below,
-            approx_min_span_tree=False,  # or the last bits of the vectors decide
-            core_dist_n_jobs=1,  # or it starts processes
+            cluster_selection_epsilon=min_cluster_distance,
+            approx_min_span_tree=False,  # otherwise rounding errors of the vectors change the result
+            core_dist_n_jobs=1,  # otherwise it starts processes
         ).fit(padded)
         tree = model.condensed_tree_.to_numpy()
     labels = model.labels_[:n].astype(np.int64)
-    left = tree[tree["child"] < n]  # where each vector leaves the hierarchy, at 1 / lambda
-    labels[left["child"][left["lambda_val"] * apart_above < 1]] = -1
+    leaves = tree[tree["child"] < n]  # where each vector leaves the hierarchy, at distance 1 / lambda
+    labels[leaves["child"][leaves["lambda_val"] * max_distance < 1]] = -1
     return labels, np.asarray(model.probabilities_[:n], np.float64)

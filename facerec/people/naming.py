@@ -1,9 +1,9 @@
-"""Who a cluster is: its distances to the pictures of a movie's cast, as probabilities.
+"""Names clusters: turns distances to the pictures of a movie's cast into probabilities of actors.
 
-The nearest pictures of each actor decide (k nearest neighbours, taken per actor, so that whoever has
-many pictures does not win by number). A distance becomes the odds of one person against two by the
-embedder's own calibration, and the probabilities of the cast share their mass with *unknown*: most
-people in a film are in no database. Two clusters seen in one frame never both get one name.
+The k nearest pictures of each actor count (k nearest neighbours for each actor, so that the number of
+pictures does not decide). A distance becomes odds of one person against two by the calibration of the
+embedder. The probabilities of the cast sum to less than 1; the rest is the probability of an unknown person,
+as most people in a film are in no database. Two clusters seen in one frame never both show one name.
 """
 
 from __future__ import annotations
@@ -19,94 +19,95 @@ from facerec.settings import NamingSettings
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-_COHORT = 1000  # probes that measure what choosing the nearest of many pictures gains by chance
-_CELLS = 1 << 24  # distances held at once, 64 MB
+_MAX_COHORT = 1000  # probes that estimate how much nearer by chance the nearest of many pictures is
+_MAX_DISTANCES = 1 << 24  # held at once: 64 MB
 
 
 def cluster_vectors(
-    vectors: Floats, weights: Floats, usable: NDArray[np.bool_], labels: Ints, n_clusters: int
+    vectors: Floats, quality: Floats, usable: NDArray[np.bool_], labels: Ints, n_clusters: int
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """The vector of each cluster: the direction of its trajectories' mean, weighted by their worth.
+    """Compute the vector of each cluster, the normalised mean of its trajectories weighted by quality.
 
     Args:
-        vectors: (n, d), `weights` and `usable` (n,): see `trajectory_vectors.TrajectoryVectors`.
+        vectors: (n, d), `quality` and `usable` (n,): see `trajectory_vectors.TrajectoryVectors`.
         labels: (n,) cluster of each trajectory.
 
     Returns:
-        (n_clusters, d) float32 of length 1, and whether there is one: a cluster of faces that are all
-        too poor has none, and its row is zero.
+        (n_clusters, d) float32, L2-normalised, and (n_clusters,) bool, whether there is a vector: a cluster
+        without a usable trajectory has none, and its row is zero.
     """
     sums = np.zeros((n_clusters, vectors.shape[1]))
     for trajectory in np.flatnonzero(usable).tolist():
-        sums[labels[trajectory]] += weights[trajectory] * vectors[trajectory]
+        sums[labels[trajectory]] += quality[trajectory] * vectors[trajectory]
     length = np.linalg.norm(sums, axis=1)
-    known = length > 1e-6
-    return (sums / np.where(known, length, 1)[:, None]).astype(np.float32), known
+    has_vector = length > 1e-6
+    return (sums / np.where(has_vector, length, 1)[:, None]).astype(np.float32), has_vector
 
 
 def actor_distances(
-    probes: Floats, gallery: Floats, actor_of: Ints, n_actors: int, k: int, softness: float
+    probes: Floats, gallery: Floats, actor_of: Ints, n_actors: int, k: int, temperature: float
 ) -> NDArray[np.float64]:
-    """How far each probe is from each actor, (n, n_actors).
+    """Compute the distance (n, n_actors) of each probe from each actor.
 
-    That of the k nearest pictures, at which their mean odds of showing one person with the probe stand:
-    one picture that is near is not undone by two that show the actor as a child or in profile, and is
-    itself worth a k-th if it is the only one, and mislabelled perhaps. The nearest of forty lie closer by
-    chance than the only one there is; what strangers gain by that choice is measured on all probes and all
-    pictures of others, and taken off (a zero-normalisation, R. Auckenthaler et al., "Score normalization for
-    text-independent speaker verification systems", 2000).
+    It is the distance whose odds are the mean odds of the k nearest pictures. So one near picture is not
+    outweighed by two that show the actor as a child or in profile, and if it is the only near one, which may
+    be mislabelled, it counts a k-th. The nearest of forty pictures is nearer by chance than an actor's only
+    one. What other people gain by this is estimated from all probes and all pictures of others, and added
+    (zero normalisation: R. Auckenthaler et al., "Score normalization for text-independent speaker
+    verification systems", 2000).
 
     Args:
-        probes: (n, d), gallery: (m, d), all of Euclidean length 1.
-        actor_of: (m,) actor of each picture; every actor has one.
-        softness: distance over which the odds of one person against two change by a factor of e.
+        probes: (n, d), gallery: (m, d), both L2-normalised.
+        actor_of: (m,) the actor of each picture, 0..n_actors - 1; every actor has one.
+        temperature: change of distance that changes the odds by a factor of e.
     """
     order = np.argsort(actor_of, kind="stable")
-    begins = np.searchsorted(actor_of[order], np.arange(n_actors + 1))
-    pictures = [order[begins[a] : begins[a + 1]] for a in range(n_actors)]
-    nearest, _ = _nearest_and_mean(probes, gallery, pictures, k, softness)
-    if not any(len(p) > k for p in pictures):
-        return nearest
-    cohort = np.concatenate([probes, gallery])
-    whose = np.concatenate([np.full(len(probes), -1), actor_of])
-    chosen = np.unique(np.linspace(0, len(cohort) - 1, min(_COHORT, len(cohort))).round().astype(np.int64))
-    near, mean = _nearest_and_mean(cohort[chosen], gallery, pictures, k, softness)
-    for actor, own in enumerate(pictures):
-        others = whose[chosen] != actor
-        if len(own) > k and others.any():
-            nearest[:, actor] += np.median((mean - near)[others, actor])
-    return nearest
+    bounds = np.searchsorted(actor_of[order], np.arange(n_actors + 1))
+    pictures_of = [order[bounds[a] : bounds[a + 1]] for a in range(n_actors)]
+    distances, _ = _nearest_and_mean(probes, gallery, pictures_of, k, temperature)
+    if not any(len(pictures) > k for pictures in pictures_of):
+        return distances
+    everyone = np.concatenate([probes, gallery])
+    person_of = np.concatenate([np.full(len(probes), -1), actor_of])
+    n_cohort = min(_MAX_COHORT, len(everyone))
+    cohort = np.unique(np.linspace(0, len(everyone) - 1, n_cohort).round().astype(np.int64))
+    nearest, mean = _nearest_and_mean(everyone[cohort], gallery, pictures_of, k, temperature)
+    for actor, pictures in enumerate(pictures_of):
+        others = person_of[cohort] != actor
+        if len(pictures) > k and others.any():
+            distances[:, actor] += np.median((mean - nearest)[others, actor])
+    return distances
 
 
 def _nearest_and_mean(
-    probes: Floats, gallery: Floats, pictures: Sequence[Ints], k: int, softness: float
+    probes: Floats, gallery: Floats, pictures_of: Sequence[Ints], k: int, temperature: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distance of each probe to the k nearest of each actor's pictures, and mean distance to all of them."""
-    nearest = np.empty((len(probes), len(pictures)))
+    """Compute two (n, n_actors) distances: of mean odds to the k nearest pictures, and the mean to all."""
+    nearest = np.empty((len(probes), len(pictures_of)))
     mean = np.empty_like(nearest)
-    rows = max(1, _CELLS // max(1, len(gallery)))
+    rows = max(1, _MAX_DISTANCES // max(1, len(gallery)))
     for begin in range(0, len(probes), rows):
         block = slice(begin, begin + rows)
         distances = np.sqrt(np.maximum(2 - 2 * (probes[block] @ gallery.T), 0))
-        for actor, own in enumerate(pictures):
-            to_own = distances[:, own].astype(np.float64)
-            few = min(k, len(own))
-            near = np.partition(to_own, few - 1, axis=1)[:, :few]
-            first = near.min(1)
-            odds = np.exp((first[:, None] - near) / softness).mean(1)
-            nearest[block, actor] = first - softness * np.log(odds)
-            mean[block, actor] = to_own.mean(1)
+        for actor, pictures in enumerate(pictures_of):
+            to_actor = distances[:, pictures].astype(np.float64)
+            count = min(k, len(pictures))
+            k_nearest = np.partition(to_actor, count - 1, axis=1)[:, :count]
+            first = k_nearest.min(1)
+            odds = np.exp((first[:, None] - k_nearest) / temperature).mean(1)  # over those of the first
+            nearest[block, actor] = first - temperature * np.log(odds)
+            mean[block, actor] = to_actor.mean(1)
     return nearest, mean
 
 
-def probabilities(
+def actor_probabilities(
     distances: NDArray[np.float64], same_person: float, settings: NamingSettings | None = None
 ) -> NDArray[np.float64]:
-    """The probability of each actor, (n, n_actors); what is missing to 1 is that of *unknown*.
+    """Compute the probability (n, n_actors) of each actor; the rest to 1 is that of an unknown person.
 
     Args:
         distances: (n, n_actors), see `actor_distances`.
-        same_person: distance at which two faces are as likely one person as two.
+        same_person: Euclidean distance at which two faces are as likely one person as two.
     """
     settings = settings or NamingSettings()
     n_actors = distances.shape[1]
@@ -114,39 +115,44 @@ def probabilities(
         return np.zeros(distances.shape)
     log_odds = (same_person - distances) / (settings.temperature * same_person)
     unknown = np.log(settings.unknown_odds + settings.unknown_odds_per_actor * n_actors)
-    top = np.maximum(log_odds.max(1, initial=-np.inf), unknown)[:, None]
-    odds = np.exp(log_odds - top)
-    return np.asarray(odds / (odds.sum(1, keepdims=True) + np.exp(unknown - top)))
+    highest = np.maximum(log_odds.max(1, initial=-np.inf), unknown)[:, None]
+    odds = np.exp(log_odds - highest)
+    return np.asarray(odds / (odds.sum(1, keepdims=True) + np.exp(unknown - highest)))
 
 
 def name_clusters(
     vectors: Floats,
-    known: NDArray[np.bool_],
-    seen_together: Ints,
+    has_vector: NDArray[np.bool_],
+    cannot_link: Ints,
     gallery: Floats,
     actor_of: Ints,
     actors: Sequence[str],
     same_person: float,
     settings: NamingSettings | None = None,
 ) -> list[dict[str, float]]:
-    """The probabilities of names for each of n clusters, most likely first; empty where nothing is known.
+    """Compute the probabilities of actors for each of n clusters.
 
     Args:
-        vectors: (n, d), known: (n,): see `cluster_vectors`.
-        seen_together: (p, 2) clusters that share a frame.
-        gallery: (m, d) pictures of the cast, of length 1; `actor_of` (m,) indexes `actors`.
+        vectors: (n, d), has_vector: (n,), see `cluster_vectors`.
+        cannot_link: (p, 2) pairs of clusters that are two people, because they share a frame.
+        gallery: (m, d) embeddings of the cast's pictures, L2-normalised.
+        actor_of: (m,) indices into `actors`.
+        same_person: Euclidean distance at which two faces are as likely one person as two.
+
+    Returns:
+        For each cluster probability by actor, most likely first; those below `MIN_PROBABILITY` left out.
     """
     settings = settings or NamingSettings()
     names: list[dict[str, float]] = [{} for _ in range(len(vectors))]
-    probes = np.flatnonzero(known)
+    probes = np.flatnonzero(has_vector)
     if not len(actors) or not len(probes):
         return names
     distances = actor_distances(
         vectors[probes], gallery, actor_of, len(actors), settings.k, settings.temperature * same_person
     )
     table = np.zeros((len(vectors), len(actors)))
-    table[probes] = probabilities(distances, same_person, settings)
-    _one_name_a_frame(table, seen_together)
+    table[probes] = actor_probabilities(distances, same_person, settings)
+    _resolve_shared_names(table, cannot_link)
     for cluster, row in enumerate(table):
         likely = np.flatnonzero(row >= MIN_PROBABILITY)
         ranked = likely[np.argsort(-row[likely], kind="stable")]
@@ -154,20 +160,23 @@ def name_clusters(
     return names
 
 
-def _one_name_a_frame(table: NDArray[np.float64], seen_together: Ints) -> None:
-    """Of clusters that share a frame only the likeliest keeps a name that would be shown for both."""
-    beside: dict[int, set[int]] = {}
-    for i, j in seen_together.tolist():
+def _resolve_shared_names(table: NDArray[np.float64], cannot_link: Ints) -> None:
+    """Lower probabilities in `table` (n, n_actors), in place, until no pair of clusters shows one name.
+
+    The likeliest cluster keeps the name; the others fall to the threshold of display or below.
+    """
+    apart_from: dict[int, set[int]] = {}
+    for i, j in cannot_link.tolist():
         if i != j:
-            beside.setdefault(i, set()).add(j)
-            beside.setdefault(j, set()).add(i)
-    holders: dict[int, dict[int, float]] = {}
+            apart_from.setdefault(i, set()).add(j)
+            apart_from.setdefault(j, set()).add(i)
+    kept: dict[int, dict[int, float]] = {}  # by actor, by cluster
     clusters, actors = np.nonzero(table > DISPLAY_THRESHOLD)
     for at in np.lexsort((actors, clusters, -table[clusters, actors])).tolist():
         cluster, actor = int(clusters[at]), int(actors[at])
-        held = holders.setdefault(actor, {})
-        rivals = [held[other] for other in beside.get(cluster, set()) & held.keys()]
-        if rivals:  # it is the actor only if no rival is; the rest goes to unknown
+        of_actor = kept.setdefault(actor, {})
+        rivals = [of_actor[other] for other in apart_from.get(cluster, set()) & of_actor.keys()]
+        if rivals:  # it shows the actor only if no rival does; the rest goes to an unknown person
             table[cluster, actor] = min(table[cluster, actor] * (1 - max(rivals)), DISPLAY_THRESHOLD)
         else:
-            held[cluster] = float(table[cluster, actor])
+            of_actor[cluster] = float(table[cluster, actor])

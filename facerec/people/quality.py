@@ -1,4 +1,7 @@
-"""How much a saved face says about whose it is: score, size, sharpness and how frontal it is."""
+"""Estimates the quality of a saved face, 0..1: how much it says about the identity of the person.
+
+Quality is the product of four factors, each 0..1: detection score, sharpness, size and frontality.
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,35 @@ from numpy.typing import NDArray
 
 from facerec.folder.frame_records import Quality
 from facerec.folder.records import Feature
-from facerec.people.embeddings import Floats
 from facerec.settings import VectorSettings
 
+Floats = NDArray[np.float32]
 
-def qualities(faces: Sequence[tuple[Feature, Quality]], settings: VectorSettings) -> NDArray[np.float32]:
-    """How much each of m saved faces says about whose it is, (m,) in 0..1; see `face_quality`."""
-    box = np.array([face.box for face, _ in faces], np.float32).reshape(-1, 4)
+PROFILE_QUALITY = 0.2  # quality of a face in profile over that of the same face from the front
+
+
+def saved_face_quality(faces: Sequence[tuple[Feature, Quality]], settings: VectorSettings) -> Floats:
+    """Estimate the quality (m,) float32 of m saved faces from their records; see `face_quality`."""
+    boxes = np.array([face.box for face, _ in faces], np.float32).reshape(-1, 4)
     return face_quality(
         np.array([quality.score for _, quality in faces], np.float32),
         np.array([quality.sharpness for _, quality in faces], np.float32),
-        (box[:, 2:] - box[:, :2]).min(1),
+        (boxes[:, 2:] - boxes[:, :2]).min(1),
         np.array([face.keypoints for face, _ in faces], np.float32).reshape(-1, 5, 2),
         settings,
     )
 
 
-PROFILE = 0.2  # worth of a face in profile beside the same one from the front
-
-
 def face_quality(
     scores: Floats, sharpness: Floats, sizes: Floats, keypoints: Floats, settings: VectorSettings
 ) -> Floats:
-    """How much each of m faces says about whose it is, (m,) float32 in 0..1.
+    """Estimate the quality (m,) float32, 0..1, of m faces.
 
     Args:
-        scores: (m,) of the detector, 0..1.
-        sharpness: (m,) variance of the Laplacian, see `faces.sharpness`.
+        scores: (m,) detection scores, 0..1.
+        sharpness: (m,) variance of the Laplacian, see `extraction.faces.sharpness`.
         sizes: (m,) shorter side of the box in pixels.
-        keypoints: (m, 5, 2) pixels, in the order of `models.base.KEYPOINTS`.
+        keypoints: (m, 5, 2) x, y in pixels, in the order of `geometry.KEYPOINTS`.
     """
     sharp = np.square(sharpness) / (np.square(sharpness) + settings.half_sharpness**2)
     large = sizes / (sizes + settings.half_size)
@@ -46,13 +49,16 @@ def face_quality(
 
 
 def frontality(keypoints: Floats) -> Floats:
-    """1 for a face seen from the front, towards `PROFILE` for one in profile, (m,) float32.
+    """Estimate how frontal m faces are: (m,) float32, 1 from the front, towards `PROFILE_QUALITY` in profile.
 
-    Turning the head moves the nose along the line of the eyes: it is below their middle from the front,
-    and below one of them when turned by about 45 degrees. Rolling the head changes nothing.
+    Yaw moves the nose along the line through the eyes: from the front it is below their middle, at about 45
+    degrees below one eye. Roll changes nothing.
+
+    Args:
+        keypoints: (m, 5, 2) x, y in pixels, in the order of `geometry.KEYPOINTS`.
     """
     left, right, nose = (keypoints[:, i].astype(np.float64) for i in range(3))
     eyes = right - left
     squared = np.maximum(np.square(eyes).sum(1), 1e-6)
-    turned = 2 * ((nose - (left + right) / 2) * eyes).sum(1) / squared  # 1: the nose is below an eye
-    return np.asarray(PROFILE + (1 - PROFILE) * np.exp(-np.square(turned)), np.float32)
+    yaw = 2 * ((nose - (left + right) / 2) * eyes).sum(1) / squared  # 1: the nose is below an eye
+    return np.asarray(PROFILE_QUALITY + (1 - PROFILE_QUALITY) * np.exp(-np.square(yaw)), np.float32)

@@ -55,7 +55,7 @@ def test_hdbscan_is_another_method_under_the_same_cannot_links(tmp_path: Path) -
     assert labels[4] != labels[5]  # one frame
     stage = read_manifest(folder)["stages"]["cluster"]
     assert stage["settings"]["method"] == "hdbscan"
-    assert stage["report"]["evidence"] is None
+    assert stage["report"]["min_log_likelihood_ratio"] is None
     assert run(folder) == 0
     assert read_manifest(folder)["stages"]["cluster"]["settings"]["method"] == "plda"
 

@@ -21,7 +21,7 @@ from facerec.folder.plan import read_plan
 from facerec.folder.readers import read_faces, read_trajectories
 from facerec.folder.shards import marker_bytes, read_marker
 from facerec.geometry import Image
-from facerec.people.quality import qualities
+from facerec.people.quality import saved_face_quality
 from facerec.settings import ShowSettings, VectorSettings
 from facerec.support.cli import run_main
 from tests import kills, toy
@@ -74,7 +74,7 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
 def _saved(folder: MovieFolder) -> list[list[tuple[int, int, str]]]:
     """Frame, worth in hundredths and tag of the saved faces of each trajectory."""
     faces = list(read_faces(folder))
-    worth = np.rint(100 * qualities(faces, VectorSettings()).astype(float)).astype(int).tolist()
+    worth = np.rint(100 * saved_face_quality(faces, VectorSettings()).astype(float)).astype(int).tolist()
     by_place = {(f.frame, *f.box): (f.frame, w, f.tag) for (f, _), w in zip(faces, worth, strict=True)}
     return [
         [

@@ -1,4 +1,4 @@
-"""Pure first, then few: strangers are never joined, whatever it costs in clusters."""
+"""Clusters are pure before they are few, and respect every cannot-link."""
 
 from __future__ import annotations
 
@@ -14,186 +14,191 @@ from facerec.settings import ClusterSettings
 from tests.merged_folder import near, person
 
 SAME_PERSON = 1.16
-NOBODY = np.empty((0, 2), np.int64)
-ALONE = Continuations(NOBODY, np.empty(0))
+NO_PAIRS = np.empty((0, 2), np.int64)
+NO_CONTINUATIONS = Continuations(NO_PAIRS, np.empty(0))
 
 
-def grouped(
+def clustered(
     vectors: NDArray[np.float32],
-    apart: list[tuple[int, int]] | NDArray[np.int64] = NOBODY,
-    continuing: Continuations = ALONE,
+    cannot_link: list[tuple[int, int]] | NDArray[np.int64] = NO_PAIRS,
+    continuations: Continuations = NO_CONTINUATIONS,
     usable: NDArray[np.bool_] | None = None,
     **options: float | str,
 ) -> Clustering:
     usable = np.ones(len(vectors), bool) if usable is None else usable
-    pairs = np.array(apart, np.int64).reshape(-1, 2)
-    weights = np.full(len(vectors), 0.5, np.float32)
+    pairs = np.array(cannot_link, np.int64).reshape(-1, 2)
+    quality = np.full(len(vectors), 0.5, np.float32)
     chosen = ClusterSettings(**options)  # type: ignore[arg-type]
-    return cluster(vectors, weights, usable, pairs, continuing, SAME_PERSON, chosen)
+    return cluster(vectors, quality, usable, pairs, continuations, SAME_PERSON, chosen)
 
 
-def faces(whose: list[int], spread: float = 0.5, seed: int = 0, dimension: int = 32) -> NDArray[np.float32]:
+def vectors_of(
+    people: list[int], spread: float = 0.5, seed: int = 0, dimension: int = 32
+) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
-    return np.array([near(person(who, dimension), rng, spread) for who in whose]).reshape(-1, dimension)
+    return np.array([near(person(who, dimension), rng, spread) for who in people]).reshape(-1, dimension)
 
 
-def test_each_person_is_one_cluster_biggest_first_then_by_first_trajectory() -> None:
-    whose = [3, 1, 2, 2, 1, 2, 4]
-    assert grouped(faces(whose)).labels.tolist() == [2, 1, 0, 0, 1, 0, 3]
+def test_each_person_is_one_cluster_and_the_largest_comes_first() -> None:
+    people = [3, 1, 2, 2, 1, 2, 4]
+    assert clustered(vectors_of(people)).labels.tolist() == [2, 1, 0, 0, 1, 0, 3]
 
 
-def test_no_trajectories_and_one_trajectory_are_films_too() -> None:
-    assert grouped(np.empty((0, 0), np.float32)).labels.tolist() == []
-    assert grouped(faces([0])).labels.tolist() == [0]
+def test_films_of_no_and_of_one_trajectory_are_clustered() -> None:
+    assert clustered(np.empty((0, 0), np.float32)).labels.tolist() == []
+    assert clustered(vectors_of([0])).labels.tolist() == [0]
 
 
-def test_two_faces_of_one_frame_stay_apart_however_alike_they_are() -> None:
-    twins = np.repeat(faces([0]), 4, axis=0)
-    labels = grouped(twins, apart=[(0, 1)]).labels
+def test_equal_faces_of_one_frame_are_two_clusters_unless_allowed() -> None:
+    twins = np.repeat(vectors_of([0]), 4, axis=0)
+    labels = clustered(twins, cannot_link=[(0, 1)]).labels
     assert labels[0] != labels[1]
-    assert grouped(twins, apart=[(0, 1)], allow_same_frame=True).labels.tolist() == [0] * 4
+    assert clustered(twins, cannot_link=[(0, 1)], allow_same_frame=True).labels.tolist() == [0] * 4
 
 
-def test_a_cannot_link_holds_through_third_parties() -> None:
-    a, b = faces([0, 1], spread=0)
+def test_a_cannot_link_holds_for_groups() -> None:
+    a, b = vectors_of([0, 1], spread=0)
     bridge = (a + b) / np.linalg.norm(a + b)
-    joined = grouped(np.array([a, bridge, b]), min_log_likelihood_ratio=-20).labels
+    joined = clustered(np.array([a, bridge, b]), min_log_likelihood_ratio=-20).labels
     assert joined.tolist() == [0, 0, 0]
-    labels = grouped(np.array([a, bridge, b]), apart=[(0, 2)], min_log_likelihood_ratio=-20).labels
+    labels = clustered(np.array([a, bridge, b]), cannot_link=[(0, 2)], min_log_likelihood_ratio=-20).labels
     assert sorted(labels.tolist()) == [0, 0, 1]
     assert labels[0] != labels[2]
 
 
-def test_looks_that_scatter_about_a_person_come_together_as_the_group_grows() -> None:
-    """Two of them alone are too far apart to be joined on average; what many agree on is not."""
-    vectors = faces([0] * 40 + [1] * 40, spread=0.97, dimension=128)
-    assert grouped(vectors).labels.tolist() == [0] * 40 + [1] * 40
-    pairs = [grouped(vectors[[i, i + 1]]).labels.tolist() for i in range(0, 40, 2)]
+def test_varied_observations_of_a_person_are_joined_if_there_are_many() -> None:
+    """Most pairs of them are too far apart to be joined alone."""
+    vectors = vectors_of([0] * 40 + [1] * 40, spread=0.97, dimension=128)
+    assert clustered(vectors).labels.tolist() == [0] * 40 + [1] * 40
+    pairs = [clustered(vectors[[i, i + 1]]).labels.tolist() for i in range(0, 40, 2)]
     assert pairs.count([0, 1]) > 5
 
 
-def test_a_poor_look_joins_nobody_on_a_likeness_that_is_enough_for_good_ones() -> None:
-    pair = faces([0, 0], spread=0.5)
-    for worth, together in ((0.5, True), (0.06, False)):
-        weights = np.full(2, worth, np.float32)
-        made = cluster(pair, weights, np.ones(2, bool), NOBODY, ALONE, SAME_PERSON)
-        assert (made.labels[0] == made.labels[1]) == together
+def test_observations_of_poor_quality_need_more_similarity() -> None:
+    pair = vectors_of([0, 0], spread=0.5)
+    for value, joined in ((0.5, True), (0.06, False)):
+        quality = np.full(2, value, np.float32)
+        labels = cluster(pair, quality, np.ones(2, bool), NO_PAIRS, NO_CONTINUATIONS, SAME_PERSON).labels
+        assert (labels[0] == labels[1]) == joined
 
 
-def test_what_is_too_poor_to_compare_joins_nobody() -> None:
-    poor = np.array([True, True, False, False])
-    vectors = faces([0, 0, 0, 0])
-    vectors[~poor] = 0
-    assert grouped(vectors, usable=poor).labels.tolist() == [0, 0, 1, 2]
+def test_a_trajectory_of_too_little_quality_stays_alone() -> None:
+    usable = np.array([True, True, False, False])
+    vectors = vectors_of([0, 0, 0, 0])
+    vectors[~usable] = 0
+    assert clustered(vectors, usable=usable).labels.tolist() == [0, 0, 1, 2]
 
 
-def test_a_poor_piece_joins_the_one_that_it_follows_at_once() -> None:
-    vectors = faces([0, 1])
+def test_a_trajectory_of_too_little_quality_joins_one_that_it_continues_at_once() -> None:
+    vectors = vectors_of([0, 1])
     vectors[1] = 0
     usable = np.array([True, False])
     pairs = np.array([[0, 1]])
-    assert grouped(vectors, (), Continuations(pairs, np.array([0.1])), usable).labels.tolist() == [0, 0]
-    assert grouped(vectors, (), Continuations(pairs, np.array([0.9])), usable).labels.tolist() == [0, 1]
+    assert clustered(vectors, (), Continuations(pairs, np.array([0.1])), usable).labels.tolist() == [0, 0]
+    assert clustered(vectors, (), Continuations(pairs, np.array([0.9])), usable).labels.tolist() == [0, 1]
 
 
-def test_a_piece_that_goes_on_needs_less_likeness_but_some() -> None:
+def test_a_continuation_is_joined_at_larger_distances_up_to_a_limit() -> None:
     a = person(0)
-    for distance, gap, together in ((1.2, 0.1, True), (1.2, 0.9, False), (1.4, 0.0, False)):
+    for distance, gap, joined in ((1.2, 0.1, True), (1.2, 0.9, False), (1.4, 0.0, False)):
         cosine = 1 - distance**2 / 2
         b = cosine * a + np.sqrt(1 - cosine**2) * person(1)
         vectors = np.array([a, b], np.float32)
-        assert grouped(vectors).labels.tolist() == [0, 1]
-        made = grouped(vectors, continuing=Continuations(np.array([[0, 1]]), np.array([gap])))
-        assert (made.labels.tolist() == [0, 0]) == together
-        assert made.continued == together
+        assert clustered(vectors).labels.tolist() == [0, 1]
+        clustering = clustered(vectors, (), Continuations(np.array([[0, 1]]), np.array([gap])))
+        assert (clustering.labels.tolist() == [0, 0]) == joined
+        assert clustering.continued == joined
 
 
-def test_continued_pieces_still_obey_a_cannot_link_of_their_groups() -> None:
-    vectors = faces([0, 0, 0])
+def test_continuations_respect_the_cannot_links_of_their_groups() -> None:
+    vectors = vectors_of([0, 0, 0])
     chain = Continuations(np.array([[0, 1], [1, 2]]), np.array([0.0, 0.0]))
-    labels = grouped(vectors, apart=[(0, 2)], continuing=chain).labels
+    labels = clustered(vectors, cannot_link=[(0, 2)], continuations=chain).labels
     assert labels[0] != labels[2]
 
 
-def test_in_a_film_whose_strangers_look_alike_more_evidence_is_asked_for() -> None:
+def test_the_limit_of_the_ratio_rises_in_a_film_whose_people_look_alike() -> None:
     rng = np.random.default_rng(0)
     common = person(31, 32)
-    look = [(0.8 * common + 0.6 * person(who, 32)) for who in range(20)]  # strangers lie 0.85 apart
-    vectors = np.array([near(v / np.linalg.norm(v), rng, 0.1) for v in look for _ in range(2)])
-    strangers = [(2 * a, 2 * b) for a in range(10) for b in range(a + 1, 10)]
-    unseen = grouped(vectors)
-    assert len(set(unseen.labels.tolist())) < 20  # unseen together they are mixed
-    made = grouped(vectors, apart=strangers)
-    assert made.evidence > unseen.evidence
-    mixed = [c for c in range(made.labels.max() + 1) if len(set(np.flatnonzero(made.labels == c) // 2)) > 1]
-    assert len(mixed) <= 1  # of the 145 pairs that nobody saw together a few lie closer than any that were
-    mirrored = grouped(vectors, apart=[(i, i ^ 1) for i in range(40)])
-    assert mirrored.evidence == ClusterSettings.max_log_likelihood_ratio  # joining stays possible
+    people = [(0.8 * common + 0.6 * person(who, 32)) for who in range(20)]  # 0.85 apart
+    vectors = np.array([near(v / np.linalg.norm(v), rng, 0.1) for v in people for _ in range(2)])
+    same_frame = [(2 * a, 2 * b) for a in range(10) for b in range(a + 1, 10)]
+    without = clustered(vectors)
+    assert len(set(without.labels.tolist())) < 20  # people are mixed
+    raised = clustered(vectors, same_frame)
+    assert raised.min_log_likelihood_ratio > without.min_log_likelihood_ratio
+    members = [np.flatnonzero(raised.labels == c) for c in range(raised.labels.max() + 1)]
+    mixed = [ids for ids in members if len(set(ids // 2)) > 1]
+    assert len(mixed) <= 1  # a few of the 145 other pairs of people are closer than all in a frame
+    mirrored = clustered(vectors, [(i, i ^ 1) for i in range(40)])
+    # joining stays possible, however similar the pairs are
+    assert mirrored.min_log_likelihood_ratio == ClusterSettings.max_log_likelihood_ratio
 
 
-def test_more_trajectories_ask_for_more_evidence_of_each_pair() -> None:
-    few, many = (grouped(faces([0] * n)).evidence for n in (4, 400))
+def test_the_limit_of_the_ratio_rises_with_the_number_of_trajectories() -> None:
+    few, many = (clustered(vectors_of([0] * n)).min_log_likelihood_ratio for n in (4, 400))
     assert many == pytest.approx(few + np.log(400 / 4) / 2)
 
 
-def test_whoever_is_well_known_is_recognised_from_farther_away_but_never_by_a_stranger() -> None:
-    def beside(*weights: float) -> NDArray[np.float32]:
-        """A look at these cosines from the people 0, 1, …, otherwise like nobody."""
-        rest = np.sqrt(1 - sum(w * w for w in weights))
-        made = sum(w * person(who, 32) for who, w in enumerate(weights)) + rest * person(20, 32)
-        return np.asarray(made, np.float32)
+def test_a_single_observation_is_attached_to_the_one_core_cluster_that_it_fits() -> None:
+    def observation(*cosines: float) -> NDArray[np.float32]:
+        """A vector at these cosines from the people 0, 1, …, and at right angles to all others."""
+        rest = np.sqrt(1 - sum(c * c for c in cosines))
+        vector = sum(c * person(who, 32) for who, c in enumerate(cosines)) + rest * person(20, 32)
+        return np.asarray(vector, np.float32)
 
-    crowd = [person(0, 32)] * 16 + [person(1, 32)] * 16
-    alone = grouped(np.array([person(0, 32), beside(0.5)])).labels
+    core = [person(0, 32)] * 16 + [person(1, 32)] * 16
+    alone = clustered(np.array([person(0, 32), observation(0.5)])).labels
     assert alone.tolist() == [0, 1]
-    for look, apart, cluster_of_look in (
-        (beside(0.5), NOBODY, 0),
-        (beside(0.5), [(0, 32)], 2),  # seen in a frame with him
-        (beside(0.5, 0.47), NOBODY, 2),  # might be either
-        (beside(0.30), NOBODY, 2),  # like nobody
+    for vector, cannot_link, label in (
+        (observation(0.5), NO_PAIRS, 0),
+        (observation(0.5), [(0, 32)], 2),  # seen in one frame with person 0
+        (observation(0.5, 0.47), NO_PAIRS, 2),  # fits both
+        (observation(0.30), NO_PAIRS, 2),  # fits neither
     ):
-        assert grouped(np.array([*crowd, look]), apart).labels[-1] == cluster_of_look
+        assert clustered(np.array([*core, vector]), cannot_link).labels[-1] == label
 
 
 @pytest.mark.parametrize("max_size", [1, 3, 10])
-def test_a_page_is_never_longer_than_max_size_nor_mixed(max_size: int) -> None:
-    whose = [0] * 23 + [1] * 7 + [2]
-    made = grouped(faces(whose), max_size=max_size)
-    sizes = np.bincount(made.labels)
+def test_clusters_above_max_size_are_split_into_as_few_parts_as_possible(max_size: int) -> None:
+    people = [0] * 23 + [1] * 7 + [2]
+    clustering = clustered(vectors_of(people), max_size=max_size)
+    labels = clustering.labels
+    sizes = np.bincount(labels)
     assert sizes.max() <= max_size
-    assert all(len({whose[i] for i in np.flatnonzero(made.labels == c)}) == 1 for c in range(len(sizes)))
-    assert len(sizes) == sum(-(-n // max_size) for n in (23, 7, 1))  # no more pages than needed
-    assert made.split == len(sizes) - 3
+    assert all(len({people[i] for i in np.flatnonzero(labels == c)}) == 1 for c in range(len(sizes)))
+    assert len(sizes) == sum(-(-n // max_size) for n in (23, 7, 1))
+    assert clustering.split == len(sizes) - 3
 
 
-def test_the_last_bits_of_the_vectors_decide_nothing() -> None:
-    vectors = faces([i % 9 for i in range(120)], spread=0.7)
+def test_rounding_errors_of_the_vectors_change_nothing() -> None:
+    vectors = vectors_of([i % 9 for i in range(120)], spread=0.7)
     noise = np.random.default_rng(1).normal(0, 1e-7, vectors.shape).astype(np.float32)
     for options in ({}, {"max_size": 5}):
         np.testing.assert_array_equal(
-            grouped(vectors, **options).labels, grouped(vectors + noise, **options).labels
+            clustered(vectors, **options).labels, clustered(vectors + noise, **options).labels
         )
 
 
-def test_equal_vectors_in_great_number_are_one_cluster_in_good_time() -> None:
-    vectors = np.repeat(faces([0, 1]), 1500, axis=0)
-    assert grouped(vectors, max_size=10**6).labels.tolist() == [0] * 1500 + [1] * 1500
+def test_thousands_of_equal_vectors_are_one_cluster_in_time() -> None:
+    vectors = np.repeat(vectors_of([0, 1]), 1500, axis=0)
+    assert clustered(vectors, max_size=10**6).labels.tolist() == [0] * 1500 + [1] * 1500
 
 
 @settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 10_000), st.integers(1, 12))
-def test_labels_are_dense_biggest_first_and_respect_every_cannot_link(n: int, seed: int, size: int) -> None:
+def test_labels_are_dense_by_size_and_respect_every_cannot_link(n: int, seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
-    vectors = faces(rng.integers(0, 5, n).tolist(), 0.9, seed)
+    vectors = vectors_of(rng.integers(0, 5, n).tolist(), 0.9, seed)
     usable = rng.random(n) < 0.8
     vectors[~usable] = 0
-    apart = rng.integers(0, max(1, n), (n, 2)) if n else NOBODY
-    apart = apart[apart[:, 0] != apart[:, 1]]
+    pairs = rng.integers(0, max(1, n), (n, 2)) if n else NO_PAIRS
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     order = rng.permutation(n)
     chain = Continuations(np.column_stack([order[:-1], order[1:]]), rng.random(max(0, n - 1)))
-    labels = grouped(vectors, apart, chain, usable, max_size=size).labels
+    labels = clustered(vectors, pairs, chain, usable, max_size=size).labels
     sizes = np.bincount(labels) if n else np.empty(0)
     assert sizes.size == 0 or sizes.min() > 0
     assert (np.diff(sizes) <= 0).all()
     assert sizes.max(initial=0) <= size
-    assert (labels[apart[:, 0]] != labels[apart[:, 1]]).all()
+    assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()

@@ -1,4 +1,4 @@
-"""`--method hdbscan`: dense groups, under the same cannot-links, ids and page sizes as the default."""
+"""HDBSCAN finds dense clusters, and the cannot-links, labels and sizes of the default method hold."""
 
 from __future__ import annotations
 
@@ -10,69 +10,69 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError
 from facerec.people.constraints import Continuations
-from facerec.people.density import dense_clusters
+from facerec.people.density import hdbscan_labels
 from facerec.settings import ClusterSettings
 from tests.merged_folder import person
-from tests.people.test_clustering import NOBODY, SAME_PERSON, faces, grouped
+from tests.people.test_clustering import NO_PAIRS, SAME_PERSON, clustered, vectors_of
 
 
 def labels_of(
-    vectors: NDArray[np.float32], apart: list[tuple[int, int]] | NDArray[np.int64] = NOBODY
+    vectors: NDArray[np.float32], cannot_link: list[tuple[int, int]] | NDArray[np.int64] = NO_PAIRS
 ) -> list[int]:
-    return grouped(vectors, apart, method="hdbscan").labels.tolist()
+    return clustered(vectors, cannot_link, method="hdbscan").labels.tolist()
 
 
-def test_each_person_is_one_cluster_biggest_first() -> None:
-    assert labels_of(faces([3, 1, 2, 2, 1, 2, 1, 3, 2, 3])) == [1, 2, 0, 0, 2, 0, 2, 1, 0, 1]
-    assert grouped(faces([0] * 3), method="hdbscan").evidence is None
+def test_each_person_is_one_cluster_and_the_largest_comes_first() -> None:
+    assert labels_of(vectors_of([3, 1, 2, 2, 1, 2, 1, 3, 2, 3])) == [1, 2, 0, 0, 2, 0, 2, 1, 0, 1]
+    assert clustered(vectors_of([0] * 3), method="hdbscan").min_log_likelihood_ratio is None
 
 
-@pytest.mark.parametrize(("whose", "labels"), [
+@pytest.mark.parametrize(("people", "labels"), [
     ([], []), ([0], [0]), ([0, 0], [0, 1]), ([0, 1], [0, 1]), ([0, 0, 0], [0, 0, 0]), ([0, 1, 2], [0, 1, 2]),
 ])  # fmt: skip
-def test_films_of_few_trajectories(whose: list[int], labels: list[int]) -> None:
-    assert labels_of(faces(whose)) == labels
+def test_films_of_few_trajectories_are_clustered_are_clustered(people: list[int], labels: list[int]) -> None:
+    assert labels_of(vectors_of(people)) == labels
 
 
 def test_a_film_of_one_person_is_one_cluster() -> None:
-    assert labels_of(faces([0] * 30)) == [0] * 30
+    assert labels_of(vectors_of([0] * 30)) == [0] * 30
 
 
-def test_noise_is_a_cluster_of_its_own_each() -> None:
-    vectors = faces([0] * 5 + [1, 2, 3])
-    assert dense_clusters(vectors, 0.65 * SAME_PERSON, SAME_PERSON)[0].tolist() == [0] * 5 + [-1] * 3
+def test_each_noise_point_is_a_cluster() -> None:
+    vectors = vectors_of([0] * 5 + [1, 2, 3])
+    assert hdbscan_labels(vectors, 0.65 * SAME_PERSON, SAME_PERSON)[0].tolist() == [0] * 5 + [-1] * 3
     assert labels_of(vectors) == [0] * 5 + [1, 2, 3]
 
 
-def test_clusters_nearer_than_the_distance_are_one() -> None:
-    vectors = faces([0] * 6 + [1] * 6, spread=0.3)
-    assert len(set(grouped(vectors, method="hdbscan").labels.tolist())) == 2
-    assert grouped(vectors, method="hdbscan", hdbscan_epsilon=1.4).labels.tolist() == [0] * 12
+def test_clusters_nearer_than_epsilon_are_one() -> None:
+    vectors = vectors_of([0] * 6 + [1] * 6, spread=0.3)
+    assert len(set(clustered(vectors, method="hdbscan").labels.tolist())) == 2
+    assert clustered(vectors, method="hdbscan", hdbscan_epsilon=1.4).labels.tolist() == [0] * 12
 
 
-def test_two_faces_of_one_frame_stay_apart_however_alike_they_are() -> None:
-    twins = np.repeat(faces([0]), 6, axis=0)
+def test_equal_faces_of_one_frame_are_two_clusters_unless_allowed() -> None:
+    twins = np.repeat(vectors_of([0]), 6, axis=0)
     labels = labels_of(twins, [(0, 1), (2, 3)])
     assert labels[0] != labels[1] and labels[2] != labels[3]
     assert len(set(labels)) == 2
-    free = grouped(twins, [(0, 1), (2, 3)], method="hdbscan", allow_same_frame=True).labels
+    free = clustered(twins, [(0, 1), (2, 3)], method="hdbscan", allow_same_frame=True).labels
     assert free.tolist() == [0] * 6
 
 
-def test_a_cluster_that_is_cut_keeps_what_is_most_alike_together() -> None:
+def test_a_cluster_split_by_cannot_links_keeps_similar_faces_together() -> None:
     towards = 0.93 * person(0) + np.sqrt(1 - 0.93**2) * person(1)
     vectors = np.array([person(0)] * 4 + [towards] * 4, np.float32)
     assert labels_of(vectors) == [0] * 8
     assert labels_of(vectors, [(0, 4), (1, 5)]) == [0] * 4 + [1] * 4
 
 
-def test_a_piece_that_goes_on_joins_as_with_the_default_method() -> None:
-    vectors = faces([0, 1])
+def test_continuations_are_joined_as_with_the_default_method() -> None:
+    vectors = vectors_of([0, 1])
     vectors[1] = 0
     chain = Continuations(np.array([[0, 1]]), np.array([0.1]))
-    made = grouped(vectors, NOBODY, chain, np.array([True, False]), method="hdbscan")
-    assert made.labels.tolist() == [0, 0]
-    assert made.continued == 1
+    clustering = clustered(vectors, NO_PAIRS, chain, np.array([True, False]), method="hdbscan")
+    assert clustering.labels.tolist() == [0, 0]
+    assert clustering.continued == 1
 
 
 def test_an_unknown_method_is_refused() -> None:
@@ -82,20 +82,20 @@ def test_an_unknown_method_is_refused() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 10_000), st.integers(1, 12), st.sampled_from([0.0, 0.5, 0.9]))
-def test_labels_are_dense_biggest_first_and_respect_every_cannot_link(
+def test_labels_are_dense_by_size_and_respect_every_cannot_link(
     n: int, seed: int, size: int, spread: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    vectors = faces(rng.integers(0, 5, n).tolist(), spread, seed)
+    vectors = vectors_of(rng.integers(0, 5, n).tolist(), spread, seed)
     usable = rng.random(n) < 0.8
     vectors[~usable] = 0
-    apart = rng.integers(0, max(1, n), (n, 2)) if n else NOBODY
-    apart = apart[apart[:, 0] != apart[:, 1]]
+    pairs = rng.integers(0, max(1, n), (n, 2)) if n else NO_PAIRS
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     order = rng.permutation(n)
     chain = Continuations(np.column_stack([order[:-1], order[1:]]), rng.random(max(0, n - 1)))
-    labels = grouped(vectors, apart, chain, usable, method="hdbscan", max_size=size).labels
+    labels = clustered(vectors, pairs, chain, usable, method="hdbscan", max_size=size).labels
     sizes = np.bincount(labels) if n else np.empty(0)
     assert sizes.size == 0 or sizes.min() > 0
     assert (np.diff(sizes) <= 0).all()
     assert sizes.max(initial=0) <= size
-    assert (labels[apart[:, 0]] != labels[apart[:, 1]]).all()
+    assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()

@@ -1,0 +1,29 @@
+"""The quality of a face grows with score, sharpness, size and frontality."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facerec.people.quality import face_quality, frontality
+from facerec.settings import VectorSettings
+from tests.merged_folder import FRONTAL
+
+
+def test_yaw_lowers_frontality_and_roll_and_scale_do_not() -> None:
+    roll = np.array([[0, -1], [1, 0]], np.float32)
+    profile = FRONTAL + np.array([[0, 0], [0, 0], [25, 0], [0, 0], [0, 0]], np.float32)
+    values = frontality(np.array([FRONTAL, FRONTAL @ roll, FRONTAL * 3, profile]))
+    assert values[:3] == pytest.approx([1, 1, 1])
+    assert values[3] < 0.4
+
+
+@pytest.mark.parametrize("better", [{"scores": 0.95}, {"sharpness": 200.0}, {"sizes": 150.0}])
+def test_a_better_face_has_more_quality(better: dict[str, float]) -> None:
+    face = {"scores": 0.7, "sharpness": 8.0, "sizes": 30.0}
+
+    def quality(values: dict[str, float]) -> float:
+        arrays = {key: np.array([value], np.float32) for key, value in values.items()}
+        return float(face_quality(**arrays, keypoints=FRONTAL[None], settings=VectorSettings())[0])
+
+    assert 0 < quality(face) < quality({**face, **better}) <= 1
