@@ -1,10 +1,23 @@
-"""The launcher: a movie's stages as SLURM array jobs, or as local worker processes without SLURM.
+"""Run the stages of a movie as SLURM array jobs, or as local processes on a machine without SLURM.
 
-    python -m slurm extract --movie 12345 --shards 256      what `make extract MOVIE=12345 SHARDS=256` runs
+    python -m slurm extract --movie 12345 --shards 256      the same as: make extract MOVIE=12345 SHARDS=256
 
-Terms: a *shard* is a slice of the film; a *task* runs one or several shards, one after the other; an
-*array* is one SLURM job of several tasks; a *submission* is one array, or one local pool of workers.
-Modules: `cli` (arguments), `site` (cluster.toml), `films` (which film), `launch` (submission), `tasks` (what
-runs on a node), `local` (workers without SLURM), `status` and `report` (what became of it), `records` (the
-run's folder, from which every shell can tell), `queue` (squeue, scontrol), `packing` (shards into tasks).
+Terms: a *shard* is a range of frames of the film. A *task* is one process that extracts one or more shards.
+An *array* is one SLURM job with several tasks. A *submission* is one array, or one pool of local workers.
+
+This package knows SLURM's commands, the site profile, the stage graph (facerec.stages), and from
+facerec.folder only which shards are planned and done. It must not know what a stage computes: stages run as
+programs, and neither frames, models nor results are read here. `plan` is the one exception: it asks
+facerec.video for the number of frames. Nothing in facerec imports this package.
+
+Modules, from the bottom up:
+
+    site        read cluster.toml                 records     files in logs/<movie_id>/
+    queue       SLURM's commands                  process     run and stop a program
+    films       find a movie's film               work        run a stage inside a task
+    options     options and stage commands        status      state of every shard and task
+    packing     shards to tasks to arrays         extraction  choose the shards to extract
+    tasks       entry points on a node            launch      submit to SLURM; local: run without it
+    report      status as text and JSON           sizing      measure a film, recommend options
+    cli         command line
 """

@@ -1,4 +1,4 @@
-"""`python -m slurm`: the launcher."""
+"""Entry point of `python -m slurm`."""
 
 from slurm.cli import run
 

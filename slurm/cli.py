@@ -1,7 +1,6 @@
-"""Submit a movie's stages as SLURM jobs, run them here where there is no SLURM, and show how they stand.
+"""Run the stages of movies on SLURM or on this machine, and show their status."""
 
-`make` passes its variables in the environment, never through a shell.
-"""
+# make passes its variables in the environment as FACEREC_<NAME>, so that no shell reads their contents.
 
 from __future__ import annotations
 
@@ -18,60 +17,71 @@ from pathlib import Path
 import orjson
 
 from facerec.errors import FacerecError, InputError, Interrupted
+from facerec.stages import PIPELINE
 from facerec.support.cli import configure_logging, parser, run_main
 from facerec.support.shell import launcher_command
 from slurm import queue
+from slurm.extraction import Echo
 from slurm.films import movie_ids
-from slurm.launch import Say, launch
+from slurm.launch import launch
 from slurm.local import run_local
+from slurm.options import ROOT, RunOptions
 from slurm.records import RunFolder
-from slurm.report import as_json, table
-from slurm.site import STAGES, load
+from slurm.report import as_json, status_lines
+from slurm.site import load_site
 from slurm.sizing import plan_movie
-from slurm.stages import ROOT, Order
-from slurm.status import Survey, survey
+from slurm.status import MovieStatus, read_status
 
 log = logging.getLogger(__name__)
-_PREFIX = "FACEREC_"  # of the environment variables that stand for make's
-_CHAINS = {**{stage: (stage,) for stage in STAGES}, "movie": STAGES}
+_PREFIX = "FACEREC_"
+_CHAINS = {**{stage: (stage,) for stage in PIPELINE.short_names}, "movie": PIPELINE.short_names}
 _WATCH_S = 5.0
-Work = Callable[[Order, int, Sequence[str], Say], int]
+_COMMANDS = (
+    "extract, merge, cluster, classify: run one stage. movie: run all four, each after the one before. "
+    "status: show the state of the movies. plan: extract a few hundred frames here, and recommend shards, "
+    "tasks, time and memory."
+)
+Runner = Callable[[RunOptions, int, Sequence[str], Echo], int]  # returns the exit status
 
-# name on make's command line, default, help
-_TEXTS = (
-    ("MOVIE", "", "the movie's id"),
-    ("MOVIES", "", "several ids, or all: every film in the films' folder"),
-    ("FILMS", "films", "folder of the films, named <movie id>-<title>"),
-    ("OUT", "data", "where <movie id>-data and logs/<movie id> are made"),
-    ("ACTOR_DB", "actor_db", "the actor database"),
-    ("SHARDS", "", "into how many shards to cut the film; default: as begun, or 256"),
-    ("DETECTOR", "", "retinaface, mtcnn or yunet[:FILE]; default: the stage's"),
-    ("EMBEDDER", "", "facenet, dlib or arcface[:FILE]; default: the stage's"),
-    ("DEVICE", "", "auto, cpu, cuda or cuda:i; default: cuda where GPUs are asked for, else auto"),
-    ("SITE", "slurm/cluster.toml", "the site profile"),
-    ("SET", "", "settings of the profile for this time, as in 'extract.memory=32G merge.time=60'"),
-    ("PARTITION", "", "for all stages"),
-    ("ACCOUNT", "", "for all stages"),
-    ("QOS", "", "for all stages"),
-    ("GPUS", "", "for a task of extract"),
-    ("CPUS", "", "for a task of extract"),
-    ("MEMORY", "", "for a task of extract, as in 8G"),
-    ("WALLTIME", "", "time limit of a task of extract: minutes or H:MM:SS"),
-    ("PARALLEL", "", "how many tasks of extract run at once"),
-    ("TASKS", "", "pack the shards into so many tasks"),
-    ("RETRY", "", "try a failed shard again so many times"),
-    ("WORKERS", "", "processes at a time without SLURM; default: what the machine allows"),
-    *((f"{stage.upper()}_ARGS", "", f"further arguments of the {stage} stage") for stage in STAGES),
+# name of the variable of make, default, help
+_OPTIONS = (
+    ("MOVIE", "", "movie id"),
+    ("MOVIES", "", "several movie ids, or all for every film in FILMS"),
+    ("FILMS", "films", "folder of the films, which are named <movie id>-<title>"),
+    ("OUT", "data", "folder of the results: <movie id>-data and logs/<movie id>"),
+    ("ACTOR_DB", "actor_db", "actor database"),
+    ("SHARDS", "", "number of shards of the film (default: that of the movie's plan, or 256)"),
+    ("DETECTOR", "", "retinaface, mtcnn or yunet[:FILE] (default: that of extract.py)"),
+    ("EMBEDDER", "", "facenet, dlib or arcface[:FILE] (default: that of extract.py)"),
+    ("DEVICE", "", "auto, cpu, cuda or cuda:i (default: cuda if GPUs are requested, else auto)"),
+    ("SITE", "slurm/cluster.toml", "site profile"),
+    ("SET", "", "settings that override the site profile, as in 'extract.memory=32G merge.time=60'"),
+    ("PARTITION", "", "SLURM partition of all stages"),
+    ("ACCOUNT", "", "SLURM account of all stages"),
+    ("QOS", "", "SLURM quality of service of all stages"),
+    ("GPUS", "", "GPUs per task of extract"),
+    ("CPUS", "", "CPU cores per task of extract"),
+    ("MEMORY", "", "memory per task of extract, as in 8G"),
+    ("WALLTIME", "", "time limit per task of extract: minutes or H:MM:SS"),
+    ("PARALLEL", "", "number of tasks of extract that run at once"),
+    ("TASKS", "", "number of tasks that share the shards (default: one per shard)"),
+    ("RETRY", "", "number of times a failed shard is tried again"),
+    ("WORKERS", "", "number of processes at a time without SLURM (default: what the machine allows)"),
+    *(
+        (f"{stage.short_name.upper()}_ARGS", "", f"further arguments of {stage.name}.py")
+        for stage in PIPELINE
+    ),
 )
 _FLAGS = (
-    ("LOCAL", "run here although there is a SLURM"),
-    ("FRESH", "drop the shards that are done and begin again"),
-    ("OVERWRITE", "replace published results; the old ones are kept"),
-    ("WATCH", "status: keep showing until nothing is queued or running"),
-    ("JSON", "status: for programs"),
+    ("LOCAL", "run on this machine even if it has SLURM"),
+    ("FRESH", "delete the movie's shards and start again"),
+    ("OVERWRITE", "replace published results; the previous version is kept"),
+    ("WATCH", "status: refresh until nothing is queued or running"),
+    ("JSON", "status: print JSON"),
 )
-_SAME_WORK = {"FILMS", "OUT", "ACTOR_DB", "DETECTOR", "EMBEDDER", "DEVICE", "SITE", "SET", "EXTRACT_ARGS"}
-_SETTINGS = {  # variables that are settings of the profile
+# variables that a recommended command must repeat, because the measurement depends on them
+_REPEATED = {"FILMS", "OUT", "ACTOR_DB", "DETECTOR", "EMBEDDER", "DEVICE", "SITE", "SET", "EXTRACT_ARGS"}
+_SETTINGS = {  # variables that override a setting of the site profile
     **{name: f"all.{name.lower()}" for name in ("PARTITION", "ACCOUNT", "QOS")},
     **{name: f"extract.{name.lower()}" for name in ("GPUS", "CPUS", "MEMORY", "TASKS", "RETRY")},
     "WALLTIME": "extract.time",
@@ -81,12 +91,16 @@ _SETTINGS = {  # variables that are settings of the profile
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line; every option is also a variable of make's and FACEREC_<NAME> in the environment."""
+    """Return the parser. Each option is also a variable of make, and FACEREC_<NAME> in the environment."""
     made = parser(__doc__)
-    made.add_argument("command", choices=[*_CHAINS, "status", "plan"])
-    for name, default, text in _TEXTS:
+    made.formatter_class = argparse.HelpFormatter  # the help texts name the defaults
+    made.usage = "%(prog)s [options] command"
+    made.epilog = "make sets each option from a variable: --actor-db is ACTOR_DB=, --local is LOCAL=1."
+    made.add_argument("command", choices=[*_CHAINS, "status", "plan"], metavar="command", help=_COMMANDS)
+    for name, default, text in _OPTIONS:
         value = os.environ.get(_PREFIX + name) or default
-        made.add_argument(_flag(name), default=value, metavar=name, help=text)
+        default_text = f" (default: {default})" if default else ""
+        made.add_argument(_flag(name), default=value, metavar=name, help=text + default_text)
     for name, text in _FLAGS:
         given = os.environ.get(_PREFIX + name, "").lower() not in ("", "0", "no", "false")
         made.add_argument(_flag(name), action="store_true", default=given, help=text)
@@ -105,53 +119,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.movie and args.movies:
         raise InputError("give MOVIE or MOVIES, not both")
     if args.movie and len(args.movie.split()) > 1:
-        raise InputError(f'{args.movie!r} is no movie id; for several: MOVIES="{args.movie}"')
+        raise InputError(f'{args.movie!r} is not a movie id; for several: MOVIES="{args.movie}"')
     movies = movie_ids(args.movie or args.movies, films)
     if args.command == "status":
-        return _status(args, movies)
-    order = _order(args)
+        return _show_status(args, movies)
+    options = _run_options(args)
     if args.command == "plan":
         for movie in movies:
-            say("\n".join(plan_movie(order, movie, _given(args))))
+            echo("\n".join(plan_movie(options, movie, _variables_to_repeat(args))))
         return 0
-    here = args.local or not queue.available()
-    if here:
-        say("running here, as asked with LOCAL=1" if args.local else "no SLURM on this machine: running here")
-    work = run_local if here else _submit
-    return max(_one(work, order, movie, _CHAINS[args.command], len(movies) > 1) for movie in movies)
+    local = args.local or not queue.available()
+    if local:
+        echo(
+            "running here, as requested by LOCAL=1"
+            if args.local
+            else "no SLURM on this machine: running here"
+        )
+    runner = run_local if local else _submit
+    stages = _CHAINS[args.command]
+    return max(_run_movie(runner, options, movie, stages, len(movies) > 1) for movie in movies)
 
 
-def _given(args: argparse.Namespace) -> list[str]:
-    """The variables that say what is extracted, how and where to, as make wants them; not the defaults."""
+def _variables_to_repeat(args: argparse.Namespace) -> list[str]:
     values = vars(args)
     return [
         f"{name}={values[name.lower()]}"
-        for name, default, _ in _TEXTS
-        if name in _SAME_WORK and values[name.lower()] != default
+        for name, default, _ in _OPTIONS
+        if name in _REPEATED and values[name.lower()] != default
     ]
 
 
-def _one(work: Work, order: Order, movie: int, stages: Sequence[str], others: bool) -> int:
-    """Do one movie of a collection; its failure does not keep the others from being done."""
+def _run_movie(runner: Runner, options: RunOptions, movie: int, stages: Sequence[str], several: bool) -> int:
+    """Run one movie. If there are several, log its error and return the exit status, so that others run."""
     try:
-        return work(order, movie, stages, say)
+        return runner(options, movie, stages, echo)
     except Interrupted:
         raise
     except FacerecError as error:
-        if not others:
+        if not several:
             raise
         log.error("%s", error)
         return error.exit_status
 
 
-def _submit(order: Order, movie: int, stages: Sequence[str], say: Say) -> int:
-    if launch(order, movie, stages, say):
+def _submit(options: RunOptions, movie: int, stages: Sequence[str], echo: Echo) -> int:
+    if launch(options, movie, stages, echo):
         status = launcher_command("status", f"MOVIE={movie}")
-        say(f"  logs in {RunFolder(order.out, movie).path}; how it goes: {status}")
+        echo(f"  logs in {RunFolder(options.out, movie).path}; how it goes: {status}")
     return 0
 
 
-def _order(args: argparse.Namespace) -> Order:
+def _run_options(args: argparse.Namespace) -> RunOptions:
     values = vars(args)
     given = {setting: values[name.lower()] for name, setting in _SETTINGS.items()}
     settings = [f"{setting}={value}" for setting, value in given.items() if value]
@@ -159,68 +177,71 @@ def _order(args: argparse.Namespace) -> Order:
     shards = args.shards
     if shards and not (shards.isascii() and shards.isdigit() and int(shards)):
         raise InputError(f"SHARDS={shards}: give a number of 1 or more")
-    return Order(
+    stage_args = {
+        stage: tuple(_split(f"--{stage}-args", values[f"{stage}_args"])) for stage in PIPELINE.short_names
+    }
+    return RunOptions(
         films=Path(args.films),
         out=Path(args.out),
         actor_db=Path(args.actor_db),
-        site=load(site if site.exists() else ROOT / site, [*settings, *_words("--set", args.set)]),
+        site=load_site(site if site.exists() else ROOT / site, [*settings, *_split("--set", args.set)]),
         shards=int(shards) if shards else None,
         detector=args.detector,
         embedder=args.embedder,
         device=args.device,
-        args={stage: tuple(_words(f"--{stage}-args", values[f"{stage}_args"])) for stage in STAGES},
+        args=stage_args,
         fresh=args.fresh,
         overwrite=args.overwrite,
     )
 
 
-def _words(flag: str, text: str) -> list[str]:
-    """Words as a shell would split them, with no shell."""
+def _split(flag: str, text: str) -> list[str]:
+    """Split the value of an option into words with the quoting rules of a shell, but without a shell."""
     try:
         return shlex.split(text)
     except ValueError as error:
         raise InputError(f"{flag}: {error} in {text!r}") from None
 
 
-def _status(args: argparse.Namespace, movies: Sequence[int]) -> int:
+def _show_status(args: argparse.Namespace, ids: Sequence[int]) -> int:
     while True:
-        seen = [_survey(Path(args.out), movie) for movie in movies]
+        movies = [_read_status(Path(args.out), movie_id) for movie_id in ids]
         if args.json:
-            say("\n".join(orjson.dumps(as_json(one)).decode() for one in seen))
+            echo("\n".join(orjson.dumps(as_json(movie)).decode() for movie in movies))
         else:
             clear = "\x1b[H\x1b[2J" if args.watch and sys.stdout.isatty() else ""
-            say(clear + "\n".join(line for one in seen for line in table(one)))
-        if not args.watch or not any(one.active for one in seen):
+            echo(clear + "\n".join(line for movie in movies for line in status_lines(movie)))
+        if not args.watch or not any(movie.active for movie in movies):
             return 0
         time.sleep(_WATCH_S)
 
 
-def _survey(out: Path, movie: int) -> Survey:
+def _read_status(out: Path, movie_id: int) -> MovieStatus:
     queued = None
     try:
-        queued = queue.tasks_of(movie) if queue.available() else None
+        queued = queue.tasks_of(movie_id) if queue.available() else None
     except queue.SlurmError as error:
-        log.warning("%s; showing what was last heard of", error)
-    return survey(RunFolder(out, movie), queued)
+        log.warning("%s; showing the last known state", error)
+    return read_status(RunFolder(out, movie_id), queued)
 
 
 def _check_variables(names: Sequence[str]) -> None:
-    """Names set on make's command line: a misspelt one would be ignored without a word."""
-    valid = [name for name, *_ in (*_TEXTS, *_FLAGS)]
+    """Refuse variables of make that look like a misspelt one of ours; make itself would ignore them."""
+    valid = [name for name, *_ in (*_OPTIONS, *_FLAGS)]
     for name in names:
         close = difflib.get_close_matches(name, valid, 1, cutoff=0.75)
         if name not in valid and close:
-            meant = f"did you mean {close[0]}? Valid are: {', '.join(valid)}"
-            raise InputError(f"unknown variable {name}, {meant}")
+            hint = f"did you mean {close[0]}? Valid are: {', '.join(valid)}"
+            raise InputError(f"unknown variable {name}, {hint}")
 
 
-def say(text: str) -> None:
-    """One line to the user, at once."""
+def echo(text: str) -> None:
+    """Write a line to standard output and flush it."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def run() -> int:
-    """The program's entry."""
-    sys.argv[0] = "python -m slurm"  # as its errors are to name it
+    """Run the program and return its exit status."""
+    sys.argv[0] = "python -m slurm"  # the name in error messages
     return run_main(main)

@@ -1,7 +1,7 @@
-"""The same stages without SLURM: worker processes on this machine, a few at a time.
+"""Run the stages without SLURM, in a pool of worker processes on this machine.
 
-The pool leaves the same records as an array does, so `status`, "only what is missing" and the logs are the
-same; a lock that it holds while it lives takes squeue's place.
+The pool writes the same records as an array, so the status, the logs and the choice of missing shards work
+alike. A lock that the pool holds while it runs replaces squeue.
 """
 
 from __future__ import annotations
@@ -22,151 +22,166 @@ from facerec.errors import Interrupted
 from facerec.folder.plan import format_ranges
 from facerec.stages import PIPELINE
 from facerec.support.cli import progress
-from slurm.launch import Extraction, Say, check, look, plan_extraction
+from slurm.extraction import Echo, Extraction, plan_extraction, read_verified_status, require_inputs
+from slurm.options import RunOptions
 from slurm.packing import pack
+from slurm.process import StopRequest, write_to
 from slurm.records import RunFolder, Submission
-from slurm.report import failures
-from slurm.site import size_bytes
-from slurm.stages import Order
-from slurm.status import survey
-from slurm.work import StopRequest, Task, undone, writer
+from slurm.report import failure_lines
+from slurm.site import parse_size
+from slurm.status import read_status
+from slurm.work import Task, shards_to_do
 
 log = logging.getLogger(__name__)
-_PACKS_PER_WORKER = 4  # balances the load at the price of as many model loads
-_LOOK_S = 1.0
+_PACKS_PER_WORKER = 4  # more balance the load better, but load models more often
+_POLL_S = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+Environment = Mapping[str, str]  # variables that a worker process gets in addition
 
 
-def run_local(order: Order, movie_id: int, stages: Sequence[str], say: Say) -> int:
-    """Run the stages here, one after the other; returns 0, or 1 where one failed.
+def run_local(options: RunOptions, movie_id: int, stages: Sequence[str], echo: Echo) -> int:
+    """Run stages on this machine, one after the other, up to the first that fails.
+
+    Returns:
+        The exit status: 0, or 1 if a stage failed.
 
     Raises:
-        Interrupted: stopped by Ctrl-C or a signal; what is done stays done.
+        Interrupted: stopped by a signal; finished shards are kept.
     """
-    run = RunFolder(order.out, movie_id)
-    check(order, run, stages)
+    run = RunFolder(options.out, movie_id)
+    require_inputs(options, run, stages)
     with run.lock(), _stop_on_signals() as stop:
         for stage in stages:
-            sharded = PIPELINE[stage].sharded
-            good = _extract(order, run, stop, say) if sharded else _stage(order, run, stage, stop)
-            if stop.asked:
-                how = " without FRESH=1" if order.fresh else ""
+            if PIPELINE[stage].sharded:
+                succeeded = _run_extract(options, run, stop, echo)
+            else:
+                succeeded = _run_stage(options, run, stage, stop)
+            if stop.received:
+                how = " without FRESH=1" if options.fresh else ""
                 raise Interrupted(
-                    f"movie {movie_id}: {stage} stopped; the same command{how} goes on where it was"
+                    f"movie {movie_id}: {stage} stopped; the same command{how} continues where it stopped"
                 )
-            if not good:
+            if not succeeded:
                 return 1
     return 0
 
 
 @contextmanager
 def _stop_on_signals() -> Iterator[StopRequest]:
-    """Ctrl-C, a closed terminal or SIGTERM stop the workers cleanly; a second one at once."""
+    """Stop the workers cleanly on Ctrl-C, SIGTERM or a closed terminal, and at once on a second signal."""
     stop = StopRequest()
 
     def handler(number: int, _frame: object) -> None:
-        if stop.asked:
+        if stop.received:
             stop.kill()
         else:
-            log.warning("stopping: what is in work ends cleanly or is dropped (once more to kill it)")
-            stop.ask(number)
+            log.warning("stopping after the current batch of frames (press Ctrl-C again to stop at once)")
+            stop.request(number)
 
     before = {number: signal.signal(number, handler) for number in _SIGNALS}
     try:
         yield stop
     finally:
-        for number, was in before.items():
-            signal.signal(number, was)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
-def _extract(order: Order, run: RunFolder, stop: StopRequest, say: Say) -> bool:
-    todo = plan_extraction(order, run, look(order, run), say)
-    if not todo.missing:
+def _run_extract(options: RunOptions, run: RunFolder, stop: StopRequest, echo: Echo) -> bool:
+    extraction = plan_extraction(options, run, read_verified_status(options, run), echo)
+    if not extraction.missing:
         return True
-    wants = order.site.stages["extract"]
-    slots = worker_slots(order, len(todo.missing))
-    packs = pack(todo.missing, wants.tasks or _PACKS_PER_WORKER * len(slots), todo.suspects)
-    one = _submission(order, run, "extract", [format_ranges(shards) for shards in packs], todo.n)
-    run.save(one)
-    where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in slots[0] else f"{os.cpu_count()} cores"
-    say(f"  {len(slots)} worker{'s' * (len(slots) > 1)} here ({where}), logs in {run.path / 'extract'}")
-    with run.living(one):
-        _pool(run, one, todo, slots, stop)
-    seen = survey(run, None)
-    for line in failures(seen):
-        say(line)
-    return not set(todo.missing) - set(seen.having("done"))
+    workers = worker_environments(options, len(extraction.missing))
+    tasks = options.site.stages["extract"].tasks or _PACKS_PER_WORKER * len(workers)
+    packs = [format_ranges(shards) for shards in pack(extraction.missing, tasks, extraction.failed)]
+    submission = _new_submission(options, run, "extract", packs, extraction.n)
+    run.save(submission)
+    where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in workers[0] else f"{os.cpu_count()} cores"
+    echo(f"  {len(workers)} worker{'s' * (len(workers) > 1)} here ({where}), logs in {run.path / 'extract'}")
+    with run.pool_lock(submission):
+        _run_pool(run, submission, extraction, workers, stop)
+    movie = read_status(run, None)
+    for line in failure_lines(movie):
+        echo(line)
+    return not set(extraction.missing) - set(movie.shards_in("done"))
 
 
-def _pool(
-    run: RunFolder, one: Submission, todo: Extraction, slots: Sequence[Mapping[str, str]], stop: StopRequest
+def _run_pool(
+    run: RunFolder,
+    submission: Submission,
+    extraction: Extraction,
+    workers: Sequence[Environment],
+    stop: StopRequest,
 ) -> None:
-    """Run all tasks of the pool, with one progress bar over the shards."""
-    free: queues.Queue[Mapping[str, str]] = queues.Queue()
-    for slot in slots:
-        free.put(slot)
+    """Run all tasks of a submission, with one progress bar over the shards."""
+    idle: queues.Queue[Environment] = queues.Queue()
+    for worker in workers:
+        idle.put(worker)
 
-    def work(index: int) -> None:
-        slot = free.get()
+    def run_task(index: int) -> None:
+        worker = idle.get()
         try:
-            while not stop.asked:
-                task = Task.begin(run, one, index)
-                with _log(task).open("ab") as sink:
-                    outcome = task.run_shards(todo.argv, stop, writer(sink), {**os.environ, **slot})
+            while not stop.received:
+                task = Task.start(run, submission, index)
+                with _log_path(task).open("ab") as file:
+                    env = {**os.environ, **worker}
+                    outcome = task.run_shards(extraction.command, stop, write_to(file), env)
                 task.end(outcome)
-                if outcome != "failed" or not task.left():
+                if outcome != "failed" or not task.to_try():
                     return
         finally:
-            free.put(slot)
+            idle.put(worker)
 
-    with ThreadPoolExecutor(len(slots)) as threads:
-        futures: list[Future[None]] = [threads.submit(work, index) for index in range(len(one.packs))]
-        with progress(f"movie {run.movie_id} extract", len(todo.missing), "shards") as advance:
+    missing = extraction.missing
+    with ThreadPoolExecutor(len(workers)) as threads:
+        futures: list[Future[None]] = [
+            threads.submit(run_task, index) for index in range(len(submission.packs))
+        ]
+        with progress(f"movie {run.movie_id} extract", len(missing), "shards") as advance:
             shown = 0
             while not all(future.done() for future in futures):
-                wait(futures, timeout=_LOOK_S)
-                done = len(todo.missing) - len(undone(run.movie_folder, todo.n, todo.missing))
+                wait(futures, timeout=_POLL_S)
+                done = len(missing) - len(shards_to_do(run.movie_folder, extraction.n, missing))
                 advance(done - shown)
                 shown = done
     for future in futures:
         future.result()
 
 
-def _stage(order: Order, run: RunFolder, stage: str, stop: StopRequest) -> bool:
-    one = _submission(order, run, stage, [""], order.shards or 0)
-    run.save(one)
-    with run.living(one):
-        task = Task.begin(run, one, 0)
-        with _log(task).open("ab") as file:
-            outcome = task.run_stage(
-                order.stage_argv(stage, run.movie_folder.path), stop, writer(file, sys.stderr.buffer)
-            )
+def _run_stage(options: RunOptions, run: RunFolder, stage: str, stop: StopRequest) -> bool:
+    submission = _new_submission(options, run, stage, [""], options.shards or 0)
+    run.save(submission)
+    with run.pool_lock(submission):
+        task = Task.start(run, submission, 0)
+        with _log_path(task).open("ab") as file:
+            command = options.stage_command(stage, run.movie_folder.path)
+            outcome = task.run_stage(command, stop, write_to(file, sys.stderr.buffer))
         task.end(outcome)
     return outcome == "done"
 
 
-def _submission(order: Order, run: RunFolder, stage: str, packs: list[str], n: int) -> Submission:
-    wants, memory = order.site.stages[stage], order.site.local.memory
-    return Submission(run.new_key(stage), stage, packs, n, memory=memory, retry=wants.retry, local=True)
+def _new_submission(options: RunOptions, run: RunFolder, stage: str, packs: list[str], n: int) -> Submission:
+    retry, memory = options.site.stages[stage].retry, options.site.local.memory
+    return Submission(run.new_key(stage), stage, packs, n, memory=memory, retry=retry, local=True)
 
 
-def _log(task: Task) -> Path:
+def _log_path(task: Task) -> Path:
     task.log.parent.mkdir(parents=True, exist_ok=True)
     return task.log
 
 
-def worker_slots(order: Order, most: int) -> list[dict[str, str]]:
-    """The environments of the workers, as many as may work at a time.
+def worker_environments(options: RunOptions, limit: int) -> list[dict[str, str]]:
+    """Return the environment of each worker: at most `limit`, each with an equal share of the cores.
 
-    One for each GPU where there is one, else as many as cores and memory allow, each with its share of the
-    cores; never more than `most`.
+    There is one worker per GPU, or without GPUs as many as cores and memory allow, unless the site profile or
+    WORKERS gives their number.
     """
     cores = len(os.sched_getaffinity(0))
-    gpus = [] if order.device == "cpu" else visible_gpus()
-    asked = order.workers or order.site.local.workers
-    room = max(1, available_memory() // size_bytes(order.site.local.memory))
-    count = max(1, min(asked or (len(gpus) if gpus else min(cores, room)), most))
+    gpus = [] if options.device == "cpu" else visible_gpus()
+    local = options.site.local
+    fit_in_memory = max(1, available_memory() // parse_size(local.memory))
+    wanted = local.workers or (len(gpus) if gpus else min(cores, fit_in_memory))
+    count = max(1, min(wanted, limit))
     threads = {"OMP_NUM_THREADS": str(max(1, cores // count))}
     if not gpus:
         return [threads] * count
@@ -174,27 +189,27 @@ def worker_slots(order: Order, most: int) -> list[dict[str, str]]:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs of this machine, as CUDA_VISIBLE_DEVICES names them; found without loading torch."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+    """Return the GPUs of this machine as CUDA_VISIBLE_DEVICES names them, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
     if shutil.which("nvidia-smi") is None:
         return []
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
-        logging.warning("nvidia-smi does not answer: no GPU is taken; name them in CUDA_VISIBLE_DEVICES")
+        log.warning("nvidia-smi does not answer; using no GPU. To use GPUs, set CUDA_VISIBLE_DEVICES")
         return []
-    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    count = sum(line.startswith("GPU ") for line in done.stdout.splitlines())
     return [str(index) for index in range(count)]
 
 
 def available_memory() -> int:
-    """Bytes that new processes may take here: what is free, within the container's limit."""
+    """Return the bytes of memory that new processes can use, within the limit of the container."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    amounts = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    limits = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
     for name in _CGROUP_LIMITS:
         path = Path(name)
         text = path.read_text(encoding="ascii").strip() if path.exists() else ""
-        amounts += [int(text)] if text.isdigit() else []
-    return min(amounts)
+        limits += [int(text)] if text.isdigit() else []
+    return min(limits)

@@ -1,4 +1,4 @@
-"""Shards into tasks, tasks into arrays: numbers only."""
+"""Distribute shards over tasks, and tasks over arrays."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from itertools import pairwise
 Pack = tuple[int, ...]  # the shards of one task, ascending
 
 
-def pack(shards: Collection[int], tasks: int, alone: Collection[int] = ()) -> list[Pack]:
-    """Spread `shards` over at most `tasks` tasks of neighbouring shards, sizes equal to within one.
+def pack(shards: Collection[int], tasks: int, isolated: Collection[int] = ()) -> list[Pack]:
+    """Distribute `shards` over at most `tasks` tasks of consecutive shards; sizes differ by at most one.
 
     Args:
-        tasks: how many tasks; 0 makes a task of every shard.
-        alone: shards that failed before; each gets a task of its own, after the others, so that
-            whatever it does to its task it does to nobody else.
+        tasks: number of tasks; 0 for one task per shard.
+        isolated: shards that failed before. Each gets a task of its own, after the others, so that another
+            failure affects no other shard.
     """
-    suspects = sorted(set(shards) & set(alone))
-    good = sorted(set(shards) - set(alone))
-    count = min(len(good), tasks) if tasks else len(good)
-    bounds = [len(good) * i // count for i in range(count + 1)] if count else []
-    packs = [tuple(good[beg:end]) for beg, end in pairwise(bounds)]
-    return packs + [(shard,) for shard in suspects]
+    alone = sorted(set(shards) & set(isolated))
+    together = sorted(set(shards) - set(isolated))
+    count = min(len(together), tasks) if tasks else len(together)
+    bounds = [len(together) * i // count for i in range(count + 1)] if count else []
+    packs = [tuple(together[beg:end]) for beg, end in pairwise(bounds)]
+    return packs + [(shard,) for shard in alone]
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """One array of a submission that is too large for one.
+class Array:
+    """One array of a submission.
 
     Attributes:
-        packs: its tasks.
-        parallelism: how many of its tasks may run at once.
-        after: the chunk (by position) that must have ended before this one begins, None for none.
+        packs: the shards of its tasks.
+        parallelism: number of its tasks that may run at once.
+        after: index of the array that must end before this one starts; None to start at once.
     """
 
     packs: Sequence[Pack]
@@ -40,19 +40,19 @@ class Chunk:
     after: int | None
 
 
-def chunk(packs: Sequence[Pack], max_array: int, parallelism: int) -> list[Chunk]:
-    """Cut a submission into arrays of at most `max_array` tasks that together keep to `parallelism`.
+def split_into_arrays(packs: Sequence[Pack], max_array: int, parallelism: int) -> list[Array]:
+    """Split tasks into arrays of at most `max_array` tasks, of which `parallelism` run at once in total.
 
-    SLURM limits what runs at once for each array by itself, so the arrays share what is allowed; where
-    there are more arrays than may run tasks at once, the later ones wait for an earlier one's end.
+    SLURM limits the running tasks of each array separately, so the arrays share `parallelism`. If there are
+    more arrays than tasks that may run at once, the later arrays wait until an earlier one has ended.
     """
     offsets = range(0, len(packs), max_array)
     lanes = max(1, min(parallelism, len(offsets)))
     return [
-        Chunk(
+        Array(
             packs=packs[offset : offset + max_array],
-            parallelism=parallelism // lanes + (position % lanes < parallelism % lanes),
-            after=position - lanes if position >= lanes else None,
+            parallelism=parallelism // lanes + (index % lanes < parallelism % lanes),
+            after=index - lanes if index >= lanes else None,
         )
-        for position, offset in enumerate(offsets)
+        for index, offset in enumerate(offsets)
     ]

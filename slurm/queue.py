@@ -1,4 +1,4 @@
-"""SLURM's own commands: what is queued, what a job does, what the site allows; no accounting needed."""
+"""SLURM's commands: list tasks, requeue a job, read limits. Works without SLURM accounting."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facerec.errors import FacerecError
-from slurm.site import STAGES
+from facerec.stages import PIPELINE
 
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "SIGNALING", "STAGE_OUT", "STOPPED", "RESIZING"})
 ACTIVE = WAITING | RUNNING
-_TIMEOUT_S = 60.0  # a client whose controller or munge is away retries for minutes
+_TIMEOUT_S = 60.0  # without slurmctld or munge, SLURM's commands retry for minutes
 
 
 class SlurmError(FacerecError):
-    """SLURM's commands do not answer, or refuse."""
+    """A SLURM command failed, refused a request or did not answer."""
 
 
 @dataclass(frozen=True)
 class QueuedTask:
-    """A task as squeue shows it: its state, node, the reason why it waits, and its submission's key."""
+    """A task in the output of squeue.
+
+    Attributes:
+        state: SLURM's job state, as in `PENDING`.
+        node: empty while the task waits.
+        reason: why the task waits or failed.
+        comment: key of the submission.
+    """
 
     state: str
     node: str
@@ -33,10 +40,10 @@ class QueuedTask:
 
 
 def available() -> bool:
-    """Whether this machine belongs to a SLURM; its packages alone, with no cluster configured, do not count.
+    """Return whether this machine belongs to a SLURM cluster; SLURM without a configuration does not count.
 
     Raises:
-        SlurmError: there is one, and it does not answer.
+        SlurmError: SLURM is configured but does not answer.
     """
     if shutil.which("sbatch") is None or shutil.which("scontrol") is None:
         return False
@@ -54,40 +61,40 @@ def job_name(movie_id: int, stage: str) -> str:
 
 
 def call(*command: str) -> str:
-    """The output of one of SLURM's commands.
+    """Run a SLURM command and return its standard output.
 
     Raises:
-        SlurmError: it is missing, fails, or does not answer in a minute.
+        SlurmError: the command is missing, fails, or does not answer within a minute.
     """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except FileNotFoundError:
-        raise SlurmError(f"{command[0]}: no such command on this machine") from None
+        raise SlurmError(f"{command[0]}: command not found on this machine") from None
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]}: SLURM did not answer within {_TIMEOUT_S:.0f} s") from None
     if done.returncode:
-        raise SlurmError(f"{command[0]}: {plain(done.stderr) or f'exit status {done.returncode}'}")
+        raise SlurmError(f"{command[0]}: {one_line(done.stderr) or f'exit status {done.returncode}'}")
     return done.stdout
 
 
-def plain(stderr: str) -> str:
-    """What a command said, in one line and without its name before every part."""
+def one_line(stderr: str) -> str:
+    """Join a command's error output to one line, without the `sbatch: error: ` before each part."""
     return " ".join(re.sub(r"\w+: (error|fatal): ", "", stderr).split())
 
 
 def tasks_of(movie_id: int) -> dict[str, QueuedTask]:
-    """The movie's tasks that SLURM still knows, ended ones included, by id (`4242_3`, `4243`)."""
-    names = ",".join(job_name(movie_id, stage) for stage in STAGES)
-    listed = call("squeue", "-h", "-r", "-t", "all", "--name", names, "-o", "%i|%T|%N|%r|%k")
+    """Return the movie's tasks that SLURM remembers, including ended ones, by task id (`4242_3`, `4243`)."""
+    names = ",".join(job_name(movie_id, stage) for stage in PIPELINE.short_names)
+    output = call("squeue", "-h", "-r", "-t", "all", "--name", names, "-o", "%i|%T|%N|%r|%k")
     found: dict[str, QueuedTask] = {}
-    for line in listed.splitlines():
-        job, state, node, reason, comment = (line.split("|", 4) + [""] * 5)[:5]
-        found[job.strip()] = QueuedTask(state, node, reason, comment)
+    for line in output.splitlines():
+        task_id, state, node, reason, comment = (line.split("|", 4) + [""] * 5)[:5]
+        found[task_id.strip()] = QueuedTask(state, node, reason, comment)
     return found
 
 
 def job_state(job: str) -> str:
-    """The state of one job (`RUNNING`, `CANCELLED`, …); empty where SLURM does not know or answer."""
+    """Return the state of a job (`RUNNING`, ...); empty if SLURM has forgotten it or does not answer."""
     try:
         return call("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
     except SlurmError:
@@ -95,31 +102,31 @@ def job_state(job: str) -> str:
 
 
 def requeue(job: str) -> None:
-    """Have SLURM run the job again, here or elsewhere; it ends the caller, who is part of it."""
+    """Requeue a job. SLURM then stops the caller if it is part of that job."""
     call("scontrol", "requeue", job)
 
 
 def max_array_size() -> int:
-    """How many tasks an array may have here (its largest index is one less)."""
+    """Return SLURM's MaxArraySize: the largest number of tasks in an array."""
     match = re.search(r"^MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config"), re.MULTILINE)
     if match is None:
-        raise SlurmError("scontrol show config: it names no MaxArraySize")
+        raise SlurmError("scontrol show config: MaxArraySize is missing in its output")
     return max(1, int(match[1]))
 
 
-def out_of_memory(log: Collection[str]) -> bool:
-    """Whether the last lines of a log say that memory ran out, in SLURM's, Python's or CUDA's words."""
+def out_of_memory(lines: Collection[str]) -> bool:
+    """Return whether log lines contain an out-of-memory message of SLURM, Python or CUDA."""
     return any(
-        re.search(r"memory limit|oom[-_ ]?kill|out[ _]of[ _]memory|MemoryError", line, re.I) for line in log
+        re.search(r"memory limit|oom[-_ ]?kill|out[ _]of[ _]memory|MemoryError", line, re.I) for line in lines
     )
 
 
-def tail(log: Path, lines: int = 10) -> list[str]:
-    """The last non-blank lines of a log; none where it is not there."""
+def last_lines(log: Path, count: int = 10) -> list[str]:
+    """Return the last non-blank lines of a log; empty if the file does not exist."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 400 * lines))
+            file.seek(max(0, file.seek(0, 2) - 400 * count))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return []
-    return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()][-lines:]
+    return [line.rstrip() for line in text.replace("\r", "\n").splitlines() if line.strip()][-count:]

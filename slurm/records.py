@@ -1,12 +1,12 @@
-"""The run's folder, `<out>/logs/<movie_id>/`: what was submitted and what became of it.
+"""The run folder `<out>/logs/<movie_id>/`: records of what was submitted and how each task ended.
 
-Every shell can tell from here how a movie stands, with no accounting database and long after the shell that
-submitted is gone. Tasks write their own state, the launcher writes what it submitted; nobody writes both.
+Any shell on any node can read the state of a movie from here, without SLURM accounting. Tasks write their own
+record, the launcher writes the submissions; no file has two writers.
 
-    submissions/<key>.json          what was submitted: stage, job, the shards of each task
-    tasks/<key>_<task>.json         a task's own account: where, since when, which shards failed and why
-    extract/ merge/ …               submitit's folder for the stage: logs, batch scripts, pickled arguments
-    shards/00017.log                the log of the task that last took shard 17 (a link)
+    submissions/<key>.json          a submission: stage, job, shards of each task
+    tasks/<key>_<task>.json         a task: host, attempt, outcome, failed shards
+    extract/ merge/ ...             submitit's folder of each stage: logs, batch scripts, pickled arguments
+    shards/00017.log                link to the log of the last task that took shard 17
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ from facerec.support.atomic import host, temporary_name, write_bytes
 from facerec.support.jsonl import RuleViolation, read_json, require_keys
 from facerec.support.locks import locked, try_lock, unlock
 
-Record = TypeVar("Record", "Submission", "TaskState")
+Record = TypeVar("Record", "Submission", "TaskRecord")
 
 
 @dataclass
 class Submission:
-    """One array (or one local pool): what was asked of the cluster.
+    """One array of SLURM or one local pool.
 
     Attributes:
-        key: its name in the run's folder; also the job's comment in SLURM, by which it is found again.
-        job: SLURM's job id; None while sbatch has not answered, and for a local pool.
-        packs: the shards of each task, as range lists; a stage that is not sharded has one empty one.
-        array: whether SLURM's ids of its tasks have an index.
+        key: name of the submission in the run folder; also the comment of its SLURM job, to find the job by.
+        job: SLURM's job id; None until sbatch has answered, and for a local pool.
+        packs: shards of each task as range lists; one empty list for a stage that is not sharded.
+        array: task ids in SLURM have an index.
         n: number of shards of the film.
-        memory, minutes: what a task asked for; `warn`: seconds before the end at which it is told.
-        retry: how many times a failed shard is tried again.
-        settle: seconds a file may take to be seen on another node.
-        parents: keys of the submissions whose results it reads.
-        host: of the launcher; of the pool where there is no SLURM.
-        last: SLURM's last word on each task (by its index, as text) that has ended.
+        memory, minutes: requested per task.
+        warn: seconds before the time limit at which a task is signalled.
+        retry: number of times a failed shard is tried again.
+        settle: seconds until a file is visible on other nodes, at most.
+        parents: keys of the submissions that produce its inputs.
+        host: host of the launcher; of the pool if `local`.
+        last: SLURM's final state of each task that ended, by task index as text.
     """
 
     key: str
@@ -66,19 +67,19 @@ class Submission:
     host: str = field(default_factory=host)
     last: dict[str, str] = field(default_factory=dict)
 
-    def know(self, task_id: str) -> None:
-        """Learn the job from the id of one of its tasks."""
+    def set_job(self, task_id: str) -> None:
+        """Set the job from the id of one of its tasks."""
         self.job, _, index = task_id.partition("_")
         self.array = bool(index)
 
     def task_id(self, task: int) -> str:
-        """SLURM's id of the task: `4242_3`, or `4242` where it was submitted alone."""
+        """Return SLURM's id of a task: `4242_3` in an array, else `4242`."""
         return f"{self.job}_{task}" if self.array else f"{self.job}"
 
 
 @dataclass
 class Failure:
-    """A shard that failed: how often, where last, why, and the last lines it said."""
+    """Failures of a shard: their number, and host, reason and last log lines of the last one."""
 
     times: int
     host: str
@@ -87,15 +88,18 @@ class Failure:
 
 
 @dataclass
-class TaskState:
-    """A task's own account, rewritten at every turn.
+class TaskRecord:
+    """State of a task, written by the task itself whenever it changes.
 
     Attributes:
-        outcome: `running` until it ends; then `done`, `failed`, `interrupted`, `cancelled`, or
-            `requeued` where SLURM was asked to run it again.
-        trying: the shards its present process was given, as a range list; `since`: when.
-        failed: by shard number (as text); a stage that is not sharded uses `""`.
-        files: the movie folder's top-level files as they were when it ended: size, time in ns.
+        attempt: 1, and one more for each time SLURM ran the task again.
+        ended: seconds since the epoch; None while the task runs, or if it was killed.
+        outcome: `running`, `done`, `failed`, `interrupted`, `cancelled`, or `requeued` after a request to
+            SLURM to run the task again.
+        trying: shards of the process that runs now, as a range list.
+        since: time at which that process was started.
+        failed: failures by shard number as text; by `""` for a stage that is not sharded.
+        files: size and modification time in ns of the movie folder's top-level files at the end of a stage.
     """
 
     host: str = field(default_factory=host)
@@ -110,7 +114,7 @@ class TaskState:
 
 
 class RunFolder:
-    """The paths and records of one movie's run."""
+    """Paths and records of one movie's runs."""
 
     def __init__(self, out: Path, movie_id: int) -> None:
         self.movie_id = movie_id
@@ -126,16 +130,20 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
 
     def stage_dir(self, stage: str) -> Path:
-        """submitit's folder for the stage, whose path stands in batch scripts."""
+        """Return submitit's folder of a stage.
+
+        Raises:
+            FacerecError: SLURM would misread the path, which is written into batch scripts.
+        """
         path = str(self.path)
         if "%" in path or "\\" in path or not path.isprintable():
             raise FacerecError(
-                f"{path!r}: SLURM misreads %, \\ and line breaks in a log's path; choose another OUT"
+                f"{path!r}: SLURM misreads %, \\ and line breaks in the path of a log; choose another OUT"
             )
         return self.path / stage
 
     def log(self, submission: Submission, task: int) -> Path:
-        """The log of a task."""
+        """Return the path of a task's log."""
         folder = self.path / submission.stage
         if submission.local:
             return folder / f"{submission.key}_{task}.log"
@@ -144,91 +152,94 @@ class RunFolder:
     def shard_log(self, shard: int) -> Path:
         return self.shards_dir / f"{shard:05d}.log"
 
-    def link_log(self, shards: list[int], log: Path) -> None:
-        """Make the shards' logs findable by number: a link to the log of the task that takes them."""
+    def link_shard_logs(self, shards: list[int], log: Path) -> None:
+        """Link the log of each shard to the log of the task that extracts it."""
         target = os.path.relpath(log, self.shards_dir)
         for shard in shards:
-            part = self.shards_dir / temporary_name(f"{shard}")
-            part.symlink_to(target)
-            part.replace(self.shard_log(shard))
+            link = self.shards_dir / temporary_name(f"{shard}")
+            link.symlink_to(target)
+            link.replace(self.shard_log(shard))
 
     def new_key(self, stage: str) -> str:
-        """A name for a submission; names sort by time."""
+        """Return a unique key for a submission; keys sort by time."""
         return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{stage}-{secrets.token_hex(3)}"
 
     def save(self, submission: Submission) -> None:
-        write_bytes(self.submissions_dir / f"{submission.key}.json", _dumps(submission))
+        write_bytes(self.submissions_dir / f"{submission.key}.json", _to_json(submission))
 
-    def forget(self, submission: Submission) -> None:
+    def delete(self, submission: Submission) -> None:
         (self.submissions_dir / f"{submission.key}.json").unlink(missing_ok=True)
 
     def submission(self, key: str) -> Submission:
         return _read(self.submissions_dir / f"{key}.json", Submission)
 
     def submissions(self, stage: str | None = None) -> list[Submission]:
-        """All submissions, oldest first."""
+        """Read all submissions, oldest first; only those of `stage` if it is given."""
         found = [self.submission(path.stem) for path in sorted(self.submissions_dir.glob("[!.]*.json"))]
-        return sorted(
-            (one for one in found if stage in (None, one.stage)), key=lambda one: (one.submitted, one.key)
-        )
+        wanted = [submission for submission in found if stage in (None, submission.stage)]
+        return sorted(wanted, key=lambda submission: (submission.submitted, submission.key))
 
     def task_path(self, key: str, task: int) -> Path:
         return self.tasks_dir / f"{key}_{task}.json"
 
-    def task(self, key: str, task: int) -> TaskState | None:
-        """A task's account, None where it has not begun."""
+    def task(self, key: str, task: int) -> TaskRecord | None:
+        """Read the record of a task; None if the task has not started."""
         path = self.task_path(key, task)
-        return _read(path, TaskState) if path.exists() else None
+        return _read(path, TaskRecord) if path.exists() else None
 
-    def save_task(self, key: str, task: int, state: TaskState) -> None:
-        write_bytes(self.task_path(key, task), _dumps(state))
+    def save_task(self, key: str, task: int, record: TaskRecord) -> None:
+        write_bytes(self.task_path(key, task), _to_json(record))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second launcher from submitting the same movie meanwhile."""
+        """Hold the launcher's lock of this movie.
+
+        Raises:
+            FacerecError: another launcher holds it.
+        """
         self.create()
         with (self.path / ".lock").open("w") as file:
             if not try_lock(file.fileno()):
-                raise FacerecError(f"{self.path}: another launcher is at this movie right now; try again")
+                raise FacerecError(f"{self.path}: another launcher is working on this movie; try again later")
             try:
                 yield
             finally:
                 unlock(file.fileno())
 
     @contextmanager
-    def living(self, submission: Submission) -> Iterator[None]:
-        """Show for the length of the block that the local pool of this submission is alive."""
-        life = self._life(submission)
-        with locked(life):
+    def pool_lock(self, submission: Submission) -> Iterator[None]:
+        """Hold the lock that shows other processes that this local pool runs."""
+        path = self._pool_lock_path(submission)
+        with locked(path):
             yield
-            life.unlink()
+            path.unlink()
 
-    def alive(self, submission: Submission) -> bool:
-        """Whether a local pool is still there; a lock, unlike a pid, cannot outlive its process."""
+    def pool_runs(self, submission: Submission) -> bool:
+        """Return whether a local pool runs. Its lock ends with its process; a process id could be reused."""
         try:
-            life = self._life(submission).open("rb")  # whoever asks may be let read only
+            file = self._pool_lock_path(submission).open("rb")  # "rb" also works without write permission
         except FileNotFoundError:
             return False
-        with life:
-            return not try_lock(life.fileno(), shared=True)
+        with file:
+            return not try_lock(file.fileno(), shared=True)
 
-    def _life(self, submission: Submission) -> Path:
+    def _pool_lock_path(self, submission: Submission) -> Path:
         return self.submissions_dir / f".{submission.key}.alive"
 
 
-def _dumps(record: Submission | TaskState) -> bytes:
+def _to_json(record: Submission | TaskRecord) -> bytes:
     return orjson.dumps(asdict(record), option=orjson.OPT_INDENT_2)
 
 
 def _read(path: Path, kind: type[Record]) -> Record:
     def parse(value: object) -> Record:
-        record: dict[str, Any] = require_keys(value, {item.name for item in fields(kind)})
-        made = kind(**record)
-        if isinstance(made, TaskState):
+        content: dict[str, Any] = require_keys(value, {item.name for item in fields(kind)})
+        record = kind(**content)
+        if isinstance(record, TaskRecord):
             try:
-                made.failed = {shard: Failure(**failure) for shard, failure in record["failed"].items()}
+                record.failed = {shard: Failure(**failure) for shard, failure in content["failed"].items()}
             except (TypeError, AttributeError):
-                raise RuleViolation("failed must tell of each shard times, host, reason and tail") from None
-        return made
+                raise RuleViolation("failed must give times, host, reason and tail of each shard") from None
+        return record
 
     return read_json(path, parse)

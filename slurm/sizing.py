@@ -1,4 +1,4 @@
-"""What to ask for: a few hundred frames of a film extracted here, and what that means for all of it."""
+"""Recommend shards, tasks, time and memory for a film, from extracting a few hundred of its frames here."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from facerec.folder.plan import MAX_SHARDS, read_plan
 from facerec.folder.shards import done_markers
 from facerec.support.shell import launcher_command
 from slurm.films import find_film
-from slurm.stages import Order
+from slurm.options import RunOptions
 from slurm.work import read_plan_or_none
 
-SAMPLES, SAMPLE_FRAMES = 3, 100  # places in the film, and frames at each
-SHARD_S = 120.0  # of work that a preempted or dead task loses, about
-TASK_S = 1800.0  # short enough for a scheduler to find gaps for
-STARTUPS = 20  # a task works so many times as long as it takes to start
-SLACK = 2.0  # on the time of a task: other nodes are slower, other scenes have more faces
-MEMORY_SLACK = 1.3
+SAMPLES, SAMPLE_FRAMES = 3, 100  # samples, and frames of each
+SHARD_S = 120.0  # target duration of a shard: about what a preempted task loses
+TASK_S = 1800.0  # target duration of a task: short enough for backfill scheduling
+MIN_STARTUPS = 20  # a task works at least this many times as long as it takes to start
+TIME_FACTOR = 2.0  # margin on the time of a task for slower nodes and scenes with more faces
+MEMORY_FACTOR = 1.3  # margin on memory
 _GIB = 1 << 30
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What extraction took here.
+class Measurement:
+    """Cost of extraction on this machine.
 
     Attributes:
-        frames: of the whole film.
-        frames_per_s: of one task, at work.
-        startup_s: of a task before its first frame and after its last.
-        peak_bytes: resident, at most.
-        cores: that the task had.
+        frames: number of frames of the film.
+        frames_per_s: speed of one task, without its start-up.
+        startup_s: seconds of a task before its first frame and after its last.
+        peak_bytes: largest resident memory of a task.
+        cores: number of cores that the task used.
     """
 
     frames: int
@@ -50,8 +50,8 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Advice:
-    """What to ask for."""
+class Recommendation:
+    """Resources to request for the extraction of a film."""
 
     shards: int
     tasks: int
@@ -59,97 +59,104 @@ class Advice:
     gib: int
     cores: int
 
-    def words(self) -> str:
-        """As variables of make's."""
-        limit = f"{self.minutes // 60}:{self.minutes % 60:02d}:00"
-        return (
-            f"SHARDS={self.shards} TASKS={self.tasks} CPUS={self.cores} WALLTIME={limit} MEMORY={self.gib}G"
-        )
+    def make_variables(self) -> list[str]:
+        """Return the recommendation as variables of make, NAME=value."""
+        return [
+            f"SHARDS={self.shards}",
+            f"TASKS={self.tasks}",
+            f"CPUS={self.cores}",
+            f"WALLTIME={self.minutes // 60}:{self.minutes % 60:02d}:00",
+            f"MEMORY={self.gib}G",
+        ]
 
 
-def advise(seen: Measured, parallelism: int) -> Advice:
-    """Shards, tasks, wall time and memory for a film that was measured.
+def recommend(measured: Measurement, parallelism: int) -> Recommendation:
+    """Recommend resources for a film that was measured.
 
-    Tasks of about half an hour, as many as may run at once or a whole number of rounds of them, none so
-    short that starting up is more than a twentieth; shards of about two minutes, as many in each task.
+    Tasks last about half an hour, or longer if start-up would otherwise exceed a twentieth of it. If they are
+    more than `parallelism`, their number is a multiple of it. Shards last about two minutes, and each task
+    gets the same number of them.
     """
-    work = seen.frames / seen.frames_per_s
-    tasks = max(1, math.ceil(work / max(TASK_S, STARTUPS * seen.startup_s)))
+    work = measured.frames / measured.frames_per_s
+    tasks = max(1, math.ceil(work / max(TASK_S, MIN_STARTUPS * measured.startup_s)))
     if tasks > parallelism:
-        tasks = min(math.ceil(tasks / parallelism) * parallelism, max(1, seen.frames))
-    shards = max(1, min(tasks * max(1, round(work / tasks / SHARD_S)), seen.frames, MAX_SHARDS))
-    longest = math.ceil(shards / tasks) * work / shards  # a task's shards differ by one at most
-    minutes = math.ceil(SLACK * (longest + seen.startup_s) / 600) * 10
-    return Advice(shards, tasks, minutes, math.ceil(MEMORY_SLACK * seen.peak_bytes / _GIB), seen.cores)
+        tasks = min(math.ceil(tasks / parallelism) * parallelism, max(1, measured.frames))
+    shards = max(1, min(tasks * max(1, round(work / tasks / SHARD_S)), measured.frames, MAX_SHARDS))
+    longest = math.ceil(shards / tasks) * work / shards
+    minutes = math.ceil(TIME_FACTOR * (longest + measured.startup_s) / 600) * 10
+    gib = math.ceil(MEMORY_FACTOR * measured.peak_bytes / _GIB)
+    return Recommendation(shards, tasks, minutes, gib, measured.cores)
 
 
-def measure(order: Order, film: Path) -> Measured:
-    """Extract frames from three places of `film`, as a task would, into a folder that is dropped.
+def measure(options: RunOptions, film: Path) -> Measurement:
+    """Extract three samples of `film` with the command of a task, into a temporary folder.
 
     Raises:
-        FacerecError: extraction failed; its own error is on standard error.
+        InputError: the film is too short to measure.
+        FacerecError: the extraction failed; its error message is on standard error.
     """
     from facerec.models.device import cpu_threads
     from facerec.video.film import open_film
 
     frames = open_film(film).frame_count
     n = max(SAMPLES, frames // SAMPLE_FRAMES)
-    shards = sorted({n * (2 * place + 1) // (2 * SAMPLES) for place in range(SAMPLES)})
-    with tempfile.TemporaryDirectory() as room:
-        argv = replace(order, out=Path(room)).extract_argv(film, n)
-        which = ",".join(map(str, shards))
-        process = subprocess.Popen([*argv, "--shard", which], stdout=subprocess.DEVNULL)
-        begun = os.times().elapsed
+    shards = sorted({n * (2 * sample + 1) // (2 * SAMPLES) for sample in range(SAMPLES)})
+    with tempfile.TemporaryDirectory() as temporary:
+        command = replace(options, out=Path(temporary)).extract_command(film, n)
+        command += ["--shard", ",".join(map(str, shards))]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        started = os.times().elapsed
         peak = 0
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            peak = max(peak, resident(process.pid))
+            peak = max(peak, resident_bytes(process.pid))
             time.sleep(0.05)
         _, status, used = ended
         process.returncode = os.waitstatus_to_exitcode(status)
-        wall = os.times().elapsed - begun
+        wall = os.times().elapsed - started
         if process.returncode:
-            raise FacerecError(f"{film}: extraction of a few frames ended with {process.returncode}")
-        folder = MovieFolder.of_film(Path(room), film)
+            raise FacerecError(f"{film}: extraction of samples failed with exit status {process.returncode}")
+        folder = MovieFolder.of_film(Path(temporary), film)
         plan = read_plan(folder)
-        assert plan is not None  # written by the run that has just ended well
+        assert plan is not None  # written by the extraction above
         reports = [marker["report"] for marker in done_markers(folder, plan, shards).values()]
     seconds = sum(report["seconds"] for report in reports)
     done = sum(report["frames"] for report in reports)
     if not done:
-        raise InputError(f"{film}: has {frames} frames, too few to measure")
+        raise InputError(f"{film}: {frames} frames are too few to measure")
     rate = done / max(seconds, 1e-6)
-    return Measured(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
+    return Measurement(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
 
 
-def resident(pid: int) -> int:
-    """Bytes of memory that a process and its children hold; a model may run in processes of its own."""
-    held = 0
-    with suppress(OSError):  # it has just ended
-        held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its descendants; 0 if it has ended."""
+    total = 0
+    with suppress(OSError):  # the process has ended
+        total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            held += sum(resident(int(child)) for child in children.read_text().split())
-    return held
+            total += sum(resident_bytes(int(child)) for child in children.read_text().split())
+    return total
 
 
-def plan_movie(order: Order, movie_id: int, given: Sequence[str] = ()) -> list[str]:
-    """What was measured and what to ask for, as lines for the user.
+def plan_movie(options: RunOptions, movie_id: int, given: Sequence[str] = ()) -> list[str]:
+    """Measure a movie's film and return the lines of `make plan`: the cost, and the command to run.
 
     Args:
-        given: variables of make's that the command to come needs as well.
+        given: variables of make that the command needs in addition.
     """
-    film = find_film(order.films, movie_id)
-    seen = measure(order, film)
-    wants = order.site.stages["extract"]
-    advice = advise(seen, wants.parallelism)
-    begun = read_plan_or_none(MovieFolder.of_film(order.out, film))
-    if begun and not order.fresh:  # its shards are what they are
-        advice = replace(advice, shards=begun.n, tasks=min(advice.tasks, begun.n))
-    work = seen.frames / seen.frames_per_s
+    film = find_film(options.films, movie_id)
+    measured = measure(options, film)
+    resources = options.site.stages["extract"]
+    advice = recommend(measured, resources.parallelism)
+    started = read_plan_or_none(MovieFolder.of_film(options.out, film))
+    if started and not options.fresh:  # keep the number of shards
+        advice = replace(advice, shards=started.n, tasks=min(advice.tasks, started.n))
+    work = measured.frames / measured.frames_per_s
     length = f"{work / 3600:.1f} h" if work >= 3600 else f"{math.ceil(work / 60)} min"
-    gpus = [f"GPUS={wants.gpus}"] if wants.gpus else []
+    variables = [f"MOVIE={movie_id}", *advice.make_variables()]
+    variables += [f"GPUS={resources.gpus}"] if resources.gpus else []
     return [
-        f"movie {movie_id}: {seen.frames} frames at {seen.frames_per_s:.1f} a second on {seen.cores} cores "
-        f"here: {length} of work; a task takes {seen.startup_s:.0f} s to start, and "
-        f"{seen.peak_bytes >> 20} MiB",
-        "  " + launcher_command("extract", f"MOVIE={movie_id}", *advice.words().split(), *gpus, *given),
+        f"movie {movie_id}: {measured.frames} frames at {measured.frames_per_s:.1f} frames/s on "
+        f"{measured.cores} cores here: {length} of work; a task takes {measured.startup_s:.0f} s to start "
+        f"and needs {measured.peak_bytes >> 20} MiB of memory",
+        "  " + launcher_command("extract", *variables, *given),
     ]

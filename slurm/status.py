@@ -1,7 +1,7 @@
-"""How a movie stands: markers say what is done, squeue what is queued or runs, the tasks' accounts the rest.
+"""The state of a movie from markers (done), squeue (queued, running) and task records (everything else).
 
-Nothing here needs accounting: what SLURM has forgotten is told from the run's folder. What squeue says of an
-ended task is written down when it is first seen, because squeue forgets it after some minutes.
+SLURM accounting is not needed. squeue forgets an ended task after some minutes, so its final state is saved
+in the run folder when it is first seen.
 """
 
 from __future__ import annotations
@@ -19,245 +19,276 @@ from facerec.folder.shards import done_markers
 from facerec.stages import PIPELINE
 from slurm import queue
 from slurm.queue import QueuedTask
-from slurm.records import RunFolder, Submission, TaskState
+from slurm.records import RunFolder, Submission, TaskRecord
 from slurm.work import read_plan_or_none
 
 STATES = ("done", "running", "queued", "failed", "cancelled", "missing")
 ACTIVE = ("running", "queued")
-_STATE_OF = {"COMPLETED": "done", "CANCELLED": "cancelled", "PREEMPTED": "cancelled", "REVOKED": "cancelled"}
+_FINAL_STATES = {
+    "COMPLETED": "done",
+    "CANCELLED": "cancelled",
+    "PREEMPTED": "cancelled",
+    "REVOKED": "cancelled",
+}
 
 
 @dataclass
-class TaskView:
-    """A task as it stands: `state` of STATES, why, where, and the last lines of its log."""
+class TaskStatus:
+    """State of a task.
+
+    Attributes:
+        record: what the task wrote itself; None if it has not started.
+        state: one of STATES.
+        reason: why it is in that state; may be empty.
+        node: empty if unknown.
+    """
 
     run: RunFolder
     submission: Submission
     index: int
-    own: TaskState | None
+    record: TaskRecord | None
     state: str
     reason: str = ""
     node: str = ""
 
     @property
     def job(self) -> str:
-        one = self.submission
-        return f"local on {one.host}" if one.local else one.task_id(self.index)
+        submission = self.submission
+        return f"local on {submission.host}" if submission.local else submission.task_id(self.index)
 
     def tail(self) -> list[str]:
-        return queue.tail(self.run.log(self.submission, self.index))
+        return queue.last_lines(self.run.log(self.submission, self.index))
 
 
 @dataclass
-class ShardView:
-    """A shard as it stands; `task` is the one that has it or had it last, None where none ever had."""
+class ShardStatus:
+    """State of a shard.
+
+    Attributes:
+        state: one of STATES.
+        task: the task that has the shard, or had it last; None if no task ever had it.
+        reason, tail, times: of its failures: reason and last log lines of the last one, and their number.
+    """
 
     state: str
-    task: TaskView | None = None
+    task: TaskStatus | None = None
     reason: str = ""
     tail: list[str] = field(default_factory=list)
     times: int = 0
 
 
 @dataclass
-class Survey:
-    """A movie as it stands.
+class MovieStatus:
+    """State of a movie.
 
     Attributes:
-        n: number of shards, 0 where nothing was ever submitted or done.
+        n: number of shards; 0 if nothing was submitted or done yet.
         shards: by number.
         stages: newest task of each stage that is not sharded, by short name; None if not submitted.
-        markers: of the shards that are done.
-        frame_count: of the film, None while no shard has made the plan.
+        tasks: of all submissions, oldest first.
+        markers: markers of the shards that are done.
+        frame_count: frames of the film; None before the first shard has written the plan.
     """
 
     run: RunFolder
     n: int
-    shards: dict[int, ShardView]
-    stages: dict[str, TaskView | None]
-    tasks: list[TaskView]
+    shards: dict[int, ShardStatus]
+    stages: dict[str, TaskStatus | None]
+    tasks: list[TaskStatus]
     markers: Mapping[int, Mapping[str, Any]]
     frame_count: int | None
 
-    def extracting(self) -> list[TaskView]:
-        """The tasks of extract, oldest first."""
+    def extract_tasks(self) -> list[TaskStatus]:
+        """Return the tasks of extract, oldest first."""
         return [task for task in self.tasks if task.submission.stage == "extract"]
 
-    def having(self, *states: str) -> list[int]:
-        return [shard for shard, view in self.shards.items() if view.state in states]
+    def shards_in(self, *states: str) -> list[int]:
+        """Return the shards in one of the states."""
+        return [number for number, shard in self.shards.items() if shard.state in states]
 
     @property
     def active(self) -> bool:
-        """Whether anything of the movie is still queued or running."""
+        """Whether a task of any stage is queued or running."""
         return any(task.state in ACTIVE for task in self.tasks)
 
 
-def survey(
+def read_status(
     run: RunFolder, queued: Mapping[str, QueuedTask] | None, n: int | None = None, contents: bool = False
-) -> Survey:
-    """See how a movie stands.
+) -> MovieStatus:
+    """Read the state of a movie.
 
     Args:
-        queued: what SLURM knows of it; None where it cannot be asked: then a task is taken to be what it
-            was when last heard of.
-        n: number of shards if there is no plan yet; default: that of the last submission.
-        contents: compare what is done byte for byte.
+        queued: tasks that SLURM knows, by id; None if SLURM cannot be asked: then tasks keep their last known
+            state.
+        n: number of shards if there is no plan; default: that of the last submission.
+        contents: compare the contents of shard files with their markers, not only their sizes.
     """
-    submissions = run.submissions()
-    tasks = [view for one in submissions for view in _views(run, one, queued)]
+    tasks = [task for submission in run.submissions() for task in _tasks(run, submission, queued)]
     plan = read_plan_or_none(run.movie_folder)
-    extracts = [task for task in tasks if task.submission.stage == "extract"]
+    extract_tasks = [task for task in tasks if task.submission.stage == "extract"]
     if plan:
         n = plan.n
     elif n is None:
-        n = extracts[-1].submission.n if extracts else 0
+        n = extract_tasks[-1].submission.n if extract_tasks else 0
     markers = done_markers(run.movie_folder, plan, verify_hashes=contents) if plan else {}
-    shards = {shard: ShardView("done" if shard in markers else "missing") for shard in range(n)}
-    for task in extracts:  # oldest first: what is said last holds, but a live task outweighs a dead one
+    shards = {number: ShardStatus("done" if number in markers else "missing") for number in range(n)}
+    for task in extract_tasks:  # oldest first: later tasks override, except that active tasks stay
         if task.submission.n == n:
-            _place(shards, task)
+            _update_shards(shards, task)
     newest = {task.submission.stage: task for task in tasks}
     stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE.recorded}
     for stage, last in stages.items():
         if last and last.state == "done" and not _has_outputs(run.movie_folder, stage):
-            last.state, last.reason = "missing", "what it made was removed; run it again"
-        if last and last.state == "cancelled" and last.own is None and not _parents_good(last, tasks):
-            last.reason = "what it waited for did not end well"
-    return Survey(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
+            last.state, last.reason = "missing", "its results were removed; run it again"
+        if last and last.state == "cancelled" and last.record is None and not _parents_ok(last, tasks):
+            last.reason = "an earlier stage failed or was cancelled"
+    return MovieStatus(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
 
 
 def _has_outputs(folder: MovieFolder, stage: str) -> bool:
     return all(path.exists() for path in outputs_of(folder, stage))
 
 
-def _views(run: RunFolder, one: Submission, queued: Mapping[str, QueuedTask] | None) -> list[TaskView]:
-    known = one.job is not None
-    if not known and not one.local:  # its launcher died, or is still waiting for sbatch
-        found = next((job for job, task in (queued or {}).items() if task.comment == one.key), None)
-        if found is None:
+def _tasks(
+    run: RunFolder, submission: Submission, queued: Mapping[str, QueuedTask] | None
+) -> list[TaskStatus]:
+    job_recorded = submission.job is not None
+    if not job_recorded and not submission.local:  # the launcher was killed, or waits for sbatch
+        comments = {task.comment: task_id for task_id, task in (queued or {}).items()}
+        if submission.key not in comments:
             return []
-        one.know(found)
-    alive = one.local and run.alive(one)
-    before = dict(one.last)
-    views = []
-    for index in range(len(one.packs)):
-        own = run.task(one.key, index)
-        view = TaskView(run, one, index, own, "", node=own.host if own else "")
-        if one.local:
-            _settle_local(view, alive)
+        submission.set_job(comments[submission.key])
+    pool_runs = submission.local and run.pool_runs(submission)
+    before = dict(submission.last)
+    tasks = []
+    for index in range(len(submission.packs)):
+        record = run.task(submission.key, index)
+        task = TaskStatus(run, submission, index, record, "", node=record.host if record else "")
+        if submission.local:
+            _set_local_state(task, pool_runs)
         else:
-            _settle_slurm(view, queued)
-        views.append(view)
-    if known and one.last != before:
-        with suppress(OSError):  # a colleague who may only read sees it all the same
-            run.save(one)
-    return views
+            _set_slurm_state(task, queued)
+        tasks.append(task)
+    if job_recorded and submission.last != before:
+        with suppress(OSError):  # users without write permission see the same status
+            run.save(submission)
+    return tasks
 
 
-def _settle_local(view: TaskView, alive: bool) -> None:
-    if alive and (view.own is None or view.own.ended is None):
-        view.state = "running" if view.own else "queued"
+def _set_local_state(task: TaskStatus, pool_runs: bool) -> None:
+    if pool_runs and (task.record is None or task.record.ended is None):
+        task.state = "running" if task.record else "queued"
     else:
-        _from_own_account(view)
+        _set_state_from_record(task)
 
 
-def _settle_slurm(view: TaskView, queued: Mapping[str, QueuedTask] | None) -> None:
-    one, own = view.submission, view.own
-    task = queued.get(one.task_id(view.index)) if queued is not None else None
-    if task:
-        view.node, view.reason = task.node or view.node, task.reason.replace("None", "")
-        if task.state in queue.ACTIVE:
-            view.state = "queued" if task.state in queue.WAITING else "running"
-            one.last.pop(str(view.index), None)
+def _set_slurm_state(task: TaskStatus, queued: Mapping[str, QueuedTask] | None) -> None:
+    final_states, record, index = task.submission.last, task.record, str(task.index)
+    in_queue = queued.get(task.submission.task_id(task.index)) if queued is not None else None
+    if in_queue:
+        task.node, task.reason = in_queue.node or task.node, in_queue.reason.replace("None", "")
+        if in_queue.state in queue.ACTIVE:
+            task.state = "queued" if in_queue.state in queue.WAITING else "running"
+            final_states.pop(index, None)
             return
-        one.last[str(view.index)] = task.state
-    word = one.last.get(str(view.index))
-    ended = own is not None and own.outcome in ("done", "failed", "cancelled")
-    if queued is None and not ended and not word:
-        view.state, view.reason = "running" if own and own.ended is None else "queued", "when last heard of"
-    elif word is None or ended:
-        _from_own_account(view)
+        final_states[index] = in_queue.state
+    final = final_states.get(index)
+    ended = record is not None and record.outcome in ("done", "failed", "cancelled")
+    if queued is None and not ended and not final:
+        task.state = "running" if record and record.ended is None else "queued"
+        task.reason = "last known state"
+    elif final is None or ended:
+        _set_state_from_record(task)
     else:
-        _from_last_word(view, word)
+        _set_final_state(task, final)
 
 
-def _from_own_account(view: TaskView) -> None:
-    """For a task that is not running any more: what it wrote itself, or failed to."""
-    own = view.own
-    if own is None:
-        view.state, view.reason = "cancelled", "left the queue before it began"
-    elif own.ended is None:
-        view.state, view.reason = "failed", f"died without a word on {own.host}"
-    elif own.outcome in ("done", "failed"):
-        view.state = own.outcome
+def _set_state_from_record(task: TaskStatus) -> None:
+    """Set the state of a task that no longer runs, from its record or the lack of one."""
+    record = task.record
+    if record is None:
+        task.state, task.reason = "cancelled", "left the queue before it started"
+    elif record.ended is None:
+        task.state, task.reason = "failed", f"died without an error message on {record.host}"
+    elif record.outcome in ("done", "failed"):
+        task.state = record.outcome
     else:
-        view.state, view.reason = "cancelled", "stopped before it was finished"
+        task.state, task.reason = "cancelled", "stopped before it was finished"
 
 
-def _from_last_word(view: TaskView, word: str) -> None:
-    one = view.submission
-    view.state = _STATE_OF.get(word, "failed")
-    view.reason = {
-        "OUT_OF_MEMORY": f"out of memory (asked for {one.memory})",
-        "TIMEOUT": f"stopped at the time limit of {one.minutes} min",
-        "NODE_FAIL": f"its node {view.node} went down",
+def _set_final_state(task: TaskStatus, final: str) -> None:
+    """Set the state of a task from SLURM's final job state, as in `NODE_FAIL`."""
+    submission = task.submission
+    task.state = _FINAL_STATES.get(final, "failed")
+    task.reason = {
+        "OUT_OF_MEMORY": f"out of memory (asked for {submission.memory})",
+        "TIMEOUT": f"stopped at the time limit of {submission.minutes} min",
+        "NODE_FAIL": f"node {task.node} failed",
         "CANCELLED": "cancelled",
-    }.get(word, f"SLURM says {word}")
-    if view.state == "failed" and queue.out_of_memory(view.tail()):
-        view.reason = f"out of memory (asked for {one.memory})"
+    }.get(final, f"SLURM reports {final}")
+    if task.state == "failed" and queue.out_of_memory(task.tail()):
+        task.reason = f"out of memory (asked for {submission.memory})"
 
 
-def _parents_good(task: TaskView, tasks: Collection[TaskView]) -> bool:
-    parents = [one.state for one in tasks if one.submission.key in task.submission.parents]
+def _parents_ok(task: TaskStatus, tasks: Collection[TaskStatus]) -> bool:
+    parents = [other.state for other in tasks if other.submission.key in task.submission.parents]
     return all(state in (*ACTIVE, "done") for state in parents)
 
 
-def _place(shards: dict[int, ShardView], task: TaskView) -> None:
-    """Say of the task's shards how they stand."""
+def _update_shards(shards: dict[int, ShardStatus], task: TaskStatus) -> None:
+    """Set the state of a task's shards that are neither done nor active in another task."""
     pack = parse_ranges(task.submission.packs[task.index], task.submission.n)
-    left = [shard for shard in pack if shards[shard].state != "done"]
-    own = task.own
-    trying = parse_ranges(own.trying, task.submission.n) if own and own.trying and own.ended is None else []
-    if task.state == "running" and not trying:  # it is just starting
+    open_shards = [number for number in pack if shards[number].state != "done"]
+    record = task.record
+    trying = (
+        parse_ranges(record.trying, task.submission.n)
+        if record and record.trying and record.ended is None
+        else []
+    )
+    if task.state == "running" and not trying:  # the task is starting
         trying = pack
-    at = next((shard for shard in trying if shard in left), None)
-    blamed = {at} if at is not None else set() if own and own.failed else set(left)
-    for shard in left:
-        if shards[shard].state in ACTIVE:  # another task has it already
+    in_progress = next((number for number in trying if number in open_shards), None)
+    if in_progress is not None:  # if the task died, this shard failed
+        suspects = {in_progress}
+    else:
+        suspects = set() if record and record.failed else set(open_shards)
+    for number in open_shards:
+        if shards[number].state in ACTIVE:
             continue
-        view = ShardView("missing", task)
-        failure = own.failed.get(str(shard)) if own else None
+        shard = ShardStatus("missing", task)
+        failure = record.failed.get(str(number)) if record else None
         if failure:
-            view.reason, view.tail, view.times = failure.reason, failure.tail, failure.times
+            shard.reason, shard.tail, shard.times = failure.reason, failure.tail, failure.times
         given_up = failure is not None and failure.times > task.submission.retry
         if task.state == "running":
-            view.state = "failed" if given_up else "running" if shard == at else "queued"
+            shard.state = "failed" if given_up else "running" if number == in_progress else "queued"
         elif task.state in ("queued", "cancelled"):
-            view.state = "failed" if given_up else task.state
+            shard.state = "failed" if given_up else task.state
         elif failure:
-            view.state = "failed"
-        elif task.state == "failed" and shard in blamed:
-            view.state, view.reason, view.tail, view.times = "failed", task.reason, task.tail(), 1
-        shards[shard] = view
+            shard.state = "failed"
+        elif task.state == "failed" and number in suspects:
+            shard.state, shard.reason, shard.tail, shard.times = "failed", task.reason, task.tail(), 1
+        shards[number] = shard
 
 
-def speed(seen: Survey, now: float | None = None) -> tuple[float | None, float | None]:
-    """Frames a second of the whole movie at present, and the seconds until its shards are done.
+def throughput(movie: MovieStatus) -> tuple[float | None, float | None]:
+    """Estimate the frames per second of all running tasks, and the seconds until all shards are done.
 
-    A running task is taken to be as fast as the shards were on average; None where nothing can be said.
+    Each running task is assumed to be as fast as the average shard was. None if nothing runs or is done.
     """
-    reports = [marker["report"] for marker in seen.markers.values()]
+    reports = [marker["report"] for marker in movie.markers.values()]
     seconds = sum(float(report["seconds"]) for report in reports)
     frames = sum(int(report["frames"]) for report in reports)
-    running = len({id(view.task) for view in seen.shards.values() if view.state == "running"})
-    if not running or not seconds or not frames or seen.frame_count is None:
+    running = len({id(shard.task) for shard in movie.shards.values() if shard.state == "running"})
+    if not running or not seconds or not frames or movie.frame_count is None:
         return None, None
-    rate = running * frames / seconds
-    waiting: Collection[int] = seen.having("running", "queued")
-    left = seen.frame_count * len(waiting) / seen.n
-    return rate, left / rate
+    frames_per_s = running * frames / seconds
+    frames_left = movie.frame_count * len(movie.shards_in(*ACTIVE)) / movie.n
+    return frames_per_s, frames_left / frames_per_s
 
 
-def ends_at(left: float | None) -> str | None:
-    """The wall-clock time that is `left` seconds away."""
-    return None if left is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + left))
+def local_time_in(seconds: float | None) -> str | None:
+    """Return the local date and time `seconds` from now."""
+    if seconds is None:
+        return None
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + seconds))

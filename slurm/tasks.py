@@ -1,8 +1,8 @@
-"""What runs on a node: module-level functions with plain arguments, submitted through submitit.
+"""Entry points on a node: functions with plain arguments that submitit calls in the job.
 
-Their pickles hold a name and a few texts, none of the project's code. How a task ends is told to SLURM here:
-`scontrol requeue` where it is to be run again (preemption, time limit, a shard that may be retried), and an
-exit status other than 0 where the stages that wait for it must not begin.
+Their pickles hold a function name and texts, no code of the project. A task that should run again (after
+preemption, at the time limit, to retry a shard) asks SLURM for a requeue. It exits with a status other than 0
+if the stages that depend on it must not start.
 """
 
 from __future__ import annotations
@@ -17,90 +17,91 @@ from pathlib import Path
 
 from facerec.support.cli import configure_logging
 from slurm import queue
+from slurm.process import StopRequest, failure_reason, write_to
 from slurm.records import RunFolder, Submission
-from slurm.work import StopRequest, Task, reason_of, wait_until, writer
+from slurm.work import Task, wait_until
 
 log = logging.getLogger(__name__)
-_SEEN_S = 60.0  # how long the launcher's record may take to be seen here
-_EARLY_S = 60.0  # SLURM's warning may come that much sooner than asked
+_RECORD_TIMEOUT_S = 60.0  # until the launcher's record is visible on this node
+_EARLY_SIGNAL_S = 60.0  # SLURM may signal a task this much earlier than requested
 
 
-def run_shards(out: str, movie_id: int, key: str, index: int, argv: list[str]) -> None:
-    """The task `index` of the submission `key`: those shards of its pack that are not done."""
-    task, stop = _begin(out, movie_id, key, index)
-    _leave(task, task.run_shards(argv, stop, writer(sys.stdout.buffer)))
+def run_shards(out: str, movie_id: int, key: str, index: int, command: list[str]) -> None:
+    """Extract the shards of task `index` of a submission that are not done."""
+    task, stop = _start(out, movie_id, key, index)
+    _finish(task, task.run_shards(command, stop, write_to(sys.stdout.buffer)))
 
 
-def run_stage(out: str, movie_id: int, key: str, index: int, argv: list[str]) -> None:
-    """The job of a stage that is not sharded."""
-    task, stop = _begin(out, movie_id, key, index)
-    _leave(task, task.run_stage(argv, stop, writer(sys.stdout.buffer)))
+def run_stage(out: str, movie_id: int, key: str, index: int, command: list[str]) -> None:
+    """Run a stage that is not sharded."""
+    task, stop = _start(out, movie_id, key, index)
+    _finish(task, task.run_stage(command, stop, write_to(sys.stdout.buffer)))
 
 
-def after(out: str, movie_id: int, key: str, index: int, status: int) -> None:
-    """What the batch script runs when the task's processes ended badly and the script is still there.
+def record_killed_task(out: str, movie_id: int, key: str, index: int, status: int) -> None:
+    """Record the end of a task that was killed; its batch script calls this with the exit status.
 
-    A task that ended by itself has said so. One that was killed whole (a memory limit does that) has not:
-    then the shard it was at has failed, and the others are for SLURM to run again.
+    A task that ends by itself records its end, and nothing is done here. If all its processes were killed, as
+    by a memory limit, the shard in progress has failed, and SLURM is asked to run the others again.
     """
     run = RunFolder(Path(out), movie_id)
-    submission, state = run.submission(key), run.task(key, index)
-    if state is None or state.ended is not None or queue.job_state(_own_id()) != "RUNNING":
+    submission, record = run.submission(key), run.task(key, index)
+    if record is None or record.ended is not None or queue.job_state(_own_job()) != "RUNNING":
         return
-    submission.know(_own_id())
-    task = Task(run, submission, index, run.movie_folder, state)
-    said = queue.tail(task.log)
-    at = task.undone(task.ranges(state.trying))[:1]
-    task.fail(at, reason_of(status, said, submission.memory), said)
-    _end(task, "failed", bool(task.left()))
+    submission.set_job(_own_job())
+    task = Task(run, submission, index, run.movie_folder, record)
+    tail = queue.last_lines(task.log)
+    in_progress = task.to_do(task.parse(record.trying))[:1]
+    task.fail(in_progress, failure_reason(status, tail, submission.memory), tail)
+    _end(task, "failed", bool(task.to_try()))
 
 
-def _begin(out: str, movie_id: int, key: str, index: int) -> tuple[Task, StopRequest]:
+def _start(out: str, movie_id: int, key: str, index: int) -> tuple[Task, StopRequest]:
     configure_logging()
     run = RunFolder(Path(out), movie_id)
-    wait_until((run.submissions_dir / f"{key}.json").exists, _SEEN_S)
+    wait_until((run.submissions_dir / f"{key}.json").exists, _RECORD_TIMEOUT_S)
     submission = run.submission(key)
-    # In place of submitit's own handlers, which leave in the middle of whatever runs: here the stage ends
-    # its frame batch first. Half of the warning time is left for requeueing.
+    # These replace submitit's handlers, which exit at once: the stage first finishes its batch of frames.
+    # Half of the warning time is left for the requeue.
     stop = StopRequest(grace=submission.warn / 2)
     for number in (signal.SIGUSR2, signal.SIGTERM):
-        signal.signal(number, stop.ask)
-    submission.know(_own_id())  # this may begin before the launcher has written it down
-    task = Task.begin(run, submission, index)
+        signal.signal(number, stop.request)
+    submission.set_job(_own_job())  # the task may start before the launcher has recorded the job
+    task = Task.start(run, submission, index)
     what = f"{submission.stage} {submission.packs[index]}".strip()
-    where = f"job {_own_id()} on {task.state.host}, attempt {task.state.attempt}"
+    where = f"job {_own_job()} on {task.record.host}, attempt {task.record.attempt}"
     log.info("movie %d, %s: %s", movie_id, what, where)
     return task, stop
 
 
-def _own_id() -> str:
-    """The id of the job this is part of, as squeue shows it."""
+def _own_job() -> str:
+    """Return the id of the job that this process is part of, as squeue shows it."""
     array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{index}" if array else os.environ["SLURM_JOB_ID"]
 
 
-def _leave(task: Task, outcome: str) -> None:
-    """End the task as it came out, or have it run again where that helps."""
+def _finish(task: Task, outcome: str) -> None:
+    """End a task with `outcome`, and have SLURM run it again if shards can still be tried."""
     again = False
     if outcome != "done":
-        state = queue.job_state(_own_id())
+        state = queue.job_state(_own_job())
         if outcome == "interrupted" and state == "RUNNING":
-            _blame_the_time_limit(task)
-            again = not task.shards or bool(task.left())
+            _record_timeout(task)
+            again = not task.shards or bool(task.to_try())
             outcome = outcome if again else "failed"
         elif outcome == "interrupted" and state:
-            outcome = "cancelled"  # by scancel, or at the time limit's end: not ours to take back
+            outcome = "cancelled"  # by scancel, or past the time limit: do not requeue
         elif state == "RUNNING":
-            again = bool(task.left())
+            again = bool(task.to_try())
     _end(task, outcome, again)
 
 
 def _end(task: Task, outcome: str, again: bool) -> None:
     if again:
         task.end("requeued")
-        log.info("%s: SLURM is asked to run this task again", outcome)
+        log.info("%s: asking SLURM to run this task again", outcome)
         try:
-            queue.requeue(_own_id())
+            queue.requeue(_own_job())
         except queue.SlurmError as error:
             log.error("%s", error)
             task.end(outcome)
@@ -111,28 +112,27 @@ def _end(task: Task, outcome: str, again: bool) -> None:
         raise SystemExit(1)
 
 
-def _blame_the_time_limit(task: Task) -> None:
-    """A whole time limit in which no shard was finished is a failure of the one that filled it."""
-    trying = task.ranges(task.state.trying)
-    full = time.time() - task.state.since >= _usable_seconds(task.submission)
-    if full and trying and task.undone(trying) == trying:
+def _record_timeout(task: Task) -> None:
+    """Record a failure of the shard that used the whole time limit, if no shard was finished within it."""
+    trying = task.parse(task.record.trying)
+    whole_limit = time.time() - task.record.since >= _usable_seconds(task.submission)
+    if whole_limit and trying and task.to_do(trying) == trying:
         limit = f"the time limit of {task.submission.minutes} min"
-        task.fail(
-            trying[:1], f"did not end within {limit}: ask for more time or more shards", queue.tail(task.log)
-        )
+        reason = f"did not end within {limit}: ask for more time or more shards"
+        task.fail(trying[:1], reason, queue.last_lines(task.log))
 
 
-def _usable_seconds(one: Submission) -> float:
-    """How long a task may work before it is told to stop, at least."""
-    limit = one.minutes * 60
-    return max(limit - one.warn - _EARLY_S, limit / 2)
+def _usable_seconds(submission: Submission) -> float:
+    """Return the time that a task can work before SLURM signals it, at least."""
+    limit = submission.minutes * 60
+    return max(limit - submission.warn - _EARLY_SIGNAL_S, limit / 2)
 
 
 def main(argv: Sequence[str]) -> None:
-    """`python -m slurm.tasks OUT MOVIE KEY TASK STATUS`: `after`, for the batch script."""
+    """Run `record_killed_task` for a batch script: `python -m slurm.tasks OUT MOVIE KEY TASK STATUS`."""
     configure_logging()
     out, movie_id, key, index, status = argv
-    after(out, int(movie_id), key, int(index), int(status))
+    record_killed_task(out, int(movie_id), key, int(index), int(status))
 
 
 if __name__ == "__main__":

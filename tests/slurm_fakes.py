@@ -1,4 +1,4 @@
-"""What the launcher's tests share: films whose shards behave as told, and a mocked SLURM on the PATH."""
+"""Shared by the tests of the launcher: films with given behaviour, and mocked SLURM commands on the PATH."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from typing import Any
 import pytest
 from submitit.core.utils import DelayedSubmission
 
-from facerec.stages import Stage
-from slurm.site import STAGES, load
-from slurm.stages import ROOT, Order
+from facerec.stages import PIPELINE, Stage
+from slurm.options import ROOT, RunOptions
+from slurm.site import load_site
 
 FAKE_STAGE = ROOT / "tests" / "slurm" / "lab" / "fake_stage.py"
 MOVIE = 77
+STAGES = PIPELINE.short_names
 
 
 def use_fake_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every stage run the stand-in instead of the program."""
+    """Replace the program of every stage by the fake one."""
     monkeypatch.setattr(Stage, "script", FAKE_STAGE)
 
 
 def make_film(
-    folder: Path, movie: int = MOVIE, name: str = "a film: für $(reboot) 'all'", **orders: Any
+    folder: Path, movie: int = MOVIE, name: str = "a film: für $(reboot) 'all'", **behaviour: Any
 ) -> Path:
-    """A film whose shards behave as `orders` say; its name is as nasty as names get."""
+    """Write a film with the given behaviour (see fake_stage.py) and a name that needs quoting."""
     folder.mkdir(exist_ok=True)
     film = folder / f"{movie}-{name}.mp4"
-    film.write_text(json.dumps({"frames": 160, "seconds": 0.0, **orders}))
+    film.write_text(json.dumps({"frames": 160, "seconds": 0.0, **behaviour}))
     return film
 
 
-def make_order(folder: Path, *settings: str, **fields: Any) -> Order:
-    """An order for films in `folder`/films, with fast settings."""
+def make_options(folder: Path, *settings: str, **fields: Any) -> RunOptions:
+    """Return options for the films in `folder`/films."""
     args = {stage: ("--stage", stage) for stage in STAGES}
-    site = load(ROOT / "slurm" / "cluster.toml", ["settle=1", *settings])
-    return Order(folder / "films", folder / "out", folder / "actor_db", site, **{"args": args, **fields})
+    site = load_site(ROOT / "slurm" / "cluster.toml", ["settle=1", *settings])
+    return RunOptions(folder / "films", folder / "out", folder / "actor_db", site, **{"args": args, **fields})
 
 
 class MockSlurm:
-    """sbatch, squeue, scontrol and scancel as small scripts over a text file; tasks run in this process."""
+    """Mocked SLURM commands, which are scripts that share a text file; tasks run in this process."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self._patch = folder, monkeypatch
@@ -55,11 +56,11 @@ class MockSlurm:
         self.log.touch()
         (folder / "max").write_text("1001")
         (folder / "next").write_text("100")
-        self.script_says("srun", "exit 1")
-        self.script_says(
+        self.install_script("srun", "exit 1")
+        self.install_script(
             "scancel", f'echo "scancel $*" >>{self.log}; sed -i "/^$1[|_]/s/PENDING/CANCELLED/" {self.queue}'
         )
-        self.script_says(
+        self.install_script(
             "sbatch",
             f"""[ ! -e {folder}/refuse ] || {{ cat {folder}/refuse >&2; exit 1; }}
             id=$(cat {folder}/next); echo $((id + 1)) >{folder}/next; cp "$1" {folder}/jobs/$id.sh
@@ -69,12 +70,12 @@ class MockSlurm:
             for i in $ids; do echo "$i|PENDING||None|$key" >>{self.queue}; done
             echo "Submitted batch job $id" """,
         )
-        self.script_says(
+        self.install_script(
             "squeue",
             f"""[ ! -e {folder}/down ] || {{ echo "squeue: error: no answer" >&2; exit 1; }}
             if [ "$4" = -j ]; then grep "^$5|" {self.queue} | cut -d'|' -f2; else cat {self.queue}; fi""",
         )
-        self.script_says(
+        self.install_script(
             "scontrol",
             f"""[ ! -e {folder}/down ] || {{ echo "scontrol: error: no answer" >&2; exit 1; }}
             case $1 in show) echo "MaxArraySize            = $(cat {folder}/max)";;
@@ -84,22 +85,22 @@ class MockSlurm:
         )
         monkeypatch.setenv("PATH", f"{folder}/bin", prepend=os.pathsep)
 
-    def script_says(self, name: str, text: str) -> None:
-        """Put a command on the PATH that is this shell text."""
+    def install_script(self, name: str, text: str) -> None:
+        """Put a shell script on the PATH."""
         path = self.folder / "bin" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/bash\n{text}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
     def script(self, job: str) -> str:
-        """The batch script of a job."""
+        """Return the batch script of a job."""
         return (self.folder / "jobs" / f"{job}.sh").read_text()
 
     def states(self) -> dict[str, str]:
         return dict(line.split("|")[:2] for line in self.queue.read_text().splitlines())
 
     def set(self, task: str, state: str, node: str = "n1") -> None:
-        """Have squeue say that a task is in a state."""
+        """Set the state of a task in squeue."""
         lines = [line.split("|") for line in self.queue.read_text().splitlines()]
         for line in lines:
             if line[0] == task:
@@ -107,13 +108,13 @@ class MockSlurm:
         self.queue.write_text("".join("|".join(line) + "\n" for line in lines))
 
     def drop(self, task: str) -> None:
-        """Have SLURM forget a task."""
+        """Remove a task from squeue."""
         lines = self.queue.read_text().splitlines(keepends=True)
         self.queue.write_text("".join(line for line in lines if not line.startswith(f"{task}|")))
 
     @contextmanager
-    def inside(self, task: str) -> Iterator[None]:
-        """Be the task: its environment, and its signal handlers put back afterwards."""
+    def environment_of(self, task: str) -> Iterator[None]:
+        """Set the environment variables of a task; restore the signal handlers afterwards."""
         job, _, index = task.partition("_")
         self.set(task, "RUNNING")
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
@@ -135,9 +136,9 @@ class MockSlurm:
         return [line.split()[1] for line in self.log.read_text().splitlines() if line.startswith("requeue")]
 
     def run(self, task: str, stage_dir: Path) -> bool:
-        """Run a task as its node would; returns whether it ended well."""
+        """Run a task as a node does; return whether it succeeded."""
         submitted = DelayedSubmission.load(stage_dir / f"{task}_submitted.pkl")
-        with self.inside(task):
+        with self.environment_of(task):
             try:
                 submitted.result()
                 good = True

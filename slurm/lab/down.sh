@@ -1,11 +1,11 @@
 #!/bin/bash
-# Stop the throw-away cluster that up.sh started, by the pids it left in FOLDER/pid; then remove FOLDER.
+# Stop the test cluster that up.sh started, by the process ids in FOLDER/pid; then remove FOLDER.
 #   slurm/lab/down.sh [FOLDER]        default: .slurm-lab here; KEEP=1 keeps the logs
 set -uo pipefail
 BASE=${1:-.slurm-lab}
 [ -d "$BASE/pid" ] || { echo "no SLURM in $BASE"; exit 0; }
 BASE=$(cd "$BASE" && pwd)
-runs(){ # pid name: is it still that program, and no zombie? (a pid alone may be somebody else's by now)
+runs(){ # pid name: does the process run this program? (the pid may belong to another process by now)
   [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
 stop(){ # pid name
   runs "$1" "$2" || return 0
@@ -17,9 +17,9 @@ stop "$(pid_of slurmctld)" slurmctld
 for file in "$BASE"/pid/n[0-9]*.pid; do
   [ -e "$file" ] || continue
   shell=$(cat "$file"); runs "$shell" unshare || continue
-  for slurmd in $(pgrep -P "$shell"); do kill -KILL "$slurmd" 2>/dev/null; done   # its namespace dies with it
+  for slurmd in $(pgrep -P "$shell"); do kill -KILL "$slurmd" 2>/dev/null; done   # ends its namespace
   stop "$shell" unshare
 done
 stop "$(pid_of munged)" munged
 if [ "${KEEP:-0}" = 1 ]; then rm -f "$BASE/env.sh"; else rm -rf "$BASE"; fi
-echo "SLURM in $BASE is down"
+echo "stopped SLURM in $BASE"

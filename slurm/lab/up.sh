@@ -1,39 +1,39 @@
 #!/bin/bash
-# Bring up a throw-away SLURM cluster on this one machine: loopback only, stopped by down.sh.
+# Start a test SLURM cluster on this machine, on the loopback interface only. down.sh stops it.
 #
 #   slurm/lab/up.sh [FOLDER]          default: .slurm-lab here
 #   then:  . FOLDER/env.sh            puts SLURM_CONF and FOLDER/bin on the PATH
-#          node kill n2 | node up n2  a whole node dies (tasks and all) | comes back
+#          node kill n2 | node up n2  kill a node with its tasks | start it again
 #
-# Settings, from the environment: NODES=4 CPUS=8 MEM=16000 (MB a node) GPUS=4 (fake ones, a node)
-# MAX_ARRAY=1001 (MaxArraySize, SLURM's default) MIN_JOB_AGE=300 (seconds squeue remembers, SLURM's
-# default) PORT0=16800. There is no accounting on purpose: the launcher has to work without sacct.
+# Environment variables: NODES=4 CPUS=8 MEM=16000 GPUS=4 (per node; MEM in MB, GPUs are fake), PORT0=16800,
+# MAX_ARRAY=1001 (MaxArraySize) and MIN_JOB_AGE=300 (seconds that squeue remembers an ended job), both
+# defaults of SLURM. There is no accounting, because the launcher has to work without sacct.
 #
-# Exit status: 0 up, 3 this machine cannot (the reason is the last line), 1 it should have worked.
+# Exit status: 0 started; 3 not possible on this machine (the last line says why); 1 failed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 BASE=${1:-.slurm-lab}
 NODES=${NODES:-4} CPUS=${CPUS:-8} MEM=${MEM:-16000} GPUS=${GPUS:-4} PORT0=${PORT0:-16800}
 MAX_ARRAY=${MAX_ARRAY:-1001} MIN_JOB_AGE=${MIN_JOB_AGE:-300}
-cannot(){ echo "no throw-away SLURM here: $*" >&2; exit 3; }
+cannot(){ echo "no test SLURM cluster here: $*" >&2; exit 3; }
 wait_for(){ # seconds command...
   local end=$((SECONDS + $1)); shift
   until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; sleep 0.1; done; }
 
-[ "$(id -u)" = 0 ] || cannot "it needs root, this is $(id -un)"
+[ "$(id -u)" = 0 ] || cannot "it needs root, and the user is $(id -un)"
 unshare --pid --fork --mount-proc true 2>/dev/null || cannot "the kernel allows no new process namespace"
 mkdir -p "$BASE"; BASE=$(cd "$BASE" && pwd)
-case $BASE in *[[:space:]]*) cannot "slurm.conf takes no spaces, and the folder is '$BASE'";; esac
-[ ${#BASE} -le 85 ] || cannot "a socket's path may have 108 characters, and the folder is '$BASE'"
-[ ! -e "$BASE/env.sh" ] || { echo "a cluster is up in $BASE: slurm/lab/down.sh $BASE first" >&2; exit 1; }
+case $BASE in *[[:space:]]*) cannot "slurm.conf cannot hold spaces, and the folder is '$BASE'";; esac
+[ ${#BASE} -le 85 ] || cannot "the path of a socket is limited to 108 characters, and the folder is '$BASE'"
+[ ! -e "$BASE/env.sh" ] || { echo "a cluster runs in $BASE; first run: slurm/lab/down.sh $BASE" >&2; exit 1; }
 
-# --- Debian's packages, without letting them start daemons of their own
+# --- Debian's packages; policy-rc.d keeps them from starting daemons
 missing=()
 for package in slurmctld slurmd slurm-client munge; do
   dpkg-query -W -f='${db:Status-Status}' $package 2>/dev/null | grep -qx installed || missing+=($package)
 done
 if [ ${#missing[@]} -gt 0 ]; then
-  command -v apt-get >/dev/null || cannot "${missing[*]} not installed, and this is no Debian"
+  command -v apt-get >/dev/null || cannot "${missing[*]} not installed, and this is not Debian"
   made=; policy=/usr/sbin/policy-rc.d
   [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; made=1; }
   export DEBIAN_FRONTEND=noninteractive
@@ -44,17 +44,17 @@ if [ ${#missing[@]} -gt 0 ]; then
   [ -n "$installed" ] || cannot "apt-get could not install ${missing[*]}: $(tail -n 1 "$BASE/install.log")"
 fi
 
-# --- a block of ports nobody listens on
+# --- a block of unused ports
 while (exec 3<>"/dev/tcp/127.0.0.1/$PORT0") 2>/dev/null; do PORT0=$((PORT0 + 200)); done
 
 mkdir -p "$BASE"/{etc,log,state,spool,munge,bin,dev,pid}; chmod 755 "$BASE/munge"
 conf=$BASE/etc; socket=$BASE/munge/munge.sock; gres=
 if [ "$GPUS" -gt 0 ]; then
-  gres=" Gres=gpu:$GPUS"   # a fake GPU must be a character device: /dev/null's numbers do
+  gres=" Gres=gpu:$GPUS"   # a fake GPU must be a character device: use the numbers of /dev/null
   for ((i = 0; i < GPUS; i++)); do [ -e "$BASE/dev/nvidia$i" ] || mknod "$BASE/dev/nvidia$i" c 1 3; done
 fi
-# cred_expire=5: a requeued job waits that long instead of two minutes. preempt_send_user_signal and
-# GraceTime: preemption sends the job's own warning signal (--signal) and then waits.
+# cred_expire=5: a requeued job waits 5 s instead of two minutes. preempt_send_user_signal and GraceTime:
+# preemption sends the job's warning signal (--signal) and then waits.
 cat >"$conf/slurm.conf" <<CONF
 ClusterName=lab
 SlurmctldHost=localhost(127.0.0.1)
@@ -111,14 +111,14 @@ echo CgroupPlugin=cgroup/v1 >"$conf/cgroup.conf"
 export SLURM_CONF=$conf/slurm.conf
 
 (umask 077; head -c 1024 /dev/urandom >"$BASE/munge/munge.key")
-trap '[ $? = 0 ] || KEEP=1 "$here/down.sh" "$BASE" >&2' EXIT   # half a cluster is none; its logs stay
-# --force: it would refuse a socket below a folder that only root may enter, as a test's is
+trap '[ $? = 0 ] || KEEP=1 "$here/down.sh" "$BASE" >&2' EXIT   # after an error, stop what was started and keep the logs
+# --force: else munged refuses a socket in a folder that only root may enter, as pytest's folders are
 munged --force --key-file="$BASE/munge/munge.key" --socket="$socket" --pid-file="$BASE/pid/munged.pid" \
   --log-file="$BASE/munge/munged.log" --seed-file="$BASE/munge/munged.seed" --num-threads=10 2>/dev/null
 slurmctld -c -f "$SLURM_CONF"
 cat >"$BASE/bin/node" <<NODE
 #!/bin/bash
-# node up NAME | node kill NAME: each node is a process namespace of its own, so its tasks die with it.
+# node up NAME | node kill NAME: each node has its own process namespace, so its tasks die with it.
 case \$1 in
   up) SLURM_CONF=$SLURM_CONF setsid unshare --pid --fork --mount-proc --kill-child=KILL \\
         slurmd -D -f $SLURM_CONF -N "\$2" </dev/null >"$BASE/log/\$2.out" 2>&1 & echo \$! >"$BASE/pid/\$2.pid";;
@@ -131,4 +131,4 @@ for ((i = 1; i <= NODES; i++)); do "$BASE/bin/node" up n$i; done
 echo "export SLURM_CONF=$SLURM_CONF PATH=$BASE/bin:\$PATH" >"$BASE/env.sh"
 idle(){ [ "$(timeout 5 sinfo -h -p main -o '%T %D')" = "idle $NODES" ]; }
 wait_for 30 idle || { tail -n 20 "$BASE/log/slurmctld.log" "$BASE/log/n1.out" >&2; exit 1; }
-echo "SLURM is up: $NODES nodes of $CPUS CPUs, $GPUS GPUs, $MEM MB (partitions main, high); use it with:  . $BASE/env.sh"
+echo "SLURM runs: $NODES nodes of $CPUS CPUs, $GPUS GPUs, $MEM MB (partitions main, high); to use it:  . $BASE/env.sh"

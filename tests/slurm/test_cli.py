@@ -1,4 +1,4 @@
-"""The command line and make's variables: nothing is read by a shell, nothing misspelt is ignored."""
+"""The command line and the variables of make: no shell interprets them, and misspelt ones are reported."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pytest
 from facerec.errors import InputError
 from facerec.stages import PIPELINE
 from slurm import cli, queue
+from slurm.options import ROOT
 from slurm.records import RunFolder
-from slurm.stages import ROOT
-from slurm.status import Survey, survey
+from slurm.status import MovieStatus, read_status
 from tests.slurm_fakes import MOVIE, MockSlurm, make_film, use_fake_stages
 
 
 @pytest.fixture
-def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
-    """A folder with films and a mocked SLURM, as the environment says it."""
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
+    """A mocked SLURM, and a folder of films given in the environment."""
     use_fake_stages(monkeypatch)
     for name in os.environ:
         if name.startswith("FACEREC_"):
@@ -36,20 +36,20 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
     return MockSlurm(tmp_path / "mock", monkeypatch)
 
 
-def test_extract_submits_says_so_and_returns(there: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+def test_extract_submits_and_returns(slurm: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         cli.main(
             ["extract", "--movie", str(MOVIE), "--tasks", "2", "--partition", "p", "--set", "warn=30 cpus=3"]
         )
         == 0
     )
-    said = capsys.readouterr().out
-    assert "4 of 4 shards to do\n  job 100: shards 0-3 in 2 tasks, at most 64 at once\n  logs in " in said
-    text = there.script("100")
+    output = capsys.readouterr().out
+    assert "4 of 4 shards to do\n  job 100: shards 0-3 in 2 tasks, at most 64 at once\n  logs in " in output
+    text = slurm.script("100")
     assert "--partition=p\n" in text and "USR2@30\n" in text and "--cpus-per-task=3\n" in text
 
 
-def test_variables_in_the_environment_are_options(there: MockSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_in_the_environment_are_options(slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "MOVIE": f"{MOVIE}",
         "MEMORY": "3G",
@@ -59,16 +59,16 @@ def test_variables_in_the_environment_are_options(there: MockSlurm, monkeypatch:
     }.items():
         monkeypatch.setenv(f"FACEREC_{name}", value)
     assert cli.main(["extract"]) == 0
-    text = there.script("100")
+    text = slurm.script("100")
     assert "--mem=3072M\n" in text and "--time=120\n" in text and "--array=0-3%3\n" in text
 
 
-def test_a_collection_goes_on_after_a_movie_that_cannot(there: MockSlurm, tmp_path: Path) -> None:
+def test_a_collection_continues_after_a_movie_that_fails(slurm: MockSlurm, tmp_path: Path) -> None:
     make_film(tmp_path / "films", movie=78)
     make_film(tmp_path / "films", movie=79)
     make_film(tmp_path / "films", movie=79, name="twice")
     assert cli.main(["movie", "--movies", "all", "--tasks", "1"]) == 1
-    assert len(there.states()) == 8  # two chains of four
+    assert len(slurm.states()) == 8  # two chains of four
     assert [RunFolder(tmp_path / "out", movie).submissions() == [] for movie in (77, 78, 79)] == [
         False,
         False,
@@ -76,47 +76,47 @@ def test_a_collection_goes_on_after_a_movie_that_cannot(there: MockSlurm, tmp_pa
     ]
 
 
-def test_status_is_a_table_and_json(there: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_is_text_or_json(slurm: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["extract", "--movie", str(MOVIE)])
-    there.set("100_2", "RUNNING")
+    slurm.set("100_2", "RUNNING")
     capsys.readouterr()
     assert cli.main(["status", "--movie", str(MOVIE)]) == 0
     assert "  queued         3  0-1,3" in capsys.readouterr().out
     assert cli.main(["status", "--movie", str(MOVIE), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["shards"]["running"] == "2"
-    (there.folder / "down").touch()
+    (slurm.folder / "down").touch()
     assert cli.main(["status", "--movie", str(MOVIE)]) == 0
-    said = capsys.readouterr()
-    assert "no answer; showing what was last heard of" in said.err and "movie 77: 4 shards" in said.out
+    output = capsys.readouterr()
+    assert "no answer; showing the last known state" in output.err and "movie 77: 4 shards" in output.out
 
 
-def test_watch_ends_when_nothing_is_on_its_way(
-    there: MockSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_watch_ends_when_nothing_is_queued_or_running(
+    slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["extract", "--movie", str(MOVIE)])
     monkeypatch.setattr(cli, "_WATCH_S", 0.0)
-    looks = 0
+    reads = 0
 
-    def look(out: Path, movie: int) -> Survey:
-        nonlocal looks
-        looks += 1
-        seen = survey(RunFolder(out, movie), queue.tasks_of(movie))
-        there.queue.write_text("")
-        return seen
+    def count_reads(out: Path, movie: int) -> MovieStatus:
+        nonlocal reads
+        reads += 1
+        movie = read_status(RunFolder(out, movie), queue.tasks_of(movie))
+        slurm.queue.write_text("")
+        return movie
 
-    monkeypatch.setattr(cli, "_survey", look)
+    monkeypatch.setattr(cli, "_read_status", count_reads)
     assert cli.main(["status", "--movie", str(MOVIE), "--watch"]) == 0
-    assert looks == 2 and "cancelled      4" in capsys.readouterr().out
+    assert reads == 2 and "cancelled      4" in capsys.readouterr().out
 
 
-def test_local_runs_here_although_there_is_a_slurm(
-    there: MockSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_local_runs_here_even_with_slurm(
+    slurm: MockSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["extract", "--movie", str(MOVIE), "--local", "--workers", "1", "--tasks", "1"]) == 0
-    assert there.states() == {} and "running here, as asked with LOCAL=1" in capsys.readouterr().out
+    assert slurm.states() == {} and "running here, as requested by LOCAL=1" in capsys.readouterr().out
 
 
-def test_a_collection_run_here_goes_on_after_a_movie_that_cannot(there: MockSlurm, tmp_path: Path) -> None:
+def test_a_local_collection_continues_after_a_movie_that_fails(slurm: MockSlurm, tmp_path: Path) -> None:
     argv = ["extract", "--movies", f"5 {MOVIE}", "--local", "--workers", "1", "--tasks", "1"]
     assert cli.main(argv) == 1
     assert (tmp_path / "out" / f"{MOVIE}-data" / "plan.json").exists()
@@ -128,7 +128,7 @@ def test_a_collection_run_here_goes_on_after_a_movie_that_cannot(there: MockSlur
         ([], "which movie"),
         (["--movie", "1", "--movies", "2"], "not both"),
         (["--movie", "1 2"], 'for several: MOVIES="1 2"'),
-        (["--movie", "$(id)"], "is no movie id"),
+        (["--movie", "$(id)"], "is not a movie id"),
         (["--movie", "77", "--shards", "0"], "SHARDS=0: give a number of 1 or more"),
         (["--movie", "77", "--shards", "4.5"], "SHARDS=4.5"),
         (["--movie", "77", "--set", "extract.memroy=1G"], "did you mean 'memory'"),
@@ -137,14 +137,14 @@ def test_a_collection_run_here_goes_on_after_a_movie_that_cannot(there: MockSlur
         (["--movie", "77", "--site", "nowhere.toml"], "no such site profile"),
     ],
 )
-def test_a_wrong_option_is_one_clear_line(there: MockSlurm, argv: list[str], answer: str) -> None:
+def test_a_wrong_option_is_reported(slurm: MockSlurm, argv: list[str], answer: str) -> None:
     with pytest.raises(InputError) as caught:
         cli.main(["extract", *argv])
     assert answer in str(caught.value)
 
 
-def test_a_misspelt_make_variable_is_answered_and_a_foreign_one_is_not(
-    there: MockSlurm, monkeypatch: pytest.MonkeyPatch
+def test_misspelt_variables_of_make_are_reported_and_unrelated_ones_ignored(
+    slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACEREC_MAKE_VARIABLES", "SHARD MOVIE")
     with pytest.raises(InputError, match=r"unknown variable SHARD, did you mean SHARDS\? Valid are: MOVIE, "):
@@ -154,7 +154,7 @@ def test_a_misspelt_make_variable_is_answered_and_a_foreign_one_is_not(
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_neither_a_shell_nor_make_reads_what_is_in_a_variable(there: MockSlurm, tmp_path: Path) -> None:
+def test_neither_a_shell_nor_make_interprets_variables(slurm: MockSlurm, tmp_path: Path) -> None:
     films = tmp_path / "my films $(touch HACKED) `touch HACKED` 'q' \"d\" ; touch HACKED"
     (tmp_path / "films").rename(films)
     command = ["make", "-s", "-f", "slurm/slurm.mk", f"PYTHON={sys.executable}", "status"]
@@ -173,7 +173,7 @@ def test_neither_a_shell_nor_make_reads_what_is_in_a_variable(there: MockSlurm, 
         done = subprocess.run(
             [*command, f"MOVIE={movie}"], cwd=ROOT, capture_output=True, text=True, check=False
         )
-        assert "is no movie id" in done.stderr and not (ROOT / "HACKED").exists()
+        assert "is not a movie id" in done.stderr and not (ROOT / "HACKED").exists()
 
 
 def make_list(name: str) -> list[str]:
@@ -186,12 +186,12 @@ def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
     assert make_list("LAUNCHER_TARGETS") == [*PIPELINE.short_names, "movie", "status", "plan"]
 
 
-def test_every_option_of_the_launcher_is_a_variable_of_make() -> None:
+def test_every_option_is_a_variable_of_make() -> None:
     listed = make_list("LAUNCHER_VARIABLES")
-    assert sorted(listed) == sorted(name for name, *_ in (*cli._TEXTS, *cli._FLAGS))
+    assert sorted(listed) == sorted(name for name, *_ in (*cli._OPTIONS, *cli._FLAGS))
 
 
-def test_the_program_names_itself_in_its_errors(there: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_messages_name_the_program(slurm: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:
     argv = sys.argv
     try:
         sys.argv = ["x", "extract"]
@@ -201,7 +201,7 @@ def test_the_program_names_itself_in_its_errors(there: MockSlurm, capsys: pytest
     assert capsys.readouterr().err.splitlines()[-1].startswith("python -m slurm: error: which movie?")
 
 
-def test_the_help_is_quick_to_import_and_tells_of_every_variable() -> None:
+def test_the_help_lists_the_options_without_heavy_imports() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "slurm", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )

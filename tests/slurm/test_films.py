@@ -1,4 +1,4 @@
-"""Which film is meant: one, or a clear word."""
+"""Movie ids and films: found by id, or a clear error."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def films(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_film_is_found_by_its_whole_id(films: Path) -> None:
+def test_a_film_is_found_by_its_whole_id(films: Path) -> None:
     assert find_film(films, 12) == films / "12-A b: ç$(id);'.mp4"
 
 
 @pytest.mark.parametrize("movie", [1, 55])
-def test_no_film_says_so(films: Path, movie: int) -> None:
+def test_a_missing_film_is_an_error(films: Path, movie: int) -> None:
     with pytest.raises(InputError, match=rf"no film of movie {movie}: .*/{movie}-\* matches nothing"):
         find_film(films, movie)
 
 
-def test_two_films_are_both_named(films: Path) -> None:
+def test_two_films_of_a_movie_are_both_named_in_the_error(films: Path) -> None:
     with pytest.raises(InputError, match=r"2 films of movie 7 .*'7-Two.mp4', '7-Two.srt'"):
         find_film(films, 7)
 
 
-def test_a_missing_films_folder_says_how_to_name_it(tmp_path: Path) -> None:
+def test_a_missing_folder_of_films_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="FILMS=DIR"):
         find_film(tmp_path / "nowhere", 1)
 
@@ -54,17 +54,17 @@ def test_all_is_every_film_once(films: Path) -> None:
     assert movie_ids("all", films) == [7, 12, 123]
 
 
-def test_all_of_nothing_is_no_success(tmp_path: Path) -> None:
+def test_all_without_films_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no film here"):
         movie_ids("all", tmp_path)
 
 
 @pytest.mark.parametrize("text", ["x", "012", "-1", "1;id", "12a", "2147483648", "１２", "../3"])
-def test_what_is_no_movie_id_is_refused(text: str, films: Path) -> None:
-    with pytest.raises(InputError, match="is no movie id"):
+def test_what_is_not_a_movie_id_is_refused(text: str, films: Path) -> None:
+    with pytest.raises(InputError, match="is not a movie id"):
         movie_ids(text, films)
 
 
-def test_no_movie_at_all_is_answered_with_how_to_give_one(films: Path) -> None:
+def test_an_empty_list_of_movies_says_how_to_give_one(films: Path) -> None:
     with pytest.raises(InputError, match="MOVIE=12345"):
         movie_ids(" ", films)

@@ -1,29 +1,29 @@
-"""The throw-away cluster's scripts say why where a machine cannot have one, and stop nothing of others."""
+"""The scripts of the test cluster: they say why a machine cannot run it, and stop only its processes."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-from slurm.stages import ROOT
+from slurm.options import ROOT
 
 LAB = ROOT / "slurm" / "lab"
 
 
-def test_a_folder_that_slurm_cannot_use_is_refused_with_the_reason(tmp_path: Path) -> None:
-    """Without root, or in a container that allows no process namespace, the reason is that one."""
+def test_a_folder_that_slurm_cannot_use_is_refused(tmp_path: Path) -> None:
+    """Without root or process namespaces, the script refuses earlier, for that reason."""
     folder = tmp_path / "with a space"
     done = subprocess.run([str(LAB / "up.sh"), str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert done.stderr.splitlines()[-1].startswith("no throw-away SLURM here: ")
+    assert done.stderr.splitlines()[-1].startswith("no test SLURM cluster here: ")
 
 
-def test_taking_down_what_is_not_up_is_no_error(tmp_path: Path) -> None:
+def test_stopping_a_cluster_that_does_not_run_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run([str(LAB / "down.sh"), str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout == f"no SLURM in {tmp_path}\n" and tmp_path.is_dir()
 
 
-def test_a_pid_that_is_somebody_else_s_by_now_is_left_alone(tmp_path: Path) -> None:
+def test_a_reused_process_id_is_not_killed(tmp_path: Path) -> None:
     other = subprocess.Popen(["sleep", "60"])
     try:
         pids = tmp_path / "pid"

@@ -1,4 +1,4 @@
-"""Without SLURM: so many workers at a time, stopped cleanly, gone on with, and seen from another shell."""
+"""Runs without SLURM: number of workers, clean stop, continuation, status from another shell."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ import pytest
 
 from facerec.errors import FacerecError, Interrupted
 from slurm import local
-from slurm.local import available_memory, run_local, visible_gpus, worker_slots
+from slurm.local import available_memory, run_local, visible_gpus, worker_environments
 from slurm.records import RunFolder
-from slurm.site import STAGES
-from slurm.status import survey
-from slurm.work import undone
-from tests.slurm_fakes import MOVIE, make_film, make_order, use_fake_stages
+from slurm.status import read_status
+from slurm.work import shards_to_do
+from tests.slurm_fakes import MOVIE, STAGES, make_film, make_options, use_fake_stages
 
 
 class Laptop:
-    """A films' folder on a machine without SLURM."""
+    """A folder of films on a machine without SLURM."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run = RunFolder(folder / "out", MOVIE)
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
-    def go(self, *settings: str, stages: tuple[str, ...] = ("extract",), n: int = 6) -> int:
-        self.said.clear()
-        order = make_order(self.folder, *settings, shards=n)
-        return run_local(order, MOVIE, stages, self.said.append)
+    def run_stages(self, *settings: str, stages: tuple[str, ...] = ("extract",), n: int = 6) -> int:
+        self.lines.clear()
+        options = make_options(self.folder, *settings, shards=n)
+        return run_local(options, MOVIE, stages, self.lines.append)
 
-    def left(self, n: int = 6) -> list[int]:
-        return undone(self.run.movie_folder, n, range(n))
+    def to_do(self, n: int = 6) -> list[int]:
+        return shards_to_do(self.run.movie_folder, n, range(n))
 
     def log(self) -> str:
         return "".join(path.read_text() for path in sorted((self.run.path / "extract").glob("*.log")))
 
-    def when_begun(self, do: Callable[[], None]) -> threading.Thread:
+    def when_started(self, do: Callable[[], None]) -> threading.Thread:
         def wait() -> None:
-            while len(self.left()) == 6:
+            while len(self.to_do()) == 6:
                 time.sleep(0.05)
             do()
 
@@ -57,25 +56,25 @@ class Laptop:
 @pytest.fixture
 def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laptop:
     use_fake_stages(monkeypatch)
-    monkeypatch.setattr(local, "_LOOK_S", 0.1)
+    monkeypatch.setattr(local, "_POLL_S", 0.1)
     monkeypatch.setattr("slurm.queue.available", lambda: False)
     monkeypatch.setattr(local, "visible_gpus", lambda: [])
     return Laptop(tmp_path)
 
 
-def test_all_stages_run_here_and_a_second_time_only_what_is_missing(laptop: Laptop) -> None:
+def test_all_stages_run_and_later_only_missing_shards(laptop: Laptop) -> None:
     make_film(laptop.folder / "films")
-    assert laptop.go("local.workers=2", "tasks=2", stages=STAGES) == 0
-    assert laptop.run.movie_folder.predictions.exists() and laptop.left() == []
+    assert laptop.run_stages("local.workers=2", "tasks=2", stages=STAGES) == 0
+    assert laptop.run.movie_folder.predictions.exists() and laptop.to_do() == []
     assert laptop.log().count("begins") == 6 and (laptop.run.path / "merge").is_dir()
     assert laptop.run.shard_log(5).read_text().count("shard 5 begins") == 1
     laptop.run.movie_folder.shard(0, 26).marker.unlink()
-    assert laptop.go("local.workers=2") == 0 and laptop.log().count("begins") == 7
-    assert laptop.said[0].endswith("1 of 6 shards to do (5 done)")
-    assert laptop.go() == 0 and laptop.said == [laptop.said[0]]
+    assert laptop.run_stages("local.workers=2") == 0 and laptop.log().count("begins") == 7
+    assert laptop.lines[0].endswith("1 of 6 shards to do (5 done)")
+    assert laptop.run_stages() == 0 and laptop.lines == [laptop.lines[0]]
 
 
-def test_no_more_workers_at_a_time_than_asked(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_workers_run_than_requested(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     make_film(laptop.folder / "films")
     now, most, lock = 0, 0, threading.Lock()
     real = local.Task.run_shards
@@ -92,50 +91,50 @@ def test_no_more_workers_at_a_time_than_asked(laptop: Laptop, monkeypatch: pytes
                 now -= 1
 
     monkeypatch.setattr(local.Task, "run_shards", counted)
-    assert laptop.go("local.workers=2", "tasks=4") == 0 and most == 2
+    assert laptop.run_stages("local.workers=2", "tasks=4") == 0 and most == 2
 
 
-def test_a_shard_that_fails_is_retried_reported_and_does_not_stop_the_others(laptop: Laptop) -> None:
+def test_a_failed_shard_is_retried_and_reported_while_the_others_run(laptop: Laptop) -> None:
     make_film(laptop.folder / "films", shards={"1": "refuse", "4": "once"})
-    assert laptop.go("local.workers=1", "tasks=1", "retry=1") == 1
-    assert laptop.left() == [1] and laptop.log().count("shard 1 begins") == 2
-    assert laptop.said[2].startswith("  shard 1 failed on ") and "2 times: exit status 1" in laptop.said[2]
-    assert laptop.said[-2].endswith("shard 1 is not to be had") and laptop.said[-1].endswith("00001.log")
+    assert laptop.run_stages("local.workers=1", "tasks=1", "retry=1") == 1
+    assert laptop.to_do() == [1] and laptop.log().count("shard 1 begins") == 2
+    assert laptop.lines[2].startswith("  shard 1 failed on ") and "2 times: exit status 1" in laptop.lines[2]
+    assert laptop.lines[-2].endswith("shard 1 cannot be extracted") and laptop.lines[-1].endswith("00001.log")
 
 
-def test_a_stage_that_fails_ends_the_chain(laptop: Laptop) -> None:
+def test_a_failed_stage_ends_the_chain(laptop: Laptop) -> None:
     make_film(laptop.folder / "films", fail=["cluster"])
-    assert laptop.go("tasks=1", stages=STAGES) == 1
+    assert laptop.run_stages("tasks=1", stages=STAGES) == 1
     assert laptop.run.movie_folder.trajectories.exists() and not laptop.run.movie_folder.predictions.exists()
-    assert [one.stage for one in laptop.run.submissions()] == ["extract", "merge", "cluster"]
+    assert [submission.stage for submission in laptop.run.submissions()] == ["extract", "merge", "cluster"]
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(laptop: Laptop) -> None:
+def test_ctrl_c_stops_cleanly_and_the_same_command_continues(laptop: Laptop) -> None:
     make_film(laptop.folder / "films", seconds=0.4)
-    laptop.when_begun(lambda: os.kill(os.getpid(), signal.SIGINT))
+    laptop.when_started(lambda: os.kill(os.getpid(), signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted, match="the same command goes on"):
-        laptop.go("local.workers=1", "tasks=1")
+    with pytest.raises(Interrupted, match="the same command continues"):
+        laptop.run_stages("local.workers=1", "tasks=1")
     assert signal.getsignal(signal.SIGINT) is before
-    assert 0 < len(laptop.left()) < 6
-    assert survey(laptop.run, None).having("cancelled") == laptop.left()
+    assert 0 < len(laptop.to_do()) < 6
+    assert read_status(laptop.run, None).shards_in("cancelled") == laptop.to_do()
 
 
-def test_whoever_began_afresh_is_not_told_to_begin_afresh_once_more(laptop: Laptop) -> None:
-    """The same command again would drop what is done."""
+def test_after_an_interrupted_fresh_run_the_advice_leaves_out_fresh(laptop: Laptop) -> None:
+    """The same command with FRESH=1 would delete the finished shards."""
     make_film(laptop.folder / "films", seconds=0.4)
-    laptop.when_begun(lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted, match="the same command without FRESH=1 goes on"):
-        order = make_order(laptop.folder, "local.workers=1", "tasks=1", shards=6)
-        run_local(replace(order, fresh=True), MOVIE, ("extract",), laptop.said.append)
-    assert laptop.go("local.workers=1", "tasks=1") == 0 and laptop.left() == []
+    laptop.when_started(lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted, match="the same command without FRESH=1 continues"):
+        options = make_options(laptop.folder, "local.workers=1", "tasks=1", shards=6)
+        run_local(replace(options, fresh=True), MOVIE, ("extract",), laptop.lines.append)
+    assert laptop.run_stages("local.workers=1", "tasks=1") == 0 and laptop.to_do() == []
 
 
-def test_a_second_ctrl_c_waits_no_longer(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_ctrl_c_stops_at_once(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     make_film(laptop.folder / "films", seconds=30.0)
     monkeypatch.setattr(
-        local.StopRequest, "ask", lambda self, number: setattr(self, "asked", number)
-    )  # deaf workers
+        local.StopRequest, "request", lambda self, number: setattr(self, "received", number)
+    )  # workers ignore the first signal
 
     def twice() -> None:
         while not (laptop.run.path / "extract").is_dir() or "begins" not in laptop.log():
@@ -146,54 +145,52 @@ def test_a_second_ctrl_c_waits_no_longer(laptop: Laptop, monkeypatch: pytest.Mon
 
     threading.Thread(target=twice, daemon=True).start()
     with pytest.raises(Interrupted):
-        laptop.go("local.workers=1", "tasks=1")
-    assert len(laptop.left()) == 6
+        laptop.run_stages("local.workers=1", "tasks=1")
+    assert len(laptop.to_do()) == 6
 
 
-def test_another_shell_sees_it_run_and_may_not_start_it_twice(laptop: Laptop) -> None:
+def test_another_shell_sees_the_run_and_cannot_start_it_twice(laptop: Laptop) -> None:
     make_film(laptop.folder / "films", seconds=0.4)
-    seen: list[object] = []
+    observed: list[object] = []
 
-    def look() -> None:
-        one = survey(laptop.run, None)
-        seen.extend([one.active, len(one.having("running"))])
+    def observe() -> None:
+        submission = read_status(laptop.run, None)
+        observed.extend([submission.active, len(submission.shards_in("running"))])
         try:
             with laptop.run.lock():
                 pass
         except FacerecError as error:
-            seen.append(str(error))
+            observed.append(str(error))
 
-    watcher = laptop.when_begun(look)
-    assert laptop.go("local.workers=1", "tasks=1") == 0
+    watcher = laptop.when_started(observe)
+    assert laptop.run_stages("local.workers=1", "tasks=1") == 0
     watcher.join()
-    assert seen[:2] == [True, 1] and "another launcher" in str(seen[2])
+    assert observed[:2] == [True, 1] and "another launcher" in str(observed[2])
 
 
-def test_workers_are_one_for_each_gpu_each_with_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_gpu_gets_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "visible_gpus", lambda: ["0", "3"])
-    slots = worker_slots(make_order(tmp_path), 10)
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["0", "3"]
-    slots = worker_slots(make_order(tmp_path, "local.workers=4"), 10)
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["0", "3", "0", "3"]
-    assert "CUDA_VISIBLE_DEVICES" not in worker_slots(make_order(tmp_path, device="cpu"), 10)[0]
+    workers = worker_environments(make_options(tmp_path), 10)
+    assert [worker["CUDA_VISIBLE_DEVICES"] for worker in workers] == ["0", "3"]
+    workers = worker_environments(make_options(tmp_path, "local.workers=4"), 10)
+    assert [worker["CUDA_VISIBLE_DEVICES"] for worker in workers] == ["0", "3", "0", "3"]
+    assert "CUDA_VISIBLE_DEVICES" not in worker_environments(make_options(tmp_path, device="cpu"), 10)[0]
 
 
-def test_workers_are_as_many_as_cores_and_memory_allow_and_share_the_cores(
+def test_workers_fit_into_cores_and_memory_and_share_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "visible_gpus", lambda: [])
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     monkeypatch.setattr(local, "available_memory", lambda: 13 << 30)
-    order = make_order(tmp_path, "local.memory=3G")
-    assert worker_slots(order, 100) == [{"OMP_NUM_THREADS": "2"}] * 4
-    assert worker_slots(order, 1) == [{"OMP_NUM_THREADS": "8"}]
+    options = make_options(tmp_path, "local.memory=3G")
+    assert worker_environments(options, 100) == [{"OMP_NUM_THREADS": "2"}] * 4
+    assert worker_environments(options, 1) == [{"OMP_NUM_THREADS": "8"}]
     monkeypatch.setattr(local, "available_memory", lambda: 1 << 30)
-    assert len(worker_slots(order, 100)) == 1
+    assert len(worker_environments(options, 100)) == 1
 
 
-def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_gpus_are_found_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-5")
     assert visible_gpus() == ["2", "GPU-5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
@@ -207,7 +204,9 @@ def test_gpus_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert visible_gpus() == ["0", "1"]
 
 
-def test_memory_is_what_is_free_within_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_memory_respects_the_container_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local, "_CGROUP_LIMITS", ())
     free = available_memory()
     assert free > 1 << 20
@@ -225,14 +224,14 @@ def test_a_killed_launcher_leaves_no_workers_and_no_lock(laptop: Laptop, tmp_pat
         "import sys; from pathlib import Path; from tests.slurm_fakes import *;"
         "from slurm.local import run_local;"
         "from facerec.stages import Stage; Stage.script = FAKE_STAGE;"
-        "run_local(make_order(Path(sys.argv[1]), 'tasks=1', shards=6), MOVIE, ('extract',), print)"
+        "run_local(make_options(Path(sys.argv[1]), 'tasks=1', shards=6), MOVIE, ('extract',), print)"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], cwd=local.__file__.rpartition("/slurm/")[0]
     )
-    while len(laptop.left()) == 6:
+    while len(laptop.to_do()) == 6:
         time.sleep(0.05)
     launcher.kill()
     launcher.wait()
-    assert not survey(laptop.run, None).active
-    assert laptop.go("tasks=1") == 0 and laptop.left() == []
+    assert not read_status(laptop.run, None).active
+    assert laptop.run_stages("tasks=1") == 0 and laptop.to_do() == []

@@ -1,4 +1,4 @@
-"""SLURM's commands: what they say is understood, and what they do not say is no traceback."""
+"""SLURM's commands: their output is parsed, and their failures become clear errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def mock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
     return MockSlurm(tmp_path, monkeypatch)
 
 
-def test_tasks_are_known_by_the_id_that_squeue_shows(mock: MockSlurm) -> None:
+def test_tasks_are_listed_by_the_id_of_squeue(mock: MockSlurm) -> None:
     mock.queue.write_text(
         "7_0|RUNNING|n1|None|key\n7_1|PENDING||Dependency|key|with a bar\n8|FAILED|n2|NonZeroExitCode|\n"
     )
@@ -28,43 +28,41 @@ def test_tasks_are_known_by_the_id_that_squeue_shows(mock: MockSlurm) -> None:
     assert queue.job_state("8") == "FAILED" and queue.job_state("9") == ""
 
 
-def test_a_machine_without_slurm_or_with_its_bare_packages_has_none(
+def test_slurm_is_unavailable_if_missing_or_not_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mock: MockSlurm
 ) -> None:
     assert queue.available() and queue.max_array_size() == 1001
-    mock.script_says(
+    mock.install_script(
         "scontrol", "echo 'scontrol: fatal: Could not establish a configuration source' >&2; exit 1"
     )
     assert not queue.available()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not queue.available()
-    with pytest.raises(SlurmError, match="squeue: no such command on this machine"):
+    with pytest.raises(SlurmError, match="squeue: command not found on this machine"):
         queue.tasks_of(1)
 
 
-def test_a_slurm_that_does_not_answer_is_no_missing_slurm(
-    mock: MockSlurm, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mock.script_says("scontrol", "echo 'scontrol: error: Unable to contact slurm controller' >&2; exit 1")
+def test_a_slurm_that_does_not_answer_is_an_error(mock: MockSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    mock.install_script("scontrol", "echo 'scontrol: error: Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(SlurmError, match=r"^scontrol: Unable to contact slurm controller$"):
         queue.available()
-    mock.script_says("scontrol", "exec sleep 30")
+    mock.install_script("scontrol", "exec sleep 30")
     monkeypatch.setattr(queue, "_TIMEOUT_S", 0.2)
     with pytest.raises(SlurmError, match="did not answer within"):
         queue.available()
-    mock.script_says("scontrol", "exit 4")
+    mock.install_script("scontrol", "exit 4")
     with pytest.raises(SlurmError, match="exit status 4"):
         queue.requeue("5")
 
 
-def test_a_site_that_does_not_tell_its_limit_is_said_so(mock: MockSlurm) -> None:
-    mock.script_says("scontrol", "echo nothing")
-    with pytest.raises(SlurmError, match="names no MaxArraySize"):
+def test_a_missing_array_limit_is_an_error(mock: MockSlurm) -> None:
+    mock.install_script("scontrol", "echo nothing")
+    with pytest.raises(SlurmError, match="MaxArraySize is missing"):
         queue.max_array_size()
 
 
-def test_the_tail_of_a_log_is_its_last_lines_that_say_something(tmp_path: Path) -> None:
+def test_the_last_lines_of_a_log_leave_out_blank_ones(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"x" * 9000 + b"\n1\n\n 2\rbar\n\xff3\n\n")
-    assert queue.tail(log, 3) == [" 2", "bar", "\ufffd3"]
-    assert queue.tail(tmp_path / "none") == []
+    assert queue.last_lines(log, 3) == [" 2", "bar", "\ufffd3"]
+    assert queue.last_lines(tmp_path / "none") == []

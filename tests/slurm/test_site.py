@@ -1,4 +1,4 @@
-"""The site profile: misspelt or mistyped settings are answered, never ignored."""
+"""The site profile: misspelt settings and wrong types are reported, not ignored."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from facerec.errors import InputError
-from slurm.site import Resources, load, minutes, size_bytes
-from slurm.stages import ROOT
+from slurm.options import ROOT
+from slurm.site import Resources, load_site, parse_minutes, parse_size
 
 SHIPPED = ROOT / "slurm" / "cluster.toml"
 
@@ -20,23 +20,23 @@ def profile(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_shipped_profile_is_valid_and_its_comments_show_the_defaults(tmp_path: Path) -> None:
-    site = load(SHIPPED)
+    site = load_site(SHIPPED)
     lines = SHIPPED.read_text().splitlines()[5:]
     shown = "\n".join(line.removeprefix("# ") if " = " in line else line for line in lines)
-    assert load(profile(tmp_path, shown)) == site
+    assert load_site(profile(tmp_path, shown)) == site
     assert site.stages["extract"] == Resources()
 
 
-def test_a_stage_s_own_table_wins_over_all_wherever_it_stands(tmp_path: Path) -> None:
-    site = load(profile(tmp_path, '[merge]\npartition = "big"\n[all]\npartition = "main"\ncpus = 3'))
+def test_the_table_of_a_stage_overrides_all_in_any_order(tmp_path: Path) -> None:
+    site = load_site(profile(tmp_path, '[merge]\npartition = "big"\n[all]\npartition = "main"\ncpus = 3'))
     assert [site.stages[stage].partition for stage in ("extract", "merge")] == ["main", "big"]
     assert site.stages["merge"].cpus == 3
 
 
-def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     path = profile(tmp_path, '[extract]\nmemory = "4G"\n[local]\nworkers = 2')
     overrides = ["extract.memory=32G", "account=a b", "merge.time=2:00:00", "local.workers=5", "settle=7"]
-    site = load(path, [*overrides, "modules=['x', 'y']", "setup=one line", "extract.sbatch={nice = 5}"])
+    site = load_site(path, [*overrides, "modules=['x', 'y']", "setup=one line", "extract.sbatch={nice = 5}"])
     extract = site.stages["extract"]
     assert (extract.memory, extract.account, extract.modules) == ("32G", "a b", ("x", "y"))
     assert (extract.setup, extract.sbatch) == (("one line",), {"nice": "5"})
@@ -58,18 +58,18 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
         ("[all]\ncpus = -1", "cpus must be a whole number"),
         ("[all]\ngpus = true", "gpus must be a whole number"),
         ("[all]\nmemory = true", "memory must be a text"),
-        ("[all]\nmemory = '8'", "'8' is no amount of memory"),
-        ("[all]\ntime = 'soon'", "'soon' is no time"),
-        ("[all]\ntime = '0'", "needs more than none"),
+        ("[all]\nmemory = '8'", "'8' is not an amount of memory"),
+        ("[all]\ntime = 'soon'", "'soon' is not a time"),
+        ("[all]\ntime = '0'", "give more than 0"),
         ("[all]\nmodules = [1]", "modules must be a list of texts"),
         ("[all]\nsbatch = ['x']", "sbatch must be a table of texts"),
         ("settle = 'long'", "settle must be a whole number"),
-        ("[all", "no valid TOML"),
+        ("[all", "not valid TOML"),
     ],
 )
-def test_a_wrong_setting_is_one_clear_line(tmp_path: Path, text: str, answer: str) -> None:
+def test_a_wrong_setting_is_reported_in_one_line(tmp_path: Path, text: str, answer: str) -> None:
     with pytest.raises(InputError, match=answer) as caught:
-        load(profile(tmp_path, text))
+        load_site(profile(tmp_path, text))
     assert "\n" not in str(caught.value)
 
 
@@ -83,14 +83,14 @@ def test_a_wrong_setting_is_one_clear_line(tmp_path: Path, text: str, answer: st
         ("cpus=nan", "cpus must be a whole number"),
     ],
 )
-def test_a_wrong_override_is_one_clear_line(override: str, answer: str) -> None:
+def test_a_wrong_override_is_reported(override: str, answer: str) -> None:
     with pytest.raises(InputError, match=answer):
-        load(SHIPPED, [override])
+        load_site(SHIPPED, [override])
 
 
-def test_a_missing_profile_says_how_to_name_one(tmp_path: Path) -> None:
+def test_a_missing_profile_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="SITE=FILE"):
-        load(tmp_path / "none.toml")
+        load_site(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_a_missing_profile_says_how_to_name_one(tmp_path: Path) -> None:
         ("1-01:30", 1530),
     ],
 )
-def test_times_are_read_as_slurm_reads_them(text: str, expected: int) -> None:
-    assert minutes(text) == expected
+def test_times_are_parsed_as_slurm_does(text: str, expected: int) -> None:
+    assert parse_minutes(text) == expected
 
 
-def test_sizes_need_their_unit() -> None:
-    assert (size_bytes("8G"), size_bytes("500MB"), size_bytes("1t")) == (8 << 30, 500 << 20, 1 << 40)
+def test_sizes_need_a_unit() -> None:
+    assert (parse_size("8G"), parse_size("500MB"), parse_size("1t")) == (8 << 30, 500 << 20, 1 << 40)
     for text in ("8", "G", "0G", "1.5G", "-1G"):
         with pytest.raises(InputError):
-            size_bytes(text)
+            parse_size(text)

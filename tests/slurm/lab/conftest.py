@@ -1,4 +1,4 @@
-"""One throw-away SLURM for all tests here; where it cannot be had they are skipped with the reason."""
+"""One test SLURM cluster for all tests here, which are skipped if the machine cannot run it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from slurm.stages import ROOT
+from slurm.options import ROOT
 
 LAB = ROOT / "slurm" / "lab"
-MAX_ARRAY = 101  # small, so that a film of 300 shards does not fit into one array
+MAX_ARRAY = 101  # small, so that 300 shards do not fit into one array
 
 
 class Lab:
@@ -23,17 +23,17 @@ class Lab:
         self.folder = folder
 
     def node(self, action: str, name: str) -> None:
-        """`kill` or `up`."""
+        """Run the cluster's node command: `kill` or `up`."""
         subprocess.run([str(self.folder / "bin" / "node"), action, name], check=True, timeout=60)
 
     def call(self, *command: str) -> str:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
         return done.stdout
 
-    def until(self, check: Callable[[], bool], seconds: float = 120.0) -> None:
-        """Wait for what the cluster will do in its own time."""
+    def until(self, condition: Callable[[], bool], seconds: float = 120.0) -> None:
+        """Wait until a condition holds; fail after `seconds`."""
         end = time.monotonic() + seconds
-        while not check():
+        while not condition():
             assert time.monotonic() < end, (
                 f"not within {seconds} s; the queue:\n{self.call('squeue', '-r', '-t', 'all')}"
             )
@@ -62,8 +62,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def calm(lab: Lab) -> Iterator[Lab]:
-    """The cluster with all nodes up and nothing in its queue, before and after."""
+def idle_lab(lab: Lab) -> Iterator[Lab]:
+    """The cluster; after the test, the queue is emptied and all nodes are started again."""
     yield lab
     lab.call("scancel", "--user", str(os.getuid()))
     lab.until(lambda: not lab.call("squeue", "-h"))

@@ -1,10 +1,11 @@
-"""A stand-in for the four stages: the film is a JSON text that says how each shard is to behave.
+"""A fake program for all stages; the film is a JSON text with the behaviour of each shard.
 
     {"frames": 160, "seconds": 0.1, "shards": {"5": "refuse"}, "fail": ["merge"]}
 
-`seconds` is what a shard takes. A shard may `refuse` (one line, exit 1), say the `same` line as others, fail
-`once`, be `kill`ed, `hog` memory, kill its `task` with it, give a wrong `usage`, or end `quiet`ly without a
-result. The plan and the markers are real ones, so that everything that counts shards is tested for real.
+`seconds` is the time of each shard. Behaviours: `refuse` (error message, exit status 1), `same` (an error
+message without the shard), `once` (fails only the first time), `kill` (killed), `task` (its task is killed
+too), `hog` (uses up memory), `usage` (exit status 2), `quiet` (exit status 0 without a result). The plan and
+the markers are real.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ def refuse(line: str, status: int = 1) -> NoReturn:
 
 def extract(args: argparse.Namespace) -> None:
     text = args.film.read_text()
-    orders = json.loads(text)
+    behaviour = json.loads(text)
     folder = MovieFolder.of_film(args.out, args.film)
     folder.create()
     settings = {"detector": args.detector}
-    wanted = Plan(folder.movie_id, {}, {}, orders["frames"], args.n, settings, {}, (text,))
+    wanted = Plan(folder.movie_id, {}, {}, behaviour["frames"], args.n, settings, {}, (text,))
     if read_plan(folder) is None:
         write_plan(folder, wanted, args.film, [])
     plan = read_plan(folder)
@@ -59,13 +60,13 @@ def extract(args: argparse.Namespace) -> None:
             continue
         sys.stdout.write(f"shard {shard} begins, threads {os.environ.get('OMP_NUM_THREADS')}\n")
         sys.stdout.flush()
-        misbehave(orders.get("shards", {}).get(str(shard)), shard, args.film)
+        misbehave(behaviour.get("shards", {}).get(str(shard)), shard, args.film)
         begun = time.monotonic()
-        while time.monotonic() - begun < orders["seconds"]:
+        while time.monotonic() - begun < behaviour["seconds"]:
             if stopped:
                 raise SystemExit(75)
             time.sleep(0.02)
-        finish(folder, plan, shard, max(orders["seconds"], 0.01))
+        finish(folder, plan, shard, max(behaviour["seconds"], 0.01))
 
 
 def finish(folder: MovieFolder, plan: Plan, shard: int, seconds: float) -> None:
@@ -78,26 +79,26 @@ def finish(folder: MovieFolder, plan: Plan, shard: int, seconds: float) -> None:
     write_bytes(files.marker, marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
-def misbehave(order: str | None, shard: int, film: Path) -> None:
-    if order == "refuse":
-        refuse(f"shard {shard} is not to be had")
-    if order == "same":
+def misbehave(behaviour: str | None, shard: int, film: Path) -> None:
+    if behaviour == "refuse":
+        refuse(f"shard {shard} cannot be extracted")
+    if behaviour == "same":
         refuse("the weights are missing")
-    if order == "usage":
+    if behaviour == "usage":
         refuse("unrecognized arguments: --nonsense", 2)
-    if order == "quiet":
+    if behaviour == "quiet":
         raise SystemExit(0)
-    if order == "kill":
+    if behaviour == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if order == "task":
+    if behaviour == "task":
         os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
-    if order == "hog":
+    if behaviour == "hog":
         kept = []
         while True:
             kept.append(bytearray(20_000_000))
             time.sleep(0.1)
-    if order == "once":
+    if behaviour == "once":
         witness = film.with_name(f".{film.name}-{shard}-failed")
         if not witness.exists():
             witness.touch()
@@ -108,10 +109,10 @@ def stage(name: str, args: argparse.Namespace) -> None:
     folder = MovieFolder.existing(args.path)
     plan = read_plan(folder)
     assert plan is not None
-    orders = json.loads(plan.notes[0])
-    if name in orders.get("fail", ()):
+    behaviour = json.loads(plan.notes[0])
+    if name in behaviour.get("fail", ()):
         refuse(f"{name} cannot")
-    if name in orders.get("kill", ()):
+    if name in behaviour.get("kill", ()):
         os.kill(os.getpid(), signal.SIGKILL)
     missing = set(range(plan.n)) - done_markers(folder, plan).keys()
     if missing:

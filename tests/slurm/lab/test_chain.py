@@ -1,4 +1,4 @@
-"""The whole chain of real stages on real film: on the cluster, on a laptop, in one shard: the same bytes."""
+"""All real stages on a real film: the same bytes on the cluster, in local processes, and in one shard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facerec import prepare_actors
-from slurm.stages import ROOT
+from slurm.options import ROOT
 from tests.cast import make_database
 from tests.slurm.lab.conftest import Lab
 
@@ -21,7 +21,7 @@ RESULTS = ("trajectories.jsonl", "scene_changes.json", "features.jsonl", "cluste
 
 
 def make(target: str, **variables: object) -> str:
-    """Run `make` as a user does."""
+    """Run a target of make and return its output."""
     words = [
         f"{name}={value}" for name, value in {"PYTHON": sys.executable, "MOVIE": MOVIE, **variables}.items()
     ]
@@ -34,13 +34,13 @@ def make(target: str, **variables: object) -> str:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What the labeling backend reads of a folder, by hash."""
+    """Return the SHA-256 of each file that the labeling backend reads."""
     files = [folder / name for name in RESULTS] + sorted((folder / "images").iterdir())
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_16_shards_on_4_nodes_are_the_bytes_of_a_local_run_and_of_one_shard(
-    calm: Lab, shared: Path, tmp_path: Path
+def test_16_shards_on_4_nodes_give_the_bytes_of_a_local_run_and_of_one_shard(
+    idle_lab: Lab, shared: Path, tmp_path: Path
 ) -> None:
     films = tmp_path / "films"
     films.mkdir()
@@ -59,9 +59,9 @@ def test_16_shards_on_4_nodes_are_the_bytes_of_a_local_run_and_of_one_shard(
     cluster = {**common, "OUT": tmp_path / "cluster"}
     make("movie", **cluster, SHARDS=16, TASKS=8)
     make("status", **cluster, WATCH=1)
-    seen = json.loads(make("status", **cluster, JSON=1))
-    assert seen["counts"]["done"] == 16 and not seen["failed"]
-    assert {stage: task["state"] for stage, task in seen["stages"].items()} == {
+    status = json.loads(make("status", **cluster, JSON=1))
+    assert status["counts"]["done"] == 16 and not status["failed"]
+    assert {stage: task["state"] for stage, task in status["stages"].items()} == {
         "merge": "done", "cluster": "done", "classify": "done",
     }  # fmt: skip
     nodes = {
@@ -73,6 +73,6 @@ def test_16_shards_on_4_nodes_are_the_bytes_of_a_local_run_and_of_one_shard(
     make("movie", **common, OUT=tmp_path / "local", SHARDS=16, LOCAL=1, WORKERS=2)
     make("movie", **common, OUT=tmp_path / "one", SHARDS=1, LOCAL=1)
     made = [contents(tmp_path / out / f"{MOVIE}-data") for out in ("cluster", "local", "one")]
-    assert len(made[0]) > len(RESULTS) + 25  # two pictures of each of sixteen trajectories, about
+    assert len(made[0]) > len(RESULTS) + 25  # about two pictures of each of sixteen trajectories
     assert made[0] == made[1] == made[2]
     assert "0 of 16 shards to do (16 done)" in make("extract", **cluster)

@@ -1,0 +1,127 @@
+"""Decide which shards of a movie to extract, for SLURM and for local runs alike."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facerec.errors import FacerecError, InputError, PlanError
+from facerec.folder.plan import parse_ranges
+from facerec.support.shell import launcher_command
+from slurm import queue
+from slurm.films import find_film
+from slurm.options import DEFAULT_SHARDS, RunOptions
+from slurm.records import RunFolder
+from slurm.status import ACTIVE, MovieStatus, read_status
+from slurm.work import wait_until
+
+Echo = Callable[[str], None]  # shows a line to the user
+
+
+@dataclass
+class Extraction:
+    """The shards of a movie to extract.
+
+    Attributes:
+        missing: shards that are neither done nor queued nor running.
+        failed: those of `missing` that failed before.
+        command: extracts them, with a `--shard` added.
+    """
+
+    film: Path
+    n: int
+    missing: list[int]
+    failed: list[int]
+    command: list[str]
+
+
+def require_inputs(options: RunOptions, run: RunFolder, stages: Sequence[str]) -> None:
+    """Check, before any file is written, that the first of `stages` has something to read.
+
+    Raises:
+        InputError: the film is not found, or nothing was extracted yet.
+    """
+    if "extract" in stages:
+        find_film(options.films, run.movie_id)
+    elif not run.movie_folder.path.is_dir() and not run.submissions():
+        first = launcher_command("extract", f"MOVIE={run.movie_id}")
+        raise InputError(f"{run.movie_folder.path}: nothing was extracted yet; first run: {first}")
+
+
+def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, echo: Echo) -> Extraction:
+    """Find the film and the shards to extract; with FRESH=1, delete the existing shards.
+
+    Raises:
+        InputError: there is no film, or more than one.
+        PlanError: the movie was started with another number of shards, or tasks are active and FRESH=1.
+        FacerecError: the movie was started with other options.
+    """
+    film = find_film(options.films, run.movie_id)
+    n = options.shards or movie.n or DEFAULT_SHARDS
+    active = {task.submission.n for task in movie.extract_tasks() if task.state in ACTIVE}
+    other = next((existing for existing in {movie.n or n, *active} if existing != n), None)
+    if other and not options.fresh:
+        raise PlanError(
+            f"movie {run.movie_id} was started with SHARDS={other}: give that, or start again with FRESH=1"
+        )
+    if options.fresh:
+        if movie.active:
+            raise PlanError(f"movie {run.movie_id} has tasks queued or running: cancel them before FRESH=1")
+        from facerec.folder.shards import discard_run
+
+        discard_run(run.movie_folder)
+        missing, done, busy, failed = list(range(n)), [], [], []
+    else:
+        done, busy = movie.shards_in("done"), movie.shards_in(*ACTIVE)
+        missing = [shard for shard in range(n) if shard not in {*done, *busy}]
+        failed = [shard for shard in missing if shard in movie.shards and movie.shards[shard].times]
+    command = options.extract_command(film, n)
+    if done:
+        _require_same_options([*command, "--shard", str(done[0])])
+    parts = [f"{len(part)} {word}" for word, part in (("done", done), ("queued or running", busy)) if part]
+    state = f" ({', '.join(parts)})" if parts else ""
+    echo(f"movie {run.movie_id}: {film.name}: {len(missing)} of {n} shards to do{state}")
+    return Extraction(film, n, missing, failed, command)
+
+
+def _require_same_options(command: Sequence[str]) -> None:
+    """Run a done shard again, which does nothing, and fails if its options differ."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"{shlex.join(command)} failed"]
+        raise FacerecError(lines[-1].partition("error: ")[2] or lines[-1])
+
+
+def read_verified_status(options: RunOptions, run: RunFolder) -> MovieStatus:
+    """Read the movie's status with file contents compared, after waiting for files that other nodes wrote."""
+    queued = queue.tasks_of(run.movie_id) if queue.available() else None
+    movie = read_status(run, queued, options.shards, contents=True)
+    if _waited_for_markers(run, movie, options.site.settle):
+        movie = read_status(run, queued, options.shards, contents=True)
+    return movie
+
+
+def _waited_for_markers(run: RunFolder, movie: MovieStatus, settle: float) -> bool:
+    """Wait at most `settle` seconds for the markers of tasks that have just ended.
+
+    Returns:
+        Whether a marker was late.
+    """
+    claimed = {
+        shard
+        for task in movie.extract_tasks()
+        if task.submission.n == movie.n
+        and task.record
+        and task.record.outcome == "done"
+        and (task.record.ended or 0) > time.time() - settle
+        for shard in parse_ranges(task.submission.packs[task.index], movie.n)
+    }
+    late = claimed & set(movie.shards_in("missing"))
+    if not late:
+        return False
+    wait_until(lambda: not late & set(read_status(run, None).shards_in("missing")), settle)
+    return True

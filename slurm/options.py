@@ -1,0 +1,57 @@
+"""The options of a run, and the stage commands that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facerec.stages import PIPELINE
+from slurm.site import Site
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_SHARDS = 256
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of the user, the same for every movie of a run.
+
+    Attributes:
+        films: folder of the films.
+        out: folder of the results and logs.
+        shards: number of shards; None for the number in the movie's plan, or DEFAULT_SHARDS without a plan.
+        detector, embedder, device: empty for the default of the stage.
+        args: further arguments of the stages' programs, by short stage name.
+        fresh: delete the movie's shards and start again.
+        overwrite: replace published results; the stages keep the previous version.
+    """
+
+    films: Path
+    out: Path
+    actor_db: Path
+    site: Site
+    shards: int | None = None
+    detector: str = ""
+    embedder: str = ""
+    device: str = ""
+    args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fresh: bool = False
+    overwrite: bool = False
+
+    def extract_command(self, film: Path, n: int) -> list[str]:
+        """Return the command that extracts shards of `film`, without its `--shard`."""
+        command = PIPELINE["extract"].command("--n", str(n), "--out", str(self.out.absolute()))
+        command += ["--actor-db", str(self.actor_db.absolute())]
+        device = self.device or ("cuda" if self.site.stages["extract"].gpus else "")
+        flags = {"--detector": self.detector, "--embedder": self.embedder, "--device": device}
+        for flag, value in flags.items():
+            command += [flag, value] if value else []
+        return [*command, *self.args.get("extract", ()), str(film)]
+
+    def stage_command(self, stage: str, folder: Path) -> list[str]:
+        """Return the command of a stage that is not sharded."""
+        command = PIPELINE[stage].command("--path", str(folder))
+        command += ["--actor-db", str(self.actor_db.absolute())] if PIPELINE[stage].uses_actor_db else []
+        command += ["--overwrite"] if self.overwrite else []
+        return [*command, *self.args.get(stage, ())]
