@@ -187,7 +187,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         "decode": lambda: use_up(decode_batches(film, 0, end, extractor, profile)),
         "detect": lambda: use_up(
             detect_batches(
-                detector, ([replace(frame, found=None) for frame in batch] for batch in frames), profile
+                detector, ([replace(frame, detections=None) for frame in batch] for batch in frames), profile
             )
         ),
         "embed": lambda: use_up(embed_batches(extractor, film, folder.movie_id, iter(found), profile)),

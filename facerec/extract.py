@@ -1,8 +1,8 @@
-"""Stage 1: find, crop and embed the faces of one or several shards of a film.
+"""Stage 1: detect, crop and embed the faces of one or several shards of a film.
 
-Reads a film and writes the shards' files into <out>/<movie_id>-data. The first shard task of a film
-writes the plan that all others check themselves against; a shard that is done is not done again.
-SIGTERM and SIGUSR2 stop it at a clean point with exit status 75: run the same command again.
+Reads a film and writes its shards to <out>/<movie_id>-data. The first shard task of a film writes
+the plan, with which all others must agree. A shard that is done is not extracted again.
+SIGTERM and SIGUSR2 stop it between two batches with exit status 75: run the same command again.
 """
 
 from __future__ import annotations
@@ -30,94 +30,102 @@ if TYPE_CHECKING:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line of this stage."""
-    made = parser(__doc__)
+    """Return the parser of this stage's command line."""
+    command_line = parser(__doc__)
     s = ExtractSettings
-    made.add_argument("film", type=Path, help="film named <movie_id>-Title.ext")
-    made.add_argument("--shard", default="0", help="shards to extract: a number, a range, a list (0-31,40)")
-    made.add_argument("--n", type=int, default=1, metavar="N", help="number of shards the film is cut into")
-    made.add_argument(
-        "--out", type=Path, default=Path("data"), metavar="DIR", help="where <movie_id>-data is made"
+    command_line.add_argument("film", type=Path, help="film, named <movie_id>-Title.ext")
+    command_line.add_argument(
+        "--shard", default="0", help="shards to extract: a number, a range, a list (0-31,40)"
     )
-    made.add_argument(
+    command_line.add_argument(
+        "--n", type=int, default=1, metavar="N", help="number of shards that the film is divided into"
+    )
+    command_line.add_argument(
+        "--out",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="directory in which <movie_id>-data is created",
+    )
+    command_line.add_argument(
         "--detector",
         default=s.detector,
         metavar="NAME[:FILE]",
-        help="retinaface, mtcnn or yunet; FILE: its weights",
+        help="retinaface, mtcnn or yunet; FILE: weights to use",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--embedder",
         default=s.embedder,
         metavar="NAME[:FILE]",
-        help="facenet, dlib or arcface; FILE: its weights",
+        help="facenet, dlib or arcface; FILE: weights to use",
     )
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
-    made.add_argument(
+    command_line.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
+    command_line.add_argument(
         "--precision",
         choices=("float32", "float16", "bfloat16"),
         default=s.precision,
-        help="number format of retinaface and facenet; float16: for GPUs, bfloat16: also for some CPUs",
+        help="number format of retinaface and facenet; float16: GPUs only, bfloat16: also some CPUs",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--batch-size",
         type=int,
         default=None,
         metavar="FRAMES",
-        help="frames the detector takes at once; None: what suits model and device",
+        help="frames per call of the detector; None: chosen by model and device",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--save-every",
         type=int,
         default=s.save_every,
         metavar="FRAMES",
-        help="save and embed faces on every such frame",
+        help="save and embed faces on every FRAMES-th frame",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--detect-every",
         type=int,
         default=s.detect_every,
         metavar="FRAMES",
-        help="look for faces on every such frame, interpolate between; divides --save-every",
+        help="detect faces on every FRAMES-th frame and interpolate between them; must divide --save-every",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--min-face-size",
         type=int,
         default=s.min_face_size,
         metavar="PIXELS",
-        help="ignore faces whose shorter side is less, in display pixels",
+        help="ignore faces with a shorter side below this, in display pixels",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--face-threshold",
         type=float,
         default=None,
         metavar="SCORE",
-        help="least detection score, 0 to 1; None: the detector's own",
+        help="least score of a detection, 0 to 1; None: the default of the detector",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--actor-db",
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
-        help="its aspect_ratios.csv, where there is one, overrides a film's own display size",
+        help="actor database; its aspect_ratios.csv, if there is one, overrides the film's display size",
     )
-    made.add_argument(
-        "--no-images", action="store_true", help="save no pictures (the annotators then see none)"
+    command_line.add_argument(
+        "--no-images", action="store_true", help="save no thumbnails; annotators will see none"
     )
-    made.add_argument(
+    command_line.add_argument(
         "--fresh",
         action="store_true",
-        help="where the folder holds another plan's shards, drop them and begin again",
+        help="if the folder holds shards of another plan, discard them and start again",
     )
-    made.add_argument(
-        "--profile", action="store_true", help="log the seconds that each stage of the pipeline was busy"
+    command_line.add_argument(
+        "--profile", action="store_true", help="log the seconds for which each step was busy"
     )
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    _check(args)
+    _check_arguments(args)
 
     from facerec.extraction.planning import ensure_plan
     from facerec.folder.layout import MovieFolder
@@ -128,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.film}: no such film")
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
-    models = cache(partial(_load, args))  # once, and only where there is work for them
+    models = cache(partial(_load_models, args))  # once, and only if there is a shard to extract
     plan = ensure_plan(
         folder,
         args.film,
@@ -148,7 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Raise `InputError` for arguments that are out of range or contradict each other."""
     from facerec.folder.plan import MAX_SHARDS
 
     for name in ("n", "save_every", "detect_every", "min_face_size", "batch_size"):
@@ -158,10 +167,10 @@ def _check(args: argparse.Namespace) -> None:
     if args.save_every % args.detect_every:
         raise InputError(
             f"--detect-every {args.detect_every}: must divide --save-every {args.save_every}, "
-            "because faces are saved where they were looked for"
+            "because faces are saved on frames on which they are detected"
         )
     if args.n > MAX_SHARDS:
-        raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards can be told apart")
+        raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards are possible")
     try:
         str(args.film.absolute()).encode()
     except UnicodeEncodeError:
@@ -182,7 +191,7 @@ def _settings(args: argparse.Namespace) -> ExtractSettings:
 
 
 def _precision(args: argparse.Namespace) -> str:
-    """The precision asked for, or float32 where it would change nothing: the plan must not name another."""
+    """Return the requested precision, or float32 if neither model can use it: the plan records the result."""
     from facerec.models import reduces_precision
 
     if args.precision == "float32" or reduces_precision(args.detector, args.embedder):
@@ -193,8 +202,8 @@ def _precision(args: argparse.Namespace) -> str:
 
 
 def _options(args: argparse.Namespace) -> list[str]:
-    """The words that ask for the same settings again; device and batch size are each task's own affair."""
-    words = ["--detector", _anywhere(args.detector), "--embedder", _anywhere(args.embedder)]
+    """Return the options that give the same settings, so without device and batch size."""
+    words = ["--detector", _absolute_spec(args.detector), "--embedder", _absolute_spec(args.embedder)]
     words += ["--save-every", str(args.save_every), "--min-face-size", str(args.min_face_size)]
     if args.face_threshold is not None:
         words += ["--face-threshold", str(args.face_threshold)]
@@ -202,21 +211,21 @@ def _options(args: argparse.Namespace) -> list[str]:
     return [*words, *(["--no-images"] if args.no_images else [])]
 
 
-def _anywhere(spec: str) -> str:
-    """A model's spec with its file, if it names one, as it is called from any folder."""
+def _absolute_spec(spec: str) -> str:
+    """Return a model spec with the path of its weights, if it has one, made absolute."""
     name, colon, file = spec.partition(":")
     return f"{name}:{Path(file).absolute()}" if colon else spec
 
 
 def _display_aspect(args: argparse.Namespace) -> Fraction | None:
-    """The film's display aspect ratio by the actor database; None where it has none for it."""
+    """Return the display aspect ratio that the actor database has for the film; None if it has none."""
     from facerec.actors.database import ActorDatabase, read_aspect_ratio
 
     table = ActorDatabase(args.actor_db).aspect_ratios
     return read_aspect_ratio(table, args.film.name) if table.exists() else None
 
 
-def _load(args: argparse.Namespace) -> tuple[Detector, Embedder]:
+def _load_models(args: argparse.Namespace) -> tuple[Detector, Embedder]:
     from facerec.models import check_device, load_detector, load_embedder
     from facerec.models.device import limit_threads
 
@@ -246,13 +255,15 @@ def _extract(
     from facerec.extraction.shard import Extractor, extract_shard
     from facerec.folder.shards import done_markers
 
-    pictures = not args.no_images
-    extractor = Extractor(*models(), args.save_every, args.min_face_size, pictures, args.detect_every)
+    save_thumbnails = not args.no_images
+    extractor = Extractor(*models(), args.save_every, args.min_face_size, save_thumbnails, args.detect_every)
     film = planned_film(plan, args.film)
     with stop_on_signals() as stop:
         for shard in shards:
             stop.check()
-            if done_markers(folder, plan, [shard]):  # by another task meanwhile, or as an equally empty one
+            if done_markers(
+                folder, plan, [shard]
+            ):  # another task was first, or an equally empty shard has the same files
                 continue
             beg, end = plan.range_of(shard)
             label = f"movie {folder.movie_id} shard {shard} of {plan.n} (frames {beg}-{end})"

@@ -25,61 +25,61 @@ if TYPE_CHECKING:
 
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this stage's command line."""
-    made = parser(__doc__)
+    command_line = parser(__doc__)
     t, k = TrackSettings, KeepSettings
-    add_path_argument(made)
-    made.add_argument(
+    add_path_argument(command_line)
+    command_line.add_argument(
         "--iou-threshold",
         type=float,
         default=t.iou_threshold,
         metavar="IOU",
         help="overlap, 0 to 1, above which boxes of consecutive frames are linked as one face at once",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--max-gap",
         type=int,
         default=t.max_gap,
         metavar="FRAMES",
         help="longest gap inside a trajectory: consecutive frames without a detection",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--min-trajectory",
         type=int,
         default=k.min_trajectory,
         metavar="FRAMES",
         help="drop trajectories that are shorter than this",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--min-face-size",
         type=int,
         default=k.min_face_size,
         metavar="PIXELS",
         help="drop trajectories without a box of at least this shorter side, in display pixels",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--allow-missing",
         action="store_true",
         help="merge even if shards are missing, and record the missing frames in the manifest",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--overwrite",
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--faces",
         type=Path,
         metavar="DIR",
         help="also export all saved faces of the trajectories, for training, as "
         "DIR/<movie_id>/<trajectory>/<tag>.jpeg; existing files are never replaced",
     )
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    linking = TrackSettings(iou_threshold=args.iou_threshold, max_gap=args.max_gap)
+    tracking = TrackSettings(iou_threshold=args.iou_threshold, max_gap=args.max_gap)
     keeping = KeepSettings(args.min_trajectory, args.min_face_size)
 
     def work(folder: MovieFolder) -> str:
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return merge(
             folder,
-            linking,
+            tracking,
             keeping,
             allow_missing=args.allow_missing,
             overwrite=args.overwrite,

@@ -1,4 +1,4 @@
-"""From a detection to what is kept of it: integer box, the annotator's picture, sharpness."""
+"""What is computed of a detection before it is written: its integer box, and its sharpness."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from numpy.typing import NDArray
 from facerec.geometry import Image
 from facerec.models.base import Detections
 
-_SHARPNESS_SIDE = 112  # pixels to which a face is brought before its sharpness is measured
+_SHARPNESS_SIDE = 112  # pixels; faces are resized to this before their sharpness is measured
 
 
 def integer_boxes(
-    found: Detections, width: int, height: int, min_size: int
+    detections: Detections, width: int, height: int, min_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Integer boxes clipped to the frame, without those whose shorter side is below `min_size`.
+    """Round the boxes of a frame to integers, clip them to the frame, and drop those that are too small.
 
-    Two detections that round to one box are one face: the better score stays.
+    Of detections that round to the same box the one with the highest score is kept.
+
+    Args:
+        width, height: of the frame in display pixels.
+        min_size: least shorter side in pixels.
 
     Returns:
-        boxes: (m, 4) sorted by x1, y1, x2, y2.
-        kept: (m,) which detection each comes from.
+        boxes: (m, 4) int64 x1, y1, x2, y2, in ascending order.
+        indices: (m,) the detection of each box.
     """
-    boxes = np.rint(found.boxes).astype(np.int64).reshape(-1, 4)
+    boxes = np.rint(detections.boxes).astype(np.int64).reshape(-1, 4)
     boxes = np.clip(boxes, 0, [width, height, width, height])
     size = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    order = np.lexsort((-found.scores, *boxes.T[::-1]))
+    order = np.lexsort((-detections.scores, *boxes.T[::-1]))
     order = order[size[order] >= max(1, min_size)]
     sorted_boxes = boxes[order]
     first = np.ones(len(order), bool)
@@ -35,9 +39,13 @@ def integer_boxes(
 
 
 def sharpness(frame: Image, box: NDArray[np.int64]) -> float:
-    """Variance of the Laplacian of the face at a fixed size: low where it is blurred.
+    """Return the variance of the Laplacian of a face at a fixed size; it is low for a blurred face.
 
-    After J. L. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
+    Method: J. L. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
+
+    Args:
+        frame: (h, w, 3) uint8 RGB.
+        box: (4,) x1, y1, x2, y2 inside the frame.
     """
     x1, y1, x2, y2 = box.tolist()
     gray = cv2.cvtColor(frame[y1:y2, x1:x2], cv2.COLOR_RGB2GRAY)

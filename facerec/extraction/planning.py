@@ -1,4 +1,4 @@
-"""How the shard tasks of a film come to one plan: the first writes it, the others must fit."""
+"""The plan that all shard tasks of a film share: the first one writes it, the others compare theirs."""
 
 from __future__ import annotations
 
@@ -37,45 +37,47 @@ def ensure_plan(
     display_aspect: Fraction | None,
     prepare: Callable[[], object],
 ) -> Plan:
-    """The folder's plan, made now if there is none.
+    """Return the folder's plan; write one if there is none.
 
     Args:
-        options: the command line's words for `settings`, for whoever must call again.
-        fresh: drop a plan that differs or is damaged, and its shards.
-        display_aspect: width / height that overrides the film's own.
-        prepare: called before a plan is made; what fails there leaves no trace in the folder.
+        n: number of shards.
+        options: `settings` as command-line options, for commands that the user is told to run.
+        fresh: discard a plan that differs or is damaged, and its shards.
+        display_aspect: width / height of the displayed frame; None for the film's own.
+        prepare: called before a plan is written, so that its failure leaves the folder as it was.
 
     Raises:
-        PlanError: the folder's plan is another one; the message names what differs.
+        PlanError: the folder has another plan; the message names the differences.
+        InputError: the film was written to while it was read.
     """
     stamp = file_stamp(film)
-    wanted = _requested_run(film, n, settings)
-    if _needs_new_plan(folder, film, wanted, fresh):
-        made = build_plan(folder, film, stamp, wanted, display_aspect)
+    requested = _requested_run(film, n, settings)
+    if _needs_new_plan(folder, film, requested, fresh):
+        new_plan = build_plan(folder, film, stamp, requested, display_aspect)
         prepare()
         folder.create()
         with locked(folder.lock):
-            if _needs_new_plan(folder, film, wanted, fresh):  # no other task was quicker
+            if _needs_new_plan(folder, film, requested, fresh):  # no other task was first
                 if folder.plan.exists():
                     discard_run_locked(folder)
-                if write_plan(folder, made, film, options):
-                    for note in made.notes:
+                if write_plan(folder, new_plan, film, options):
+                    for note in new_plan.notes:
                         log.warning("%s: %s", film, note)
     plan = read_plan(folder)
     if plan is None:
-        raise PlanError(f"{folder.path}: another task is beginning afresh there; run the same command again")
-    differences = _differences(plan, film, wanted)
+        raise PlanError(f"{folder.path}: another task is replacing the plan; run the same command again")
+    differences = _differences(plan, film, requested)
     if differences:
         raise PlanError(
             f"{folder.path} holds the shards of another run: {'; '.join(differences)}. "
-            "Give the same options, or --fresh to drop those shards and begin again"
+            "Use the same options, or --fresh to discard those shards and start again"
         )
     folder.create()
     return plan
 
 
 def planned_film(plan: Plan, path: Path) -> Film:
-    """The film of a plan, without indexing it again."""
+    """Return the film of a plan, without indexing it again."""
     video = plan.video
     width, height = video["display_size"]
     return describe_film(
@@ -88,7 +90,7 @@ def planned_film(plan: Plan, path: Path) -> Film:
 
 
 def _requested_run(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
-    """What can be known without reading the film: enough to tell whether a plan fits."""
+    """Return the parts of a plan that are known without reading the film, for comparison with a plan."""
     options = asdict(settings)
     models = {role: asdict(card_of(options.pop(role), role)) for role in ("detector", "embedder")}
     if options["face_threshold"] is None:
@@ -102,21 +104,34 @@ def _requested_run(film: Path, n: int, settings: ExtractSettings) -> dict[str, A
     }
 
 
-def _differences(plan: Plan, film: Path, wanted: dict[str, Any]) -> list[str]:
-    """How the plan differs from what is wanted; all of the film's bytes count, looked at only if need be."""
-    found = plan.differences(wanted)
+def _differences(plan: Plan, film: Path, requested: dict[str, Any]) -> list[str]:
+    """Return how the plan differs from `requested`, one phrase each.
+
+    The film is hashed as a whole only if its modification time differs and nothing else does.
+    """
+    found = plan.differences(requested)
     other = "" if found else sha256_if_changed(film, plan.film)
     return plan.differences({"film": {"sha256": other}}) if other else found
 
 
 def build_plan(
-    folder: MovieFolder, path: Path, stamp: Stamp, wanted: dict[str, Any], display_aspect: Fraction | None
+    folder: MovieFolder, path: Path, stamp: Stamp, requested: dict[str, Any], display_aspect: Fraction | None
 ) -> Plan:
+    """Index the film and return its plan.
+
+    Args:
+        stamp: `file_stamp` of the film from before it was read.
+        requested: as `_requested_run` returns it.
+
+    Raises:
+        InputError: the film was written to while it was read.
+    """
     film = open_film(path, display_aspect)
     log.info(
         "%s: %d frames, shown at %dx%d", path.name, film.frame_count, film.display_width, film.display_height
     )
     notes = list(film.losses)
+    # the notes are a part of the plan's fingerprint: other words would make it another plan
     if not film.seekable:
         notes.append(
             "its frames cannot be found by time, so every shard decodes it from its start: give few shards, "
@@ -139,35 +154,41 @@ def build_plan(
         "losses": list(film.losses),
         "times": pack_times(film.pts),
     }
-    identity = {**wanted["film"], "sha256": sha256_of(path), "mtime_ns": stamp[-1]}
+    identity = {**requested["film"], "sha256": sha256_of(path), "mtime_ns": stamp[-1]}
     if file_stamp(path) != stamp:
-        raise InputError(f"{path}: was written to while it was read; run this again once it is all there")
+        raise InputError(
+            f"{path}: was written to while it was read; run this again when the copy is complete"
+        )
     return Plan(
         movie_id=folder.movie_id,
         film=identity,
         video=video,
         frame_count=film.frame_count,
-        n=wanted["n"],
-        settings=wanted["settings"],
-        models=wanted["models"],
+        n=requested["n"],
+        settings=requested["settings"],
+        models=requested["models"],
         notes=tuple(notes),
-        program=wanted["program"],
+        program=requested["program"],
     )
 
 
 def _copy_command(film: Film) -> str:
-    """The command that gives every frame of a film, and no other, a time at which it is found."""
+    """Return the command that copies all frames of a film to one with a constant frame rate."""
     rate = Fraction(film.frame_rate).limit_denominator(1001)
     words = ["-vf", f"setpts=N/({rate})/TB", "-r", str(rate), "-fps_mode", "passthrough", "-crf", "16"]
     return command_line("ffmpeg", "-i", str(film.path.absolute()), *words, f"./{film.path.stem}-cfr.mp4")
 
 
-def _needs_new_plan(folder: MovieFolder, film: Path, wanted: dict[str, Any], fresh: bool) -> bool:
-    """Whether there is no plan, or one that `fresh` drops."""
+def _needs_new_plan(folder: MovieFolder, film: Path, requested: dict[str, Any], fresh: bool) -> bool:
+    """Whether the folder has no plan, or one that `fresh` discards.
+
+    Raises:
+        PlanError: the plan is damaged, and `fresh` is not set.
+    """
     try:
         plan = read_plan(folder)
     except PlanError:
         if not fresh:
             raise
         return True
-    return plan is None or (fresh and bool(_differences(plan, film, wanted)))
+    return plan is None or (fresh and bool(_differences(plan, film, requested)))

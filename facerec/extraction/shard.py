@@ -1,8 +1,7 @@
-"""The work of one shard: everything about the frames `[beg, end)` that needs their pixels.
+"""The extraction of one shard: everything about its frames `[beg, end)` that needs their pixels.
 
-Four stages run beside each other: decode and compare with the frame before, detect, embed and
-compress, write. All is written into a staging folder and moved into place when the shard is whole,
-the marker last.
+Four steps run concurrently: decode and compare with the frame before, detect, embed and compress, write. All
+files are written to a staging directory and moved into place when the shard is complete, the marker last.
 """
 
 from __future__ import annotations
@@ -40,46 +39,57 @@ from facerec.video.film import Film, read_frames
 from facerec.video.identity import check_unchanged
 from facerec.video.shots import ChangeScorer, find_cuts
 
-DEPTH = 2  # batches that may wait between two stages
+DEPTH = 2  # batches that may wait between two steps
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """What a process holds ready for all its shards.
+    """The models and options that a process uses for all its shards.
 
     Attributes:
-        save_every: a face is saved and embedded where the frame's number is a multiple of this.
-        min_face_size: shorter side in display pixels below which a face is ignored.
-        pictures: whether pictures are saved.
-        detect_every: faces are looked for where the frame's number is a multiple of this.
+        save_every: faces are saved on frames with a number that is a multiple of this.
+        min_face_size: shorter side of a box in display pixels below which a face is ignored.
+        save_thumbnails: whether saved faces get thumbnails.
+        detect_every: faces are detected on frames with a number that is a multiple of this.
     """
 
     detector: Detector
     embedder: Embedder
     save_every: int
     min_face_size: int
-    pictures: bool
+    save_thumbnails: bool
     detect_every: int = 1
 
 
 @dataclass
 class _Frame:
     number: int
-    image: Image | None  # None where no face is looked for
+    image: Image | None  # None for frames on which no faces are detected
     change: float | None
-    found: Detections | None = None
+    detections: Detections | None = None
 
 
 @dataclass
-class _Saved:
+class _SavedFace:
     feature: Feature
-    picture: bytes | None
+    thumbnail: bytes | None
 
 
 @dataclass
-class _Seen:
-    evidence: FrameRecord
-    saved: list[_Saved] = field(default_factory=list)
+class _FrameResult:
+    record: FrameRecord
+    saved: list[_SavedFace] = field(default_factory=list)
+
+
+@dataclass
+class ShardLog:
+    """What a shard keeps in memory until its end: numbers of 8 bytes each, never pixels."""
+
+    numbers: array[int] = field(default_factory=lambda: array("q"))  # of the decoded frames
+    changes: array[float] = field(default_factory=lambda: array("d"))  # of the decoded frames
+    frames: array[int] = field(default_factory=lambda: array("q"))  # of each box
+    boxes: array[int] = field(default_factory=lambda: array("q"))  # x1, y1, x2, y2 of each box
+    saved: int = 0
 
 
 def extract_shard(
@@ -91,74 +101,68 @@ def extract_shard(
     stop: StopRequest,
     advance: Callable[[int], None],
 ) -> dict[str, object]:
-    """Extract one shard and put its files and its marker into the folder.
+    """Extract one shard and move its files and its marker into the folder.
+
+    Args:
+        stop: checked after every batch.
+        advance: called with the number of frames after every batch.
 
     Returns:
-        The report that stands in the marker: frames, faces, saved faces, skipped frames, seconds, host.
+        The report that the marker holds: frames, faces, saved faces, skipped frames, seconds, host.
 
     Raises:
-        Interrupted: the process was asked to stop; nothing of the shard is left behind.
-        PlanError: the film changed meanwhile, or another run began afresh; nor here.
+        Interrupted: a stop was requested.
+        PlanError: the film changed meanwhile, or another run replaced the plan.
+        In both cases no file of the shard is left behind.
     """
     beg, end = plan.range_of(shard)
-    profile, begun = Profile(), time.perf_counter()
-    with staging(folder) as room:
-        files = folder.shard(beg, end, room)
+    profile, start = Profile(), time.perf_counter()
+    with staging(folder) as directory:
+        files = folder.shard(beg, end, directory)
         for path in (*files.results, files.marker):
             path.parent.mkdir(exist_ok=True)
         log = ShardLog()
         with (
-            prefetch(decode_batches(film, beg, end, extractor, profile), DEPTH) as read,
-            prefetch(detect_batches(extractor.detector, read, profile), DEPTH) as found,
-            prefetch(embed_batches(extractor, film, folder.movie_id, found, profile), DEPTH) as seen,
-            files.frame_records.open("wb") as evidence,
+            prefetch(decode_batches(film, beg, end, extractor, profile), DEPTH) as decoded,
+            prefetch(detect_batches(extractor.detector, decoded, profile), DEPTH) as detected,
+            prefetch(embed_batches(extractor, film, folder.movie_id, detected, profile), DEPTH) as embedded,
+            files.frame_records.open("wb") as frame_records,
             files.features.open("wb") as features,
-            new_face_archive(files.faces) as add_picture,
+            new_face_archive(files.faces) as add_thumbnail,
         ):
-            for batch in seen:
+            for batch in embedded:
                 stop.check()
                 with profile.time("write"):
-                    for one in batch:
-                        write_frame(one, evidence, features, add_picture, log)
+                    for result in batch:
+                        write_frame(result, frame_records, features, add_thumbnail, log)
                 advance(len(batch))
         stop.check()
         with profile.time("write"):
-            _write_time(film, folder.movie_id, extractor.detect_every, files, log)
-        sound = set(log.numbers)
+            _write_cuts_and_trajectories(film, folder.movie_id, extractor.detect_every, files, log)
+        decoded_frames = set(log.numbers)
         report: dict[str, object] = {
             "frames": end - beg,
-            "skipped": [number for number in range(beg, end) if number not in sound],
+            "skipped": [number for number in range(beg, end) if number not in decoded_frames],
             "faces": len(log.frames),
             "saved": log.saved,
             "dimension": extractor.embedder.dimension,
             "same_person": extractor.embedder.same_person,
-            "seconds": round(time.perf_counter() - begun, 3),
+            "seconds": round(time.perf_counter() - start, 3),
             "stage_seconds": {stage: round(seconds, 3) for stage, seconds in profile.seconds.items()},
             "host": host(),
         }
         check_unchanged(film.path, plan.film)
-        made = marker_bytes(folder, plan, beg, end, room, report)
-        commit_shard(folder, plan, beg, end, room, made)
+        marker = marker_bytes(folder, plan, beg, end, directory, report)
+        commit_shard(folder, plan, beg, end, directory, marker)
     return report
-
-
-@dataclass
-class ShardLog:
-    """What is remembered of a shard until its end: numbers, never pixels, and 8 bytes for each."""
-
-    numbers: array[int] = field(default_factory=lambda: array("q"))
-    changes: array[float] = field(default_factory=lambda: array("d"))
-    frames: array[int] = field(default_factory=lambda: array("q"))  # of each box
-    boxes: array[int] = field(default_factory=lambda: array("q"))  # x1, y1, x2, y2 of each, one after another
-    saved: int = 0
 
 
 def decode_batches(
     film: Film, beg: int, end: int, extractor: Extractor, profile: Profile
 ) -> Iterator[list[_Frame]]:
-    """Batches of the shard's frames, each with its difference from the one before it.
+    """Yield the shard's frames in batches, each frame with its difference from the one before it.
 
-    A batch has as many frames in which to look for faces as the detector takes at once.
+    A batch has as many frames with detection as the detector takes at once.
     """
     every = extractor.detect_every
     scorer = ChangeScorer()
@@ -178,81 +182,84 @@ def decode_batches(
 def detect_batches(
     detector: Detector, batches: Iterator[list[_Frame]], profile: Profile
 ) -> Iterator[list[_Frame]]:
-    """The same batches, with what was found in each frame that is looked at."""
+    """Yield the same batches with the detections of the frames that have an image."""
     for batch in batches:
         with profile.time("detect"):
             images = [frame.image for frame in batch if frame.image is not None]
-            found = iter(detector.detect(images))
+            detections = iter(detector.detect(images))
             for frame in batch:
-                frame.found = None if frame.image is None else next(found)
+                frame.detections = None if frame.image is None else next(detections)
         yield batch
 
 
 def embed_batches(
     extractor: Extractor, film: Film, movie_id: int, batches: Iterator[list[_Frame]], profile: Profile
-) -> Iterator[list[_Seen]]:
-    """What is kept of each frame: its evidence and, where it is saved, embeddings and pictures."""
+) -> Iterator[list[_FrameResult]]:
+    """Yield what is written of each frame: its record and its saved faces."""
     width, height = film.display_width, film.display_height
     for batch in batches:
-        seen: list[_Seen] = []
+        results: list[_FrameResult] = []
         crops: list[Image] = []
-        saved: list[tuple[_Seen, Feature, bytes | None]] = []
+        saved: list[tuple[_FrameResult, Feature, bytes | None]] = []
         with profile.time("crop"):
             for frame in batch:
-                if frame.image is None or frame.found is None:
-                    seen.append(_Seen(FrameRecord(frame.number, frame.change, ())))
+                if frame.image is None or frame.detections is None:
+                    results.append(_FrameResult(FrameRecord(frame.number, frame.change, ())))
                     continue
-                boxes, which = faces.integer_boxes(frame.found, width, height, extractor.min_face_size)
+                boxes, indices = faces.integer_boxes(frame.detections, width, height, extractor.min_face_size)
                 save = frame.number % extractor.save_every == 0
-                evidence = tuple(
+                face_records = tuple(
                     FaceRecord(
                         tuple(box.tolist()),
-                        round(float(frame.found.scores[index]), 4),
+                        round(float(frame.detections.scores[index]), 4),
                         faces.sharpness(frame.image, box) if save else None,
                     )
-                    for box, index in zip(boxes, which, strict=True)
+                    for box, index in zip(boxes, indices, strict=True)
                 )
-                one = _Seen(FrameRecord(frame.number, frame.change, evidence))
-                seen.append(one)
-                for box, index in zip(boxes, which, strict=True) if save else ():
-                    keypoints = frame.found.keypoints[index]
+                result = _FrameResult(FrameRecord(frame.number, frame.change, face_records))
+                results.append(result)
+                for box, index in zip(boxes, indices, strict=True) if save else ():
+                    keypoints = frame.detections.keypoints[index]
                     crops.append(extractor.embedder.crop(frame.image, box.astype(np.float32), keypoints))
-                    picture = thumbnail_bytes(frame.image, box) if extractor.pictures else None
-                    empty = np.empty(0, np.float32)
+                    thumbnail = thumbnail_bytes(frame.image, box) if extractor.save_thumbnails else None
+                    no_embedding = np.empty(0, np.float32)
                     feature = Feature(
-                        movie_id, frame.number, tuple(box.tolist()), keypoints, empty, width, height
+                        movie_id, frame.number, tuple(box.tolist()), keypoints, no_embedding, width, height
                     )
-                    saved.append((one, feature, picture))
+                    saved.append((result, feature, thumbnail))
         with profile.time("embed"):
             embeddings = extractor.embedder.embed(crops)
-        for (one, feature, picture), embedding in zip(saved, embeddings, strict=True):
-            one.saved.append(_Saved(feature.with_embedding(embedding), picture))
-        yield seen
+        for (result, feature, thumbnail), embedding in zip(saved, embeddings, strict=True):
+            result.saved.append(_SavedFace(feature.with_embedding(embedding), thumbnail))
+        yield results
 
 
 def write_frame(
-    one: _Seen,
-    evidence: BinaryIO,
+    result: _FrameResult,
+    frame_records: BinaryIO,
     features: BinaryIO,
-    add_picture: Callable[[str, bytes], None],
+    add_thumbnail: Callable[[str, bytes], None],
     log: ShardLog,
 ) -> None:
-    """Write what is kept of one frame, and remember it for the shard's end."""
-    evidence.write(to_line(one.evidence))
-    log.numbers.append(one.evidence.frame)
-    log.changes.append(np.nan if one.evidence.change is None else one.evidence.change)
-    for found in one.evidence.faces:
-        log.frames.append(one.evidence.frame)
-        log.boxes.extend(found.box)
-    for face in one.saved:
-        features.write(to_line(face.feature))
+    """Write the results of one frame, and add to `log` what is needed at the end of the shard."""
+    record = result.record
+    frame_records.write(to_line(record))
+    log.numbers.append(record.frame)
+    log.changes.append(np.nan if record.change is None else record.change)
+    for face in record.faces:
+        log.frames.append(record.frame)
+        log.boxes.extend(face.box)
+    for saved in result.saved:
+        features.write(to_line(saved.feature))
         log.saved += 1
-        if face.picture is not None:
-            add_picture(face.feature.tag, face.picture)
+        if saved.thumbnail is not None:
+            add_thumbnail(saved.feature.tag, saved.thumbnail)
 
 
-def _write_time(film: Film, movie_id: int, detect_every: int, files: ShardFiles, log: ShardLog) -> None:
-    """The shard's own view of time: cuts and trajectories of its slice. The merge decides anew."""
+def _write_cuts_and_trajectories(
+    film: Film, movie_id: int, detect_every: int, files: ShardFiles, log: ShardLog
+) -> None:
+    """Write the cuts and trajectories of the shard alone; the merge decides both again for the whole film."""
     cuts = find_cuts(np.array(log.numbers, np.int64), np.array(log.changes, np.float64))
     files.scene_changes.write_bytes(scene_changes_bytes(movie_id, cuts))
     boxes = np.array(log.boxes, np.int64).reshape(-1, 4)
@@ -262,24 +269,32 @@ def _write_time(film: Film, movie_id: int, detect_every: int, files: ShardFiles,
             file.write(to_line(trajectory))
 
 
-def commit_shard(folder: MovieFolder, plan: Plan, beg: int, end: int, room: Path, marker: bytes) -> None:
-    """Move the shard's files into place, the marker last; of two processes the second finds it done."""
-    made, final = folder.shard(beg, end, room), folder.shard(beg, end)
-    made.marker.write_bytes(marker)
-    sync_files((*made.results, made.marker))
+def commit_shard(folder: MovieFolder, plan: Plan, beg: int, end: int, directory: Path, marker: bytes) -> None:
+    """Move the shard's files from `directory` into place, the marker last.
+
+    If another process has committed the shard meanwhile, its files stay.
+
+    Raises:
+        PlanError: another run replaced the plan.
+    """
+    staged, final = folder.shard(beg, end, directory), folder.shard(beg, end)
+    staged.marker.write_bytes(marker)
+    sync_files((*staged.results, staged.marker))
     with locked(folder.lock, 1 + beg):
-        now = read_plan(folder)
-        if now is None or now.fingerprint != plan.fingerprint:
-            raise PlanError(f"{folder.path}: another run began afresh there; this shard's work is dropped")
+        current = read_plan(folder)
+        if current is None or current.fingerprint != plan.fingerprint:
+            raise PlanError(
+                f"{folder.path}: another run replaced the plan meanwhile; this shard's results are discarded"
+            )
         try:
             read_marker(folder, plan, beg, end)
-            logging.info("%s: another process finished this shard meanwhile; its result stays", final.marker)
+            logging.info("%s: another process finished this shard first; its results stay", final.marker)
             return
         except PlanError:
             final.marker.unlink(missing_ok=True)
-        for source, target in zip(made.results, final.results, strict=True):
+        for source, target in zip(staged.results, final.results, strict=True):
             source.replace(target)
         for path in final.results:
             sync_folder(path.parent)
-        made.marker.replace(final.marker)
+        staged.marker.replace(final.marker)
         sync_folder(final.marker.parent)

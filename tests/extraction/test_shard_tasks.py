@@ -127,7 +127,7 @@ def test_a_task_of_the_run_before_cannot_commit_into_the_new_one(
 
     with mock.patch.object(facerec.extraction.shard, "commit_shard", late), toy_models():
         assert run_main(extract.main, _words(film, tmp_path, "0", 2, "--save-every", "2")) == 1
-    assert "another run began afresh" in capsys.readouterr().err
+    assert "another run replaced the plan" in capsys.readouterr().err
     assert contents(merged(MovieFolder.of_film(tmp_path, film))) == undisturbed
 
 
