@@ -160,10 +160,8 @@ class Decoding:
                 self._report_damage("a frame is corrupt")
             if frame.key_frame and not is_leading and not self._waits_for_key_packet:
                 self._drops_frames = False
-            yield (
-                frame,
-                not (frame.is_corrupt or self._drops_frames or (is_leading and self.seek_to is not None)),
-            )
+            lacks_references = is_leading and self.seek_to is not None
+            yield frame, not (frame.is_corrupt or self._drops_frames or lacks_references)
 
     def numbered(self, index: FrameIndex) -> Iterator[tuple[int, VideoFrame]]:
         """Decode the intact frames that are in the index.
