@@ -11,7 +11,7 @@ from typing import Any
 
 from facerec.folder.plan import format_ranges
 from facerec.stages import PIPELINE
-from facerec.support.place import home
+from facerec.support.installation import default_folder
 from slurm import queue, tasks
 from slurm.extraction import Echo, plan_extraction, read_verified_status, require_inputs
 from slurm.options import DEFAULT_SHARDS, RunOptions
@@ -166,7 +166,7 @@ def _parameters(
     }
     if resources.gpus and not resources.gres:
         named["gpus_per_node"] = resources.gpus
-    extra: dict[str, Any] = {"requeue": True, "chdir": str(home()), **resources.sbatch}
+    extra: dict[str, Any] = {"requeue": True, "chdir": str(default_folder()), **resources.sbatch}
     if after:
         dependencies = [
             f"{kind}:{':'.join(str(parent.job) for parent in parents)}" for kind, parents in after

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from facerec.demo.film import FILM
 from facerec.errors import FacerecError, InputError
 from facerec.support.cli import configure_logging, parser, run_main
-from facerec.support.place import PACKAGE, checkout
+from facerec.support.installation import PACKAGE, repository_root
 
 if TYPE_CHECKING:
     from facerec.actors.database import ActorDatabase
@@ -121,7 +121,7 @@ def _run_stages(out: Path, film: Path, folder: MovieFolder, database: ActorDatab
 
 def _run(stage: str, *arguments: str, threads: int | None = None) -> None:
     """Run a stage as a user would, and print the command and its summary, its log only where it fails."""
-    root = checkout()
+    root = repository_root()
     shown = ["facerec", stage] if root is None else ["python", "-u", f"./facerec/{stage}.py"]
     env: Mapping[str, str] = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
     done = subprocess.run(

@@ -20,7 +20,7 @@ from typing import Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
-from facerec.support.place import checkout, home
+from facerec.support.installation import default_folder, repository_root
 from facerec.support.shell import stage_command
 
 RECORDS = "weights.json"
@@ -95,12 +95,12 @@ class WeightFiles:
 def weights_folder() -> Path:
     """Return the folder of downloaded weights."""
     configured = os.environ.get("FACEREC_WEIGHTS")
-    return Path(configured) if configured else home() / "weights"
+    return Path(configured) if configured else default_folder() / "weights"
 
 
 def _fetch_command(*kinds: str) -> str:
     """Return the command line that fetches the weights of `kinds`, by default of the default models."""
-    if checkout() is None:
+    if repository_root() is None:
         return stage_command("fetch_models", *kinds)
     return "make models" + (f" MODELS={' '.join(kinds)}" if kinds else "")
 

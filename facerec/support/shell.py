@@ -9,16 +9,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from facerec.support.place import PACKAGE, checkout, console_script
+from facerec.support.installation import PACKAGE, console_script, repository_root
 
 
 def stage_command(stage: str, *words: str) -> str:
     """Return the command line of a stage with the arguments `words`.
 
-    From a checkout it runs the stage's script, as the documentation does. Of an installed package it is
-    `facerec STAGE`, or `python FOLDER/facerec STAGE` where it was installed without that command.
+    In a checkout it runs the stage's script, as in the documentation. In an installed package it is
+    `facerec STAGE`, or `python FOLDER/facerec STAGE` if that command is missing.
     """
-    root, installed = checkout(), console_script()
+    root, installed = repository_root(), console_script()
     python = "python" if shutil.which("python") == sys.executable else sys.executable
     if installed is not None:
         program = ["facerec" if shutil.which("facerec") == str(installed) else str(installed), stage]
@@ -31,12 +31,15 @@ def stage_command(stage: str, *words: str) -> str:
 
 
 def launcher_command(target: str, *variables: str) -> str:
-    """Return the command line of the launcher with `variables`, each as make has it, NAME=value.
+    """Return the command line of the SLURM launcher.
 
-    From a checkout it is `make TARGET NAME=value`; of an installed package, where there is no Makefile,
+    In a checkout it is `make TARGET NAME=value`; in an installed package, which has no Makefile,
     `facerec slurm TARGET --name value`.
+
+    Args:
+        variables: each as for make, NAME=value.
     """
-    if checkout() is not None:
+    if repository_root() is not None:
         return command_line("make", target, *variables)
     options = []
     for variable in variables:
