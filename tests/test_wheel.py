@@ -64,7 +64,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert packed == {str(path.relative_to(ROOT)) for path in ours if path.is_file()}
 
 
-def test_help_lists_all_commands_quickly(program: Path, tmp_path: Path) -> None:
+def test_help_lists_all_commands_and_imports_none(program: Path, tmp_path: Path) -> None:
     shown = run(program, "--help", cwd=tmp_path)
     assert shown.returncode == 0 and shown.stdout.startswith("usage: facerec COMMAND")
     listed = re.findall(r"^  (\w+) +(\S.*\S)$", shown.stdout, re.M)
@@ -72,9 +72,6 @@ def test_help_lists_all_commands_quickly(program: Path, tmp_path: Path) -> None:
     assert [name for name, _ in listed] == list(COMMANDS) and {*COMMANDS} == scripts | {"demo", "slurm"}
     for name, line in listed:
         assert len(line) > 20 and line.endswith((".", "?")), name
-    begun = os.times().children_user
-    run(program, "--help", cwd=tmp_path)
-    assert os.times().children_user - begun < 0.3  # seconds
     loaded = run(program.with_name("python"), "-X", "importtime", program, "--help", cwd=tmp_path).stderr
     assert not HEAVY & {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in loaded.splitlines()}
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
 
+from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models.base import Detections, make_detections, split_into_batches
 from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
@@ -167,11 +168,20 @@ def anchors(height: int, width: int) -> Tensor:
 
 
 def blank_network() -> torch.nn.Module:
-    """Build the network without weights, on the meta device."""
+    """Build the network without weights, on the meta device.
+
+    Raises:
+        ModelError: retinaface-pytorch is not installed, as after a plain `pip install` of facerec.
+    """
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")  # torchvision's, about a renamed argument
-        from retinaface.network import RetinaFace as Network
-
+        try:
+            from retinaface.network import RetinaFace as Network
+        except ModuleNotFoundError as error:
+            raise ModelError(
+                f"--detector retinaface needs a package that is not installed ({error}); run `make env`, or "
+                "`pip install --no-deps retinaface-pytorch` (its declared dependencies are outdated)"
+            ) from error
         network: torch.nn.Module = Network(
             name="Resnet50",
             pretrained=False,

@@ -6,6 +6,7 @@ and suppression are compared on more boxes than real faces would give.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from skimage import data
 from facerec.errors import ModelError
 from facerec.models import load_detector
 from facerec.models.base import make_detections
-from facerec.models.retinaface import anchors
+from facerec.models.retinaface import anchors, blank_network
 
 THRESHOLD = 0.55
 
@@ -131,3 +132,9 @@ def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({"layer.weight": torch.zeros(3)}, path)
     with pytest.raises(ModelError, match=r"other\.pth: weights of another network than RetinaFace"):
         detector(path)
+
+
+def test_missing_library_is_an_error_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "retinaface.network", None)  # importing it now fails
+    with pytest.raises(ModelError, match="pip install --no-deps retinaface-pytorch"):
+        blank_network()
