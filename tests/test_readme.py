@@ -63,7 +63,7 @@ def test_each_stage_by_hand_runs_as_it_stands(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "will take it" in done.stdout.splitlines()[-1]
+    assert "will accept it" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.M))))

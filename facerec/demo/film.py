@@ -1,9 +1,9 @@
-"""The demo's film and pictures of its cast, made from photographs that come with scikit-image and matplotlib.
+"""Make the demo's film and actor database from photographs that come with scikit-image and matplotlib.
 
-Both portraits are works of the US government and in the public domain: Eileen Collins (NASA, the
-`astronaut` of scikit-image) and Grace Hopper (US Navy, the `grace_hopper.jpg` of matplotlib). The sky
-is the Hubble deep field (NASA/ESA), also from scikit-image. The gallery holds the portraits as they
-are; the film shows them moving, scaled, tilted, relit and out of focus.
+Both portraits are works of the US government and in the public domain: Eileen Collins (NASA, `astronaut` in
+scikit-image) and Grace Hopper (US Navy, `grace_hopper.jpg` in matplotlib). The sky is the Hubble deep field
+(NASA/ESA), also from scikit-image. The actor database has the portraits unchanged; in the film they move and
+are scaled, tilted, relit and blurred.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ Picture = NDArray[np.float32]  # (height, width, 3) RGB, 0..1
 
 
 def photographs() -> dict[str, Path]:
-    """Where the installed packages keep the photographs: of each actor id, and of the `sky`.
+    """Return the paths of the photographs in the installed packages, by actor id and for the `sky`.
 
     Raises:
-        InputError: a package is there without its sample data.
+        InputError: a package was installed without its sample data.
     """
     import matplotlib
     import skimage.data
@@ -65,7 +65,7 @@ def photographs() -> dict[str, Path]:
     }
     for path in found.values():
         if not path.is_file():
-            raise InputError(f"{path}: a photograph is missing; install scikit-image and matplotlib again")
+            raise InputError(f"{path}: this photograph is missing; reinstall scikit-image and matplotlib")
     return found
 
 
@@ -90,9 +90,9 @@ class Shot:
     """One shot of the demo film.
 
     Attributes:
-        frames: its length.
-        cast: ids of the actors whose faces it shows.
-        view: the picture at time 0..1 of the shot.
+        frames: length in frames.
+        cast: ids of the actors that it shows.
+        view: renders the picture at a time 0..1 of the shot.
     """
 
     frames: int
@@ -101,19 +101,19 @@ class Shot:
 
 
 def demo_shots() -> list[Shot]:
-    """The shots of the film, in order; every border between two is a hard cut."""
+    """Return the shots of the film in order, separated by hard cuts."""
     pictures = {name: _read(path) for name, path in photographs().items()}
     collins, hopper, sky = pictures[COLLINS], pictures[HOPPER], pictures["sky"]
 
     def opening(t: float) -> Picture:
         return _camera(sky, _between((340, 330), (480, 400), t), 520 - 60 * t)
 
-    def she_flies(t: float) -> Picture:  # from the shuttle over to her face
+    def collins_alone(t: float) -> Picture:  # the camera pans from the shuttle to her face
         pan = _ease(min(1.0, t / 0.6))
         seen = _camera(collins, _between((400, 128), (232, 122), pan), 215 + 165 * pan)
         return _relit(seen, gain=0.85 + 0.2 * pan, tint=(1.04, 1.0, 0.94))
 
-    def she_codes(t: float) -> Picture:  # pulled back while the light travels across her face
+    def hopper_alone(t: float) -> Picture:  # the camera pulls back while light moves across her face
         seen = _camera(hopper, _between((268, 232), (262, 222), t), 330 + 150 * _ease(t), tilt=3 - 6 * t)
         return _relit(seen, gain=0.95, slope=0.55 - 1.1 * t)
 
@@ -127,11 +127,11 @@ def demo_shots() -> list[Shot]:
     def cutaway(t: float) -> Picture:
         return _camera(collins, _between((412, 96), (412, 150), t), 180)
 
-    def dusk(t: float) -> Picture:  # closer, darker, coming into focus
+    def dusk(t: float) -> Picture:  # closer and darker, from blurred to sharp
         seen = _camera(collins, _between((218, 118), (236, 116), t), 250 - 40 * t, tilt=-4 + 8 * t)
         return _relit(_blurred(seen, 2.4 * (1 - t)), gain=0.62 + 0.1 * t, tint=(1.12, 0.98, 0.8), slope=-0.35)
 
-    def last_look(t: float) -> Picture:  # mirrored, in the colours of an old film
+    def last_look(t: float) -> Picture:  # mirrored, in faded colours
         seen = _camera(hopper[:, ::-1], _between((250, 262), (262, 250), t), 505)
         grey = np.repeat(seen.mean(axis=2, keepdims=True), 3, axis=2)
         return _relit(_mix(seen, grey, 0.7), gain=1.05, tint=(1.08, 1.0, 0.86))
@@ -139,8 +139,8 @@ def demo_shots() -> list[Shot]:
     nobody, one, other = frozenset[str](), frozenset({COLLINS}), frozenset({HOPPER})
     return [
         Shot(30, nobody, opening),
-        Shot(72, one, she_flies),
-        Shot(66, other, she_codes),
+        Shot(72, one, collins_alone),
+        Shot(66, other, hopper_alone),
         Shot(78, one | other, together),
         Shot(24, nobody, cutaway),
         Shot(42, one, dusk),
@@ -149,12 +149,12 @@ def demo_shots() -> list[Shot]:
 
 
 def cut_frames(shots: Sequence[Shot]) -> list[int]:
-    """The first frame of each new shot, as scene_changes.json counts them."""
+    """Return the first frame of each shot but the first."""
     return list(accumulate(shot.frames for shot in shots))[:-1]
 
 
 def write_film(path: Path, shots: Sequence[Shot]) -> None:
-    """Render the shots and encode them as H.264 in `path`, 640x360 at 24 frames a second."""
+    """Render the shots and encode them as H.264, 640x360 pixels at 24 frames a second."""
     import av
 
     with av.open(str(path), "w") as film:
@@ -169,6 +169,7 @@ def write_film(path: Path, shots: Sequence[Shot]) -> None:
 
 
 def _render(shots: Sequence[Shot]) -> Iterator[NDArray[np.uint8]]:
+    """Yield every frame, (height, width, 3) RGB."""
     for shot in shots:
         for i in range(shot.frames):
             picture = shot.view(i / (shot.frames - 1))
@@ -176,14 +177,15 @@ def _render(shots: Sequence[Shot]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _read(path: Path) -> Picture:
+    """Read a photograph."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise InputError(f"{path}: not a picture; install the package that owns it again")
+        raise InputError(f"{path}: is not a picture; reinstall the package that it belongs to")
     return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.float32) / np.float32(255)
 
 
 def _camera(picture: Picture, centre: tuple[float, float], width: float, tilt: float = 0.0) -> Picture:
-    """What a camera sees that looks at `centre` (x, y) with a view `width` pixels wide, tilted by degrees."""
+    """Crop `width` pixels around `centre` (x, y), tilted by degrees, and scale them to the film's size."""
     matrix = cv2.getRotationMatrix2D(centre, tilt, WIDTH / width)
     matrix[:, 2] += (WIDTH / 2 - centre[0], HEIGHT / 2 - centre[1])
     seen = cv2.warpAffine(
@@ -195,23 +197,26 @@ def _camera(picture: Picture, centre: tuple[float, float], width: float, tilt: f
 def _relit(
     picture: Picture, gain: float, tint: tuple[float, float, float] = (1, 1, 1), slope: float = 0.0
 ) -> Picture:
-    """Other light: brighter or darker, tinted, and falling from right (slope > 0) or left (< 0)."""
+    """Change brightness and tint; light comes from the right if slope > 0, from the left if slope < 0."""
     across = 1 + slope * np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :, None]
     return np.asarray(picture * across * (gain * np.array(tint, dtype=np.float32)), dtype=np.float32)
 
 
 def _blurred(picture: Picture, sigma: float) -> Picture:
+    """Blur with a Gaussian of `sigma` pixels."""
     return picture if sigma < 0.2 else np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), dtype=np.float32)
 
 
 def _mix(a: Picture, b: Picture, share: NDArray[np.float32] | float) -> Picture:
+    """Blend two pictures; `share` 0..1 is that of `b`."""
     return np.asarray(a * (1 - share) + b * share, dtype=np.float32)
 
 
 def _between(a: tuple[float, float], b: tuple[float, float], t: float) -> tuple[float, float]:
+    """Interpolate between two points."""
     return a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t
 
 
 def _ease(t: float) -> float:
-    """0..1 to 0..1, starting and ending at rest."""
+    """Map 0..1 to 0..1 with zero speed at both ends."""
     return t * t * (3 - 2 * t)

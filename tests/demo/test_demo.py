@@ -1,4 +1,4 @@
-"""The demo must show what it says: its film as described, its failures as failures, and no file lost."""
+"""The demo's film is as described, its mistakes are reported, and it overwrites no other files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from facerec.actors.database import ActorDatabase
-from facerec.demo import __main__ as demo
 from facerec.demo.film import (
     COLLINS,
     FILM,
@@ -29,7 +28,9 @@ from facerec.demo.film import (
     write_gallery,
     write_tables,
 )
-from facerec.errors import InputError
+from facerec.demo.result import find_mistakes
+from facerec.demo.stages import MIN_FACE_SIZE, make_demo_folder, run_command
+from facerec.errors import FacerecError, InputError
 from facerec.folder.records import Trajectory
 from facerec.reporting.overview import ClusterView, Overview
 from tests.conftest import ROOT
@@ -45,7 +46,7 @@ def frame(shot: Shot, t: float) -> np.ndarray:
     return (np.clip(shot.view(t), 0, 1) * 255).astype(np.uint8)
 
 
-def test_film_is_what_the_demo_promises(shots: list[Shot]) -> None:
+def test_film_has_several_shots_with_and_without_people(shots: list[Shot]) -> None:
     seconds = sum(shot.frames for shot in shots) / FPS
     assert 12 <= seconds <= 20
     assert len(cut_frames(shots)) >= 3 and cut_frames(shots)[0] == shots[0].frames
@@ -53,7 +54,7 @@ def test_film_is_what_the_demo_promises(shots: list[Shot]) -> None:
     assert frozenset({COLLINS, HOPPER}) in casts and frozenset() in casts
 
 
-def test_every_shot_moves_and_its_borders_are_hard(shots: list[Shot]) -> None:
+def test_every_shot_moves_and_ends_with_a_hard_cut(shots: list[Shot]) -> None:
     ends = []
     for shot in shots:
         first, second, last = (frame(shot, t).astype(int) for t in (0, 1 / (shot.frames - 1), 1))
@@ -63,11 +64,11 @@ def test_every_shot_moves_and_its_borders_are_hard(shots: list[Shot]) -> None:
         assert np.abs(last - first).mean() > 30
 
 
-def test_film_shows_whom_its_list_of_shots_says(shots: list[Shot]) -> None:
+def test_film_shows_the_cast_of_each_shot(shots: list[Shot]) -> None:
     from facerec.actors.pictures import read_picture
     from facerec.models import load_detector, load_embedder
 
-    detector = load_detector("mtcnn", device="cpu", min_face_size=demo.MIN_FACE_SIZE)
+    detector = load_detector("mtcnn", device="cpu", min_face_size=MIN_FACE_SIZE)
     embedder = load_embedder("dlib", device="cpu")
 
     def people(picture: np.ndarray) -> np.ndarray:
@@ -83,7 +84,7 @@ def test_film_shows_whom_its_list_of_shots_says(shots: list[Shot]) -> None:
             {a for a, v in known.items() if np.linalg.norm(v - w) < embedder.same_person} for w in vectors
         ]
         assert len(vectors) == len(shot.cast) and set().union(*near) == shot.cast
-        # relit, scaled, tilted or blurred, so never the very picture that the gallery has
+        # relit, scaled, tilted or blurred, so never identical to the portrait
         assert all(np.linalg.norm(w - v) > 0.05 for w in vectors for v in known.values())
 
 
@@ -110,8 +111,8 @@ def test_tables_are_those_of_the_film_and_of_the_repository(tmp_path: Path) -> N
     assert {row["filename"] for _, row in made.read_images()} == {path.name for path in pictures.iterdir()}
 
 
-def seen(shots: list[Shot]) -> Overview:
-    """What a faultless run finds."""
+def faultless(shots: list[Shot]) -> Overview:
+    """The overview that a run without mistakes gives."""
     begins = [0, *cut_frames(shots)]
     clusters = []
     for cluster, actor in enumerate((COLLINS, HOPPER)):
@@ -124,13 +125,13 @@ def seen(shots: list[Shot]) -> Overview:
     return Overview(1, FILM, sum(s.frames for s in shots), Fraction(FPS), begins[1:], tuple(clusters))
 
 
-def test_faultless_result_passes(shots: list[Shot]) -> None:
-    assert demo.mistakes(seen(shots), shots) == []
+def test_faultless_result_has_no_mistakes(shots: list[Shot]) -> None:
+    assert find_mistakes(faultless(shots), shots) == []
 
 
 @pytest.mark.parametrize("fault", ["unlikely", "missing", "swapped", "merged", "nobody_named", "cut_lost"])
-def test_wrong_result_is_told(shots: list[Shot], fault: str) -> None:
-    good = seen(shots)
+def test_mistakes_in_the_result_are_reported(shots: list[Shot], fault: str) -> None:
+    good = faultless(shots)
     one, other = good.clusters
     if fault == "unlikely":
         bad = replace(good, clusters=(replace(one, names=((COLLINS, 0.4),)), other))
@@ -146,26 +147,26 @@ def test_wrong_result_is_told(shots: list[Shot], fault: str) -> None:
         bad = replace(good, clusters=(replace(one, trajectories=(ghost, *one.trajectories)), other))
     else:
         bad = replace(good, cuts=good.cuts[1:])
-    assert demo.mistakes(bad, shots)
+    assert find_mistakes(bad, shots)
 
 
 def test_only_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.tex").write_text("precious")
-    with pytest.raises(InputError, match="not empty"):
-        demo._fresh_folder(mine)
+    with pytest.raises(InputError, match="is not empty"):
+        make_demo_folder(mine)
     assert (mine / "thesis.tex").read_text() == "precious"
-    out = demo._fresh_folder(tmp_path / "demo")
+    out = make_demo_folder(tmp_path / "demo")
     (out / "old").write_text("old")
-    assert demo._fresh_folder(out) == out and not (out / "old").exists()
-    with pytest.raises(InputError, match="a file lies"):
-        demo._fresh_folder(mine / "thesis.tex")
+    assert make_demo_folder(out) == out and not (out / "old").exists()
+    with pytest.raises(InputError, match="is a file"):
+        make_demo_folder(mine / "thesis.tex")
 
 
-def test_stage_that_fails_stops_the_demo_with_its_words(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(demo.FacerecError, match=r"exit status 1 from: python -u \./facerec/merge_shards\.py"):
-        demo._run("merge_shards", "--path", "/nowhere/1-data")
+def test_failing_stage_is_an_error_with_its_log(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(FacerecError, match=r"exit status 1 from: python -u \./facerec/merge_shards\.py"):
+        run_command("merge_shards", "--path", "/nowhere/1-data")
     assert "/nowhere/1-data" in capfd.readouterr().err
 
 
