@@ -6,11 +6,11 @@ Terms: a *shard* is a range of frames of the film. A *task* is one process that 
 An *array* is one SLURM job with several tasks. A *submission* is one array, or one pool of local workers.
 
 This package knows SLURM's commands, the site profile, the stage graph (facerec.stages), and from
-facerec.folder only which shards are planned and done. It must not know what a stage computes: stages run as
-programs, and neither frames, models nor results are read here. `plan` is the one exception: it asks
-facerec.video for the number of frames. Nothing in facerec imports this package.
+facerec.folder which shards are planned and done and which files a stage writes. It must not know what a stage
+computes: stages run as programs, and this package reads no frames, models or results. The one exception is
+`plan`, which asks facerec.video for the number of frames and facerec.models for the number of threads.
 
-Modules, from the bottom up:
+Modules, the lower layers first:
 
     site        read cluster.toml                 records     files in logs/<movie_id>/
     queue       SLURM's commands                  process     run and stop a program

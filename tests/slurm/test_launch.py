@@ -222,7 +222,7 @@ def test_a_stage_with_several_predecessors_waits_for_each(
     assert classify.parents == [merge.key, cluster.key]
 
 
-def test_a_new_stage_waits_for_its_running_predecessor(site: Site) -> None:
+def test_a_new_job_waits_for_the_running_job_of_its_stage(site: Site) -> None:
     make_film(site.folder / "films")
     first = site.launch("extract", "merge")
     for index in range(8):
