@@ -39,7 +39,9 @@ def arguments() -> argparse.ArgumentParser:
         metavar="FRAMES",
         help="score only trajectories of at least this many frames",
     )
-    made.add_argument("--out", type=Path, default=None, metavar="FILE", help="also write the JSON here")
+    made.add_argument(
+        "--out", type=Path, default=None, metavar="FILE", help="also write the JSON to this file"
+    )
     return made
 
 

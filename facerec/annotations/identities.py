@@ -1,4 +1,4 @@
-"""How a truth writes whom a face shows: a plain name, no face, or somebody other than a name.
+"""Spell the identity of a face: a person's plain name, no face, or another person than a name.
 
 Both kinds of truth and the metrics share these spellings, so that identities are equal if they are equal
 strings.
@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 NO_FACE = "NOT_A_FACE"  # identity of a box without a face
-NOT = "not "  # prefix of the identity of somebody known only to be another person; plain names have no space
+NOT = "not "  # prefix of the name of a person that it is not; plain names have no space
 
 
 def plain_name(name: str) -> str:

@@ -173,7 +173,7 @@ def _confirmed_actors(
 def _confirmed_faces(
     folder: MovieFolder, rows: Iterable[Annotation], actors: Mapping[str, str], labels: Path
 ) -> list[ConfirmedFace]:
-    """Read the saved faces of `rows` of enough quality to tell people apart."""
+    """Read the saved faces of `rows` that have at least the quality that a cluster needs."""
     wanted = {row.tag: row for row in rows}
     faces = [item for item in read_faces(folder) if item[0].tag in wanted]
     for tag in sorted(wanted.keys() - {face.tag for face, _ in faces}):

@@ -28,7 +28,7 @@ class Scores:
 
     Attributes:
         recall: share of the truth's face boxes that were matched with a trajectory's box.
-        trajectories: all trajectories; judged: those whose identity is known, the only ones counted below.
+        trajectories: all trajectories; judged: those with a known identity, the only ones counted below.
         mixed: trajectories of which at least a tenth of the matched boxes are of another identity.
         fragments: trajectories of a person divided by the person's tracks in the truth, mean over persons.
         clusters: clusters with a judged trajectory; people: persons among the identities of these.
@@ -38,10 +38,10 @@ class Scores:
         nmi: normalised mutual information of clusters and identities, arithmetic mean (as scikit-learn's).
         clicks: one for each cluster and one for each thumbnail that is not its cluster's majority; a
             thumbnail that the truth does not know counts as its trajectory's identity.
-        right: trajectories whose cluster shows their person's name and no other; wrong: those whose cluster
-            shows another name (above 0.40, as the second of two as well); silent: those whose cluster shows
-            none. False faces and persons without a known name can only be silent or wrong.
-        forecasts: trajectories whose cluster has a name, however improbable.
+        right: trajectories in a cluster that shows their person's name and no other; wrong: those in a
+            cluster that shows another name (above 0.40, also as the second of two); silent: those in a
+            cluster that shows none. False faces and persons without a known name can only be silent or wrong.
+        forecasts: trajectories in a cluster with a name of any probability.
         calibration_error, brier: expected calibration error over ten bins, and mean squared error, of the
             most likely name's probability as a forecast that it is right, one for each trajectory. With
             few forecasts the former is mostly chance: one right forecast of 0.9 gives 0.1.

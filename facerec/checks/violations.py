@@ -46,7 +46,7 @@ class Expected:
     Attributes:
         frame_count: decoded frames of the film.
         size: display width and height in pixels.
-        save_every: faces are saved in frames whose number is a multiple of it.
+        save_every: faces are saved only in frames with a number that is a multiple of it.
         pictures: thumbnails are saved.
     """
 
