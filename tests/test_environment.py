@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from facerec.models.weights import CATALOGUE
 from tests.conftest import ROOT
 
 DIRECT = ("requirements.in", "requirements-dev.in", "requirements-no-deps.in")
@@ -97,6 +98,31 @@ def test_every_import_from_outside_is_declared() -> None:
     assert not {name: path for name, path in imported("facerec", "slurm").items() if name not in program}
     tools = {**program, **pins("requirements-dev.in")}
     assert not {name: path for name, path in imported("tests", "bench").items() if name not in tools}
+
+
+def test_every_declared_package_is_used() -> None:
+    """By an import, by weights that it carries, by a package that is installed without its dependencies, or
+    as a tool that make runs or pytest loads."""
+    weights = {canonicalize_name(of.source) for of in CATALOGUE.values() if of.package}
+    without = pins("requirements-no-deps.in")
+    asked_for = {
+        canonicalize_name(Requirement(line).name) for name in without for line in requires(name) or ()
+    }
+    program = {*imported("facerec", "slurm"), *weights, *asked_for}
+    assert not {**pins("requirements.in"), **without}.keys() - program
+    settings, makefile = (ROOT / "pyproject.toml").read_text(), (ROOT / "Makefile").read_text()
+    called = {
+        "ruff": "-m ruff" in makefile,
+        "mypy": "-m mypy" in makefile,
+        "uv": "-m uv" in makefile,
+        "import-linter": "importlinter" in makefile,
+        "pytest-xdist": "--dist" in makefile,
+        "pytest-cov": "[tool.coverage" in settings,
+        "pytest-timeout": "pytest.mark.timeout" in (ROOT / "tests/slurm/lab/test_chain.py").read_text(),
+        "setuptools": 'build-backend = "setuptools' in settings,
+    }
+    tools = {*imported("tests", "bench"), *asked_for, *(name for name, used in called.items() if used)}
+    assert not pins("requirements-dev.in").keys() - tools
 
 
 def test_two_opencvs_never_share_an_environment() -> None:
