@@ -19,8 +19,7 @@ class ExtractSettings:
         detector, embedder: model specs, `NAME` or `NAME:FILE`.
         save_every: save and embed the faces of frames whose number is a multiple of this. Lower: more
             thumbnails and embeddings a trajectory, more time.
-        min_face_size: smallest shorter side of a box, in display pixels. Higher: fewer, better faces, less
-            time.
+        min_face_size: least shorter side of a box, in display pixels. Higher: fewer, better faces, less time.
         face_threshold: smallest detection score, 0 to 1; None: the detector's default. Higher: fewer
             false faces, more missed ones.
         images: whether thumbnails are saved.
@@ -111,8 +110,7 @@ class KeepSettings:
 
     Attributes:
         min_trajectory: least length in frames. Higher: fewer false faces, fewer short appearances.
-        min_face_size: least shorter side of a track's largest box, in display pixels. Higher: fewer, larger
-            faces.
+        min_face_size: least shorter side of a track's largest box, in display pixels. Higher: larger faces.
     """
 
     min_trajectory: int = 5
@@ -166,7 +164,7 @@ class VectorSettings:
     max_faces: int = 256
 
 
-PLDA, HDBSCAN = METHODS = ("plda", "hdbscan")  # methods of clustering
+PLDA, HDBSCAN = METHODS = ("plda", "hdbscan")  # of clustering
 
 
 @dataclass(frozen=True)
@@ -174,31 +172,27 @@ class ClusterSettings:
     """Which trajectories are one person. Log-likelihood ratios are in nats, one person against two.
 
     Attributes:
-        method: `plda`, agglomeration by the likelihood of one person against two, or `hdbscan`.
+        method: `plda`, agglomeration by log-likelihood ratios, or `hdbscan`, by density.
         threshold: distance at which two faces are as likely one person as two, as a multiple of the
             embedder's `same_person`. Lower: purer clusters, more of them.
         min_log_likelihood_ratio: least ratio for two groups to be joined, to which half the logarithm of
             the number of trajectories is added. Well above 0, because observations that share light, pose
             or blur are not independent. Higher: purer clusters, more of them.
-        false_link_rate: share of the pairs seen in one frame, who are two people, that may lie above the
-            limit; the limit is raised to that quantile. Lower: purer clusters in films whose faces are all
-            alike.
+        false_link_rate: the limit is raised until at most this share of the pairs seen in one frame lies
+            above it. Lower: purer clusters in films whose faces are all alike.
         max_log_likelihood_ratio: the limit is not raised beyond this. Lower: fewer clusters in such films.
         max_reliability: reliability, 0..1, of a face of perfect quality in the PLDA model. Lower: more
             variation within a person is expected, so groups less alike are joined.
         half_quality: quality that halves the reliability. Higher: poor faces count less.
         max_precision: bound of a group's precision (about as many good observations), because those of
             one scene share their errors. Higher: a person who looks different in two scenes stays two.
-        core_precision: least precision of a core cluster, to which small clusters are attached. Higher:
-            fewer core clusters.
+        core_precision: least precision of a core cluster, to which smaller ones are attached. Higher: fewer.
         attach_log_likelihood_ratio: least ratio for a small cluster to be attached to a core cluster; about
             0, as there are few core clusters. Higher: fewer are attached.
-        attach_margin: least difference to the ratio of the second-best core cluster. Higher: fewer are
-            attached.
+        attach_margin: least lead over the second-best core cluster. Higher: fewer are attached.
         allow_same_frame: faces in one frame may be one person (mirrors, screens, split screens).
-        hdbscan_epsilon: only with `hdbscan`: the distance below which two clusters are one, as a share of the
-            embedder's `same_person`. Higher: fewer clusters, until strangers are chained together (on
-            simulated films from about 0.75 on).
+        hdbscan_epsilon: with `hdbscan`, distance below which two clusters are one, as a share of
+            `same_person`. Higher: fewer clusters, which mix people from about 0.75 on.
         max_size: trajectories on one page of the annotator; a larger cluster is split.
         duplicate_iou: median intersection over union from which two boxes are one face detected twice.
             Higher: more pairs cannot be linked.
@@ -231,12 +225,9 @@ class ClusterSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InputError(f"trajectories are clustered by {' or '.join(METHODS)}, not by {self.method!r}")
+            raise InputError(f"the method of clustering is {' or '.join(METHODS)}, not {self.method!r}")
         if not 0 < self.threshold < 2:
-            raise InputError(
-                f"the threshold is a multiple of the embedder's own distance, above 0 and below 2, "
-                f"not {self.threshold}"
-            )
+            raise InputError(f"the threshold must be above 0 and below 2, not {self.threshold}")
         if not 0 < self.max_reliability < 1:
             raise InputError(f"max_reliability must be between 0 and 1, not {self.max_reliability}")
         if self.max_size < 1:

@@ -1,4 +1,4 @@
-"""The stage: whole, honest about what it could not compare, and careful with what annotators use."""
+"""cluster.py publishes whole results, lists what it could not compare, and protects published ones."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ def run(*folders: MovieFolder, options: Sequence[str] = ()) -> int:
     return main(["--path", *(str(folder.path) for folder in folders), *options])
 
 
-def test_people_are_clusters_whatever_shot_they_are_in(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_person_of_several_shots_is_one_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = merged_folder(tmp_path, FILM, cuts=[30, 60])
     assert run(folder) == 0
     assert labels_of(folder) == [0, 1, 0, 1, 2, 0]
@@ -38,7 +36,7 @@ def test_people_are_clusters_whatever_shot_they_are_in(
     }  # fmt: skip
 
 
-def test_one_person_twice_in_a_frame_is_two_clusters_unless_allowed(tmp_path: Path) -> None:
+def test_equal_faces_of_one_frame_are_two_clusters_unless_allowed(tmp_path: Path) -> None:
     folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 0, x=200)])
     assert run(folder) == 0
     assert labels_of(folder) == [0, 1]
@@ -46,7 +44,7 @@ def test_one_person_twice_in_a_frame_is_two_clusters_unless_allowed(tmp_path: Pa
     assert labels_of(folder) == [0, 0]
 
 
-def test_hdbscan_is_another_method_under_the_same_cannot_links(tmp_path: Path) -> None:
+def test_hdbscan_respects_cannot_links_and_is_recorded(tmp_path: Path) -> None:
     film = [Seen(0, 0), Seen(1, 0, x=200), *(Seen(0, 30 * i) for i in (1, 2, 3))]
     folder = merged_folder(tmp_path, [*film, Seen(0, 90, x=300)], cuts=[30, 60, 90])
     assert run(folder, options=["--method", "hdbscan"]) == 0
@@ -60,14 +58,14 @@ def test_hdbscan_is_another_method_under_the_same_cannot_links(tmp_path: Path) -
     assert read_manifest(folder)["stages"]["cluster"]["settings"]["method"] == "plda"
 
 
-def test_a_blurred_trajectory_stays_alone_and_the_manifest_names_it(tmp_path: Path) -> None:
+def test_a_blurred_trajectory_stays_alone_and_is_listed_in_the_manifest(tmp_path: Path) -> None:
     folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 100, sharpness=1.0), Seen(0, 200)])
     assert run(folder) == 0
     assert labels_of(folder) == [0, 1, 0]
     assert read_manifest(folder)["stages"]["cluster"]["report"]["too_poor_to_compare"] == [1]
 
 
-def test_films_of_no_face_and_of_one_trajectory_are_valid(tmp_path: Path) -> None:
+def test_films_of_no_and_of_one_trajectory_are_clustered(tmp_path: Path) -> None:
     empty = merged_folder(
         tmp_path, [], embedder={"kind": "toy", "sha256": "", "dimension": None, "same_person": None}
     )
@@ -89,7 +87,7 @@ def test_a_rerun_that_changes_nothing_writes_nothing(
     assert "nothing changed" in capsys.readouterr().out
 
 
-def test_published_clusters_change_only_with_overwrite_which_keeps_the_old_ones(tmp_path: Path) -> None:
+def test_overwrite_replaces_published_clusters_and_keeps_the_old_ones(tmp_path: Path) -> None:
     folder = merged_folder(tmp_path, FILM)
     assert run(folder) == 0
     folder.predictions.write_text("{}", encoding="utf-8")
@@ -101,7 +99,7 @@ def test_published_clusters_change_only_with_overwrite_which_keeps_the_old_ones(
     assert [path.read_bytes() for path in folder.previous.glob("*/clusters.json")] == [old]
 
 
-def test_one_bad_folder_is_one_line_and_the_others_are_done(
+def test_a_bad_folder_gives_one_line_and_the_others_are_clustered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = merged_folder(tmp_path, FILM)
@@ -119,7 +117,7 @@ def test_one_bad_folder_is_one_line_and_the_others_are_done(
 
 
 @pytest.mark.parametrize("damage", ["drop", "add"])
-def test_qualities_of_other_faces_are_refused(
+def test_quality_records_of_other_faces_are_refused(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = merged_folder(tmp_path / "a", FILM)
@@ -135,7 +133,7 @@ def test_qualities_of_other_faces_are_refused(
 
 
 @pytest.mark.parametrize("options", [["--max-size", "0"], ["--threshold", "0"]])
-def test_settings_that_cannot_be_are_refused(tmp_path: Path, options: list[str]) -> None:
+def test_invalid_settings_are_refused(tmp_path: Path, options: list[str]) -> None:
     from facerec.errors import InputError
 
     with pytest.raises(InputError):

@@ -76,7 +76,7 @@ def test_continuations_are_joined_as_with_the_default_method() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(InputError, match="plda or hdbscan, not by 'kmeans'"):
+    with pytest.raises(InputError, match="plda or hdbscan, not 'kmeans'"):
         ClusterSettings(method="kmeans")
 
 
