@@ -37,7 +37,7 @@ $(VENV)/.ready: requirements.lock
 	@$(VENV)/bin/pip install -qq --disable-pip-version-check --no-deps -r requirements.lock
 	@touch $@
 
-lock: $(READY)  ## renew requirements.lock after a change of requirements*.in [UPGRADE=1: take the newest of all]
+lock: $(READY)  ## renew requirements.lock after a change of requirements*.in [UPGRADE=1: newer transitive ones]
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \
 	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock $(REQUIREMENTS)
 
@@ -64,7 +64,7 @@ lint: $(READY)  ## ruff, mypy, and which package may import which
 	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache
 
 clean:  ## remove what `make demo` and the tests made; never your films or data
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(DEMO) build facerec.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 include slurm/slurm.mk
 $(LAUNCHER_TARGETS) test-slurm: $(READY)
