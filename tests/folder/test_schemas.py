@@ -36,7 +36,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_features, read_trajectories
-from facerec.folder.records import Feature, Line, Trajectory, to_line
+from facerec.folder.records import Feature, Record, Trajectory, to_line
 from facerec.folder.shards import read_marker
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests import toy
@@ -91,6 +91,13 @@ def properties(schema: Json) -> Iterator[tuple[str, Json]]:
         yield from properties(inner)
 
 
+def test_stages_report_the_keys_that_the_schema_describes(folder: MovieFolder) -> None:
+    stages = validator("manifest").schema["properties"]["stages"]["properties"]
+    recorded = read_manifest(folder)["stages"]
+    described = {name: set(stage["properties"]["report"]["properties"]) for name, stage in stages.items()}
+    assert described == {name: set(stage["report"]) for name, stage in recorded.items()}
+
+
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_schema_is_valid_and_describes_every_key(name: str) -> None:
     schema = validator(name).schema
@@ -137,7 +144,7 @@ def test_film_without_faces_and_folder_without_images_are_accepted(tmp_path: Pat
 def test_made_records_are_accepted(
     trajectory: Trajectory, feature: Feature, frame: FrameRecord, quality: Quality
 ) -> None:
-    lines: dict[str, Line] = {"trajectories": trajectory, "features": feature, "evidence": frame}
+    lines: dict[str, Record] = {"trajectories": trajectory, "features": feature, "evidence": frame}
     for name, record in (lines | {"quality": quality}).items():
         validator(name).validate(json.loads(to_line(record)))
 
@@ -353,7 +360,7 @@ def test_rule_that_a_schema_cannot_express_is_in_its_descriptions(
 
 
 # rules of the readers of single records that the schemas cannot express, as their messages name them
-LINES: list[tuple[str, Line, tuple[str, ...]]] = [
+LINES: list[tuple[str, Record, tuple[str, ...]]] = [
     ("trajectories", TRAJECTORY, ("an int", "len boxes", "len booleans", "four ints", "is empty or outside",
                                   "last box", "start is no frame number")),
     ("features", FEATURE, ("an int", "four ints", "is empty or outside", "tag does not say",
@@ -366,7 +373,7 @@ LINES: list[tuple[str, Line, tuple[str, ...]]] = [
 @pytest.mark.parametrize(("name", "record", "beyond"), LINES)
 @given(data=st.data())
 def test_whatever_else_a_reader_refuses_the_schema_refuses(
-    name: str, record: Line, beyond: tuple[str, ...], data: st.DataObject
+    name: str, record: Record, beyond: tuple[str, ...], data: st.DataObject
 ) -> None:
     value = data.draw(spoilt(json.loads(to_line(record))))
     try:
