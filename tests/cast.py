@@ -1,4 +1,4 @@
-"""An actor database of the portraits in the shared material, for every movie of its clips."""
+"""An actor database made of the portraits in the shared test material."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEVERAL_PEOPLE = (
 
 
 def make_database(folder: Path, people: Path, movie_id: int) -> ActorDatabase:
-    """Lay out the portraits in `people` as the cast of `movie_id`, not yet embedded."""
+    """Write an actor database with the portraits in `people` as the cast of `movie_id`, not yet embedded."""
     database = ActorDatabase(folder)
     database.pictures.mkdir(parents=True)
     actors = ["movie_id,movie_name,movie_year,id,name,role,birthday,birthplace"]

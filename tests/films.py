@@ -1,4 +1,4 @@
-"""Small films made on the spot, each frame of which carries its own number in its pixels."""
+"""Small films that the tests encode; the pixels of each frame spell its number."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 
 from facerec.geometry import Image
 
-BITS = 12  # a frame's number, a block a bit, along the top of the picture
+BITS = 12  # of a frame's number, one block each along the top of the picture
 
 
 def picture(number: int, width: int = 160, height: int = 120) -> Image:
-    """A moving, textured picture whose top row of blocks spells `number`."""
+    """Draw a moving texture with `number` spelled by the blocks along its top."""
     y, x = np.mgrid[0:height, 0:width]
     channels = (2 * x + 5 * number) % 256, (3 * y + 7 * number) % 256, (x + y) % 256
     image = np.stack(channels, -1).astype(np.uint8)
@@ -28,7 +28,7 @@ def picture(number: int, width: int = 160, height: int = 120) -> Image:
 
 
 def number_in(image: Image) -> int:
-    """The number that `picture` wrote, read back from a decoded and perhaps resized frame."""
+    """Read the number that `picture` drew from a decoded, possibly resized frame."""
     height, width = image.shape[:2]
     centres = [int((bit + 0.5) * (160 // BITS) / 160 * width) for bit in range(BITS)]
     return sum(1 << bit for bit, x in enumerate(centres) if image[height // 8, x].mean() > 117)
@@ -55,13 +55,13 @@ def make_film(
     draw: Callable[[int, int, int], Image] = picture,
     audio: bool = False,
 ) -> Path:
-    """Encode `frames` pictures into `path`, whose suffix says the container.
+    """Encode a film of `frames` pictures; the suffix of `path` selects the container.
 
     Args:
         pts: time of each frame in units of `time_base` (default: its number, in units of 1/rate).
-        rotation: degrees of the display matrix, as a phone held upright writes it.
+        rotation: degrees in the display matrix, as phones write them.
         draw: (number, width, height) → RGB picture.
-        audio: put a tone beside the pictures.
+        audio: add an audio stream.
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream: Any = container.add_stream(codec, rate=rate)
@@ -95,7 +95,7 @@ def make_film(
 
 
 def make_sound(path: Path) -> Path:
-    """A file with sound and no picture."""
+    """Write a file with an audio stream only."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("aac", rate=48000)
         tone = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), format="fltp", layout="mono")
@@ -113,7 +113,7 @@ def cut_off(film: Path, to: Path, share: float) -> Path:
 
 
 def flip_bits(film: Path, to: Path, seed: int, flips: int, keep: int = 2048) -> Path:
-    """Write `film` with `flips` single bits turned, none in its first or last `keep` bytes, to `to`."""
+    """Write `film` to `to` with `flips` random bits flipped, none in the first or last `keep` bytes."""
     rng, data = random.Random(seed), bytearray(film.read_bytes())
     for _ in range(flips):
         data[rng.randrange(keep, len(data) - keep)] ^= 1 << rng.randrange(8)

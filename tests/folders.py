@@ -1,4 +1,4 @@
-"""A whole valid data folder, made by the program's own writers out of invented faces: no film, no model."""
+"""A complete data folder of invented faces, written by the program's own writers: no film, no model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Face:
-    """Somebody (`who`, an axis of the embeddings) in frames `first`..`last`, but not in `missed`."""
+    """A person in frames `first`..`last` but not in `missed`; `who` is the axis of the embedding."""
 
     who: int
     first: int
@@ -49,7 +49,7 @@ class Face:
         return x, 30, x + 50, 90
 
 
-FACES = (  # two people until the cut, one of them missed for a frame; one after it; a glimpse of a third
+FACES = (  # two people before the cut, one of them missed in one frame; one after it; a third in one frame
     Face(0, 0, 19, 20),
     Face(1, 2, 19, 150, missed=(12,)),
     Face(0, 20, 39, 80),
@@ -58,23 +58,23 @@ FACES = (  # two people until the cut, one of them missed for a frame; one after
 
 
 def make_folder(
-    out: Path, faces: Sequence[Face] = FACES, pictures: bool = True, skip: Sequence[int] = ()
+    out: Path, faces: Sequence[Face] = FACES, thumbnails: bool = True, skip: Sequence[int] = ()
 ) -> MovieFolder:
-    """The published folder `7-data` under `out`: trajectories 0 and 2 are cluster 0, trajectory 1 is 1.
+    """Make the published folder `7-data` under `out`: cluster 0 has trajectories 0 and 2, cluster 1 has 1.
 
     Args:
-        skip: shards that are not extracted, which the merge is then told to allow.
+        skip: shards that are not extracted; the merge then runs with `allow_missing`.
     """
     folder = MovieFolder(out / f"{MOVIE}-data")
     folder.create()
-    settings = {"save_every": EVERY, "min_face_size": 20, "images": pictures}
+    settings = {"save_every": EVERY, "min_face_size": 20, "images": thumbnails}
     models = {role: {"kind": "toy", "sha256": role[0] * 64} for role in ("detector", "embedder")}
     video = {"display_size": [WIDTH, HEIGHT]}
     plan = Plan(MOVIE, {"name": FILM, "bytes": 1}, video, FRAMES, SHARDS, settings, models, ())
-    with mock.patch("os.fsync"):  # nobody pulls the plug here
+    with mock.patch("os.fsync"):  # syncing is slow, and no test here cuts the power
         write_plan(folder, plan, Path(FILM), [])
         for shard in set(range(SHARDS)) - set(skip):
-            _write_shard(folder, plan, *plan.range_of(shard), faces, pictures)
+            _write_shard(folder, plan, *plan.range_of(shard), faces, thumbnails)
         merge(folder, TrackSettings(), KeepSettings(), allow_missing=bool(skip), overwrite=False)
         trajectories = read_trajectories(folder.trajectories, MOVIE)
         who = [next(f.who for f in faces if f.box(t.end - 1) == tuple(t.boxes[-1])) for t in trajectories]
@@ -87,49 +87,55 @@ def make_folder(
 
 def _publish(folder: MovieFolder, stage: str, path: Path, data: bytes) -> None:
     inputs = checked_inputs(folder, stage)
-    with staging(folder) as room:
-        (room / path.name).write_bytes(data)
+    with staging(folder) as directory:
+        (directory / path.name).write_bytes(data)
         publish(
-            folder, stage, {path: room / path.name}, inputs=inputs, settings={}, report={}, overwrite=False
+            folder,
+            stage,
+            {path: directory / path.name},
+            inputs=inputs,
+            settings={},
+            report={},
+            overwrite=False,
         )
 
 
 def _write_shard(
-    folder: MovieFolder, plan: Plan, beg: int, end: int, faces: Sequence[Face], pictures: bool
+    folder: MovieFolder, plan: Plan, beg: int, end: int, faces: Sequence[Face], thumbnails: bool
 ) -> None:
     files = folder.shard(beg, end)
-    boxes, evidence, features, jpegs = [], [], [], []
+    boxes, frame_records, features, jpegs = [], [], [], []
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     for frame in range(beg, end):
         here = sorted((box, face.who) for face in faces if (box := face.box(frame)))
         boxes += [(frame, box) for box, _ in here]
         sharpness = 20.0 if frame % EVERY == 0 else None
-        seen = tuple(FaceRecord(box, 0.9, sharpness) for box, _ in here)
+        face_records = tuple(FaceRecord(box, 0.9, sharpness) for box, _ in here)
         change = None if frame == 0 else 60.0 if frame == CUT else 1.0
-        evidence.append(to_line(FrameRecord(frame, change, seen)))
+        frame_records.append(to_line(FrameRecord(frame, change, face_records)))
         for box, who in here if frame % EVERY == 0 else ():
             keypoints = np.array(box[:2], np.float32) + np.arange(10, dtype=np.float32).reshape(5, 2)
             vector = np.eye(8, dtype=np.float32)[who]
             feature = Feature(MOVIE, frame, box, keypoints, vector, WIDTH, HEIGHT)
             features.append(to_line(feature))
-            if pictures:
+            if thumbnails:
                 jpegs.append((feature.tag, thumbnail_bytes(image, np.array(box))))
     cuts = [CUT] if beg <= CUT < end else []
     tracks = track([f for f, _ in boxes], np.array([b for _, b in boxes], np.int64).reshape(-1, 4), cuts)
     trajectories = to_trajectories(tracks, MOVIE, WIDTH, HEIGHT)
-    files.frame_records.write_bytes(b"".join(evidence))
+    files.frame_records.write_bytes(b"".join(frame_records))
     files.features.write_bytes(b"".join(features))
     files.trajectories.write_bytes(b"".join(map(to_line, trajectories)))
     files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, cuts))
-    with new_face_archive(files.faces) as add_picture:
+    with new_face_archive(files.faces) as add_thumbnail:
         for tag, jpeg in jpegs:
-            add_picture(tag, jpeg)
+            add_thumbnail(tag, jpeg)
     report = {"skipped": [], "dimension": 8, "same_person": 1.1}
     files.marker.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
 
 
 def make_cast(folder: Path) -> ActorDatabase:
-    """A valid actor database for the folder above: nm1 and nm2, a picture each."""
+    """Make a valid actor database for the folder: nm1 and nm2, one picture each."""
     database = ActorDatabase(folder)
     database.pictures.mkdir(parents=True)
     actors, images, vectors = [",".join(ACTOR_COLUMNS)], ["actor_id,movie_id,filename,n_detections"], []

@@ -1,4 +1,4 @@
-"""A movie folder as the merge leaves it, of people who are chosen numbers: no film, no model."""
+"""A movie folder as the merge leaves it, with chosen people and embeddings: no film, no model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def person(who: int, dimension: int = 16) -> NDArray[np.float32]:
 
 
 def near(vector: NDArray[np.float32], rng: np.random.Generator, spread: float) -> NDArray[np.float32]:
-    """A unit vector about `spread` away from `vector`."""
+    """Return a unit vector at a distance of about `spread` from `vector`."""
     noise = rng.normal(size=vector.shape) / np.sqrt(len(vector))
     moved = vector + spread * noise
     return np.asarray(moved / np.linalg.norm(moved), np.float32)
@@ -52,7 +52,7 @@ def merged_folder(
     embedder: Mapping[str, object] = EMBEDDER,
     overwrite: bool = False,
 ) -> MovieFolder:
-    """The folder under `out` in which the i-th trajectory is the i-th of `seen`."""
+    """Make the folder under `out` with one trajectory for each of `seen`, in this order."""
     folder = MovieFolder(out / f"{movie_id}-data")
     folder.create()
     rng = np.random.default_rng(0)
@@ -71,9 +71,11 @@ def merged_folder(
                 of_this.append(feature)
                 faces.append((feature, Quality(feature.tag, 0.95, one.sharpness)))
         for feature in (of_this[0], of_this[-1]) if of_this else ():
-            folder.thumbnail(feature.tag).write_bytes(b"two pictures of each, for those who count them")
+            folder.thumbnail(feature.tag).write_bytes(
+                b"not a JPEG: nothing that uses this folder decodes thumbnails"
+            )
     faces.sort(key=lambda face: (face[0].frame, face[0].box))
-    with staging(folder) as room:
+    with staging(folder) as directory:
         made_files = {
             folder.trajectories: b"".join(map(to_line, trajectories)),
             folder.features: b"".join(to_line(feature) for feature, _ in faces),
@@ -81,11 +83,11 @@ def merged_folder(
             folder.scene_changes: scene_changes_bytes(movie_id, cuts),
         }
         for path, data in made_files.items():
-            (room / path.name).write_bytes(data)
+            (directory / path.name).write_bytes(data)
         publish(
             folder,
             "merge_shards",
-            {path: room / path.name for path in made_files},
+            {path: directory / path.name for path in made_files},
             inputs={},
             settings={},
             report={},

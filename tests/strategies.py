@@ -1,4 +1,4 @@
-"""Records as they should be, and JSON as it should not be, for the tests that fuzz the readers."""
+"""Hypothesis strategies: valid records, and JSON that is not, for tests of the readers."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ QUALITIES = st.builds(Quality, st.text(max_size=20), SCORES, st.floats(0, 1e6))
 
 
 @st.composite
-def spoilt(draw: st.DrawFn, record: Any) -> Any:
+def damaged(draw: st.DrawFn, record: Any) -> Any:
     """`record` (JSON) with something else in one place, however deep, or without that place."""
     if isinstance(record, dict | list) and record and draw(st.integers(0, 3)):
         made = copy.copy(record)
         key = draw(st.sampled_from(sorted(made) if isinstance(made, dict) else range(len(made))))
         if draw(st.integers(0, 7)):
-            made[key] = draw(spoilt(made[key]))
+            made[key] = draw(damaged(made[key]))
         else:
             del made[key]
         return made

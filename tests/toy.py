@@ -1,6 +1,6 @@
-"""A film of coloured squares, and models that find and tell them apart: exact, tiny, quick to load.
+"""Films of coloured squares, toy models that detect and embed them, and functions that run the stages.
 
-What they find is a function of a frame's decoded pixels alone, as it must be of a real model.
+As with real models, what the toy models return depends on the decoded pixels of a frame only.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tests.films import make_film
 
 MOVIE = 77
 WIDTH, HEIGHT = 176, 132
-SHADES = (200, 60, 150, 20, 230, 100)  # of the shots' backgrounds, in turn
-COLOURS = ((230, 30, 30), (30, 60, 230), (20, 200, 40))  # of the people
-SIZE = 28  # of their faces, in pixels
-LOOSE = ["--detector", "toy", "--embedder", "toy"]
+SHADES = (200, 60, 150, 20, 230, 100)  # backgrounds of successive shots
+COLOURS = ((230, 30, 30), (30, 60, 230), (20, 200, 40))  # one for each person
+SIZE = 28  # side of a face in pixels
+TOY_MODELS = ["--detector", "toy", "--embedder", "toy"]
 
 
 class ToyDetector:
-    """Finds patches of strong colour."""
+    """Detects patches of saturated colour."""
 
     card = ModelCard("toy", "toy-detector.none", "d" * 64, "none")
     batch_size = 4
@@ -55,7 +55,7 @@ class ToyDetector:
 
 
 class ToyEmbedder:
-    """Describes a face by a thumbnail of it."""
+    """Embeds a face as its pixels at 4 x 4."""
 
     card = ModelCard("toy", "toy-embedder.none", "e" * 64, "none")
     dimension = 48
@@ -77,7 +77,7 @@ def _card(spec: str, role: str | None = None) -> ModelCard:
 
 @contextmanager
 def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Have the stages use these models; `loaded` is called where one of them is loaded."""
+    """Make the stages use the toy models; `loaded` is called when the detector is loaded."""
 
     def detector(spec: str, **settings: Any) -> ToyDetector:
         loaded()
@@ -96,12 +96,14 @@ def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Story:
-    """What a film shows.
+    """The contents of a synthetic film.
 
     Attributes:
-        cuts: first frames of its further shots.
+        frames: number of frames.
+        cuts: first frame of each shot but the first.
         dissolves: (first, last) frames over which one shot fades into the next.
-        unseen: frames in which the detector finds nobody.
+        unseen: frames without faces.
+        film: further arguments of `make_film`.
     """
 
     frames: int
@@ -135,23 +137,33 @@ class Story:
         return make_film(path, self.frames, **options)
 
 
-def extracted(film: Path, out: Path, n: int, *more: str, shards: str | None = None) -> MovieFolder:
-    """Run `extract.py` with the toy models over all shards (or `shards`) of `n`."""
-    words = ["--shard", shards or f"0-{n - 1}", "--n", str(n), "--out", str(out), *LOOSE, *more, str(film)]
-    with toy_models(), mock.patch("os.fsync"):  # nobody pulls the plug here
+def run_extract(film: Path, out: Path, n: int, *more: str, shards: str | None = None) -> MovieFolder:
+    """Run `extract.py` with the toy models for `shards` (default: all) of `n`; returns the movie folder."""
+    words = [
+        "--shard",
+        shards or f"0-{n - 1}",
+        "--n",
+        str(n),
+        "--out",
+        str(out),
+        *TOY_MODELS,
+        *more,
+        str(film),
+    ]
+    with toy_models(), mock.patch("os.fsync"):  # syncing is slow, and no test here cuts the power
         assert extract.main(words) == 0
     return MovieFolder.of_film(out, film)
 
 
-def merged(folder: MovieFolder, *more: str) -> MovieFolder:
-    """Run `merge_shards.py`."""
+def run_merge(folder: MovieFolder, *more: str) -> MovieFolder:
+    """Run `merge_shards.py`; returns the folder."""
     with mock.patch("os.fsync"):
         assert merge_shards.main(["--path", str(folder.path), *more]) == 0
     return folder
 
 
 def make_cast(folder: Path) -> Path:
-    """An actor database with a picture each of the people of the first two colours."""
+    """Write an actor database with one picture of each of the first two people."""
     folder.mkdir(parents=True)
     database = ActorDatabase(folder)
     people = {f"actor{i}": np.full((4, 4, 3), colour, np.uint8) for i, colour in enumerate(COLOURS[:2])}
@@ -170,8 +182,8 @@ def make_cast(folder: Path) -> Path:
     return folder
 
 
-def named(folder: MovieFolder, cast: Path, *more: str) -> MovieFolder:
-    """Run `cluster.py` and `classify_knn.py` on a merged folder, which is then one that the backend takes."""
+def run_naming(folder: MovieFolder, cast: Path, *more: str) -> MovieFolder:
+    """Run `cluster.py` and `classify_knn.py` on a merged folder, and `check.py`; returns the folder."""
     with mock.patch("os.fsync"):
         assert cluster.main(["--path", str(folder.path), *more]) == 0
         assert classify_knn.main(["--path", str(folder.path), "--actor-db", str(cast), *more]) == 0
@@ -180,7 +192,7 @@ def named(folder: MovieFolder, cast: Path, *more: str) -> MovieFolder:
 
 
 def contents(folder: MovieFolder) -> dict[str, bytes]:
-    """Every file of the folder by name, without what tells when, where and how fast it was made."""
+    """Return every file of the folder by name, without times and host names."""
     found = {}
     for path in sorted(folder.path.rglob("*")):
         if path.is_dir() and not path.name.endswith(".part"):
@@ -188,20 +200,20 @@ def contents(folder: MovieFolder) -> dict[str, bytes]:
         name = folder.relative(path)
         found[name] = b"" if path.is_dir() else path.read_bytes()
         if path.parent.name == "done" or path == folder.manifest:
-            with suppress(json.JSONDecodeError):  # a damaged one stands for itself
-                found[name] = json.dumps(_timeless(json.loads(found[name])), sort_keys=True).encode()
+            with suppress(json.JSONDecodeError):  # a damaged file is returned as it is
+                found[name] = json.dumps(_without_times(json.loads(found[name])), sort_keys=True).encode()
     return found
 
 
-def _timeless(value: Any) -> Any:
+def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
-        told = ("made_at", "seconds", "stage_seconds", "host", "history")
-        return {key: _timeless(entry) for key, entry in value.items() if key not in told}
-    return [_timeless(entry) for entry in value] if isinstance(value, list) else value
+        dropped = ("made_at", "seconds", "stage_seconds", "host", "history")
+        return {key: _without_times(entry) for key, entry in value.items() if key not in dropped}
+    return [_without_times(entry) for entry in value] if isinstance(value, list) else value
 
 
 def results(folder: MovieFolder) -> dict[str, bytes]:
-    """What annotators and later stages get: the top-level files and the pictures."""
+    """Return the results of the stages after extraction: the top-level files and the thumbnails."""
     recorded = PIPELINE.recorded
     files = [path for stage in recorded for path in outputs_of(folder, stage.name) if path.exists()]
     return {path.name: path.read_bytes() for path in (*files, *folder.images.iterdir())}

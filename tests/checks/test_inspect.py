@@ -25,7 +25,7 @@ def test_movie_without_faces_passes(tmp_path: Path) -> None:
 
 
 def test_movie_extracted_without_thumbnails_passes(tmp_path: Path) -> None:
-    assert violations_of(make_folder(tmp_path, pictures=False).path) == []
+    assert violations_of(make_folder(tmp_path, thumbnails=False).path) == []
 
 
 def test_missing_shards_in_the_manifest_are_no_violation_but_in_the_summary(tmp_path: Path) -> None:

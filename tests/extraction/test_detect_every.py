@@ -1,4 +1,4 @@
-"""Looking for faces on every K-th frame: what lies between is interpolated, and nothing else changes."""
+"""With --detect-every K the boxes between are interpolated, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facerec.folder.records import Trajectory
 from facerec.settings import TrackSettings
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import track_sampled_frames
-from tests.toy import MOVIE, Story, extracted, merged, results
+from tests.toy import MOVIE, Story, results, run_extract, run_merge
 
 CUTS = (13, 31)
 STORY = Story(50, cuts=CUTS, unseen=frozenset(range(38, 42)))
@@ -31,12 +31,12 @@ def film(tmp_path_factory) -> Path:
 
 def trajectories(film: Path, out: Path, every: int, n: int = 1) -> tuple[MovieFolder, list[Trajectory]]:
     options = ("--detect-every", str(every), "--save-every", str(2 * every))
-    folder = merged(extracted(film, out, n, *options))
+    folder = run_merge(run_extract(film, out, n, *options))
     return folder, read_trajectories(folder.trajectories, MOVIE)
 
 
 @pytest.mark.parametrize("every", [2, 3, 12])
-def test_boxes_are_found_where_they_were_looked_for_and_no_trajectory_crosses_a_cut(
+def test_boxes_are_detected_on_every_nth_frame_and_no_trajectory_crosses_a_cut(
     film: Path, tmp_path: Path, every: int
 ) -> None:
     folder, found = trajectories(film, tmp_path, every)
@@ -64,7 +64,7 @@ def test_the_number_of_shards_changes_nothing(film: Path, tmp_path: Path) -> Non
     assert results(one) == results(seven)
 
 
-def test_faces_are_saved_only_where_they_are_looked_for(film: Path, tmp_path: Path) -> None:
+def test_detect_every_must_divide_save_every(film: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must divide --save-every 5"):
         extract.main(["--detect-every", "2", "--out", str(tmp_path), str(film)])
 
@@ -72,7 +72,7 @@ def test_faces_are_saved_only_where_they_are_looked_for(film: Path, tmp_path: Pa
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 60)), max_size=40, unique=True), st.integers(2, 5)
 )
-def test_tracking_of_what_was_looked_at_is_that_of_a_film_of_those_frames(faces, every) -> None:
+def test_tracking_of_sampled_frames_equals_tracking_of_a_film_of_those_frames(faces, every) -> None:
     frames = np.array([frame for frame, _ in faces], np.int64)
     boxes = np.array([(x, 0, x + 30, 30) for _, x in faces], np.int64).reshape(-1, 4)
     settings = TrackSettings(max_gap=3 * every)

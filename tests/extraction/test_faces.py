@@ -1,4 +1,4 @@
-"""What is kept of a detection: a whole box inside the frame, and a picture as annotators get it."""
+"""Integer boxes, thumbnails and sharpness of detections."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def picture(frame: Image, *box: int) -> PIL.Image.Image:
     st.integers(0, 40),
     st.data(),
 )
-def test_boxes_are_whole_inside_large_enough_sorted_and_each_once(
+def test_boxes_are_integers_inside_the_frame_sorted_and_unique(
     raw: np.ndarray, least: int, data: st.DataObject
 ) -> None:
     scores = data.draw(hnp.arrays(np.float32, len(raw), elements=st.floats(0, 1, width=32)))
@@ -57,7 +57,7 @@ def test_boxes_are_whole_inside_large_enough_sorted_and_each_once(
     assert set(listed) == {tuple(box) for box in clipped[large].tolist()}
 
 
-def test_of_two_detections_that_round_to_one_box_the_better_stays() -> None:
+def test_of_two_detections_with_the_same_box_the_better_is_kept() -> None:
     made, kept = integer_boxes(found((10.2, 10, 50, 50, 0.6), (9.9, 10, 50.4, 50, 0.9)), WIDTH, HEIGHT, 1)
     assert (made.tolist(), kept.tolist()) == ([[10, 10, 50, 50]], [1])
 
@@ -76,7 +76,7 @@ def test_a_frame_without_faces_gives_none() -> None:
 
 
 @given(boxes(WIDTH, HEIGHT))
-def test_any_picture_is_a_jpeg_that_fits_the_page(box: tuple[int, int, int, int]) -> None:
+def test_any_thumbnail_is_a_jpeg_within_the_size_limit(box: tuple[int, int, int, int]) -> None:
     shown = picture(NOISE, *box)
     shown.load()
     assert shown.format == "JPEG" and max(shown.size) <= THUMBNAIL_SIDE
@@ -86,7 +86,7 @@ def test_a_small_face_is_padded_by_a_tenth_of_its_shorter_side_and_not_enlarged(
     assert picture(NOISE, 100, 50, 140, 130).size == (40 + 2 * 4, 80 + 2 * 4)
 
 
-def test_at_the_border_there_is_less_to_pad_with() -> None:
+def test_padding_is_clipped_to_the_frame() -> None:
     assert picture(NOISE, 0, 0, 40, 80).size == (44, 84)
     assert picture(NOISE, 280, 100, 320, 180).size == (44, 84)
 
@@ -96,18 +96,18 @@ def test_a_large_face_is_shrunk_in_proportion() -> None:
     assert picture(NOISE, 20, 20, 300, 160).size == (160, 87)  # of 308x168 with padding
 
 
-def test_the_picture_shows_the_box_and_not_another_place() -> None:
+def test_the_thumbnail_shows_its_box() -> None:
     pixels = np.asarray(picture(RAMP, 200, 60, 280, 140)).astype(int)
     assert abs(pixels[:, 8:88, 0].mean() - 120) < 2 and abs(pixels[8:88, :, 1].mean() - 100) < 2
     assert abs(pixels[..., 2].mean() - 128) < 2
 
 
 @pytest.mark.parametrize(("frame", "mode"), [(GRAY, "L"), (NOISE, "RGB")])
-def test_a_gray_film_s_pictures_are_gray(frame: Image, mode: str) -> None:
+def test_thumbnails_of_a_gray_film_are_gray(frame: Image, mode: str) -> None:
     assert picture(frame, 100, 50, 140, 130).mode == mode
 
 
-def test_a_gray_film_with_the_codec_s_trace_of_colour_is_gray() -> None:
+def test_a_trace_of_colour_from_the_codec_counts_as_gray() -> None:
     trace = GRAY.copy()
     trace[..., 2] = np.clip(trace[..., 2].astype(int) + 1, 0, 255)
     assert picture(trace, 100, 50, 140, 130).mode == "L"

@@ -1,4 +1,4 @@
-"""Shard tasks beside, after and against each other: one right result, or a refusal that says why."""
+"""Shard tasks that run at the same time, one after the other, or with other options than the plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,17 @@ from facerec.folder.plan import read_plan
 from facerec.folder.shards import done_markers
 from facerec.support.cli import run_main
 from tests import kills
-from tests.toy import LOOSE, MOVIE, Story, ToyDetector, ToyEmbedder, contents, extracted, merged, toy_models
+from tests.toy import (
+    MOVIE,
+    TOY_MODELS,
+    Story,
+    ToyDetector,
+    ToyEmbedder,
+    contents,
+    run_extract,
+    run_merge,
+    toy_models,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +42,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return contents(merged(extracted(film, tmp_path_factory.mktemp("undisturbed"), 2)))
+    return contents(run_merge(run_extract(film, tmp_path_factory.mktemp("undisturbed"), 2)))
 
 
 def _words(film: Path, out: Path, shard: str, n: int = 2, *more: str) -> list[str]:
-    return ["--shard", shard, "--n", str(n), "--out", str(out), *LOOSE, *more, str(film)]
+    return ["--shard", shard, "--n", str(n), "--out", str(out), *TOY_MODELS, *more, str(film)]
 
 
 def _litter(folder: MovieFolder) -> list[str]:
@@ -53,7 +63,7 @@ def _refusal(words: list[str], capsys: pytest.CaptureFixture[str], status: int =
     return lines[0]
 
 
-# --- beside each other
+# --- at the same time
 
 
 def test_two_processes_on_the_same_shards_at_once(
@@ -67,7 +77,7 @@ def test_two_processes_on_the_same_shards_at_once(
         assert child.exitcode == 0, (tmp_path / f"log{i}").read_text()
     folder = MovieFolder.of_film(tmp_path, film)
     assert not _litter(folder)
-    assert contents(merged(folder)) == undisturbed
+    assert contents(run_merge(folder)) == undisturbed
 
 
 def test_a_process_that_commits_second_leaves_the_first_ones_shard(
@@ -83,9 +93,9 @@ def test_a_process_that_commits_second_leaves_the_first_ones_shard(
         commit(*args)
 
     with mock.patch.object(facerec.extraction.shard, "commit_shard", second):
-        extracted(film, tmp_path, 2)
+        run_extract(film, tmp_path, 2)
     assert folder.shard(0, 7).marker.stat().st_mtime_ns == seen[0]
-    assert contents(merged(folder)) == undisturbed
+    assert contents(run_merge(folder)) == undisturbed
 
 
 def test_two_processes_make_the_plan_at_once(
@@ -99,23 +109,21 @@ def test_two_processes_make_the_plan_at_once(
         return made
 
     with mock.patch.object(facerec.extraction.planning, "build_plan", late):
-        folder = extracted(film, tmp_path, 2, shards="0")
-    assert contents(merged(folder)) == undisturbed
+        folder = run_extract(film, tmp_path, 2, shards="0")
+    assert contents(run_merge(folder)) == undisturbed
 
 
-def test_several_tasks_begin_afresh_at_once(
-    film: Path, undisturbed: dict[str, bytes], tmp_path: Path
-) -> None:
-    extracted(film, tmp_path, 3, "--save-every", "2")
+def test_several_tasks_with_fresh_at_once(film: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    run_extract(film, tmp_path, 3, "--save-every", "2")
     commands = [_words(film, tmp_path, str(shard), 2, "--fresh") for shard in (0, 1, 0, 1)]
     children = [kills.start([("extract", words)], tmp_path / f"log{i}") for i, words in enumerate(commands)]
     for i, child in enumerate(children):
         child.join(120)
         assert child.exitcode == 0, (tmp_path / f"log{i}").read_text()
-    assert contents(merged(MovieFolder.of_film(tmp_path, film))) == undisturbed
+    assert contents(run_merge(MovieFolder.of_film(tmp_path, film))) == undisturbed
 
 
-def test_a_task_of_the_run_before_cannot_commit_into_the_new_one(
+def test_a_task_of_a_replaced_run_cannot_commit(
     film: Path, undisturbed: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit = facerec.extraction.shard.commit_shard
@@ -128,16 +136,16 @@ def test_a_task_of_the_run_before_cannot_commit_into_the_new_one(
     with mock.patch.object(facerec.extraction.shard, "commit_shard", late), toy_models():
         assert run_main(extract.main, _words(film, tmp_path, "0", 2, "--save-every", "2")) == 1
     assert "another run replaced the plan" in capsys.readouterr().err
-    assert contents(merged(MovieFolder.of_film(tmp_path, film))) == undisturbed
+    assert contents(run_merge(MovieFolder.of_film(tmp_path, film))) == undisturbed
 
 
-# --- after each other
+# --- one after the other
 
 
 def test_a_done_shard_is_not_done_again_and_loads_no_model(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(film, tmp_path, 2)
+    folder = run_extract(film, tmp_path, 2)
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
     capsys.readouterr()
     with toy_models(loaded=lambda: pytest.fail("a model was loaded")):
@@ -146,22 +154,22 @@ def test_a_done_shard_is_not_done_again_and_loads_no_model(
     assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
 
 
-def test_a_precision_that_no_model_can_take_is_told_and_is_not_the_plans(
+def test_a_precision_without_effect_is_reported_and_not_in_the_plan(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(film, tmp_path / "out", 2, "--precision", "bfloat16")
+    folder = run_extract(film, tmp_path / "out", 2, "--precision", "bfloat16")
     told = "--precision bfloat16 changes nothing: toy and toy compute in float32"
     assert capsys.readouterr().err.count(told) == 1
     plan = read_plan(folder)
     assert plan is not None and plan.settings["precision"] == "float32"
 
 
-def test_only_what_is_missing_of_a_list_is_done(
+def test_only_missing_shards_of_a_list_are_extracted(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extracted(film, tmp_path, 4, shards="1-2")
+    run_extract(film, tmp_path, 4, shards="1-2")
     capsys.readouterr()
-    folder = extracted(film, tmp_path, 4, shards="0,1-3")
+    folder = run_extract(film, tmp_path, 4, shards="0,1-3")
     out = capsys.readouterr().out
     assert "shards 1-2 of 4 are done already" in out and "shard 0 of 4" in out and "shard 3 of 4" in out
     plan = read_plan(folder)
@@ -177,13 +185,13 @@ def test_several_shards_load_the_models_once(film: Path, tmp_path: Path) -> None
 
 def test_more_shards_than_frames_leave_valid_empty_shards(tmp_path: Path) -> None:
     film = Story(3).make(tmp_path / f"{MOVIE}-three.mp4")
-    few = merged(extracted(film, tmp_path / "many", 256), "--min-trajectory", "1")
-    whole = merged(extracted(film, tmp_path / "one", 1), "--min-trajectory", "1")
+    few = run_merge(run_extract(film, tmp_path / "many", 256), "--min-trajectory", "1")
+    whole = run_merge(run_extract(film, tmp_path / "one", 1), "--min-trajectory", "1")
     assert few.trajectories.read_bytes() == whole.trajectories.read_bytes() != b""
     assert few.features.read_bytes() == whole.features.read_bytes() != b""
 
 
-# --- against each other
+# --- with other options or another film
 
 OTHERS = {
     "n is 2 there and 3 here": ["--n", "3"],
@@ -198,7 +206,7 @@ OTHERS = {
 def test_other_settings_are_refused_by_name(
     difference: str, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(film, tmp_path, 2, shards="0")
+    folder = run_extract(film, tmp_path, 2, shards="0")
     before = contents(folder)
     line = _refusal([*_words(film, tmp_path, "0"), *OTHERS[difference]], capsys)
     assert difference in line and "--fresh" in line
@@ -208,7 +216,7 @@ def test_other_settings_are_refused_by_name(
 def test_another_model_is_refused_by_name(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extracted(film, tmp_path, 2, shards="0")
+    run_extract(film, tmp_path, 2, shards="0")
     other = mock.Mock(kind="toy", weights="other.onnx", sha256="f" * 64, licence="none")
     card = facerec.models.base.ModelCard(other.kind, other.weights, other.sha256, other.licence)
     for role, model in (("detector", ToyDetector), ("embedder", ToyEmbedder)):
@@ -221,7 +229,7 @@ def test_another_model_is_refused_by_name(
 def test_another_film_of_the_same_name_is_refused(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extracted(film, tmp_path, 2, shards="0")
+    run_extract(film, tmp_path, 2, shards="0")
     (tmp_path / "other").mkdir()
     other = Story(20).make(tmp_path / "other" / film.name)
     assert "film bytes is" in _refusal(_words(other, tmp_path, "0"), capsys)
@@ -239,46 +247,46 @@ def _with_other_middle(film: Path, to: Path) -> Path:
     return to
 
 
-def test_a_film_that_changed_in_its_middle_is_another_film(
+def test_a_film_edited_in_the_middle_is_refused(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / film.name
     shutil.copyfile(film, mine)
     with mock.patch.object(facerec.video.identity, "_PROBE", 512):
-        folder = extracted(mine, tmp_path, 2, shards="0")
+        folder = run_extract(mine, tmp_path, 2, shards="0")
         before = contents(folder)
         _with_other_middle(film, mine)
         line = _refusal(_words(mine, tmp_path, "1"), capsys)
         assert "film sha256 is " in line and "--fresh" in line and "film bytes" not in line
         assert contents(folder) == before
-        undisturbed = contents(extracted(mine, tmp_path / "alone", 2))
-        again = extracted(mine, tmp_path, 2, "--fresh")
+        undisturbed = contents(run_extract(mine, tmp_path / "alone", 2))
+        again = run_extract(mine, tmp_path, 2, "--fresh")
     assert contents(again) == undisturbed
 
 
-def test_a_copy_of_the_film_is_the_same_film_and_read_whole_once_a_task(film: Path, tmp_path: Path) -> None:
-    folder = extracted(film, tmp_path, 4, shards="0")
+def test_a_copy_of_the_film_is_accepted_and_hashed_once_per_task(film: Path, tmp_path: Path) -> None:
+    folder = run_extract(film, tmp_path, 4, shards="0")
     (tmp_path / "scratch").mkdir()
     copy = Path(shutil.copyfile(film, tmp_path / "scratch" / film.name))
     assert copy.stat().st_mtime_ns != film.stat().st_mtime_ns
     identity = facerec.video.identity
     with mock.patch.object(identity, "sha256_of", wraps=identity.sha256_of) as whole:
-        extracted(film, tmp_path, 4, shards="1")
+        run_extract(film, tmp_path, 4, shards="1")
         assert whole.call_count == 0, "the film of the plan itself need not be read twice"
-        extracted(copy, tmp_path, 4, shards="2-3")
+        run_extract(copy, tmp_path, 4, shards="2-3")
         assert whole.call_count == 1
-    elsewhere = extracted(copy, tmp_path / "elsewhere", 4)
+    elsewhere = run_extract(copy, tmp_path / "elsewhere", 4)
     plans = [read_plan(one) for one in (folder, elsewhere)]
     assert plans[0] and plans[1] and plans[0].fingerprint == plans[1].fingerprint
-    assert merged(folder).trajectories.read_bytes() == merged(elsewhere).trajectories.read_bytes()
+    assert run_merge(folder).trajectories.read_bytes() == run_merge(elsewhere).trajectories.read_bytes()
 
 
-def test_a_film_that_changes_under_a_shard_gives_no_shard(
+def test_a_film_that_changes_during_extraction_gives_no_shard(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / film.name
     shutil.copyfile(film, mine)
-    folder = extracted(mine, tmp_path, 2, shards="0")
+    folder = run_extract(mine, tmp_path, 2, shards="0")
     detect = ToyDetector.detect
 
     def changed(self: ToyDetector, frames: Any) -> Any:
@@ -309,17 +317,17 @@ def test_a_film_that_is_still_being_copied_gives_no_plan(
     assert not (tmp_path / "out").exists()
 
 
-def test_fresh_begins_again_and_leaves_nothing_of_the_run_before(
+def test_fresh_leaves_nothing_of_the_previous_run(
     film: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    extracted(film, tmp_path, 5, "--save-every", "2")
-    assert contents(merged(extracted(film, tmp_path, 2, "--fresh"))) == undisturbed
+    run_extract(film, tmp_path, 5, "--save-every", "2")
+    assert contents(run_merge(run_extract(film, tmp_path, 2, "--fresh"))) == undisturbed
 
 
-def test_fresh_drops_nothing_where_the_new_run_cannot_begin(
+def test_fresh_discards_nothing_if_the_models_cannot_be_loaded(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(film, tmp_path, 2)
+    folder = run_extract(film, tmp_path, 2)
     before = contents(folder)
 
     def broken() -> None:
@@ -330,7 +338,7 @@ def test_fresh_drops_nothing_where_the_new_run_cannot_begin(
     assert contents(folder) == before
 
 
-def test_what_cannot_be_loaded_leaves_no_folder(film: Path, tmp_path: Path) -> None:
+def test_models_that_cannot_be_loaded_leave_no_folder(film: Path, tmp_path: Path) -> None:
     def broken() -> None:
         raise facerec.errors.ModelError("weights are something else")
 
@@ -354,7 +362,7 @@ def test_what_cannot_be_loaded_leaves_no_folder(film: Path, tmp_path: Path) -> N
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
     ],
 )
-def test_arguments_that_make_no_sense_are_told_in_one_line(
+def test_invalid_arguments_are_reported_in_one_line(
     words: list[str], told: str, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = _refusal([*_words(film, tmp_path / "out", "0"), *[f"{a}={b}" for a, b in _pairs(words)]], capsys)
@@ -377,13 +385,13 @@ def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
         (os.fsdecode(b"77-\xff.mp4"), "not valid UTF-8"),
     ],
 )
-def test_a_films_name_that_cannot_be_used_is_told_in_one_line(
+def test_an_invalid_film_name_is_reported_in_one_line(
     name: str, told: str, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name if name else Path()
     if name and "nothing" not in name:
         path.write_bytes(film.read_bytes())
-    words = ["--out", str(tmp_path / "out"), *LOOSE, "--", str(path) if name else ""]
+    words = ["--out", str(tmp_path / "out"), *TOY_MODELS, "--", str(path) if name else ""]
     assert told in _refusal(words, capsys)
     assert not (tmp_path / "out").exists()
 
@@ -392,7 +400,7 @@ def test_a_films_name_that_cannot_be_used_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
-def test_a_signal_ends_a_shard_at_a_clean_point_and_asks_for_a_rerun(
+def test_a_signal_stops_between_batches_and_asks_for_a_rerun(
     number: signal.Signals,
     film: Path,
     undisturbed: dict[str, bytes],
@@ -415,7 +423,7 @@ def test_a_signal_ends_a_shard_at_a_clean_point_and_asks_for_a_rerun(
     folder = MovieFolder.of_film(tmp_path, film)
     assert folder.shard(0, 7).marker.exists() and not folder.shard(7, 14).marker.exists()
     assert not _litter(folder)
-    assert contents(merged(extracted(film, tmp_path, 2))) == undisturbed
+    assert contents(run_merge(run_extract(film, tmp_path, 2))) == undisturbed
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
@@ -437,7 +445,7 @@ def test_a_signal_while_the_plan_is_made_leaves_nothing(
 def test_a_signal_while_shards_are_merged_leaves_nothing(
     number: signal.Signals, film: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    folder = extracted(film, tmp_path, 2)
+    folder = run_extract(film, tmp_path, 2)
     before, find = contents(folder), facerec.merging.merge.write_saved_faces
 
     def interrupted(*args: Any) -> Any:
@@ -447,4 +455,4 @@ def test_a_signal_while_shards_are_merged_leaves_nothing(
     with mock.patch.object(facerec.merging.merge, "write_saved_faces", interrupted):
         assert run_main(merge_shards.main, ["--path", str(folder.path), str(folder.path)]) == 75
     assert contents(folder) == before
-    assert contents(merged(folder)) == undisturbed
+    assert contents(run_merge(folder)) == undisturbed

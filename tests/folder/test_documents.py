@@ -1,4 +1,4 @@
-"""The files of one JSON value: round trips are exact, and anything else is refused."""
+"""Cuts, clusters and predictions round-trip exactly; invalid documents are refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from facerec.folder.documents import (
     scene_changes_bytes,
 )
 from facerec.support.jsonl import RuleViolation
-from tests.strategies import ANY_JSON, spoilt
+from tests.strategies import ANY_JSON, damaged
 
 READERS: list[Callable[[Path, int], object]] = [read_scene_changes, read_clusters, read_predictions]
 VALID = [
@@ -52,7 +52,7 @@ def test_clusters_are_read_as_they_were_written(file: Path, people: list[int]) -
 
 
 @given(st.lists(st.dictionaries(st.text(min_size=1, max_size=64), st.floats(0, 1), max_size=4), max_size=5))
-def test_names_are_read_as_they_were_written(file: Path, clusters: list[dict[str, float]]) -> None:
+def test_predictions_are_read_as_they_were_written(file: Path, clusters: list[dict[str, float]]) -> None:
     shares = [{a: p / max(1, sum(names.values())) for a, p in names.items()} for names in clusters]
     file.write_bytes(predictions_bytes(7, dict(enumerate(shares))))
     read = read_predictions(file, 7, len(shares))
@@ -66,10 +66,8 @@ def test_names_are_read_as_they_were_written(file: Path, clusters: list[dict[str
 
 
 @given(st.data(), st.integers(0, 2))
-def test_a_spoilt_document_is_refused_or_another_valid_one(
-    file: Path, data: st.DataObject, which: int
-) -> None:
-    file.write_bytes(orjson.dumps(data.draw(spoilt(VALID[which]) | ANY_JSON)))
+def test_a_damaged_document_is_refused_or_still_valid(file: Path, data: st.DataObject, which: int) -> None:
+    file.write_bytes(orjson.dumps(data.draw(damaged(VALID[which]) | ANY_JSON)))
     try:
         READERS[which](file, 7)
     except ContractError as error:
@@ -77,7 +75,7 @@ def test_a_spoilt_document_is_refused_or_another_valid_one(
 
 
 @given(st.binary(max_size=50), st.integers(0, 2))
-def test_bytes_that_are_no_document(file: Path, data: bytes, which: int) -> None:
+def test_arbitrary_bytes_are_refused(file: Path, data: bytes, which: int) -> None:
     file.write_bytes(data)
     with pytest.raises(ContractError):
         READERS[which](file, 7)
@@ -102,9 +100,7 @@ def test_bytes_that_are_no_document(file: Path, data: bytes, which: int) -> None
         (2, {"movie_id": 7, "predictions": []}, "an object by cluster id"),
     ],
 )
-def test_what_broke_a_reader_once_or_would_break_the_backend(
-    file: Path, which: int, value: object, rule: str
-) -> None:
+def test_a_broken_rule_is_named(file: Path, which: int, value: object, rule: str) -> None:
     file.write_bytes(orjson.dumps(value))
     with pytest.raises(ContractError, match=re.escape(rule)):
         READERS[which](file, 7)

@@ -1,4 +1,4 @@
-"""A pack gives back what a shard put in, and nothing else, whoever made it."""
+"""A face archive returns the thumbnails that were written, and refuses forged and damaged files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def packed(path: Path, faces: dict[str, bytes] | None = None) -> Path:
     return path
 
 
-def test_what_was_put_in_comes_out(tmp_path: Path) -> None:
+def test_thumbnails_round_trip(tmp_path: Path) -> None:
     with open_face_archive(packed(tmp_path / "p.zip"), 4) as archive:
         assert archive.holds(TAGS) and not archive.holds(TAGS[:-1]) and not archive.holds(TAGS[::-1])
         assert {tag: archive.read(tag) for tag in reversed(TAGS)} == FACES
 
 
-def test_a_shard_without_faces_has_a_pack_without_faces(tmp_path: Path) -> None:
+def test_a_shard_without_faces_has_an_empty_archive(tmp_path: Path) -> None:
     with open_face_archive(packed(tmp_path / "p.zip", {}), 0) as archive:
         assert archive.holds([])
         with pytest.raises(ContractError, match=r"p\.zip: the thumbnail of face 7:0:1_2_30_40 is missing"):
@@ -45,7 +45,7 @@ def test_the_same_faces_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     assert packed(tmp_path / "b.zip").read_bytes() == first
 
 
-def test_any_tool_opens_it(tmp_path: Path) -> None:
+def test_the_archive_is_a_plain_zip_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(packed(tmp_path / "p.zip")) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [f"{tag}.jpeg" for tag in TAGS]
@@ -59,7 +59,7 @@ def _zip(path: Path, name: str, data: bytes, method: int = zipfile.ZIP_STORED) -
     return path
 
 
-def test_names_that_lead_elsewhere_are_names_that_nobody_asked_for(tmp_path: Path) -> None:
+def test_an_entry_with_a_path_is_ignored(tmp_path: Path) -> None:
     path = _zip(tmp_path / "p.zip", f"../{TAGS[0]}.jpeg", b"?")
     with open_face_archive(path, 1) as archive:
         assert not archive.holds(TAGS[:1])
@@ -68,7 +68,7 @@ def test_names_that_lead_elsewhere_are_names_that_nobody_asked_for(tmp_path: Pat
 
 
 @pytest.mark.parametrize("size", [1 << 17, 1 << 30])
-def test_a_bomb_is_not_lit(tmp_path: Path, size: int) -> None:
+def test_a_compressed_entry_is_refused(tmp_path: Path, size: int) -> None:
     path = _zip(tmp_path / "p.zip", f"{TAGS[0]}.jpeg", bytes(size), zipfile.ZIP_DEFLATED)
     with (
         open_face_archive(path, 10) as archive,
@@ -77,7 +77,7 @@ def test_a_bomb_is_not_lit(tmp_path: Path, size: int) -> None:
         archive.read(TAGS[0])
 
 
-def test_a_picture_larger_than_any_is_refused(tmp_path: Path) -> None:
+def test_a_thumbnail_above_the_size_limit_is_refused(tmp_path: Path) -> None:
     path = _zip(tmp_path / "p.zip", f"{TAGS[0]}.jpeg", bytes((1 << 17) + 1))
     with (
         open_face_archive(path, 2) as archive,
@@ -86,7 +86,7 @@ def test_a_picture_larger_than_any_is_refused(tmp_path: Path) -> None:
         archive.read(TAGS[0])
 
 
-def test_a_pack_of_many_more_faces_than_were_saved_is_not_read(tmp_path: Path) -> None:
+def test_an_archive_too_large_for_its_faces_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "p.zip"
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -95,7 +95,7 @@ def test_a_pack_of_many_more_faces_than_were_saved_is_not_read(tmp_path: Path) -
         pass
 
 
-def test_a_size_that_lies_is_told(tmp_path: Path) -> None:
+def test_a_wrong_size_in_the_directory_is_reported(tmp_path: Path) -> None:
     """The directory says that the last picture has more bytes than there are."""
     path = packed(tmp_path / "p.zip")
     data = bytearray(path.read_bytes())
@@ -107,7 +107,7 @@ def test_a_size_that_lies_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"\xff\xd8 a picture", bytes(1000)])
-def test_what_is_no_pack_is_told(data: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_reported(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "p.zip"
     path.write_bytes(data)
     rule = r"p\.zip: not a readable archive of thumbnails"
@@ -115,20 +115,20 @@ def test_what_is_no_pack_is_told(data: bytes, tmp_path: Path) -> None:
         pass
 
 
-def test_a_missing_pack_is_told(tmp_path: Path) -> None:
+def test_a_missing_archive_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="this file must exist"), open_face_archive(tmp_path / "p.zip", 9):
         pass
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_damaged_pack_gives_the_picture_or_one_line(tmp_path: Path, data: st.DataObject) -> None:
+def test_a_damaged_archive_gives_the_thumbnail_or_one_error_line(tmp_path: Path, data: st.DataObject) -> None:
     path = packed(tmp_path / "p.zip")
     whole = path.read_bytes()
-    spoilt = bytearray(whole)
+    damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
-        spoilt[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(spoilt[: data.draw(st.integers(len(whole) - 200, len(whole)))])
+        damaged[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(damaged[: data.draw(st.integers(len(whole) - 200, len(whole)))])
     for tag, jpeg in FACES.items():
         try:
             with open_face_archive(path, 4) as archive:

@@ -1,4 +1,4 @@
-"""Names of folders, films, shards and pictures: spelled in one place, and never by halves."""
+"""Names of folders, films, shards and thumbnails are validated as a whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBERS = st.integers(0, 10**6)
 
 
 @given(NUMBERS, NUMBERS, st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS))
-def test_a_tag_says_movie_frame_and_box(movie: int, frame: int, box: tuple[int, int, int, int]) -> None:
+def test_tags_round_trip(movie: int, frame: int, box: tuple[int, int, int, int]) -> None:
     assert parse_tag(tag_of(movie, frame, box)) == (movie, frame, box)
 
 
@@ -30,7 +30,7 @@ def test_a_tag_says_movie_frame_and_box(movie: int, frame: int, box: tuple[int, 
 @example("../7:5:1_2_3_4")
 @example("٧:5:1_2_3_4")
 @example("7:5:1_2_3_" + "4" * 5000)
-def test_what_tag_of_would_not_write_is_no_tag(text: str) -> None:
+def test_text_that_tag_of_would_not_write_is_refused(text: str) -> None:
     try:
         movie, frame, box = parse_tag(text)
     except ValueError:
@@ -116,7 +116,7 @@ def test_a_missing_folder_and_a_file_in_its_place_are_told_apart(tmp_path: Path)
 
 
 @pytest.mark.parametrize("out", ["plain", "with space", "colon:s", "Ünïcödé/日本", "-dash"])
-def test_any_path_holds_a_folder(out: str, tmp_path: Path) -> None:
+def test_a_folder_can_be_created_under_any_path(out: str, tmp_path: Path) -> None:
     folder = MovieFolder.of_film(tmp_path / out, Path("films/12-Ä: b.mp4"))
     folder.create()
     folder.create()
@@ -140,6 +140,6 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
     )
 
 
-def test_a_picture_has_its_face_s_tag(tmp_path: Path) -> None:
+def test_a_thumbnail_is_named_by_its_tag(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     assert folder.relative(folder.thumbnail("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"

@@ -1,4 +1,4 @@
-"""Ranges, times and fingerprints: what a plan is made of comes back as it was."""
+"""Ranges, times and fingerprints of a plan round-trip."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _plan(**other: object) -> Plan:
 
 
 @given(st.sets(st.integers(0, 2000)))
-def test_ranges_say_just_their_shards(shards: set[int]) -> None:
+def test_ranges_round_trip(shards: set[int]) -> None:
     if shards:
         assert parse_ranges(format_ranges(shards), 2001) == sorted(shards)
     else:
@@ -46,7 +46,7 @@ def test_ranges_say_just_their_shards(shards: set[int]) -> None:
 @pytest.mark.parametrize(
     "text", ["", "a", "1-", "-1", "1--2", "1;2", "²", "1 2", "9" * 30, "5-1", "4", "0-4", "1,"]
 )
-def test_ranges_that_mean_nothing_are_refused(text: str) -> None:
+def test_invalid_ranges_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--shard"):
         parse_ranges(text, 4)
 
@@ -63,15 +63,15 @@ def test_shards_cover_every_frame_once(frames: int, n: int) -> None:
 
 
 @given(st.lists(st.integers(-(2**40), 2**40), max_size=60, unique=True).map(sorted))
-def test_times_come_back(times: list[int]) -> None:
+def test_packed_times_round_trip(times: list[int]) -> None:
     assert unpack_times(pack_times(np.array(times, np.int64))).tolist() == times
 
 
-def test_an_even_films_times_are_short() -> None:
+def test_times_of_a_constant_frame_rate_are_short() -> None:
     assert len(pack_times(np.arange(1000, 180_000_000, 1001, dtype=np.int64))) <= 3
 
 
-def test_a_plan_comes_back_with_its_fingerprint(tmp_path: Path) -> None:
+def test_a_plan_round_trips_with_its_fingerprint(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     folder.create()
     assert read_plan(folder) is None
@@ -104,7 +104,7 @@ def test_whatever_differs_changes_the_fingerprint_and_is_named(other: dict[str, 
     assert next(iter(other)) in difference and " there and " in difference
 
 
-def test_a_films_probe_sees_its_size_and_both_ends(tmp_path: Path) -> None:
+def test_the_probe_depends_on_the_films_size_and_both_ends(tmp_path: Path) -> None:
     data = bytearray(3 << 20)
     probes = set()
     for change in (None, 0, len(data) - 1):

@@ -1,4 +1,4 @@
-"""Every stage says what it was made from, and what annotators work on changes only when told to."""
+"""Stages record what their results were made from, and published results change only with --overwrite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from facerec.stages import Stage, StageGraph
 from facerec.support.atomic import sha256_of
 from facerec.support.cli import run_main
 from tests import kills
-from tests.toy import MOVIE, Story, contents, extracted, make_cast, merged, named
+from tests.toy import MOVIE, Story, contents, make_cast, run_extract, run_merge, run_naming
 
 OTHERWISE = ["--min-trajectory", "11"]  # a setting that gives other trajectories
 
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, MovieFol
     root = tmp_path_factory.mktemp("made")
     film = Story(34, cuts=(12, 24)).make(root / f"{MOVIE}-film.mp4")
     cast = make_cast(root / "actor_db")
-    return film, cast, named(merged(extracted(film, root / "out", 2)), cast)
+    return film, cast, run_naming(run_merge(run_extract(film, root / "out", 2)), cast)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_two_overwrites_keep_both_versions(folder: MovieFolder, cast: Path) -> N
     assert kept == {first, second}
 
 
-def test_what_was_never_published_needs_no_overwrite(folder: MovieFolder, cast: Path) -> None:
+def test_unpublished_results_are_replaced_without_overwrite(folder: MovieFolder, cast: Path) -> None:
     folder.predictions.unlink()
     assert _run("merge_shards", folder, cast, *OTHERWISE) == 0
     assert not folder.clusters.exists(), "made from what is no longer there"
@@ -176,7 +176,7 @@ def test_what_was_never_published_needs_no_overwrite(folder: MovieFolder, cast: 
 @pytest.mark.parametrize(
     "name", ["trajectories.jsonl", "features.jsonl", "quality.jsonl", "scene_changes.json"]
 )
-def test_an_input_that_its_stage_did_not_make_is_told(
+def test_an_edited_input_is_refused(
     stage: str, name: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (folder.path / name).open("ab") as file:
@@ -188,7 +188,7 @@ def test_an_input_that_its_stage_did_not_make_is_told(
     assert _state(folder) == before
 
 
-def test_clusters_of_other_trajectories_are_told(
+def test_clusters_of_other_trajectories_are_refused(
     folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As a copy of clusters.json over a newer merge makes it, manifest and all."""
@@ -208,10 +208,10 @@ def test_clusters_of_other_trajectories_are_told(
 
 
 @pytest.mark.parametrize("stage", ["cluster", "classify_knn"])
-def test_a_stage_before_its_time_is_told(
+def test_a_stage_is_refused_before_the_stages_it_needs(
     stage: str, made: tuple[Path, Path, MovieFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(made[0], tmp_path, 1)
+    folder = run_extract(made[0], tmp_path, 1)
     assert _run(stage, folder, made[1]) == 1
     assert "merge_shards.py has not run here; run: " in (line := _last_line(capsys))
     assert f"./facerec/merge_shards.py --path {folder.path}" in line
@@ -229,7 +229,7 @@ MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_manifest_that_does_not_say_enough_is_told_in_one_line(
+def test_an_incomplete_manifest_is_reported_in_one_line(
     name: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = json.loads(folder.manifest.read_bytes())
@@ -239,11 +239,11 @@ def test_a_manifest_that_does_not_say_enough_is_told_in_one_line(
     assert f"error: {folder.manifest}: " in _last_line(capsys)
 
 
-def test_results_of_the_shards_before_are_told(
+def test_results_of_replaced_shards_are_refused(
     made: tuple[Path, Path, MovieFolder], folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The film was extracted afresh, otherwise, and not merged again."""
-    extracted(made[0], folder.path.parent, 2, "--fresh", "--save-every", "2")
+    run_extract(made[0], folder.path.parent, 2, "--fresh", "--save-every", "2")
     assert _run("cluster", folder, cast) == 1
     assert "made from another version of plan.json" in _last_line(capsys)
 
@@ -252,14 +252,14 @@ def test_another_number_of_shards_changes_no_published_byte(
     made: tuple[Path, Path, MovieFolder], folder: MovieFolder, cast: Path
 ) -> None:
     before = _state(folder)
-    merged(extracted(made[0], folder.path.parent, 5, "--fresh"))
-    named(folder, cast)
+    run_merge(run_extract(made[0], folder.path.parent, 5, "--fresh"))
+    run_naming(folder, cast)
     tops = {path: time for path, time in before.items() if path.parent == folder.path}
     changed = {path for path in tops if _state(folder).get(path) != tops[path]}
     assert changed == {folder.plan, folder.manifest}
 
 
-def test_the_manifest_says_what_is_there(folder: MovieFolder) -> None:
+def test_the_manifest_has_the_hashes_of_the_files(folder: MovieFolder) -> None:
     stages = json.loads(folder.manifest.read_bytes())["stages"]
     for stage in stages.values():
         for name, digest in stage["outputs"].items():
@@ -276,7 +276,7 @@ def _served(contents: dict[str, bytes]) -> dict[str, bytes]:
     return {name: data for name, data in contents.items() if name in names or name.startswith("images/")}
 
 
-def test_killed_while_overwriting_the_backend_never_gets_a_mixture(
+def test_a_kill_while_overwriting_never_mixes_two_versions(
     folder: MovieFolder, cast: Path, tmp_path: Path
 ) -> None:
     words = _words(folder, cast)
@@ -285,14 +285,14 @@ def test_killed_while_overwriting_the_backend_never_gets_a_mixture(
     log, told, start = tmp_path / "log", tmp_path / "told", tmp_path / "start"
     shutil.copytree(folder.path, start)
     old = contents(folder)
-    assert kills.run(changed, log, told=told) == 0, log.read_text()
+    assert kills.run(changed, log, steps_file=told) == 0, log.read_text()
     new = contents(folder)
     served = ("trajectories.jsonl", "clusters.json", "predictions.json")
     assert old["trajectories.jsonl"] != new["trajectories.jsonl"]
     for step in range(4, int(told.read_text()), 8):
         shutil.rmtree(folder.path)
         shutil.copytree(start, folder.path)
-        assert kills.run(changed, log, fatal=step) == -9
+        assert kills.run(changed, log, kill_at=step) == -9
         left = contents(folder)
         if all(name in left for name in served):
             assert _served(left) in (_served(old), _served(new)), f"step {step}"

@@ -1,4 +1,4 @@
-"""A line is read as exactly what was written, or refused: nothing between, whatever stands there."""
+"""A record is read exactly as it was written, or refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facerec.folder.frame_records import FaceRecord, FrameRecord, Quality
 from facerec.folder.readers import read_features, read_trajectories, scan_trajectories
 from facerec.folder.records import Feature, Record, Trajectory, to_line
 from facerec.support.jsonl import RuleViolation, read_lines
-from tests.strategies import ANY_JSON, FRAMES, QUALITIES, features, spoilt, trajectories
+from tests.strategies import ANY_JSON, FRAMES, QUALITIES, damaged, features, trajectories
 
 KINDS = [Trajectory, Feature, FrameRecord, Quality]
 TRAJECTORY = Trajectory(0, 7, 5, np.array([[1, 2, 30, 40], [2, 2, 31, 40]]), np.array([True, True]), 320, 180)
@@ -63,7 +63,9 @@ def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, reco
 
 
 @given(FRAMES, QUALITIES)
-def test_evidence_is_read_as_it_was_written(file: Path, frame: FrameRecord, quality: Quality) -> None:
+def test_frame_records_and_qualities_are_read_as_they_were_written(
+    file: Path, frame: FrameRecord, quality: Quality
+) -> None:
     file.write_bytes(to_line(frame))
     assert list(read_lines(file, FrameRecord.from_json)) == [(1, frame)]
     file.write_bytes(to_line(quality))
@@ -71,14 +73,14 @@ def test_evidence_is_read_as_it_was_written(file: Path, frame: FrameRecord, qual
 
 
 @given(st.sampled_from(KINDS), ANY_JSON)
-def test_any_json_is_a_record_or_broken(kind: type[Record], value: object) -> None:
+def test_arbitrary_json_is_refused(kind: type[Record], value: object) -> None:
     with pytest.raises(RuleViolation):
         kind.from_json(value)
 
 
 @given(st.data(), st.sampled_from(RECORDS))
-def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, record: Record) -> None:
-    value = data.draw(spoilt(as_json(record)))
+def test_a_damaged_record_is_refused_or_still_valid(data: st.DataObject, record: Record) -> None:
+    value = data.draw(damaged(as_json(record)))
     try:
         read = type(record).from_json(value)
     except RuleViolation:
@@ -111,9 +113,7 @@ def test_a_spoilt_record_is_broken_or_another_valid_one(data: st.DataObject, rec
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_what_broke_a_reader_once_or_slipped_through_numpy(
-    record: Record, change: dict[str, Any], rule: str
-) -> None:
+def test_a_broken_rule_is_named(record: Record, change: dict[str, Any], rule: str) -> None:
     with pytest.raises(RuleViolation, match=re.escape(rule)):
         type(record).from_json({**as_json(record), **change})
 
@@ -195,7 +195,7 @@ def test_faces_out_of_order_and_of_another_dimension(file: Path) -> None:
         list(read_features(write(file, FEATURE, other), 7))
 
 
-def test_a_face_s_line_of_a_megabyte_is_refused_unread(file: Path) -> None:
+def test_a_line_above_the_limit_is_refused(file: Path) -> None:
     file.write_text(json.dumps({**as_json(FEATURE), "embedding": [0.0] * 400_000}) + "\n")
     with pytest.raises(ContractError, match=r":1: the line is longer than"):
         list(read_features(file, 7))

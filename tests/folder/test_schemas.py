@@ -44,7 +44,7 @@ from tests.conftest import ROOT
 from tests.folder.test_records import FEATURE, FRAME, QUALITY, TRAJECTORY
 from tests.folders import make_cast, make_folder
 from tests.schemas import SCHEMAS, json_files, records, schema_errors, validator
-from tests.strategies import FRAMES, QUALITIES, features, spoilt, trajectories
+from tests.strategies import FRAMES, QUALITIES, damaged, features, trajectories
 
 Json = Any
 MISSING = object()  # as the value of an edit: remove the key
@@ -61,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, database: Path) -> MovieFol
     """A folder that the four stages made of a film of 60 frames in four shards."""
     out = tmp_path_factory.mktemp("film")
     film = toy.Story(60, cuts=(30,)).make(out / f"{toy.MOVIE}-Film.mp4")
-    return toy.named(toy.merged(toy.extracted(film, out, 4)), database)
+    return toy.run_naming(toy.run_merge(toy.run_extract(film, out, 4)), database)
 
 
 def written(folder: MovieFolder, name: str) -> Json:
@@ -125,14 +125,14 @@ def test_replaced_results_and_missing_shards_are_accepted(
     assert classify_knn.main([*path, "--actor-db", str(database), "--unknown", "5"]) == 0
     for path in other.shard(15, 30).results[:1]:
         path.unlink()
-    toy.merged(other, "--allow-missing", "--overwrite")
+    toy.run_merge(other, "--allow-missing", "--overwrite")
     manifest = read_manifest(other)
     assert manifest["history"] and manifest["shards"]["missing"] == "1" and any(other.previous.iterdir())
     assert schema_errors(other.path) == []
 
 
 def test_film_without_faces_and_folder_without_images_are_accepted(tmp_path: Path) -> None:
-    folders = [make_folder(tmp_path / "empty", faces=()), make_folder(tmp_path / "images", pictures=False)]
+    folders = [make_folder(tmp_path / "empty", faces=()), make_folder(tmp_path / "images", thumbnails=False)]
     for made in folders:
         for name, path in json_files(made.path):
             if name not in ("plan", "done", "manifest"):  # invented there, not written by the stages
@@ -375,7 +375,7 @@ LINES: list[tuple[str, Record, tuple[str, ...]]] = [
 def test_whatever_else_a_reader_refuses_the_schema_refuses(
     name: str, record: Record, beyond: tuple[str, ...], data: st.DataObject
 ) -> None:
-    value = data.draw(spoilt(json.loads(to_line(record))))
+    value = data.draw(damaged(json.loads(to_line(record))))
     try:
         type(record).from_json(value)
     except RuleViolation as violation:

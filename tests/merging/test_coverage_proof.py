@@ -1,4 +1,4 @@
-"""A merge is of the whole film, or says what is missing; never of whatever files happen to lie there."""
+"""A merge requires all shards of the plan, or names what is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facerec import extract, merge_shards
 from facerec.folder.layout import MovieFolder
 from facerec.support.cli import run_main
 from tests.conftest import ROOT
-from tests.toy import MOVIE, Story, contents, extracted, merged, results
+from tests.toy import MOVIE, Story, contents, results, run_extract, run_merge
 
 N = 6
 
@@ -26,7 +26,7 @@ N = 6
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MovieFolder]:
     root = tmp_path_factory.mktemp("made")
     film = Story(24, cuts=(12,)).make(root / f"{MOVIE}-film.mp4")
-    return film, extracted(film, root / "out", N)
+    return film, run_extract(film, root / "out", N)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_missing_shards_are_refused_as_a_range_list(
 def test_a_missing_shard_leaves_what_was_merged_before(
     folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = results(merged(folder))
+    before = results(run_merge(folder))
     _shard(folder, 4).marker.unlink()
     _refused(folder, capsys)
     assert results(folder) == before
@@ -124,7 +124,7 @@ DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_damage_is_a_missing_shard_and_healed_by_its_rerun(
+def test_a_damaged_shard_is_missing_until_its_rerun(
     name: str, folder: MovieFolder, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = contents(folder)
@@ -134,17 +134,17 @@ def test_damage_is_a_missing_shard_and_healed_by_its_rerun(
     line, logged = _refused(folder, capsys)
     assert "shards 2 of 6 are not done" in line
     assert "shard 2:" in logged and told in logged
-    extracted(film, folder.path.parent, N, shards="2")
+    run_extract(film, folder.path.parent, N, shards="2")
     assert contents(folder) == whole
 
 
-def test_files_of_no_shard_of_the_plan_are_not_merged(folder: MovieFolder) -> None:
-    wanted = results(merged(folder))
+def test_files_of_other_shards_are_not_merged(folder: MovieFolder) -> None:
+    wanted = results(run_merge(folder))
     for room in folder.shard_dirs:
         one = next(path for path in sorted(room.iterdir()) if path.stat().st_size)
         shutil.copyfile(one, room / one.name.replace("_0-4.", "_0-5."))
     (folder.shard_dirs[0] / "notes.txt").write_text("?")
-    merged(folder)
+    run_merge(folder)
     assert results(folder) == wanted
 
 
@@ -158,7 +158,7 @@ def test_a_folder_without_a_plan_is_refused(folder: MovieFolder, capsys: pytest.
     "text",
     ["{}", "[]", "null", '{"run":{},"command":{}}', '{"run":[],"command":{"film":"x","options":[]}}'],
 )
-def test_a_plan_that_is_none_is_told_in_one_line(
+def test_an_invalid_plan_is_reported_in_one_line(
     text: str, folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder.plan.write_text(text)
@@ -166,9 +166,7 @@ def test_a_plan_that_is_none_is_told_in_one_line(
     assert "plan.json" in line and "--fresh" in line
 
 
-def test_a_plan_that_was_changed_is_told_and_not_believed(
-    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_edited_plan_is_refused(folder: MovieFolder, capsys: pytest.CaptureFixture[str]) -> None:
     whole = json.loads(folder.plan.read_bytes())
     for part, key, value in (("video", "display_size", [640, 1]), ("settings", "images", False)):
         run = {**whole["run"], part: {**whole["run"][part], key: value}}
@@ -182,12 +180,12 @@ def test_a_plan_that_was_changed_is_told_and_not_believed(
     assert "film and options must be strings" in _refused(folder, capsys)[0]
 
 
-def test_holes_are_recorded_and_no_trajectory_crosses_one(
+def test_missing_frames_are_recorded_and_no_trajectory_crosses_them(
     folder: MovieFolder, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for shard in (1, 4):
         _shard(folder, shard).marker.unlink()
-    merged(folder, "--allow-missing", "--min-trajectory", "1")
+    run_merge(folder, "--allow-missing", "--min-trajectory", "1")
     assert "shards 1,4 of 6 are not done" in capsys.readouterr().err
     shards = json.loads(folder.manifest.read_bytes())["shards"]
     assert shards["missing"] == "1,4" and shards["missing_frames"] == [[4, 8], [16, 20]]
@@ -197,25 +195,25 @@ def test_holes_are_recorded_and_no_trajectory_crosses_one(
         assert not frames & {*range(4, 8), *range(16, 20)}
         seen |= frames
     assert seen
-    extracted(film, folder.path.parent, N, shards="1,4")
-    merged(folder, "--min-trajectory", "1")
+    run_extract(film, folder.path.parent, N, shards="1,4")
+    run_merge(folder, "--min-trajectory", "1")
     assert json.loads(folder.manifest.read_bytes())["shards"]["missing"] == ""
 
 
-def test_a_hole_that_is_filled_without_changing_a_result_is_no_longer_recorded(tmp_path: Path) -> None:
+def test_missing_frames_that_are_filled_are_no_longer_recorded(tmp_path: Path) -> None:
     film = Story(16, unseen=frozenset(range(16))).make(tmp_path / f"{MOVIE}-nobody.mp4")
-    folder = merged(extracted(film, tmp_path, 2, shards="0"), "--allow-missing")
+    folder = run_merge(run_extract(film, tmp_path, 2, shards="0"), "--allow-missing")
     assert json.loads(folder.manifest.read_bytes())["shards"]["missing"] == "1"
     before = results(folder)
-    merged(extracted(film, tmp_path, 2, shards="1"))
+    run_merge(run_extract(film, tmp_path, 2, shards="1"))
     assert results(folder) == before
     assert json.loads(folder.manifest.read_bytes())["shards"]["missing"] == ""
 
 
-def test_no_shard_at_all_may_be_missing(folder: MovieFolder) -> None:
+def test_all_shards_may_be_missing_with_allow_missing(folder: MovieFolder) -> None:
     for shard in range(N):
         _shard(folder, shard).marker.unlink()
-    merged(folder, "--allow-missing")
+    run_merge(folder, "--allow-missing")
     assert folder.trajectories.read_bytes() == b""
 
 
@@ -251,7 +249,7 @@ def test_the_printed_commands_complete_the_film_wherever_they_are_pasted(tmp_pat
     assert folder.trajectories.exists()
 
 
-def test_a_rerun_of_done_shards_loads_no_library_of_models(tmp_path: Path) -> None:
+def test_a_rerun_of_done_shards_imports_no_model_library(tmp_path: Path) -> None:
     film = Story(12, cuts=(6,)).make(tmp_path / f"{MOVIE}-a.mp4")
     models = ["--detector", "mtcnn", "--embedder", "dlib", "--device", "cpu"]
     words = ["--out", str(tmp_path), *models, str(film)]

@@ -1,4 +1,4 @@
-"""The two faces that stand for a trajectory are its best, and never two of one moment."""
+"""The choice of two saved faces of a trajectory: the best, far enough apart in time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def brute_force(frames: list[int], worth: list[int], apart: float) -> tuple[int,
 
 
 @given(st.data(), SHARES)
-def test_it_is_the_rule_applied_to_every_pair(data: st.DataObject, apart: float) -> None:
+def test_best_pair_equals_brute_force(data: st.DataObject, apart: float) -> None:
     frames = sorted(data.draw(st.sets(st.integers(0, 60) | st.integers(0, 2**31), max_size=30)))
     worth = data.draw(st.lists(st.integers(0, 6), min_size=len(frames), max_size=len(frames)))
     assert best_pair(frames, worth, apart) == brute_force(frames, worth, apart)
@@ -37,11 +37,11 @@ def test_the_two_lie_apart(frames: set[int], chance: object) -> None:
     assert 3 * (ordered[j] - ordered[i]) >= ordered[-1] - ordered[0]
 
 
-def test_where_all_are_as_good_the_first_and_the_last_are_shown() -> None:
+def test_of_equal_faces_the_first_and_the_last_are_chosen() -> None:
     assert best_pair([0, 5, 10, 15], [7, 7, 7, 7], 1 / 3) == (0, 3)
 
 
-def test_two_good_ones_of_one_moment_are_not_both_shown() -> None:
+def test_two_good_faces_of_one_moment_are_not_both_chosen() -> None:
     assert best_pair([0, 5, 10, 60, 65], [1, 90, 80, 2, 3], 1 / 3) == (1, 4)
 
 
@@ -69,12 +69,12 @@ def test_of_fewer_than_two_all_are_shown(frames: list[int]) -> None:
     [([5, 5], [1, 1], 0.3), ([5, 4], [1, 1], 0.3), ([4, 5], [1], 0.3),
      ([4, 5], [1, 1], 0.0), ([4, 5], [1, 1], 1.1)],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(frames: list[int], worth: list[int], apart: float) -> None:
+def test_invalid_arguments_are_refused(frames: list[int], worth: list[int], apart: float) -> None:
     with pytest.raises(ValueError, match="frames must ascend"):
         best_pair(frames, worth, apart)
 
 
-def test_a_trajectory_as_long_as_a_film_takes_no_time() -> None:
+def test_a_trajectory_as_long_as_a_film_is_fast() -> None:
     n = 200_000  # a rule applied to every pair would take hours
     frames, worth = list(range(0, 5 * n, 5)), [(i * 7919) % 1009 for i in range(n)]
     i, j = best_pair(frames, worth, 1 / 3)

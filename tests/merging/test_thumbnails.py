@@ -1,4 +1,4 @@
-"""Annotators see a trajectory's best two faces, and just the ones that were published."""
+"""images/ holds the best two saved faces of each trajectory, and exactly those that were published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from facerec.settings import ShowSettings, VectorSettings
 from facerec.support.cli import run_main
 from tests import kills, toy
 from tests.edits import violations_of
-from tests.toy import MOVIE, Story, contents, extracted, make_cast, merged, named
+from tests.toy import MOVIE, Story, contents, make_cast, run_extract, run_merge, run_naming
 
 
 class Approach(Story):
@@ -50,7 +50,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(film: Path, tmp_path_factory: pytest.TempPathFactory) -> MovieFolder:
     """A folder that annotators work on."""
     root = tmp_path_factory.mktemp("made")
-    return named(merged(extracted(film, root / "out", N, *FACES)), make_cast(root / "actor_db"))
+    return run_naming(run_merge(run_extract(film, root / "out", N, *FACES)), make_cast(root / "actor_db"))
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_every_saved_face_stays_in_the_shards_and_keeps_its_line(folder: MovieFo
 
 
 def test_a_trajectory_with_one_saved_face_shows_one(film: Path, tmp_path: Path) -> None:
-    folder = merged(extracted(film, tmp_path, 2, "--save-every", "30"))
+    folder = run_merge(run_extract(film, tmp_path, 2, "--save-every", "30"))
     saved = _saved(folder)
     assert {len(faces) for faces in saved} == {1}
     assert sorted(_pictures(folder)) == sorted(f"{faces[0][2]}.jpeg" for faces in saved)
@@ -136,7 +136,7 @@ SPOILT: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("how", SPOILT)
-def test_pictures_that_are_not_the_published_ones_are_told_and_put_right(
+def test_changed_thumbnails_are_reported_and_restored(
     how: str, folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = contents(folder)
@@ -169,7 +169,7 @@ def test_other_pictures_of_published_trajectories_need_overwrite(
 
 @pytest.mark.usefixtures("otherwise")
 @pytest.mark.parametrize("links", [True, False])
-def test_a_version_before_is_kept_with_its_pictures(
+def test_a_replaced_version_is_kept_with_its_thumbnails(
     links: bool, folder: MovieFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, inodes = _pictures(folder), {p.name: p.stat().st_ino for p in folder.images.iterdir()}
@@ -204,20 +204,22 @@ def test_other_trajectories_get_other_pictures(folder: MovieFolder) -> None:
 
 def test_a_film_without_faces_and_one_without_pictures_have_empty_images(film: Path, tmp_path: Path) -> None:
     nobody = Story(12, unseen=frozenset(range(12))).make(tmp_path / "78-nobody.mp4")
-    for made in (extracted(nobody, tmp_path, 2), extracted(film, tmp_path, 2, "--no-images")):
+    for made in (run_extract(nobody, tmp_path, 2), run_extract(film, tmp_path, 2, "--no-images")):
         made.images.rmdir()
-        assert list(merged(made).images.iterdir()) == []
+        assert list(run_merge(made).images.iterdir()) == []
 
 
-def test_a_picture_of_an_earlier_run_goes_though_shards_are_missing(film: Path, tmp_path: Path) -> None:
-    folder = extracted(film, tmp_path, 3, shards="0,2")
+def test_a_thumbnail_of_an_earlier_run_is_removed_even_if_shards_are_missing(
+    film: Path, tmp_path: Path
+) -> None:
+    folder = run_extract(film, tmp_path, 3, shards="0,2")
     old = folder.images / f"{MOVIE}:3:0_0_30_30.jpeg"
     old.write_bytes(b"old")
-    merged(folder, "--allow-missing")
+    run_merge(folder, "--allow-missing")
     assert not old.exists() and _pictures(folder)
 
 
-def test_a_forged_pack_is_one_line_and_changes_nothing(
+def test_a_forged_archive_is_reported_and_changes_nothing(
     folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = read_plan(folder)
@@ -238,7 +240,7 @@ def test_a_forged_pack_is_one_line_and_changes_nothing(
         assert {name: data for name, data in contents(folder).items() if "faces/" not in name} == before
 
 
-def test_killed_while_pictures_are_put_right(folder: MovieFolder, tmp_path: Path) -> None:
+def test_killed_while_thumbnails_are_restored(folder: MovieFolder, tmp_path: Path) -> None:
     whole, start = contents(folder), tmp_path / "start"
     first, second, *_ = sorted(folder.images.iterdir())
     first.unlink()
@@ -246,11 +248,11 @@ def test_killed_while_pictures_are_put_right(folder: MovieFolder, tmp_path: Path
     (folder.images / "notes").write_text("?")
     shutil.copytree(folder.path, start)
     command, log, told = [("merge_shards", ["--path", str(folder.path)])], tmp_path / "log", tmp_path / "told"
-    assert kills.run(command, log, told=told) == 0 and contents(folder) == whole
+    assert kills.run(command, log, steps_file=told) == 0 and contents(folder) == whole
     for step in range(1, int(told.read_text()) + 1):
         shutil.rmtree(folder.path)
         shutil.copytree(start, folder.path)
-        assert kills.run(command, log, fatal=step) == -9
+        assert kills.run(command, log, kill_at=step) == -9
         left = contents(folder)
         good = {name for name, data in whole.items() if left.get(name) == data}
         assert good >= whole.keys() - {f"images/{path.name}" for path in (first, second)}, f"step {step}"
@@ -265,7 +267,7 @@ def _training(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
 
 
-def test_all_saved_faces_are_written_elsewhere_by_trajectory(folder: MovieFolder, tmp_path: Path) -> None:
+def test_all_saved_faces_are_exported_by_trajectory(folder: MovieFolder, tmp_path: Path) -> None:
     before, out = contents(folder), tmp_path / "deep" / "faces"
     assert _merge(folder, "--faces", str(out)) == 0
     assert contents(folder) == before
@@ -280,7 +282,7 @@ def test_all_saved_faces_are_written_elsewhere_by_trajectory(folder: MovieFolder
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == state
 
 
-def test_other_faces_that_lie_there_stay(
+def test_an_export_replaces_no_other_files(
     folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / str(MOVIE) / "0" / "mine.jpeg"
@@ -291,24 +293,24 @@ def test_other_faces_that_lie_there_stay(
     assert [path for path in tmp_path.rglob("*.jpeg") if folder.path not in path.parents] == [mine]
 
 
-def test_where_no_pictures_were_saved_there_are_none_to_train_on(
+def test_without_thumbnails_an_export_is_refused(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(film, tmp_path, 1, "--no-images")
+    folder = run_extract(film, tmp_path, 1, "--no-images")
     capsys.readouterr()
     assert _merge(folder, "--faces", str(tmp_path / "faces")) == 1
     assert "was extracted with --no-images" in _error(capsys)
     assert not (tmp_path / "faces").exists() and not folder.trajectories.exists()
 
 
-def test_killed_while_faces_are_written_there_are_all_or_none(folder: MovieFolder, tmp_path: Path) -> None:
+def test_a_killed_export_leaves_all_faces_or_none(folder: MovieFolder, tmp_path: Path) -> None:
     out, log, told = tmp_path / "faces", tmp_path / "log", tmp_path / "told"
     command = [("merge_shards", ["--path", str(folder.path), "--faces", str(out)])]
-    assert kills.run(command, log, told=told) == 0
+    assert kills.run(command, log, steps_file=told) == 0
     whole = _training(out)
     for step in range(9, int(told.read_text()) + 1, 7):
         shutil.rmtree(out, ignore_errors=True)
-        assert kills.run(command, log, fatal=step) == -9
+        assert kills.run(command, log, kill_at=step) == -9
         assert not (out / str(MOVIE)).exists() or _training(out) == whole, f"step {step}"
         assert kills.run(command, log) == 0, log.read_text()
         assert _training(out) == whole, f"step {step}"

@@ -66,13 +66,13 @@ def finished(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished
 
 
 @pytest.mark.parametrize("movie_id", CLIPS)
-def test_cuts_are_exactly_those_that_people_see(finished: Finished, movie_id: int) -> None:
+def test_cuts_are_the_annotated_ones(finished: Finished, movie_id: int) -> None:
     folder, _ = finished(movie_id, "beside")
     assert read_scene_changes(folder.scene_changes, movie_id) == CLIPS[movie_id][1]
 
 
 @pytest.mark.parametrize("movie_id", CLIPS)
-def test_the_labeling_backend_would_take_every_folder(finished: Finished, movie_id: int) -> None:
+def test_every_folder_keeps_the_contract(finished: Finished, movie_id: int) -> None:
     folder, _ = finished(movie_id, "beside")
     assert violations_of(folder.path) == []
 

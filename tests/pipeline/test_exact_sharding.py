@@ -1,4 +1,4 @@
-"""However many shards a film is cut into, the same bytes come out."""
+"""The results do not depend on the number of shards, to the byte."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from facerec.tracking.trajectories import to_trajectories
 from facerec.video.film import open_film, read_frames
 from facerec.video.shots import find_cuts
 from tests.films import make_film
-from tests.toy import MOVIE, Story, extracted, make_cast, merged, named, results
+from tests.toy import MOVIE, Story, make_cast, results, run_extract, run_merge, run_naming
 
 ALL_N = (1, 2, 3, 7, 64)
 OPEN_GOP = {"open_gop": True, "bframes": 3, "gop": 10}
@@ -65,7 +65,7 @@ def _evidence(folder: MovieFolder) -> list[dict[str, Any]]:
 def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None:
     suffix, story = STORIES[name]
     film = story.make(tmp_path / f"{MOVIE}-story.{suffix}")
-    folder = merged(extracted(film, tmp_path / "1", 1, "--save-every", "3"))
+    folder = run_merge(run_extract(film, tmp_path / "1", 1, "--save-every", "3"))
     whole, seen = results(folder), _evidence(folder)
     assert [n for n, line in enumerate(seen) if line["change"] is None] == [0], (
         "only the first has none before"
@@ -74,7 +74,7 @@ def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None
     expected = sorted(story.cuts) if name != "cuts closer than a shot" else [11, 24]
     assert json.loads(whole["scene_changes.json"])["frame_indices"] == expected
     for n in (*ALL_N[1:], FRAMES):
-        folder = merged(extracted(film, tmp_path / str(n), n, "--save-every", "3"))
+        folder = run_merge(run_extract(film, tmp_path / str(n), n, "--save-every", "3"))
         assert results(folder) == whole and _evidence(folder) == seen, f"N = {n}"
         shutil.rmtree(tmp_path / str(n))
 
@@ -82,7 +82,7 @@ def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None
 def test_the_number_of_shards_changes_no_cluster_and_no_name(tmp_path: Path) -> None:
     film = Story(FRAMES, cuts=(12, 24)).make(tmp_path / f"{MOVIE}-film.mp4")
     cast = make_cast(tmp_path / "actor_db")
-    folders = [named(merged(extracted(film, tmp_path / str(n), n)), cast) for n in ALL_N]
+    folders = [run_naming(run_merge(run_extract(film, tmp_path / str(n), n)), cast) for n in ALL_N]
     whole = results(folders[0])
     assert b"actor0" in whole["predictions.json"] and b"actor1" in whole["predictions.json"]
     assert all(results(folder) == whole for folder in folders[1:])
@@ -92,7 +92,7 @@ def test_a_gap_and_a_dissolve_over_a_border_split_no_trajectory(tmp_path: Path) 
     for name in ("border inside a gap of a track", "border inside a dissolve"):
         _, story = STORIES[name]
         film = story.make(tmp_path / f"{MOVIE}-{len(name)}.mp4")
-        folder = merged(extracted(film, tmp_path / str(len(name)), 2))
+        folder = run_merge(run_extract(film, tmp_path / str(len(name)), 2))
         spans = [(r["start"], r["start"] + r["len"]) for r in map(json.loads, folder.trajectories.open())]
         assert any(start < 16 and end > 21 for start, end in spans), f"{name}: {spans}"
 
@@ -176,7 +176,7 @@ def test_every_frame_has_one_owner(frame_count: int, n: int) -> None:
 def _real(film: Path, n: int, out: Path, models: list[str]) -> dict[str, bytes]:
     words = ["--shard", f"0-{n - 1}", "--n", str(n), "--out", str(out), *models, str(film)]
     assert extract.main(words) == 0
-    return results(merged(MovieFolder.of_film(out, film)))
+    return results(run_merge(MovieFolder.of_film(out, film)))
 
 
 def _yunet_and_mobilefacenet(shared: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Full disks, folders that cannot be written, files in the way, odd paths: one line, and nothing lost."""
+"""Full disks, read-only folders, files in the way and odd paths: one error line, and nothing lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ import pytest
 from facerec import extract, merge_shards
 from facerec.folder.layout import MovieFolder
 from facerec.support.cli import run_main
-from tests.toy import LOOSE, MOVIE, Story, contents, extracted, make_cast, merged, named, toy_models
+from tests.toy import (
+    MOVIE,
+    TOY_MODELS,
+    Story,
+    contents,
+    make_cast,
+    run_extract,
+    run_merge,
+    run_naming,
+    toy_models,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +32,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return contents(merged(extracted(film, tmp_path_factory.mktemp("undisturbed"), 2)))
+    return contents(run_merge(run_extract(film, tmp_path_factory.mktemp("undisturbed"), 2)))
 
 
 class Disk:
@@ -53,7 +63,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def _extract(film: Path, out: Path, *more: str) -> int:
     with toy_models():
         return run_main(
-            extract.main, ["--shard", "0-1", "--n", "2", "--out", str(out), *LOOSE, *more, str(film)]
+            extract.main, ["--shard", "0-1", "--n", "2", "--out", str(out), *TOY_MODELS, *more, str(film)]
         )
 
 
@@ -89,13 +99,13 @@ def test_a_full_disk_while_extracting_loses_nothing(
         assert not _litter(disk.at)
     assert full > 3
     disk.change("size=64m")
-    assert contents(merged(folder)) == undisturbed
+    assert contents(run_merge(folder)) == undisturbed
 
 
 def test_a_full_disk_while_merging_loses_nothing(
     film: Path, disk: Disk, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(film, disk.at, 2)
+    folder = run_extract(film, disk.at, 2)
     before = contents(folder)
     used = shutil.disk_usage(disk.at).used // 1024
     for more in (0, 4, 8, 12):
@@ -105,13 +115,13 @@ def test_a_full_disk_while_merging_loses_nothing(
         assert "No space left on device; free disk space" in _error(capsys)
         assert contents(folder) == before
     disk.change("size=64m")
-    assert contents(merged(folder)) == undisturbed
+    assert contents(run_merge(folder)) == undisturbed
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_left(
+def test_a_read_only_folder_is_reported_and_unchanged(
     film: Path, disk: Disk, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = extracted(film, disk.at, 2)
+    folder = run_extract(film, disk.at, 2)
     before = contents(folder)
     disk.change("ro")
     capsys.readouterr()
@@ -127,7 +137,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_left(
         assert "Read-only file system" in line and str(disk.at) in line
     assert contents(folder) == before
     disk.change("rw")
-    assert contents(merged(folder)) == undisturbed
+    assert contents(run_merge(folder)) == undisturbed
 
 
 ROOMS = ["", "images", "features", "trajectories", "scene_changes", "evidence", "faces", "done"]
@@ -146,7 +156,7 @@ def test_a_file_where_a_folder_should_be(
     assert f"{in_the_way}: a file lies where a folder must be; move it away" in line
     assert in_the_way.read_text() == "mine"
     in_the_way.unlink()
-    assert contents(merged(extracted(film, tmp_path / "out", 2))) == undisturbed
+    assert contents(run_merge(run_extract(film, tmp_path / "out", 2))) == undisturbed
 
 
 def test_a_file_where_the_output_folder_should_be(
@@ -180,7 +190,7 @@ def test_a_folder_where_a_file_should_be(
     assert in_the_way.name in _error(capsys)
     assert (in_the_way / "inside").is_dir() and not _litter(tmp_path)
     shutil.rmtree(in_the_way)
-    assert contents(merged(extracted(film, tmp_path, 2))) == undisturbed
+    assert contents(run_merge(run_extract(film, tmp_path, 2))) == undisturbed
 
 
 @pytest.mark.parametrize(
@@ -197,23 +207,23 @@ def test_a_folder_where_a_file_should_be(
         "a\nb",
     ],
 )
-def test_odd_paths_are_paths(
+def test_odd_paths_work(
     odd: str, film: Path, tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / odd
     home.mkdir()
     there = shutil.copyfile(film, home / f"{MOVIE}-{odd}.mp4")
-    folder = named(merged(extracted(there, home, 2)), make_cast(home / "actor_db"))
+    folder = run_naming(run_merge(run_extract(there, home, 2)), make_cast(home / "actor_db"))
     after = contents(folder)
     for name, data in undisturbed.items():  # all but what names the film
         assert name.startswith("done/") or name in ("plan.json", "manifest.json") or after[name] == data, name
     monkeypatch.chdir(home)  # and again, as a relative path: the same film, nothing to do
     with toy_models(loaded=lambda: pytest.fail("a model was loaded")):
-        words = ["--shard", "0-1", "--n", "2", "--out", ".", *LOOSE, "--", there.name]
+        words = ["--shard", "0-1", "--n", "2", "--out", ".", *TOY_MODELS, "--", there.name]
         assert extract.main(words) == 0
 
 
-def test_a_film_that_is_a_folder_or_a_dead_link_is_told(
+def test_a_film_that_is_a_folder_or_a_dead_link_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / f"{MOVIE}-folder.mp4").mkdir()
@@ -225,7 +235,7 @@ def test_a_film_that_is_a_folder_or_a_dead_link_is_told(
 
 
 @pytest.mark.parametrize("name", ["data", "77", "077-data", "x-data", "test-data", "2147483648-data"])
-def test_a_folder_that_is_no_movies_is_told(
+def test_a_folder_with_an_invalid_name_is_reported(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""Killed at any moment, a stage leaves nothing that a later run mistakes for a result."""
+"""A stage that is killed at any moment leaves nothing that a later run takes for a result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from facerec import extract, merge_shards
 from facerec.folder.layout import MovieFolder
 from facerec.support.cli import run_main
 from tests import kills
-from tests.toy import LOOSE, MOVIE, Story, contents, extracted, make_cast, merged, results, toy_models
+from tests.toy import (
+    MOVIE,
+    TOY_MODELS,
+    Story,
+    contents,
+    make_cast,
+    results,
+    run_extract,
+    run_merge,
+    toy_models,
+)
 
 
 class Scene:
@@ -24,7 +34,17 @@ class Scene:
         self.log = root / "log"
         self.out = root / "out"
         self.folder = MovieFolder.of_film(self.out, self.film)
-        self.extract = ["--shard", "0-1", "--n", "2", "--out", str(self.out), "--save-every", "4", *LOOSE]
+        self.extract = [
+            "--shard",
+            "0-1",
+            "--n",
+            "2",
+            "--out",
+            str(self.out),
+            "--save-every",
+            "4",
+            *TOY_MODELS,
+        ]
         self.extract.append(str(self.film))
         self.merge = ["--path", str(self.folder.path)]
         naming = [*self.merge, "--actor-db", str(make_cast(root / "actor_db"))]
@@ -35,7 +55,7 @@ class Scene:
             ("classify_knn", naming),
         ]
         told = root / "steps"
-        assert kills.run(self.commands, self.log, told=told) == 0, self.log.read_text()
+        assert kills.run(self.commands, self.log, steps_file=told) == 0, self.log.read_text()
         self.steps = int(told.read_text())
         self.undisturbed = contents(self.folder)
         assert b"actor0" in self.undisturbed["predictions.json"]
@@ -46,7 +66,7 @@ class Scene:
     def kill_at(self, step: int) -> None:
         """Kill at `step`, run again, compare."""
         self.begin()
-        assert kills.run(self.commands, self.log, fatal=step) == -9, f"step {step}: {self.log.read_text()}"
+        assert kills.run(self.commands, self.log, kill_at=step) == -9, f"step {step}: {self.log.read_text()}"
         self.rerun(f"killed at step {step} of {self.steps}")
 
     def kill_after(self, seconds: float) -> None:
@@ -71,7 +91,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return Scene(tmp_path_factory.mktemp("killed"))
 
 
-def test_killed_in_the_midst_of_every_ninth_write(scene: Scene) -> None:
+def test_killed_at_every_ninth_step(scene: Scene) -> None:
     assert scene.steps > 150
     for step in range(3, scene.steps + 1, 9):
         scene.kill_at(step)
@@ -87,7 +107,7 @@ def test_killed_at_random_moments(scene: Scene) -> None:
 
 
 @pytest.mark.slow
-def test_killed_in_the_midst_of_every_write(scene: Scene) -> None:
+def test_killed_at_every_step(scene: Scene) -> None:
     for step in range(1, scene.steps + 1):
         scene.kill_at(step)
 
@@ -103,11 +123,11 @@ def test_killed_twice_in_a_row(scene: Scene) -> None:
     chance = random.Random(2)
     scene.begin()
     for _ in range(4):
-        kills.run(scene.commands, scene.log, fatal=chance.randrange(1, scene.steps))
+        kills.run(scene.commands, scene.log, kill_at=chance.randrange(1, scene.steps))
     scene.rerun("killed four times")
 
 
-def test_killed_while_beginning_afresh(scene: Scene) -> None:
+def test_killed_while_replacing_the_plan(scene: Scene) -> None:
     """With another number of shards, the old ones are dropped, and never taken for the new ones."""
     scene.begin()
     assert kills.run(scene.commands, scene.log) == 0
@@ -116,12 +136,12 @@ def test_killed_while_beginning_afresh(scene: Scene) -> None:
     told = scene.log.with_name("fresh-steps")
     before = scene.log.with_name("before")
     shutil.copytree(scene.out, before)
-    assert kills.run(fresh, scene.log, told=told) == 0
+    assert kills.run(fresh, scene.log, steps_file=told) == 0
     wanted = contents(scene.folder)
     for step in range(2, int(told.read_text()), 15):
         scene.begin()
         shutil.copytree(before, scene.out)
-        assert kills.run(fresh, scene.log, fatal=step) == -9
+        assert kills.run(fresh, scene.log, kill_at=step) == -9
         assert kills.run(fresh, scene.log) == 0, scene.log.read_text()
         assert contents(scene.folder) == wanted, f"killed at step {step}"
 
@@ -132,7 +152,7 @@ def test_killed_while_beginning_afresh(scene: Scene) -> None:
 @pytest.fixture
 def done(tmp_path: Path) -> tuple[MovieFolder, Path]:
     film = Story(14, cuts=(7,)).make(tmp_path / f"{MOVIE}-film.mp4")
-    return merged(extracted(film, tmp_path / "out", 2)), film
+    return run_merge(run_extract(film, tmp_path / "out", 2)), film
 
 
 def _damage(path: Path, how: str) -> None:
@@ -141,7 +161,7 @@ def _damage(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
-def test_a_power_failure_in_any_shard_file_is_healed_by_the_rerun(
+def test_a_power_failure_in_any_shard_file_is_repaired_by_the_rerun(
     done: tuple[MovieFolder, Path], how: str
 ) -> None:
     folder, film = done
@@ -153,12 +173,12 @@ def test_a_power_failure_in_any_shard_file_is_healed_by_the_rerun(
             continue
         _damage(path, how)
         assert run_main(merge_shards.main, ["--path", str(folder.path)]) == 1, path
-        extracted(film, folder.path.parent, 2)
-        assert contents(merged(folder)) == whole, path
+        run_extract(film, folder.path.parent, 2)
+        assert contents(run_merge(folder)) == whole, path
 
 
 @pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
-def test_a_power_failure_in_a_merged_file_is_healed_by_the_rerun(
+def test_a_power_failure_in_a_merged_file_is_repaired_by_the_rerun(
     done: tuple[MovieFolder, Path], how: str
 ) -> None:
     folder, _ = done
@@ -167,28 +187,28 @@ def test_a_power_failure_in_a_merged_file_is_healed_by_the_rerun(
     assert len(pictures) > 2
     for path in (folder.trajectories, folder.features, folder.quality, folder.scene_changes, *pictures):
         _damage(path, how)
-        assert contents(merged(folder)) == whole, path
+        assert contents(run_merge(folder)) == whole, path
 
 
 @pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
-def test_a_power_failure_in_the_plan_is_told_with_the_way_out(
+def test_a_power_failure_in_the_plan_is_reported_with_the_way_out(
     done: tuple[MovieFolder, Path], how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, film = done
     whole = contents(folder)
     _damage(folder.plan, how)
-    words = ["--shard", "0-1", "--n", "2", "--out", str(folder.path.parent), *LOOSE, str(film)]
+    words = ["--shard", "0-1", "--n", "2", "--out", str(folder.path.parent), *TOY_MODELS, str(film)]
     for main, arguments in ((extract.main, words), (merge_shards.main, ["--path", str(folder.path)])):
         capsys.readouterr()
         with toy_models():
             assert run_main(main, arguments) == 1
         lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
         assert len(lines) == 1 and "plan.json" in lines[0] and "--fresh" in lines[0]
-    assert contents(merged(extracted(film, folder.path.parent, 2, "--fresh"))) == whole
+    assert contents(run_merge(run_extract(film, folder.path.parent, 2, "--fresh"))) == whole
 
 
 @pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
-def test_a_power_failure_in_the_manifest_is_told_with_the_way_out(
+def test_a_power_failure_in_the_manifest_is_reported_with_the_way_out(
     done: tuple[MovieFolder, Path], how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = done
@@ -199,4 +219,4 @@ def test_a_power_failure_in_the_manifest_is_told_with_the_way_out(
     assert len(lines) == 1 and "manifest.json" in lines[0] and "move it away" in lines[0]
     assert results(folder) == before
     folder.manifest.unlink()
-    assert contents(merged(folder)) == whole
+    assert contents(run_merge(folder)) == whole

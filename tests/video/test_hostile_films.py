@@ -21,15 +21,15 @@ from facerec.video.opencv_check import opencv_seek_mismatches
 from tests.films import cut_off, flip_bits, make_film, make_sound
 from tests.toy import (
     HEIGHT,
-    LOOSE,
     MOVIE,
+    TOY_MODELS,
     WIDTH,
     Story,
-    extracted,
     make_cast,
-    merged,
-    named,
     results,
+    run_extract,
+    run_merge,
+    run_naming,
     toy_models,
 )
 
@@ -136,7 +136,7 @@ SIZES = {
 def test_results_do_not_depend_on_n(name: str, tmp_path: Path) -> None:
     film = FILMS[name](tmp_path)
     short = ["--min-trajectory", "1"] if name == "one frame" else []
-    folder = merged(extracted(film, tmp_path / "1", 1), *short)
+    folder = run_merge(run_extract(film, tmp_path / "1", 1), *short)
     whole, manifest = results(folder), json.loads(folder.manifest.read_bytes())
     frames, cuts = manifest["frame_count"], json.loads(whole["scene_changes.json"])["frame_indices"]
     print(f"{name}: {frames} frames, skipped {manifest['skipped_frames']}, notes {manifest['notes']}")  # noqa: T201
@@ -147,16 +147,16 @@ def test_results_do_not_depend_on_n(name: str, tmp_path: Path) -> None:
     if name not in DAMAGED:
         assert manifest["skipped_frames"] == []
         assert (frames, cuts) == ((1, []) if name == "one frame" else (150, [40, 95]))
-    parts = merged(extracted(film, tmp_path / "7", 7), *short)
+    parts = run_merge(run_extract(film, tmp_path / "7", 7), *short)
     assert results(parts) == whole
     assert json.loads(parts.manifest.read_bytes())["skipped_frames"] == manifest["skipped_frames"]
-    named(parts, make_cast(tmp_path / "actor_db"))
+    run_naming(parts, make_cast(tmp_path / "actor_db"))
 
 
 def test_the_loss_of_a_truncated_film_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A Matroska film declares its duration in the header; the rest of the film is used."""
     film = cut_off(_intact(tmp_path, "mkv"), _name(tmp_path, "mkv"), 0.6)
-    folder = merged(extracted(film, tmp_path, 2))
+    folder = run_merge(run_extract(film, tmp_path, 2))
     manifest = json.loads(folder.manifest.read_bytes())
     assert 60 < manifest["frame_count"] < 120
     assert any("could be read" in note for note in manifest["notes"])
@@ -164,7 +164,7 @@ def test_the_loss_of_a_truncated_film_is_reported(tmp_path: Path, capsys: pytest
 
 
 def test_undecodable_frames_are_recorded_and_few(tmp_path: Path) -> None:
-    folder = merged(extracted(_flipped(tmp_path), tmp_path, 3))
+    folder = run_merge(run_extract(_flipped(tmp_path), tmp_path, 3))
     manifest = json.loads(folder.manifest.read_bytes())
     skipped = manifest["skipped_frames"]
     assert 0 < len(skipped) < manifest["frame_count"] / 2
@@ -179,10 +179,10 @@ def test_seek_mismatches_are_reported_once_with_the_remedy(
 ) -> None:
     film = _intact(tmp_path, "mkv", pts=UNEVEN, time_base=Fraction(1, 1000))
     for shard in ("0", "1"):
-        folder = extracted(film, tmp_path, 2, shards=shard)
+        folder = run_extract(film, tmp_path, 2, shards=shard)
     printed = capsys.readouterr().err
     assert printed.count("seeking by frame number in OpenCV") == 1 and "ffmpeg -i" in printed
-    manifest = json.loads(merged(folder).manifest.read_bytes())
+    manifest = json.loads(run_merge(folder).manifest.read_bytes())
     assert any("ffmpeg -i" in note for note in manifest["notes"])
 
 
@@ -243,7 +243,7 @@ def test_files_that_are_not_films_are_one_line_errors_and_leave_nothing(
 ) -> None:
     film = NO_FILMS[name](tmp_path)
     with toy_models():
-        assert run_main(extract.main, ["--out", str(tmp_path / "out"), *LOOSE, str(film)]) == 1
+        assert run_main(extract.main, ["--out", str(tmp_path / "out"), *TOY_MODELS, str(film)]) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert len(lines) == 1 and str(film) in lines[0]
     print(f"{name}: {lines[0].partition(film.name)[2]}")  # noqa: T201
@@ -254,10 +254,10 @@ def test_a_film_that_changes_between_shards_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     film = _intact(tmp_path, "ts")
-    folder = extracted(film, tmp_path, 2, shards="0")
+    folder = run_extract(film, tmp_path, 2, shards="0")
     cut_off(shutil.copyfile(film, tmp_path / "copy"), film, 0.9)
     with toy_models():
-        words = ["--shard", "1", "--n", "2", "--out", str(tmp_path), *LOOSE, str(film)]
+        words = ["--shard", "1", "--n", "2", "--out", str(tmp_path), *TOY_MODELS, str(film)]
         assert run_main(extract.main, words) == 1
     assert "film bytes is" in capsys.readouterr().err
     assert not MovieFolder(folder.path).shard(75, 150).marker.exists()
