@@ -48,8 +48,7 @@ class ShotSettings:
             more cuts, but camera motion and passing objects become cuts too.
         min_change: least change of a cut, in mean grey levels (0..255) a pixel. Lower: finds cuts between
             similar pictures.
-        window: frames on each side that the mean change is taken over. Higher: a steadier mean, less
-            adapted to the moment.
+        window: frames on each side that the mean change is taken over. Higher: adapts more slowly.
         min_shot: least length of a shot in frames; of two closer cuts the first counts. Higher: fewer
             flashes become shots. Of 3,180 shots of six television episodes 0.8 % have fewer than 8 frames.
     """
@@ -133,7 +132,7 @@ class ShowSettings:
             is chosen. Higher: separation counts for more, quality for less.
     """
 
-    min_separation: float = 1 / 2
+    min_separation: float = 0.5
     quality_step: float = 0.01
 
 
@@ -142,10 +141,9 @@ class VectorSettings:
     """How the embeddings of a trajectory become one vector, and how much quality a face has.
 
     Attributes:
-        half_sharpness: variance of the Laplacian that halves a face's quality. Higher: blurred faces count
-            less beside sharp ones.
-        half_size: shorter side of a box, in pixels, that halves a face's quality. Higher: small faces
-            count less beside large ones.
+        half_sharpness: variance of the Laplacian that halves a face's quality. Higher: blur counts for more.
+        half_size: shorter side of a box, in pixels, that halves a face's quality. Higher: size counts for
+            more.
         min_quality: least quality, 0..1, of a trajectory that is compared with others; one below joins no
             cluster and gets no name. Higher: purer clusters, more of them.
         outlier_deviations: a face is left out when its distance from the medoid exceeds the median distance
@@ -179,10 +177,10 @@ class ClusterSettings:
             the number of trajectories is added. Well above 0, because observations that share light, pose
             or blur are not independent. Higher: purer clusters, more of them.
         false_link_rate: the limit is raised until at most this share of the pairs seen in one frame lies
-            above it. Lower: purer clusters in films whose faces are all alike.
+            above it. Lower: purer clusters in films where all faces are similar.
         max_log_likelihood_ratio: the limit is not raised beyond this. Lower: fewer clusters in such films.
         max_reliability: reliability, 0..1, of a face of perfect quality in the PLDA model. Lower: more
-            variation within a person is expected, so groups less alike are joined.
+            variation within a person is expected, so less similar groups are joined.
         half_quality: quality that halves the reliability. Higher: poor faces count less.
         max_precision: bound of a group's precision (about as many good observations), because those of
             one scene share their errors. Higher: a person who looks different in two scenes stays two.
@@ -193,7 +191,7 @@ class ClusterSettings:
         allow_same_frame: faces in one frame may be one person (mirrors, screens, split screens).
         hdbscan_epsilon: with `hdbscan`, distance below which two clusters are one, as a share of
             `same_person`. Higher: fewer clusters, which mix people from about 0.75 on.
-        max_size: trajectories on one page of the annotator; a larger cluster is split.
+        max_size: most trajectories in a cluster; a larger one is split, to fit on a page of the annotator.
         duplicate_iou: median intersection over union from which two boxes are one face detected twice.
             Higher: more pairs cannot be linked.
         max_gap: most frames between two trajectories of one shot that may continue each other.

@@ -93,10 +93,10 @@ def cluster(
 
 
 def _ratio_limit(observations: Groups, same_frame: Pairs, settings: ClusterSettings) -> float:
-    """The least log-likelihood ratio to join two groups, raised where the people of this film look alike.
+    """The least log-likelihood ratio to join two groups, raised where the people of this film look similar.
 
-    In a small, dark or blurred film all faces are more alike. The pairs seen in one frame show how alike two
-    people get; the limit is a quantile of their ratios, as a mirror shows one person twice.
+    In a small, dark or blurred film all faces are more similar. The pairs seen in one frame show how similar
+    two people get; the limit is a quantile of their ratios, as a mirror shows one person twice.
     """
     known = observations.weights > 0
     limit = settings.min_log_likelihood_ratio + np.log(max(1, known.sum())) / 2

@@ -1,8 +1,8 @@
 """Pools the embeddings of each trajectory into one vector: a mean weighted by quality, without outliers.
 
-Which person a trajectory shows is decided by the number of faces, not by their quality: faces of somebody
-else (after an identity switch, or of a passer-by) may be the better ones. So no face counts for more than one
-of median quality, and faces are left out that lie farther from the medoid than the median distance by
+Which person a trajectory shows is decided by the number of faces, not by their quality: faces of another
+person (after an identity switch, or of a passer-by) may be the better ones. So no face counts for more than
+one of median quality, and faces are left out that lie farther from the medoid than the median distance by
 several deviations, estimated from the median absolute deviation (F. R. Hampel, "The influence curve and its
 role in robust estimation", 1974). The mean is normalised to length 1.
 """

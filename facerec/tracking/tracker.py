@@ -7,7 +7,7 @@ assigns the ends of tracks to the starts of later ones optimally (H. W. Kuhn, "T
 assignment problem", 1955), by the costs of `motion`. Where no link passes the gate, a track ends: clustering
 can still join two tracks of one person, but nothing later repairs a track of two people.
 
-Lengths are relative to the size of the face, so that near and far faces are treated alike. Each pair is
+Lengths are relative to the size of the face, so that near and far faces are treated equally. Each pair is
 judged by + - * / of its own numbers, and sums over pairs are sums of whole numbers. So all machines give the
 same result, and it depends neither on other shots nor on the order of the boxes in a frame.
 """

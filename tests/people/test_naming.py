@@ -151,17 +151,17 @@ def test_the_vector_of_a_cluster_leaves_out_unusable_trajectories() -> None:
 @given(st.data())
 def test_probabilities_fit_the_contract_and_the_cannot_links(data: st.DataObject) -> None:
     counts = data.draw(st.lists(st.integers(1, 6), max_size=5))
-    whose = data.draw(st.lists(st.integers(0, 7), max_size=8))
+    people = data.draw(st.lists(st.integers(0, 7), max_size=8))
     spread = data.draw(st.floats(0, 2))
-    n = len(whose)
-    together = (
+    n = len(people)
+    pairs = (
         data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=8)) if n else []
     )
-    probes = probes_of(*whose, spread=spread).reshape(n, 32)
-    names = named(probes, counts, [(a, b) for a, b in together if a != b])
+    probes = probes_of(*people, spread=spread).reshape(n, 32)
+    names = named(probes, counts, [(a, b) for a, b in pairs if a != b])
     predictions_bytes(1, dict(enumerate(names)))  # validates
     assert all(MIN_PROBABILITY <= p <= 1 for row in names for p in row.values())
-    for a, b in together:
+    for a, b in pairs:
         if a != b:
             for actor in names[a].keys() & names[b].keys():
                 assert min(names[a][actor], names[b][actor]) <= DISPLAY_THRESHOLD
