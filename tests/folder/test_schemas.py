@@ -362,10 +362,10 @@ def test_rule_that_a_schema_cannot_express_is_in_its_descriptions(
 # rules of the readers of single records that the schemas cannot express, as their messages name them
 LINES: list[tuple[str, Record, tuple[str, ...]]] = [
     ("trajectories", TRAJECTORY, ("an int", "len boxes", "len booleans", "four ints", "is empty or outside",
-                                  "last box", "start is no frame number")),
+                                  "last box", "start is not a frame number")),
     ("features", FEATURE, ("an int", "four ints", "is empty or outside", "tag does not say",
                            "L2-normalised")),
-    ("evidence", FRAME, ("frame is no frame number", "a float", "four ints", "is empty or outside")),
+    ("evidence", FRAME, ("frame is not a frame number", "a float", "four ints", "is empty or outside")),
     ("quality", QUALITY, ("must be floats",)),
 ]  # fmt: skip
 
