@@ -18,7 +18,7 @@ FACES = {f"7:{frame}:1_2_{30 + frame}_40": bytes([frame]) * (50 + frame) for fra
 TAGS = list(FACES)
 
 
-def packed(path: Path, faces: dict[str, bytes] | None = None) -> Path:
+def write_archive(path: Path, faces: dict[str, bytes] | None = None) -> Path:
     with new_face_archive(path) as add:
         for tag, jpeg in (FACES if faces is None else faces).items():
             add(tag, jpeg)
@@ -26,27 +26,27 @@ def packed(path: Path, faces: dict[str, bytes] | None = None) -> Path:
 
 
 def test_thumbnails_round_trip(tmp_path: Path) -> None:
-    with open_face_archive(packed(tmp_path / "p.zip"), 4) as archive:
+    with open_face_archive(write_archive(tmp_path / "p.zip"), 4) as archive:
         assert archive.holds(TAGS) and not archive.holds(TAGS[:-1]) and not archive.holds(TAGS[::-1])
         assert {tag: archive.read(tag) for tag in reversed(TAGS)} == FACES
 
 
 def test_a_shard_without_faces_has_an_empty_archive(tmp_path: Path) -> None:
-    with open_face_archive(packed(tmp_path / "p.zip", {}), 0) as archive:
+    with open_face_archive(write_archive(tmp_path / "p.zip", {}), 0) as archive:
         assert archive.holds([])
         with pytest.raises(ContractError, match=r"p\.zip: the thumbnail of face 7:0:1_2_30_40 is missing"):
             archive.read(TAGS[0])
 
 
 def test_the_same_faces_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = packed(tmp_path / "a.zip").read_bytes()
+    first = write_archive(tmp_path / "a.zip").read_bytes()
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("sys.platform", "win32")
-    assert packed(tmp_path / "b.zip").read_bytes() == first
+    assert write_archive(tmp_path / "b.zip").read_bytes() == first
 
 
 def test_the_archive_is_a_plain_zip_file(tmp_path: Path) -> None:
-    with zipfile.ZipFile(packed(tmp_path / "p.zip")) as archive:
+    with zipfile.ZipFile(write_archive(tmp_path / "p.zip")) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [f"{tag}.jpeg" for tag in TAGS]
         for entry in archive.infolist():
@@ -97,7 +97,7 @@ def test_an_archive_too_large_for_its_faces_is_not_read(tmp_path: Path) -> None:
 
 def test_a_wrong_size_in_the_directory_is_reported(tmp_path: Path) -> None:
     """The directory says that the last picture has more bytes than there are."""
-    path = packed(tmp_path / "p.zip")
+    path = write_archive(tmp_path / "p.zip")
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\x01\x02")
     struct.pack_into("<LL", data, at + 20, 100_000, 100_000)
@@ -123,7 +123,7 @@ def test_a_missing_archive_is_reported(tmp_path: Path) -> None:
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_archive_gives_the_thumbnail_or_one_error_line(tmp_path: Path, data: st.DataObject) -> None:
-    path = packed(tmp_path / "p.zip")
+    path = write_archive(tmp_path / "p.zip")
     whole = path.read_bytes()
     damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -121,7 +121,7 @@ def test_a_folder_can_be_created_under_any_path(out: str, tmp_path: Path) -> Non
     folder.create()
     folder.create()
     assert folder.path == tmp_path / out / "12-data"
-    assert all(room.is_dir() for room in (folder.images, *folder.shard_dirs))
+    assert all(directory.is_dir() for directory in (folder.images, *folder.shard_dirs))
 
 
 def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:

@@ -140,9 +140,9 @@ def test_a_damaged_shard_is_missing_until_its_rerun(
 
 def test_files_of_other_shards_are_not_merged(folder: MovieFolder) -> None:
     wanted = results(run_merge(folder))
-    for room in folder.shard_dirs:
-        one = next(path for path in sorted(room.iterdir()) if path.stat().st_size)
-        shutil.copyfile(one, room / one.name.replace("_0-4.", "_0-5."))
+    for directory in folder.shard_dirs:
+        one = next(path for path in sorted(directory.iterdir()) if path.stat().st_size)
+        shutil.copyfile(one, directory / one.name.replace("_0-4.", "_0-5."))
     (folder.shard_dirs[0] / "notes.txt").write_text("?")
     run_merge(folder)
     assert results(folder) == wanted

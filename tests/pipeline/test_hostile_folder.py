@@ -140,15 +140,19 @@ def test_a_read_only_folder_is_reported_and_unchanged(
     assert contents(run_merge(folder)) == undisturbed
 
 
-ROOMS = ["", "images", "features", "trajectories", "scene_changes", "evidence", "faces", "done"]
+SUBDIRECTORIES = ["", "images", "features", "trajectories", "scene_changes", "evidence", "faces", "done"]
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("subdirectory", SUBDIRECTORIES)
 def test_a_file_where_a_folder_should_be(
-    room: str, film: Path, tmp_path: Path, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+    subdirectory: str,
+    film: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = MovieFolder.of_film(tmp_path / "out", film)
-    in_the_way = folder.path / room
+    in_the_way = folder.path / subdirectory
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("mine")
     assert _extract(film, tmp_path / "out") == 1

@@ -166,7 +166,7 @@ def test_a_power_failure_in_any_shard_file_is_repaired_by_the_rerun(
 ) -> None:
     folder, film = done
     whole = contents(folder)
-    shard_files = [path for room in folder.shard_dirs for path in room.iterdir()]
+    shard_files = [path for directory in folder.shard_dirs for path in directory.iterdir()]
     assert len(shard_files) == 12
     for path in shard_files:
         if path.stat().st_size == 0:
