@@ -1,0 +1,62 @@
+"""The documentation: its links and the files it names exist, its Python example runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.folders import make_folder
+
+READMES = sorted({*ROOT.glob("*.md"), *ROOT.glob("*/README.md")} - {ROOT / "docs" / "README.md"})
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *READMES]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub forms them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_source_files_that_are_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\b(?:facerec|slurm|bench|tests)/[a-z0-9_/]+\.py\b", text):
+        assert (ROOT / name).is_file(), name
+
+
+def test_example_validates_a_folder_and_refuses_a_broken_line(tmp_path: Path) -> None:
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "data-folder.md").read_text(encoding="utf-8"), re.M | re.S
+    )
+    made = make_folder(tmp_path)
+    made.path.rename(tmp_path / "12345-data")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run() -> int:
+        command = [sys.executable, "-c", example]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True).returncode
+
+    assert run() == 0
+    file = tmp_path / "12345-data" / "trajectories.jsonl"
+    record = json.loads(file.read_text().splitlines()[0])
+    file.write_text(json.dumps({**record, "w": "wide"}) + "\n")
+    assert run() != 0
