@@ -1,7 +1,7 @@
 """Check movie folders: will the labeling backend accept them, and do their files fit together?
 
-Prints one line for each folder to standard output, and each violation as FILE:LINE: RULE to standard error.
-The exit status is 0 if no rule is broken. No file is changed.
+Prints one line for each folder to standard output, and each violation as FILE:LINE: RULE and each warning to
+standard error. The exit status is 0 if no rule is broken, also where there are warnings. No file is changed.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             logging.error("%s", error)
         if violations.count > MAX_LISTED:
             logging.error("%s: %d more violations", path, violations.count - MAX_LISTED)
+        for warning in inspection.warnings:
+            logging.warning("%s", warning)
         print(verdict(inspection, args.actor_db is not None), flush=True)  # noqa: T201
         status |= bool(violations.count)
     return status
@@ -64,14 +66,20 @@ def verdict(inspection: Inspection, with_actor_db: bool) -> str:
         with_actor_db: the actor database was checked as well.
     """
     movie = str(inspection.path) if inspection.movie_id is None else f"movie {inspection.movie_id}"
-    count = inspection.violations.count
+    count, warnings = inspection.violations.count, inspection.warnings
+    warned = f"; {_number(len(warnings), 'warning')}, the first: {warnings[0]}" if warnings else ""
     if not count:
         note = "" if with_actor_db else "; the actor database was not checked (use --actor-db DIR)"
-        return f"{movie}: the labeling backend will accept it: {inspection.summary}{note}"
-    violations = f"{count} violation{'s' * (count > 1)}, the first: {inspection.first}"
+        return f"{movie}: the labeling backend will accept it: {inspection.summary}{note}{warned}"
+    violations = f"{_number(count, 'violation')}, the first: {inspection.first}{warned}"
     if inspection.backend_accepts:
         return f"{movie}: the labeling backend will accept it, but it has {violations}"
     return f"{movie}: the labeling backend will NOT accept it: {violations}"
+
+
+def _number(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count} {noun}{'s' * (count > 1)}"
 
 
 if __name__ == "__main__":

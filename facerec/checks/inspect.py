@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from facerec.actors.database import ActorDatabase
@@ -14,25 +14,35 @@ from facerec.errors import ContractError, InputError
 from facerec.folder.layout import MovieFolder
 
 
-@dataclass
+@dataclass(frozen=True)
 class Inspection:
-    """A movie folder and the rules that it breaks.
+    """A movie folder, the rules that it breaks and the warnings about it.
 
     Attributes:
         path: the folder as it was given.
         movie_id: None where the folder's name has none.
         summary: counts of what the folder holds, as a phrase.
-        first: the violation to report where only one is reported: if possible one in a file that the
-            labeling backend reads.
-        backend_accepts: no violation lies in a file that the labeling backend reads.
     """
 
     path: Path
-    violations: Violations = field(default_factory=Violations)
+    violations: Violations
     movie_id: int | None = None
     summary: str = ""
-    first: ContractError | None = None
-    backend_accepts: bool = True
+
+    @property
+    def first(self) -> ContractError | None:
+        """The violation to report where only one is: if possible one in a file that the backend reads."""
+        return next(iter(self.violations.kept), None)
+
+    @property
+    def backend_accepts(self) -> bool:
+        """No violation at all, kept or not, lies in a file that the labeling backend reads."""
+        return not self.violations.fatal_count
+
+    @property
+    def warnings(self) -> list[str]:
+        """What breaks no rule but should be known before the folder is handed over, a sentence each."""
+        return self.violations.warnings
 
 
 def inspect_folder(path: Path | str, actor_db: Path | None = None) -> Inspection:
@@ -41,32 +51,24 @@ def inspect_folder(path: Path | str, actor_db: Path | None = None) -> Inspection
     Raises:
         OSError: a file cannot be read for lack of permission or because the disk fails.
     """
-    inspection = Inspection(Path(path))
-    violations = inspection.violations
-    read_by_backend = {inspection.path}
-    read_folders = {actor_db}  # the backend reads every file in them
+    path = Path(path)
+    databases = {actor_db} if actor_db is not None else set()  # the backend reads every file in it
     try:
         folder = MovieFolder(path)
     except InputError as error:
-        violations.add_failure(inspection.path, error)
+        violations = Violations({path}, databases)
+        violations.add_failure(path, error)
+        return Inspection(path, violations)
+    violations = Violations(
+        {folder.path, folder.images, folder.trajectories, folder.clusters, folder.predictions},
+        databases | {folder.images},
+    )
+    summary = ""
+    if folder.path.is_dir():
+        summary = _run_checks(folder, actor_db, violations)
     else:
-        inspection.movie_id = folder.movie_id
-        read_by_backend = {
-            folder.path, folder.images, folder.trajectories, folder.clusters, folder.predictions
-        }  # fmt: skip
-        read_folders.add(folder.images)
-        if folder.path.is_dir():
-            inspection.summary = _run_checks(folder, actor_db, violations)
-        else:
-            violations.add(folder.path, "this folder must exist")
-    fatal = [
-        error
-        for error in violations.kept
-        if error.path in read_by_backend or read_folders & {*error.path.parents}
-    ]
-    inspection.first = next(iter(fatal or violations.kept), None)
-    inspection.backend_accepts = not fatal
-    return inspection
+        violations.add(folder.path, "this folder must exist")
+    return Inspection(path, violations, folder.movie_id, summary)
 
 
 def _run_checks(folder: MovieFolder, actor_db: Path | None, violations: Violations) -> str:

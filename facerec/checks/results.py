@@ -20,6 +20,11 @@ from facerec.folder.readers import find_shared_boxes, scan_features, scan_trajec
 from facerec.folder.records import Trajectory
 from facerec.support.jsonl import scan_lines
 
+_NO_FACES = (
+    "the film has no face: the labeling backend starts with this folder but cannot show the movie's page; "
+    "do not hand it over"
+)
+
 
 def check_results(
     folder: MovieFolder, expected: Expected, cast: Mapping[str, str] | None, violations: Violations
@@ -37,6 +42,8 @@ def check_results(
     complete = folder.trajectories.is_file() and len(trajectories) == lines
     check_images(folder, expected, trajectories, faces, images, violations, complete=complete)
     clusters = _check_clusters(folder, lines, violations)
+    if clusters == 0:
+        violations.warn(folder.clusters, _NO_FACES)
     named = _check_predictions(folder, clusters, cast, violations)
     saved = sum(map(len, images.values()))
     return f"{lines} trajectories, {clusters or 0} clusters, {named} of them named, {saved} pictures"

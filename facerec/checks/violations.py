@@ -1,8 +1,8 @@
-"""The violations that checks collect, and the values that the plan prescribes for every record."""
+"""Violations and warnings that checks collect, and the values that the plan prescribes for every record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +13,30 @@ MAX_KEPT = 1000  # violations kept in memory; beyond that only their number is
 
 
 class Violations:
-    """Broken rules of one folder: all are counted, the first `MAX_KEPT` are kept.
+    """Broken rules of one folder: all are counted and judged, the first `MAX_KEPT` of each kind are kept.
+
+    Args:
+        read_files: files and folders that the labeling backend reads: it refuses a violation in them.
+        read_folders: folders of which the labeling backend reads every file.
 
     Attributes:
-        kept: in the order in which they were found.
-        count: how many were found in all.
+        count: how many violations were found in all.
+        fatal_count: how many of them lie in a file that the labeling backend reads.
+        warnings: sentences about what breaks no rule but should be known before the folder is handed over.
     """
 
-    def __init__(self) -> None:
-        self.kept: list[ContractError] = []
+    def __init__(self, read_files: Collection[Path] = (), read_folders: Collection[Path] = ()) -> None:
         self.count = 0
+        self.fatal_count = 0
+        self.warnings: list[str] = []
+        self._read_files, self._read_folders = frozenset(read_files), frozenset(read_folders)
+        self._fatal: list[ContractError] = []
+        self._others: list[ContractError] = []
+
+    @property
+    def kept(self) -> list[ContractError]:
+        """At most `MAX_KEPT` violations: first those in files that the backend reads, each kind as found."""
+        return (self._fatal + self._others)[:MAX_KEPT]
 
     def add(self, path: Path, rule: str, line: int | None = None) -> None:
         """Report that `path`, at its 1-based `line`, breaks a rule."""
@@ -30,13 +44,20 @@ class Violations:
 
     def add_error(self, error: ContractError) -> None:
         """Report an error that a reader raised."""
+        fatal = error.path in self._read_files or not self._read_folders.isdisjoint(error.path.parents)
         self.count += 1
-        if len(self.kept) < MAX_KEPT:
-            self.kept.append(error)
+        self.fatal_count += fatal
+        kept = self._fatal if fatal else self._others
+        if len(kept) < MAX_KEPT:
+            kept.append(error)
 
     def add_failure(self, path: Path, error: FacerecError) -> None:
         """Report that `path` cannot be used; its name, or its folder's, is not repeated in the rule."""
         self.add(path, str(error).removeprefix(f"{path}: ").removeprefix(f"{path.parent}: "))
+
+    def warn(self, path: Path, message: str) -> None:
+        """Report what breaks no rule but should be known, of the file `path`."""
+        self.warnings.append(f"{path}: {message}")
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,15 @@ from tests.folders import make_folder
 
 def test_valid_folder_passes(folder: MovieFolder, database: ActorDatabase) -> None:
     inspection = inspect_folder(folder.path, database.folder)
-    assert inspection.violations.kept == []
+    assert inspection.violations.kept == inspection.warnings == []
     assert inspection.summary == "3 trajectories, 2 clusters, 1 of them named, 6 pictures"
 
 
-def test_movie_without_faces_passes(tmp_path: Path) -> None:
-    assert violations_of(make_folder(tmp_path, faces=()).path) == []
+def test_movie_without_faces_passes_with_the_advice_not_to_hand_it_over(tmp_path: Path) -> None:
+    inspection = inspect_folder(make_folder(tmp_path, faces=()).path)
+    assert inspection.violations.kept == []
+    (warning,) = inspection.warnings
+    assert "clusters.json: the film has no face" in warning and "do not hand it over" in warning
 
 
 def test_movie_extracted_without_thumbnails_passes(tmp_path: Path) -> None:
@@ -51,6 +54,16 @@ def test_many_violations_are_counted_but_only_the_first_are_kept(folder: MovieFo
     folder.trajectories.write_text("{}\n" * 5000)
     violations = inspect_folder(folder.path).violations
     assert len(violations.kept) == 1000 and violations.count >= 5000
+
+
+def test_verdict_counts_violations_that_are_not_kept(folder: MovieFolder) -> None:
+    folder.quality.write_text("{}\n" * 5000)  # the backend does not read it
+    assert inspect_folder(folder.path).backend_accepts
+    folder.predictions.unlink()
+    inspection = inspect_folder(folder.path)
+    assert not inspection.backend_accepts
+    assert inspection.first is not None and inspection.first.path == folder.predictions
+    assert inspection.violations.kept[0] is inspection.first  # so that it is listed
 
 
 def test_violation_prints_as_file_line_rule() -> None:

@@ -62,6 +62,29 @@ def test_many_violations_are_counted_but_only_the_first_are_listed(
     assert printed.err.count("\n") <= 51 and "more violations" in printed.err
 
 
+def test_missing_predictions_are_named_after_a_thousand_harmless_violations(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.quality.write_text("{}\n" * 5000)
+    folder.predictions.unlink()
+    assert main([str(folder.path)]) == 1
+    printed = capsys.readouterr()
+    assert "movie 7: the labeling backend will NOT accept it: " in printed.out
+    assert f"the first: {folder.predictions}: this file must exist" in printed.out
+    assert f"{folder.predictions}: this file must exist" in printed.err
+
+
+def test_movie_without_faces_is_accepted_with_a_warning_in_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_folder(tmp_path, faces=())
+    assert main([str(folder.path)]) == 0  # the backend starts, no rule is broken
+    printed = capsys.readouterr()
+    assert printed.out.startswith("movie 7: the labeling backend will accept it: 0 trajectories")
+    assert "1 warning, the first: " in printed.out and "do not hand it over" in printed.out
+    assert printed.out.count("\n") == 1 and "do not hand it over" in printed.err
+
+
 @pytest.mark.parametrize("name", ["clusters.json", "trajectories.jsonl", "quality.jsonl"])
 def test_folder_in_place_of_a_file_is_a_violation(
     name: str, folder: MovieFolder, capsys: pytest.CaptureFixture[str]
