@@ -1,4 +1,4 @@
-"""Spell the identity of a face: a person's plain name, no face, or another person than a name.
+"""Spell the identity of a face or a trajectory: a person's plain name, no face, not a person, or mixed.
 
 Both kinds of truth and the metrics share these spellings, so that identities are equal if they are equal
 strings.
@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 NO_FACE = "NOT_A_FACE"  # identity of a box without a face
+MIXED = "MIXED"  # identity of a trajectory that shows several, none of them on most of its boxes
 NOT = "not "  # prefix of the name of a person that it is not; plain names have no space
 
 
@@ -24,4 +25,4 @@ def plain_name(name: str) -> str:
 
 def is_person(identity: str) -> bool:
     """Return whether an identity is a person's plain name."""
-    return identity != NO_FACE and not identity.startswith(NOT)
+    return identity not in (NO_FACE, MIXED) and not identity.startswith(NOT)

@@ -59,7 +59,8 @@ def learn_folder(
     """Add a movie's confirmed faces to the actor database; returns a summary of one line.
 
     All files change together or none does. A face is learnt once. A rejected face is never learnt, whatever
-    later labels say. A learnt face is removed if it is rejected or given to another actor later.
+    later labels say. Nothing is learnt from a trajectory that shows several people. A learnt face is removed
+    if it is rejected, given to another actor, or found in such a trajectory later.
 
     Raises:
         InputError: the database's embeddings are of another or an unknown embedder, or are not those that
@@ -75,11 +76,13 @@ def learn_folder(
         before = read_origins(database)
         rejected = {row.tag for row in rows if row.image_status in ("different", "invalid")}
         rejected |= {tag for tag, one in before.items() if not one.learnt}
-        actors = _confirmed_actors(rows, rejected, database, folder.movie_id, labels)
+        confirmed = _confirmed_actors(rows, rejected, database, folder.movie_id, labels)
+        mixed = _tags_of_mixed_trajectories(rows, confirmed)
+        actors = {tag: actor for tag, actor in confirmed.items() if tag not in mixed}
         after = {
             tag: one
             for tag, one in before.items()
-            if one.learnt and tag not in rejected and actors.get(tag, one.actor_id) == one.actor_id
+            if one.learnt and tag not in rejected | mixed and actors.get(tag, one.actor_id) == one.actor_id
         }
         new = [row for row in rows if row.tag in actors and row.tag not in after]
         taken = Counter(one.actor_id for one in after.values() if one.movie_id == folder.movie_id)
@@ -168,6 +171,26 @@ def _confirmed_actors(
         count = len(contradictory)
         logging.warning("%s: %d faces have contradictory labels and are not learnt", labels, count)
     return {tag: actor for tag, actor in actors.items() if tag not in contradictory}
+
+
+def _tags_of_mixed_trajectories(rows: Iterable[Annotation], actors: Mapping[str, str]) -> set[str]:
+    """Return the labelled faces of the trajectories that show several people.
+
+    These are a trajectory with a face of its cluster's person and one of another, and one with faces of two
+    actors.
+
+    Args:
+        actors: of the confirmed faces, by tag.
+    """
+    tags: dict[int, set[str]] = {}
+    people: dict[int, set[str]] = {}
+    for row in rows:
+        tags.setdefault(row.trajectory, set()).add(row.tag)
+        if row.tag in actors:
+            people.setdefault(row.trajectory, set()).add(actors[row.tag])
+        elif row.image_status == "different":
+            people.setdefault(row.trajectory, set()).add("")
+    return {tag for index, found in people.items() if len(found) > 1 for tag in tags[index]}
 
 
 def _confirmed_faces(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.annotations.identities import NO_FACE
+from facerec.annotations.identities import MIXED, NO_FACE
 from facerec.folder.records import Trajectory
 from facerec.geometry import iou
 
@@ -20,7 +20,7 @@ MATCH_IOU = 0.4  # least overlap of a box with one of the truth's: detectors fra
 class Matched:
     """Trajectories with the identities of the truth that they were matched with.
 
-    An identity is a person's plain name, `NO_FACE`, or `NOT` followed by the name of another person.
+    An identity is a person's plain name, `NO_FACE`, `MIXED`, or `NOT` followed by a name.
 
     Attributes:
         boxes: for each trajectory, the number of its boxes by identity.
@@ -38,9 +38,11 @@ class Matched:
     truth_tracks: Mapping[str, int] | None
 
     def identity(self, trajectory: int) -> str | None:
-        """Return the identity of most of a trajectory's boxes, the first by name of equals."""
-        counts = self.boxes[trajectory]
-        return min(counts, key=lambda identity: (-counts[identity], identity)) if counts else None
+        """Return the identity of most of a trajectory's boxes, `MIXED` where two have equally many."""
+        most = self.boxes[trajectory].most_common(2)
+        if len(most) == 2 and most[0][1] == most[1][1]:
+            return MIXED
+        return most[0][0] if most else None
 
 
 def match_boxes(
@@ -88,6 +90,9 @@ def match_labels(
 ) -> Matched:
     """Match trajectories with a truth given as labels of thumbnails.
 
+    A thumbnail without a usable face says nothing about a trajectory that shows one on another thumbnail.
+    A trajectory with thumbnails of two identities is `MIXED`, however many there are of each.
+
     Args:
         thumbnails: frames of each trajectory's thumbnails, ascending, by its index.
         labels: identity by (trajectory, frame).
@@ -95,8 +100,17 @@ def match_labels(
     counts: list[Counter[str]] = [Counter() for _ in trajectories]
     for (index, _), identity in labels.items():
         counts[index][identity] += 1
+    counts = [_trajectory_counts(one) for one in counts]
     shown = _thumbnail_identities(trajectories, thumbnails, labels)
     return Matched(counts, shown, None, None, None)
+
+
+def _trajectory_counts(labels: Counter[str]) -> Counter[str]:
+    """Return the number of a trajectory's labelled thumbnails by identity, as `Matched.boxes` holds them."""
+    faces = Counter({identity: n for identity, n in labels.items() if identity != NO_FACE})
+    if len(faces) > 1:
+        return Counter({MIXED: faces.total()})
+    return faces or labels
 
 
 def _thumbnail_identities(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facerec.annotations.identities import is_person, plain_name
+from facerec.annotations.identities import MIXED, is_person, plain_name
 from facerec.annotations.matching import Matched
 from facerec.folder.documents import DISPLAY_THRESHOLD
 
@@ -23,19 +23,25 @@ CALIBRATION_BINS = 10
 class Scores:
     """The figures; None where truth or folder have nothing to compute one from.
 
-    A trajectory is judged if the truth knows its identity; a cluster's majority is the identity of most of
-    its judged trajectories.
+    A trajectory is judged if the truth knows its identity. It has no single one if two identities have
+    equally many of its boxes, or if annotators found both its cluster's person and another one on its
+    thumbnails: then it counts as mixed, belongs to no person, and its cluster's name is neither right nor
+    wrong for it. A cluster's majority is the identity of most of its judged trajectories with a single
+    identity; of equally frequent ones that with the fewest clicks.
 
     Attributes:
         recall: share of the truth's face boxes that were matched with a trajectory's box.
         trajectories: all trajectories; judged: those with a known identity, the only ones counted below.
-        mixed: trajectories of which at least a tenth of the matched boxes are of another identity.
+        mixed: trajectories without a single identity, and those of which at least a tenth of the matched
+            boxes are of another one.
         fragments: trajectories of a person divided by the person's tracks in the truth, mean over persons.
         clusters: clusters with a judged trajectory; people: persons among the identities of these.
         clusters_a_person: clusters that hold a person's trajectories, mean over persons. Clusters of false
             faces count in `clusters` only.
-        purity: weighted cluster purity (WCP), the share of trajectories that are their cluster's majority.
-        nmi: normalised mutual information of clusters and identities, arithmetic mean (as scikit-learn's).
+        purity: weighted cluster purity (WCP), the share of trajectories that are their cluster's majority;
+            those without a single identity are not.
+        nmi: normalised mutual information of clusters and single identities, arithmetic mean (as
+            scikit-learn's).
         clicks: one for each cluster and one for each thumbnail that is not its cluster's majority; a
             thumbnail that the truth does not know counts as its trajectory's identity.
         right: trajectories in a cluster that shows their person's name and no other; wrong: those in a
@@ -43,7 +49,8 @@ class Scores:
             cluster that shows none. False faces and persons without a known name can only be silent or wrong.
         forecasts: trajectories in a cluster with a name of any probability.
         calibration_error, brier: expected calibration error over ten bins, and mean squared error, of the
-            most likely name's probability as a forecast that it is right, one for each trajectory. With
+            most likely name's probability as a forecast that it is right, one for each trajectory. Of n
+            equally likely names with a right one, 1/n is right. With
             few forecasts the former is mostly chance: one right forecast of 0.9 gives 0.1.
     """
 
@@ -81,24 +88,15 @@ def score(
     """
     identity_of = [matched.identity(index) for index in range(len(clusters))]
     judged = [index for index, identity in enumerate(identity_of) if identity is not None]
-    identities = [identity_of[index] for index in judged]
-    labels = [clusters[index] for index in judged]
-    by_cluster: dict[int, Counter[str | None]] = {}
-    for label, identity in zip(labels, identities, strict=True):
-        by_cluster.setdefault(label, Counter())[identity] += 1
-    majority = {
-        label: min(counts, key=lambda identity: (-counts[identity], str(identity)))
-        for label, counts in by_cluster.items()
-    }
-    misplaced = sum(
-        (picture or identity_of[index]) != majority[clusters[index]]
-        for index in judged
-        for picture in matched.pictures[index]
-    )
+    single = [index for index in judged if identity_of[index] != MIXED]
+    identities = [identity_of[index] for index in single]
+    by_cluster: dict[int, Counter[str | None]] = {clusters[index]: Counter() for index in judged}
+    for index in single:
+        by_cluster[clusters[index]][identity_of[index]] += 1
     trajectories_of = Counter(identities)
     people = [identity for identity in trajectories_of if identity and is_person(identity)]
     tracks = matched.truth_tracks
-    right, wrong, forecasts = _score_names(judged, identity_of, clusters, predictions, names)
+    right, wrong, forecasts = _score_names(single, identity_of, clusters, predictions, names)
     error, brier = calibration(forecasts)
     return Scores(
         recall=matched.found_boxes / matched.truth_boxes
@@ -115,12 +113,12 @@ def score(
         clusters_a_person=sum(len(c.keys() & set(people)) for c in by_cluster.values()) / len(people)
         if people
         else None,
-        purity=sum(max(c.values()) for c in by_cluster.values()) / len(judged) if judged else None,
-        nmi=_nmi(labels, identities) if judged else None,
-        clicks=len(by_cluster) + misplaced,
+        purity=sum(max(c.values(), default=0) for c in by_cluster.values()) / len(judged) if judged else None,
+        nmi=_nmi([clusters[index] for index in single], identities) if single else None,
+        clicks=len(by_cluster) + _misplaced(matched, clusters, identity_of, by_cluster),
         right=right,
         wrong=wrong,
-        silent=len(judged) - right - wrong,
+        silent=len(single) - right - wrong,
         forecasts=len(forecasts),
         calibration_error=error,
         brier=brier,
@@ -129,7 +127,31 @@ def score(
 
 def _is_mixed(counts: Counter[str]) -> bool:
     """Return whether a trajectory with these boxes by identity mixes several."""
-    return sum(counts.values()) - max(counts.values()) >= MIXED_SHARE * sum(counts.values())
+    return MIXED in counts or counts.total() - max(counts.values()) >= MIXED_SHARE * counts.total()
+
+
+def _misplaced(
+    matched: Matched,
+    clusters: Sequence[int],
+    identity_of: Sequence[str | None],
+    by_cluster: Mapping[int, Counter[str | None]],
+) -> int:
+    """Count the thumbnails of judged trajectories that are not their cluster's majority.
+
+    Args:
+        by_cluster: trajectories by single identity, of each cluster with a judged one.
+    """
+    pictures: dict[int, Counter[str | None]] = {label: Counter() for label in by_cluster}
+    for index, identity in enumerate(identity_of):
+        if identity is not None:
+            pictures[clusters[index]].update(picture or identity for picture in matched.pictures[index])
+    misplaced = 0
+    for label, counts in by_cluster.items():
+        shown = pictures[label]
+        most = max(counts.values(), default=0)  # 0: every trajectory is mixed, any thumbnail may decide
+        candidates = [identity for identity in counts or shown if counts[identity] == most]
+        misplaced += shown.total() - max((shown[identity] for identity in candidates), default=0)
+    return misplaced
 
 
 def _nmi(labels: Sequence[int], identities: Sequence[str | None]) -> float:
@@ -140,32 +162,32 @@ def _nmi(labels: Sequence[int], identities: Sequence[str | None]) -> float:
 
 
 def _score_names(
-    judged: Sequence[int],
+    indices: Sequence[int],
     identity_of: Sequence[str | None],
     clusters: Sequence[int],
     predictions: Mapping[int, Mapping[str, float]],
     names: Mapping[str, str],
-) -> tuple[int, int, list[tuple[float, bool]]]:
-    """Count trajectories named right and wrong, and list (probability, is right) of their likeliest names."""
+) -> tuple[int, int, list[tuple[float, float]]]:
+    """Count the trajectories `indices` named right and wrong, and list the forecasts of `calibration`."""
     right = wrong = 0
     forecasts = []
-    for index in judged:
+    for index in indices:
         predicted = predictions.get(clusters[index], {})
         shown = {names.get(a, plain_name(a)) for a, p in predicted.items() if p > DISPLAY_THRESHOLD}
         right += shown == {identity_of[index]}
         wrong += bool(shown - {identity_of[index]})
         if predicted:
-            best = max(predicted, key=lambda actor: predicted[actor])
-            is_right = names.get(best, plain_name(best)) == identity_of[index]
-            forecasts.append((predicted[best], is_right))
+            highest = max(predicted.values())
+            likeliest = [names.get(a, plain_name(a)) for a, p in predicted.items() if p == highest]
+            forecasts.append((highest, likeliest.count(identity_of[index] or "") / len(likeliest)))
     return right, wrong, forecasts
 
 
-def calibration(forecasts: Sequence[tuple[float, bool]]) -> tuple[float | None, float | None]:
+def calibration(forecasts: Sequence[tuple[float, float]]) -> tuple[float | None, float | None]:
     """Compute expected calibration error (M. P. Naeini et al., AAAI 2015) and Brier score.
 
     Args:
-        forecasts: (probability of an event, whether it happened); without any both figures are None.
+        forecasts: (probability of an event, 1 if it happened, 0 if not); without any both figures are None.
     """
     if not forecasts:
         return None, None

@@ -35,8 +35,9 @@ class ClusterView:
 
     @property
     def name(self) -> str | None:
-        """The most likely actor id; None where its probability is too low to be shown to annotators."""
-        return self.names[0][0] if self.names and self.names[0][1] > DISPLAY_THRESHOLD else None
+        """The most likely actor id; None where annotators see no name, or two that are equally likely."""
+        shown = [(actor, p) for actor, p in self.names[:2] if p > DISPLAY_THRESHOLD]
+        return shown[0][0] if shown and len({p for _, p in shown}) == len(shown) else None
 
     @property
     def spans(self) -> list[Span]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import normalized_mutual_info_score
 
-from facerec.annotations.identities import NO_FACE
+from facerec.annotations.identities import MIXED, NO_FACE
 from facerec.annotations.matching import Matched
 from facerec.annotations.metrics import Scores, score
 
@@ -79,6 +79,29 @@ def test_clicks_are_one_for_each_cluster_and_each_misplaced_thumbnail() -> None:
     ]
     made = scored(Matched(boxes, pictures, None, None, None), [0, 0, 0, 1, 0])
     assert made.clicks == 2 + 1 + 2
+
+
+@pytest.mark.parametrize("names", [("ada", "zoe"), ("zoe", "ada")])
+def test_figures_do_not_depend_on_the_order_of_names_where_two_are_equal(names: tuple[str, str]) -> None:
+    """One trajectory of each person in a cluster; half a trajectory each; two names equally likely."""
+    one, two = names
+    boxes = [Counter({one: 4}), Counter({two: 4}), Counter({one: 3, two: 3})]
+    matched = Matched(boxes, [(one, one), (two,), (one, two)], None, None, None)
+    made = scored(matched, [0, 0, 1], c0={one: 0.3, two: 0.3}, c1={one: 0.9})
+    assert matched.identity(2) == MIXED
+    assert (made.judged, made.mixed, made.people) == (3, 1, 2)
+    assert made.purity == pytest.approx(1 / 3)
+    assert made.clicks == 2 + 1 + 1  # the person with one picture is out of place, then one of the two
+    assert (made.right, made.wrong, made.silent) == (0, 0, 2)
+    assert made.brier == pytest.approx(0.2**2)  # 0.3, and one of two names is right
+
+
+def test_trajectory_without_a_single_identity_is_nobodys_and_out_of_place() -> None:
+    matched = people("ada", MIXED, "ada", MIXED, pictures=1)
+    made = scored(matched, [0, 0, 0, 1], c0={"ada": 0.9}, c1={"bob": 0.9})
+    assert (made.judged, made.mixed, made.people, made.clusters) == (4, 2, 1, 2)
+    assert (made.right, made.wrong, made.silent, made.forecasts) == (2, 0, 0, 2)
+    assert (made.purity, made.clicks, made.nmi) == (0.5, 2 + 1, 1.0)
 
 
 def test_name_is_shown_only_above_040() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facerec import evaluate
-from facerec.annotations.identities import NO_FACE
+from facerec.annotations.identities import MIXED, NO_FACE
 from facerec.annotations.matching import Matched
 from facerec.annotations.truth import read_truth, thumbnail_frames
 from facerec.errors import ContractError, InputError
@@ -116,7 +116,7 @@ def test_statuses_become_identities(folder: MovieFolder) -> None:
         picture(75, 2, "same", label=""),
     ]
     matched = truth_of(folder, EXPORT + "".join(rows))
-    assert matched.boxes[0] == {"ada_lovelace": 1, "not ada_lovelace": 1}
+    assert matched.boxes[0] == {MIXED: 2}
     assert matched.boxes[1] == matched.boxes[2] == {NO_FACE: 1}
     assert matched.pictures[:3] == [("ada_lovelace", "not ada_lovelace"), (NO_FACE, None), (None, None)]
 
@@ -138,6 +138,42 @@ def test_thumbnails_that_differ_from_the_label_lower_purity_and_cost_clicks(fold
     made = figures(folder, EXPORT + "".join(rows))
     assert (made["judged"], made["purity"], made["clicks"]) == (3, pytest.approx(2 / 3), 1 + 2)
     assert (made["right"], made["wrong"], made["recall"], made["fragments"]) == (2, 1, None, None)
+
+
+@pytest.mark.parametrize("actor", ["Ada Lovelace", "Zoe"])  # before and after NOT_A_FACE and "not" by name
+@pytest.mark.parametrize(
+    ("first", "last", "right", "wrong", "mixed"),
+    [
+        ("same", "same", 1, 0, 0),
+        ("same", "invalid", 1, 0, 0),
+        ("invalid", "same", 1, 0, 0),
+        ("same", "different", 0, 0, 1),
+        ("different", "same", 0, 0, 1),
+        ("different", "different", 0, 1, 0),
+        ("different", "invalid", 0, 1, 0),
+        ("invalid", "invalid", 0, 1, 0),
+    ],
+)
+def test_one_rejected_picture_of_two_never_makes_a_right_name_wrong(
+    folder: MovieFolder, actor: str, first: str, last: str, right: int, wrong: int, mixed: int
+) -> None:
+    (db := folder.path.parent / "db").mkdir()
+    (db / "actors.csv").write_text(ACTORS + f"7,Film,1999,nm1,{actor},self,1815,London\n")
+    made = figures(folder, EXPORT + picture(0, 0, first) + picture(15, 0, last))
+    assert [made[key] for key in ("judged", "right", "wrong", "silent", "mixed")] == [
+        1,
+        right,
+        wrong,
+        0,
+        mixed,
+    ]
+    assert made["purity"] == 1 - mixed
+    assert made["forecasts"] == 1 - mixed
+
+
+def test_trajectory_is_mixed_however_many_pictures_show_its_person(folder: MovieFolder) -> None:
+    rows = [picture(frame, 0, "same") for frame in (0, 5, 10)] + [picture(15, 0, "different")]
+    assert truth_of(folder, EXPORT + "".join(rows)).identity(0) == MIXED
 
 
 def test_contradictory_answers_are_ignored(folder: MovieFolder, caplog: pytest.LogCaptureFixture) -> None:

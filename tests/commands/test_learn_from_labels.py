@@ -300,10 +300,31 @@ def test_learnt_face_moves_to_the_actor_of_a_later_label(database: ActorDatabase
     folder = film(tmp_path, 7)
     learn(folder, database)
     moved = next(tag for tag, actor in learnt(database).items() if actor == "nm1")
-    frame = moved.split(":")[1]
-    settings = LearnSettings(100)
-    learn_folder(folder, labels(folder, **{f"at{frame}": {"label": "nm2"}}), database, settings)
+    trajectory = int(moved.split(":")[1]) // 40
+    relabelled = {f"at{face.frame}": {"label": "nm2"} for face, k, _ in faces_of(folder) if k == trajectory}
+    learn_folder(folder, labels(folder, **relabelled), database, LearnSettings(100))
     assert learnt(database)[moved] == "nm2"
+
+
+@pytest.mark.parametrize("answer", [{"image_status": "different"}, {"label": "nm2"}])
+def test_nothing_is_learnt_from_a_trajectory_that_shows_two_people(
+    database: ActorDatabase, tmp_path: Path, answer: dict[str, str]
+) -> None:
+    folder = film(tmp_path, 7)
+    learn_folder(folder, labels(folder), database, LearnSettings(100))
+    assert len(learnt(database)) == 54
+    mixed = {face.tag for face, k, _ in faces_of(folder) if k == 3}
+    learn_folder(folder, labels(folder, at120=answer), database, LearnSettings(100))
+    assert len(learnt(database)) == 54 - 6 and mixed.isdisjoint(learnt(database))
+
+
+def test_other_faces_of_a_trajectory_with_an_unusable_one_are_learnt(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    folder = film(tmp_path, 7)
+    invalid = labels(folder, at120={"image_status": "invalid"})
+    learn_folder(folder, invalid, database, LearnSettings(100))
+    assert len(learnt(database)) == 54 - 1
 
 
 def test_labels_are_ids_or_names_of_the_movies_cast(

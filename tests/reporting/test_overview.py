@@ -55,3 +55,8 @@ def test_cluster_has_a_name_only_above_the_shown_probability(tmp_path: Path) -> 
         None,
         "bob",
     ]
+
+
+def test_of_two_equally_likely_names_the_first_by_letter_is_not_the_clusters(tmp_path: Path) -> None:
+    folder = finished_folder(tmp_path, [(0, 9)], [0], {0: {"ada": 0.45, "bob": 0.45}})
+    assert [one.name for one in read_overview(folder).clusters] == [None]
