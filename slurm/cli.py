@@ -27,7 +27,7 @@ from slurm.launch import launch
 from slurm.local import run_local
 from slurm.options import ROOT, RunOptions
 from slurm.records import RunFolder
-from slurm.report import as_json, status_lines
+from slurm.report import as_json, show, status_lines
 from slurm.site import load_site
 from slurm.sizing import plan_movie
 from slurm.status import MovieStatus, read_status
@@ -209,8 +209,7 @@ def _show_status(args: argparse.Namespace, ids: Sequence[int]) -> int:
         if args.json:
             echo("\n".join(orjson.dumps(as_json(movie)).decode() for movie in movies))
         else:
-            clear = "\x1b[H\x1b[2J" if args.watch and sys.stdout.isatty() else ""
-            echo(clear + "\n".join(line for movie in movies for line in status_lines(movie)))
+            show([line for movie in movies for line in status_lines(movie)], clear=args.watch)
         if not args.watch or not any(movie.active for movie in movies):
             return 0
         time.sleep(_WATCH_S)

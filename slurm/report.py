@@ -1,8 +1,10 @@
-"""The status of a movie as lines of text and as JSON."""
+"""The status of a movie as lines of text, in colour on a terminal, and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,38 @@ from slurm.status import STATES, MovieStatus, TaskStatus, local_time_in, through
 
 _MAX_FAILURES = 5  # kinds of failures shown with their last log lines
 _INDENT = "      "
+_COLORS = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "bold red",
+    "cancelled": "yellow",
+    "missing": "yellow",
+}
+_STATE = re.compile(rf"\b({'|'.join(_COLORS)})\b(?! about)")  # not the estimate "done about 14:05"
+
+
+def show(lines: Sequence[str], *, clear: bool = False) -> None:
+    """Print status lines: states in colour on a terminal, plain text in a pipe or a file.
+
+    Args:
+        clear: clear the terminal first.
+    """
+    if not sys.stdout.isatty():
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)  # obeys NO_COLOR and TERM
+    if clear:
+        console.clear()
+    for line in lines:
+        text = Text(line)
+        state = None if line.startswith(_INDENT) else _STATE.search(line)  # log lines stay as they are
+        if state:
+            text.stylize(_COLORS[state[1]], *state.span())
+        console.print(text)
 
 
 def status_lines(movie: MovieStatus) -> Iterator[str]:
