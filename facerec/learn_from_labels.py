@@ -3,8 +3,8 @@
 The labels are the export of the labeling backend, a CSV file with the columns movie_id, cluster_id,
 cluster_status, label, tag, image_status and trajectory. Faces marked `same` in a labeled cluster are
 confirmed. The best of them become pictures of their actor, in actor_images/ and the tables, and are recorded
-in actor_origins.csv. Faces marked `different` or `invalid` are never added. Running the command again adds
-nothing twice.
+in actor_origins.csv. Faces marked `different` or `invalid` are never added, and no face of a trajectory that
+shows two people. Running the command again adds nothing twice.
 """
 
 from __future__ import annotations

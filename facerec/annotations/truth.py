@@ -7,7 +7,8 @@ display pixels; for a film with non-square pixels they may be in stored pixels, 
 The export has one row for each thumbnail. Annotators give a cluster a status (`labeled`, with one label, an
 actor id or a typed name) and each of its thumbnails another: `same` person as the label, `different`, or
 `invalid` (no face, or an unusable one). A `different` thumbnail has an identity of its own, "not" the label:
-it agrees neither with the cluster's majority nor with any name.
+it agrees neither with the cluster's majority nor with any name. A trajectory is what its thumbnails are,
+`invalid` ones apart, and no face if all are `invalid`; with `same` and `different` it is mixed.
 """
 
 from __future__ import annotations
