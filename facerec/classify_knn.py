@@ -84,7 +84,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
     gallery = database.gallery(folder.movie_id, embedder.dimension)
-    _warn_about(database, gallery, folder.movie_id)
+    _warn_about(database, gallery, folder)
     min_quality, allow_same_frame = _cluster_settings(folder)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
@@ -131,20 +131,28 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     )
 
 
-def _warn_about(database: ActorDatabase, gallery: Gallery, movie_id: int) -> None:
-    """Warn where the movie's cast has no usable picture, and where files changed since they were embedded."""
+def _warn_about(database: ActorDatabase, gallery: Gallery, folder: MovieFolder) -> None:
+    """Warn of actors that cannot be named, of outdated files and of a wrong display size."""
+    from facerec.actors.aspect_ratios import find_size_error
     from facerec.actors.database import MAX_LISTED
+    from facerec.folder.plan import read_plan
+    from facerec.folder.readers import read_display_size
 
     if not gallery.actors:
         logging.warning(
             "%s: no actor of movie %d has a usable picture, so no cluster gets a name; its cast is in %s",
-            database.folder, movie_id, database.actors.name,
+            database.folder, folder.movie_id, database.actors.name,
         )  # fmt: skip
     if changed_since := database.outdated(gallery):
         logging.warning(
             "%s: %s changed since prepare_actors.py ran; run it again",
             database.folder, ", ".join(changed_since[:MAX_LISTED]),
         )  # fmt: skip
+    if database.aspect_ratios.exists() and (size := read_display_size(folder)):
+        plan = read_plan(folder)
+        film_name = plan.film.get("name") if plan else None
+        if error := find_size_error(database.aspect_ratios, folder.movie_id, film_name, size):
+            logging.warning("%s", error)
 
 
 def _cluster_settings(folder: MovieFolder) -> tuple[float, bool]:

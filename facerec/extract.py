@@ -137,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
     models = cache(partial(_load_models, args))  # once, and only if there is a shard to extract
+    display_aspect = _display_aspect(args)
     plan = ensure_plan(
         folder,
         args.film,
@@ -144,9 +145,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _settings(args),
         options=_options(args),
         fresh=args.fresh,
-        display_aspect=_display_aspect(args),
+        display_aspect=display_aspect,
         prepare=models,
     )
+    if display_aspect is not None:
+        _warn_of_wrong_size(args, plan)
     done = done_markers(folder, plan, shards)
     if done:
         print(f"movie {folder.movie_id}: shards {format_ranges(done)} of {plan.n} are done already")  # noqa: T201
@@ -219,10 +222,21 @@ def _absolute_spec(spec: str) -> str:
 
 def _display_aspect(args: argparse.Namespace) -> Fraction | None:
     """Return the display aspect ratio that the actor database has for the film; None if it has none."""
-    from facerec.actors.database import ActorDatabase, read_aspect_ratio
+    from facerec.actors.aspect_ratios import read_aspect_ratio
+    from facerec.actors.database import ActorDatabase
 
     table = ActorDatabase(args.actor_db).aspect_ratios
     return read_aspect_ratio(table, args.film.name) if table.exists() else None
+
+
+def _warn_of_wrong_size(args: argparse.Namespace, plan: Plan) -> None:
+    """Warn if the film's row in the actor database is not the display size that boxes are in."""
+    from facerec.actors.aspect_ratios import find_size_error
+    from facerec.actors.database import ActorDatabase
+
+    table = ActorDatabase(args.actor_db).aspect_ratios
+    if error := find_size_error(table, plan.movie_id, args.film.name, plan.display_size):
+        logging.warning("%s", error)
 
 
 def _load_models(args: argparse.Namespace) -> tuple[Detector, Embedder]:

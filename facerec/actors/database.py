@@ -9,10 +9,8 @@ file and line.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,6 @@ MAX_LISTED = 5  # pictures named in one message
 MAX_ID_LENGTH = 64  # characters, the width of the labeling backend's column
 
 ACTOR_COLUMNS = ("movie_id", "movie_name", "movie_year", "id", "name", "role", "birthday", "birthplace")
-ASPECT_COLUMNS = ("filename", "display_width", "display_height")
 IMAGE_COLUMNS = ("actor_id", "movie_id", "filename")  # prepare_actors.py adds n_detections
 
 
@@ -225,29 +222,6 @@ def _check_id(value: str, column: str, path: Path, line: int) -> None:
 def _describe(embedder: Mapping[str, Any]) -> str:
     """Return kind, dimension and weights of an embedder, for a message."""
     return f"{embedder['kind']} ({embedder['dimension']}-d, weights {str(embedder['sha256'])[:12]})"
-
-
-def read_aspect_ratio(table: Path, film_name: str) -> Fraction | None:
-    """Read the display aspect ratio of a film from `aspect_ratios.csv`.
-
-    Returns:
-        Width divided by height; None if the film has no row.
-
-    Raises:
-        ContractError: a column is missing, a size is not a positive integer, or a film has two rows.
-    """
-    found, seen = None, set()
-    for line, row in read_table(table, ASPECT_COLUMNS):
-        name, *sides = (row[column].strip() for column in ASPECT_COLUMNS)
-        if not all(re.fullmatch(r"0*[1-9][0-9]{0,8}", side) for side in sides):
-            rule = f"{name!r} has the size {sides[0]!r} x {sides[1]!r}; both must be integers above 0"
-            raise ContractError(table, rule, line)
-        if name in seen:
-            raise ContractError(table, f"{name!r} has a second row; keep one", line)
-        seen.add(name)
-        if name == film_name:
-            found = Fraction(int(sides[0]), int(sides[1]))
-    return found
 
 
 def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from facerec.actors.database import ActorDatabase, read_aspect_ratio
+from facerec.actors.aspect_ratios import find_size_error
+from facerec.actors.database import ActorDatabase
 from facerec.checks.violations import Violations
 from facerec.errors import ContractError, FacerecError
 
@@ -14,12 +15,17 @@ _BIRTHDAY = re.compile(r"(\d\d\.\d\d\.)?\d{4}", re.ASCII)
 
 
 def check_actor_database(
-    database: ActorDatabase, movie_id: int, film_name: str | None, violations: Violations
+    database: ActorDatabase,
+    movie_id: int,
+    film_name: str | None,
+    display_size: tuple[int, int] | None,
+    violations: Violations,
 ) -> dict[str, str] | None:
     """Check all files of the database.
 
     Args:
         film_name: file name of the film, which `aspect_ratios.csv` must list; None where it is unknown.
+        display_size: width and height of the frame that boxes are in; None where it is unknown.
 
     Returns:
         The movie's cast, names by actor id; None where `actors.csv` cannot be read.
@@ -37,12 +43,18 @@ def check_actor_database(
             return True
         return False
 
+    def check_aspect_ratio() -> None:
+        if error := find_size_error(database.aspect_ratios, movie_id, film_name, display_size):
+            violations.add_error(error)
+
     ids: set[str] = set()
+    cast: dict[str, str] = {}
     known = read_to_end(database.actors, lambda: _check_actors(database, movie_id, ids, violations))
     read_to_end(database.images, lambda: _check_images(database, ids if known else None, violations))
     read_to_end(database.embeddings, lambda: _check_embeddings(database))
-    read_to_end(database.aspect_ratios, lambda: _check_aspect_ratio(database, film_name, violations))
-    return database.cast(movie_id) if known else None
+    read_to_end(database.aspect_ratios, check_aspect_ratio)
+    known = known and read_to_end(database.actors, lambda: cast.update(database.cast(movie_id)))
+    return cast if known else None
 
 
 def _check_actors(database: ActorDatabase, movie_id: int, ids: set[str], violations: Violations) -> None:
@@ -78,10 +90,3 @@ def _check_embeddings(database: ActorDatabase) -> None:
     """Read every line of `actor_embeddings.jsonl`: its reader raises at the first that breaks a rule."""
     for _ in database.read_embeddings():
         pass
-
-
-def _check_aspect_ratio(database: ActorDatabase, film_name: str | None, violations: Violations) -> None:
-    """Check that `aspect_ratios.csv` can be read and lists the film."""
-    ratio = read_aspect_ratio(database.aspect_ratios, film_name or "")
-    if film_name and ratio is None:
-        violations.add(database.aspect_ratios, f"no row for the film {film_name!r}")

@@ -12,6 +12,7 @@ from facerec.checks.results import check_results
 from facerec.checks.violations import Expected, Violations
 from facerec.errors import ContractError, InputError
 from facerec.folder.layout import MovieFolder
+from facerec.folder.readers import read_display_size
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def _run_checks(folder: MovieFolder, actor_db: Path | None, violations: Violatio
             ActorDatabase(actor_db),
             folder.movie_id,
             film_name if isinstance(film_name, str) else None,
+            read_display_size(folder) or (plan.display_size if plan else None),
             violations,
         )
     contents = check_results(folder, Expected.from_plan(plan), cast, violations)

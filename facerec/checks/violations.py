@@ -81,10 +81,10 @@ class Expected:
         """Take the values from a plan, which may have been edited by hand."""
         if plan is None:
             return cls()
-        size, every = plan.video.get("display_size"), plan.settings.get("save_every")
+        every = plan.settings.get("save_every")
         return cls(
             plan.frame_count,
-            (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None,
+            plan.display_size,
             every if isinstance(every, int) and every > 0 else None,
             plan.settings.get("images") is not False,
         )

@@ -30,6 +30,14 @@ def film_movie_id(film: Path) -> int:
     return parse_movie_id(head, film)
 
 
+def is_film_of(movie_id: int, name: str) -> bool:
+    """Return whether `name` is that of a film of the movie."""
+    try:
+        return film_movie_id(Path(name)) == movie_id
+    except InputError:
+        return False
+
+
 def parse_movie_id(digits: str, path: Path) -> int:
     """Return the movie id written as ASCII `digits` in the name of `path`.
 

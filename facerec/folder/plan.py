@@ -94,6 +94,12 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    @property
+    def display_size(self) -> tuple[int, int] | None:
+        """Width and height of the displayed frame in pixels; None in a plan that was edited by hand."""
+        size = self.video.get("display_size")
+        return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
+
     @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 of everything in the plan but the film's modification time."""

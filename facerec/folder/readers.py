@@ -34,6 +34,15 @@ def scan_trajectories(path: Path, movie_id: int) -> Iterator[tuple[int, Trajecto
         yield number, record
 
 
+def read_display_size(folder: MovieFolder) -> tuple[int, int] | None:
+    """Read width and height of the frame that boxes are in; None if there is no readable trajectory."""
+    if folder.trajectories.is_file():
+        for _, record in scan_trajectories(folder.trajectories, folder.movie_id):
+            if isinstance(record, Trajectory):
+                return record.w, record.h
+    return None
+
+
 def read_trajectories(path: Path, movie_id: int) -> list[Trajectory]:
     """Read all trajectories of a file.
 

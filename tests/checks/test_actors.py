@@ -57,7 +57,25 @@ VIOLATIONS: dict[str, tuple[FileEdit, str, int | None, str]] = {
         replace("7-Film", "7-Other"),
         "aspect_ratios.csv",
         None,
-        "no row for the film '7-Film.mp4'",
+        "no row for the film '7-Film.mp4'; add: 7-Film.mp4,320,180",
+    ),
+    "the ratio in place of the display size": (
+        replace("320,180", "16,9"),
+        "aspect_ratios.csv",
+        2,
+        "replace the row by: 7-Film.mp4,320,180",
+    ),
+    "a film's name in lower case": (
+        replace("7-Film", "7-film"),
+        "aspect_ratios.csv",
+        2,
+        "line 2 has '7-film.mp4', which is another name",
+    ),
+    "two names of one id": (
+        lambda path: path.write_text(path.read_text() + "7,A film,1999,nm2,Other,Role,1970,Rome\n"),
+        "actors.csv",
+        4,
+        "duplicate: id 'nm2' is 'Name 1'",
     ),
     "a size of zero": (replace(",180", ",0"), "aspect_ratios.csv", 2, "integers above 0"),
 }
@@ -75,3 +93,13 @@ def test_violation_is_reported_with_file_line_and_rule(
         error.path == database.folder / file and error.line == number and rule in error.rule
         for error in found
     ), [str(error) for error in found]
+
+
+def test_display_size_is_that_of_the_trajectories_even_without_a_plan(
+    folder: MovieFolder, database: ActorDatabase
+) -> None:
+    folder.plan.unlink()
+    replace("320,180", "640,360")(database.aspect_ratios)
+    inspection = inspect_folder(folder.path, database.folder)
+    assert inspection.first is not None and not inspection.backend_accepts
+    assert inspection.first.rule.endswith("replace the row by: 7-Film.mp4,320,180")

@@ -16,7 +16,7 @@ from facerec.classify_knn import main
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_predictions
 from facerec.folder.layout import MovieFolder
 from facerec.support.atomic import sha256_of
-from tests.merged_folder import EMBEDDER, Seen, merged_folder, person
+from tests.merged_folder import EMBEDDER, HEIGHT, WIDTH, Seen, merged_folder, person
 
 FILM = [Seen(0, 0), Seen(1, 0, x=200), Seen(0, 30), Seen(2, 60), Seen(3, 100, sharpness=1.0)]
 
@@ -128,6 +128,22 @@ def test_a_database_without_an_embedder_on_record_needs_the_same_dimension(
     db.embeddings.write_text(line, encoding="utf-8")
     assert run(folder, db) == 1
     assert "2 numbers instead of 16" in capsys.readouterr().err
+
+
+def test_wrong_or_missing_display_size_is_said_with_the_row_to_paste(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0})
+    header = "filename,display_width,display_height\n"
+    for row, said in (
+        ("7-film.mp4,16,9", f"replace the row by: 7-film.mp4,{WIDTH},{HEIGHT}"),
+        ("8-film.mp4,16,9", "no row for a film of movie 7"),
+        (f"7-film.mp4,{WIDTH},{HEIGHT}", ""),
+    ):
+        db.aspect_ratios.write_text(f"{header}{row}\n")
+        assert run(folder, db) == 0
+        error = capsys.readouterr().err
+        assert said in error and (said != "") == ("aspect_ratios" in error)
 
 
 def test_names_from_a_changed_database_need_overwrite(folder: MovieFolder, tmp_path: Path) -> None:

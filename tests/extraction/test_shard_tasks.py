@@ -370,6 +370,28 @@ def test_invalid_arguments_are_reported_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_ratio_in_place_of_the_display_size_is_used_and_answered_with_the_row_to_paste(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = tmp_path / "actor_db"
+    database.mkdir()
+    table = database / "aspect_ratios.csv"
+    table.write_text(f"filename,display_width,display_height\n{film.name},2,1\n")
+    words = _words(film, tmp_path, "0-1", 2, "--actor-db", str(database))
+    with toy_models():
+        assert run_main(extract.main, words) == 0
+        plan = read_plan(MovieFolder.of_film(tmp_path, film))
+        assert plan is not None and plan.display_size is not None
+        width, height = plan.display_size
+        assert width == 2 * height
+        row = f"{film.name},{width},{height}"
+        assert f"aspect_ratios.csv:2: {film.name!r} is 2 x 1 here" in (said := capsys.readouterr().err)
+        assert f"replace the row by: {row}" in said
+        table.write_text(f"filename,display_width,display_height\n{row}\n")
+        assert run_main(extract.main, words) == 0
+    assert "aspect_ratios" not in capsys.readouterr().err
+
+
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
     return zip(words[::2], words[1::2], strict=True)
 

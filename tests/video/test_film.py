@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec.actors.database import read_aspect_ratio
+from facerec.actors.aspect_ratios import read_aspect_ratio
 from facerec.errors import FacerecError, InputError
 from facerec.video import film as film_module
 from facerec.video.film import SEGMENT, Film, describe_film, open_film, read_frames
