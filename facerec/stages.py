@@ -3,7 +3,8 @@
 The manifest checks a stage's inputs and retires results along this graph, and the launcher submits jobs along
 it. The module is at the top of the package and imports nothing of it, because facerec.folder, facerec.checks
 and the launcher all need it; it therefore gives output files as names of `MovieFolder` attributes. The graph
-may branch. To add a stage: an entry here, an attribute of MovieFolder for each output, `facerec/<name>.py`.
+may branch. To add a stage: an entry here, an attribute of MovieFolder for each output, `facerec/<name>.py`,
+and lines in `facerec/__main__.py`, `slurm/slurm.mk` and the layers of `pyproject.toml`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Stage:
         short_name: target of make, table of the site profile, part of SLURM job names.
         inputs: names of the stages whose outputs it reads.
         outputs: files it writes, as names of MovieFolder attributes. The files of single shards and the
-            pictures in images/ are not listed: markers and the manifest prove them in their own ways.
+            thumbnails in images/ are not listed: markers and the manifest prove them in their own ways.
         sharded: it takes `--shard`. Its results are proved by the plan and the markers; those of other stages
             are recorded in manifest.json.
         uses_actor_db: it takes `--actor-db`.

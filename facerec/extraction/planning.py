@@ -1,4 +1,7 @@
-"""The plan that all shard tasks of a film share: the first one writes it, the others compare theirs."""
+"""Make the plan of a film, or compare the options of a task with the plan that is there.
+
+The first shard task of a film writes the plan; `facerec.folder.plan` says what is in it.
+"""
 
 from __future__ import annotations
 

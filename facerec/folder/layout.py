@@ -1,4 +1,4 @@
-"""The layout of a movie's data folder: the only module that spells its file names.
+"""The layout of a movie's data folder: spells its file names; those of thumbnails are in `names.py`.
 
 <out>/<movie_id>-data/
     features/ trajectories/ scene_changes/    one file per shard, named by its frame range
