@@ -7,7 +7,7 @@ from a film no face is detected: its box and keypoints are recorded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,7 +21,7 @@ from facerec import __version__
 from facerec.actors.database import MAX_LISTED, ActorDatabase
 from facerec.actors.embeddings import to_line
 from facerec.actors.pictures import read_picture
-from facerec.actors.provenance import Origin, read_origins
+from facerec.actors.provenance import Origin, read_origins, show_last
 from facerec.errors import ContractError, InputError
 from facerec.folder.thumbnails import THUMBNAIL_SIDE
 from facerec.geometry import Image
@@ -85,6 +85,8 @@ def prepare(
 ) -> Prepared:
     """Update the database's embeddings and its `n_detections` column to its pictures.
 
+    The rows of learnt pictures are those that the labeling backend shows last, see `provenance`.
+
     A picture with unchanged bytes keeps its line if the same models made it; for a learnt one, which needs no
     detector, the same embedder is enough. The files change together after all pictures succeeded; a file that
     would not change is not written.
@@ -145,7 +147,7 @@ def prepare(
             raise InputError(
                 f"{database.images}: changed while its pictures were embedded; run prepare_actors.py again"
             )
-        written = _write(database, lines, [faces[name] for name in rows], meta)
+        written = _write(database, lines, [faces[name] for name in rows], learnt, meta)
     return Prepared(faces, hashes, embedded, written, embedder_facts["same_person"])
 
 
@@ -199,12 +201,17 @@ def _raise_all(errors: list[str]) -> None:
 
 
 def _write(
-    database: ActorDatabase, lines: Mapping[str, bytes], column: list[int], made: dict[str, Any]
+    database: ActorDatabase,
+    lines: Mapping[str, bytes],
+    column: list[int],
+    learnt: Collection[str],
+    made: dict[str, Any],
 ) -> tuple[str, ...]:
     """Write the files that change, all or none; returns their names.
 
     Args:
-        lines: of the embeddings file, by picture; column: n_detections of each row of the table.
+        lines: of the embeddings file, by picture; column: number of faces in each row of the table.
+        learnt: file names of the pictures learnt from films.
         made: content of the meta file but for the time and the embeddings' hash.
     """
     embeddings = b"".join(line + b"\n" for line in lines.values())
@@ -217,9 +224,13 @@ def _write(
     if all(before.get(key) == value for key, value in meta.items()):
         made_at = before.get("made_at", made_at)
     meta_bytes = orjson.dumps({"made_at": made_at, **meta}, option=orjson.OPT_INDENT_2) + b"\n"
-    table = set_column(database.images.read_bytes().decode(), "n_detections", column).encode()
+    table = set_column(database.images.read_bytes().decode(), "n_detections", column)
     # in this order: the meta file never describes embeddings that are not written yet
     changed = write_changed(
-        {database.images: table, database.embeddings: embeddings, database.embeddings_meta: meta_bytes}
+        {
+            database.images: show_last(table, learnt).encode(),
+            database.embeddings: embeddings,
+            database.embeddings_meta: meta_bytes,
+        }
     )
     return tuple(path.name for path in changed)

@@ -3,13 +3,18 @@
 A `learnt` face is a picture of the database; a `rejected` one never becomes one. Box and keypoints of a
 learnt face are kept so that its picture can be embedded again without detection, which often fails on so
 small a crop.
+
+The labeling backend shows the first three pictures of an actor: rows of `actor_images.csv` with the id of the
+movie being labeled come before the others, each part by ascending `n_detections`, equal ones in any order. So
+that portraits come first whatever movie is labeled, the row of a learnt picture has a movie id that no movie
+has and an `n_detections` that no portrait has. Its film is in its tag.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +23,11 @@ from numpy.typing import NDArray
 from facerec.actors.database import ActorDatabase
 from facerec.errors import ContractError
 from facerec.folder.names import parse_tag
-from facerec.support.csv_tables import read_table
+from facerec.support.csv_tables import read_table, set_cells
 
 COLUMNS = ("tag", "status", "actor_id", "filename", "sha256", "quality", "box", "keypoints")
 LEARNT, REJECTED = "learnt", "rejected"
+SHOWN_LAST = {"movie_id": "-1", "n_detections": "1000"}  # cells of learnt pictures in actor_images.csv
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,16 @@ def origins_bytes(origins: Iterable[Origin]) -> bytes:
             quality = f"{one.quality:.4f}"
             writer.writerow([one.tag, LEARNT, one.actor_id, one.filename, one.sha256, quality, *numbers])
     return text.getvalue().encode()
+
+
+def show_last(table: str, learnt: Collection[str]) -> str:
+    """Make the labeling backend show the pictures `learnt` after all portraits.
+
+    Args:
+        table: text of `actor_images.csv`.
+        learnt: file names.
+    """
+    return set_cells(table, "filename", learnt, SHOWN_LAST)
 
 
 def _text(numbers: NDArray[np.float32]) -> str:

@@ -15,9 +15,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from facerec.actors.database import ActorDatabase
+from facerec.actors.database import IMAGE_COLUMNS, ActorDatabase
 from facerec.actors.embeddings import to_line
-from facerec.actors.provenance import Origin, origins_bytes, read_origins
+from facerec.actors.provenance import SHOWN_LAST, Origin, origins_bytes, read_origins, show_last
 from facerec.annotations.export import Annotation, read_export
 from facerec.annotations.identities import plain_name
 from facerec.errors import ContractError, InputError
@@ -29,7 +29,7 @@ from facerec.folder.thumbnails import thumbnail_region
 from facerec.people.quality import saved_face_quality
 from facerec.settings import LearnSettings, VectorSettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
-from facerec.support.csv_tables import replace_rows
+from facerec.support.csv_tables import read_table, replace_rows
 from facerec.support.locks import locked
 
 _MAX_LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
@@ -93,7 +93,7 @@ def learn_folder(
             after[one.face.tag] = _origin_of(one, pictures[_filename(one.face.tag)])
         removed = {one.filename for tag, one in before.items() if one.learnt and after.get(tag) is not one}
         after |= {tag: Origin(tag) for tag in sorted(rejected)}
-        changed = _write(database, meta, folder.movie_id, chosen, pictures, removed, after)
+        changed = _write(database, meta, chosen, pictures, removed, after)
     learnt = Counter(one.actor for one in chosen)
     return (
         f"{len(actors)} faces confirmed, {len(chosen)} faces of {len(learnt)} actors learnt, "
@@ -132,6 +132,7 @@ def _read_meta(database: ActorDatabase, folder: MovieFolder) -> dict[str, Any]:
     meta = database.read_meta()
     if meta is None or not isinstance(meta.get("pictures"), dict):
         raise InputError(f"{database.embeddings_meta}: does not name the embedder; {_PREPARE}")
+    next(read_table(database.images, (*IMAGE_COLUMNS, *SHOWN_LAST)), None)  # raises if one is missing
     embedder = read_embedder(folder)
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
@@ -245,7 +246,6 @@ def _origin_of(one: ConfirmedFace, picture: bytes) -> Origin:
 def _write(
     database: ActorDatabase,
     meta: dict[str, Any],
-    movie_id: int,
     chosen: list[ConfirmedFace],
     pictures: Mapping[str, bytes],
     removed: set[str],
@@ -267,18 +267,15 @@ def _write(
     hashes = {name: digest for name, digest in meta["pictures"].items() if name not in replaced}
     hashes |= {name: sha256(picture).hexdigest() for name, picture in pictures.items()}
     new_meta = {**meta, "pictures": hashes, "embeddings_sha256": sha256(embeddings).hexdigest()}
-    rows = [
-        {"actor_id": one.actor, "movie_id": str(movie_id), "filename": _filename(one.face.tag)}
-        | {"n_detections": "1"}
-        for one in chosen
-    ]
+    rows = [{"actor_id": one.actor, "filename": _filename(one.face.tag), **SHOWN_LAST} for one in chosen]
     table = replace_rows(database.images.read_bytes().decode(), "filename", replaced, rows)
+    unchanged = {one.filename for one in after.values() if hashes.get(one.filename) == one.sha256}
     changed = write_changed(
         {database.picture(name): picture for name, picture in pictures.items()}
         | {
             database.embeddings: embeddings,
             database.embeddings_meta: orjson.dumps(new_meta, option=orjson.OPT_INDENT_2) + b"\n",
-            database.images: table.encode(),
+            database.images: show_last(table, unchanged).encode(),
             database.origins: origins_bytes(after.values()),  # last: until then a rerun starts again
         }
     )

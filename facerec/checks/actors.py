@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facerec.actors.aspect_ratios import find_size_error
 from facerec.actors.database import ActorDatabase
+from facerec.actors.provenance import SHOWN_LAST, read_origins
 from facerec.checks.violations import Violations
 from facerec.errors import ContractError, FacerecError
 
@@ -51,6 +52,7 @@ def check_actor_database(
     cast: dict[str, str] = {}
     known = read_to_end(database.actors, lambda: _check_actors(database, movie_id, ids, violations))
     read_to_end(database.images, lambda: _check_images(database, ids if known else None, violations))
+    _warn_of_learnt_pictures(database, violations)
     read_to_end(database.embeddings, lambda: _check_embeddings(database))
     read_to_end(database.aspect_ratios, check_aspect_ratio)
     known = known and read_to_end(database.actors, lambda: cast.update(database.cast(movie_id)))
@@ -84,6 +86,25 @@ def _check_images(database: ActorDatabase, ids: set[str] | None, violations: Vio
             violations.add(database.images, f"actors.csv has no row with the id {row['actor_id']!r}", line)
         if not database.picture(row["filename"]).is_file():
             violations.add(database.images, f"picture {row['filename']!r} is missing", line)
+
+
+def _warn_of_learnt_pictures(database: ActorDatabase, violations: Violations) -> None:
+    """Warn if the labeling backend may show pictures that were learnt from films before portraits."""
+    try:
+        learnt = {one.filename for one in read_origins(database).values() if one.learnt}
+        shown_first = sum(
+            row["filename"] in learnt and any(row.get(key) != cell for key, cell in SHOWN_LAST.items())
+            for _, row in (database.read_images() if learnt else ())
+        )
+    except FacerecError as error:  # the backend does not read this file
+        violations.warnings.append(str(error))
+        return
+    if shown_first:
+        violations.warn(
+            database.images,
+            f"{shown_first} pictures learnt from films may hide portraits from annotators; run "
+            "prepare_actors.py, which moves them behind the portraits",
+        )
 
 
 def _check_embeddings(database: ActorDatabase) -> None:

@@ -130,6 +130,28 @@ def set_column(table: str, column: str, values: Sequence[int]) -> str:
     return _join(rows)
 
 
+def set_cells(table: str, column: str, keys: Collection[str], cells: Mapping[str, str]) -> str:
+    """Set cells in the rows whose cell in `column` is one of `keys`.
+
+    A cell that already has its value keeps its quoting. Cells of columns that the table lacks are left out.
+
+    Args:
+        table: text of a CSV file with a header that has `column`.
+        cells: by column; they need no quotes.
+    """
+    rows = _split(table)
+    header = next(row for row in rows if not _is_blank(row))
+    names = _column_names(header)
+    index = names.index(column)
+    for row in rows:
+        if row is header or len(row) != len(names) or _unquote(row[index][0]) not in keys:
+            continue
+        for name, text in cells.items():
+            if name in names and _unquote(row[names.index(name)][0]) != text:
+                row[names.index(name)] = (text, row[names.index(name)][1])
+    return _join(rows)
+
+
 def replace_rows(
     table: str, column: str, removed: Collection[str], added: Sequence[Mapping[str, str]]
 ) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facerec.actors.database import ActorDatabase
+from facerec.actors.provenance import Origin, origins_bytes, show_last
 from facerec.checks.inspect import inspect_folder
 from facerec.folder.layout import MovieFolder
 
@@ -103,3 +105,19 @@ def test_display_size_is_that_of_the_trajectories_even_without_a_plan(
     inspection = inspect_folder(folder.path, database.folder)
     assert inspection.first is not None and not inspection.backend_accepts
     assert inspection.first.rule.endswith("replace the row by: 7-Film.mp4,320,180")
+
+
+def test_learnt_pictures_that_may_hide_portraits_are_a_warning(
+    folder: MovieFolder, database: ActorDatabase
+) -> None:
+    face = Origin("7:0:0_0_9_9", "nm1", "nm1.jpg", "", 0.9, np.zeros(4), np.zeros((5, 2)))
+    database.origins.write_bytes(origins_bytes([face]))
+    inspection = inspect_folder(folder.path, database.folder)
+    assert inspection.violations.kept == []
+    (warning,) = inspection.warnings
+    assert "1 pictures learnt from films may hide portraits" in warning and "prepare_actors.py" in warning
+    database.images.write_text(show_last(database.images.read_text(), {"nm1.jpg"}))
+    assert inspect_folder(folder.path, database.folder).warnings == []
+    database.origins.write_text("tag\n")
+    inspection = inspect_folder(folder.path, database.folder)
+    assert inspection.backend_accepts and "lacks the column" in inspection.warnings[0]

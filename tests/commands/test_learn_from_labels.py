@@ -10,12 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas
 import pytest
 
 from facerec import classify_knn, cluster, learn_from_labels
 from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import prepare
-from facerec.actors.provenance import read_origins
+from facerec.actors.provenance import SHOWN_LAST, read_origins
 from facerec.annotations import learning
 from facerec.annotations.learning import ConfirmedFace, choose_faces, learn_folder
 from facerec.errors import ContractError, InputError
@@ -163,8 +164,7 @@ def learnt(database: ActorDatabase) -> dict[str, str]:
     for tag, one in read_origins(database).items():
         if one.learnt:
             assert table[one.filename]["actor_id"] == one.actor_id
-            assert table[one.filename]["n_detections"] == "1"
-            assert table[one.filename]["movie_id"] == str(one.movie_id)
+            assert SHOWN_LAST.items() <= table[one.filename].items()
             assert len(lines[one.filename].vectors) == 1
             assert meta["pictures"][one.filename] == one.sha256 == sha256_of(database.picture(one.filename))
             found[tag] = one.actor_id
@@ -229,6 +229,75 @@ def test_learning_again_changes_nothing(database: ActorDatabase, tmp_path: Path)
     assert "nothing changed" in learn(folder, database)
     assert content(database) == before
     assert {path: path.stat().st_mtime_ns for path in database.folder.rglob("*")} == stamps
+
+
+def shown(database: ActorDatabase, actor: str, movie_id: int) -> list[str]:
+    """The pictures of an actor in the order in which the labeling backend shows them; the page has three."""
+    orders = set()
+    for seed in range(20):  # rows with equal counts come in any order
+        table = pandas.read_csv(database.images).sample(frac=1, random_state=seed)
+        table = table[(table["actor_id"].astype(str) == actor) & (table["n_detections"] > 0)]
+        table = table.sort_values("n_detections")
+        here = table["movie_id"] == movie_id
+        names = pandas.concat([table[here], table[~here]])["filename"].tolist()
+        portraits = [name for name in names if not name.startswith("learnt")]
+        assert names[: len(portraits)] == portraits  # in every order
+        orders.add((*sorted(portraits), *sorted(names[len(portraits) :])))
+    (order,) = orders
+    return list(order)
+
+
+def add_portrait(database: ActorDatabase, actor: str, movie_id: int, name: str) -> None:
+    cv2.imwrite(str(database.picture(name)), np.full((200, 200, 3), 7 * len(name), np.uint8))
+    text = database.images.read_text().rstrip()
+    cells = [actor, str(movie_id), "", name, *[""] * ("n_detections" in text)]
+    database.images.write_text(f"{text}\n{','.join(cells)}\n")
+
+
+@pytest.mark.parametrize("learnt_from", [7, 8])
+def test_portraits_are_shown_before_learnt_faces_in_every_movie_also_after_prepare_actors(
+    database: ActorDatabase, tmp_path: Path, learnt_from: int
+) -> None:
+    add_portrait(database, "nm1", 8, "second.png")
+    prepared(database)
+    learn(film(tmp_path, learnt_from), database)
+    for _ in range(2):
+        for movie in (7, 8, 9):
+            pictures = shown(database, "nm1", movie)
+            assert pictures[:2] == ["nm1.png", "second.png"] and len(pictures) == 4
+            assert shown(database, "nm2", movie)[0] == "nm2.png"
+        add_portrait(database, "nm2", 9, "third.png")  # so that prepare_actors.py rewrites the table
+        prepared(database)
+        assert shown(database, "nm2", learnt_from)[:2] == ["nm2.png", "third.png"]
+
+
+def test_learnt_faces_of_an_actor_without_portraits_are_shown(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    rows = database.images.read_text().splitlines()
+    database.images.write_text("\n".join(row for row in rows if "nm3.png" not in row) + "\n")
+    prepared(database)
+    learn(film(tmp_path, 7), database)
+    prepared(database)
+    for movie in (7, 8):
+        assert len(shown(database, "nm3", movie)) == 2
+    assert "nm3" in database.gallery(8).actors
+
+
+@pytest.mark.parametrize("command", ["prepare", "learn"])
+def test_rows_of_an_earlier_release_are_moved_behind_the_portraits(
+    database: ActorDatabase, tmp_path: Path, command: str
+) -> None:
+    folder = film(tmp_path, 7)
+    learn(folder, database)
+    migrated = content(database)
+    database.images.write_bytes(
+        database.images.read_bytes().replace(b",-1,", b",7,").replace(b",1000", b",1")
+    )
+    with pytest.raises(AssertionError):
+        learnt(database)
+    said = prepared(database) if command == "prepare" else learn(folder, database)
+    assert "nothing changed" not in said and content(database) == migrated
 
 
 def test_prepare_actors_keeps_learnt_faces_without_detecting_them(
@@ -403,7 +472,7 @@ def test_faces_of_low_quality_are_not_learnt(database: ActorDatabase, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "hazard", ["embedder", "unknown embedder", "edited", "picture", "picture damaged", "face"]
+    "hazard", ["embedder", "unknown embedder", "edited", "table", "picture", "picture damaged", "face"]
 )
 def test_unusable_input_is_a_one_line_error_and_changes_nothing(
     database: ActorDatabase, tmp_path: Path, hazard: str, capsys: pytest.CaptureFixture[str]
@@ -418,6 +487,8 @@ def test_unusable_input_is_a_one_line_error_and_changes_nothing(
         database.embeddings_meta.unlink()
     elif hazard == "edited":
         database.embeddings.write_text(database.embeddings.read_text() + "\n")
+    elif hazard == "table":
+        database.images.write_text(database.images.read_text().replace("n_detections", "n"))
     elif hazard == "face":  # a box of the trajectory in a frame of which no face is saved
         answers = {"at0": {"tag": "7:1:50_10_150_110"}}
     else:
@@ -433,6 +504,7 @@ def test_unusable_input_is_a_one_line_error_and_changes_nothing(
         "embedder": "was made with toy (16-d, weights efefefefefef)",
         "unknown embedder": "does not name the embedder; run prepare_actors.py first",
         "edited": "not the file that facerec",
+        "table": "actor_images.csv:1: lacks the column n_detections",
         "picture": "the thumbnail of a confirmed face must exist",
         "picture damaged": "cannot be read",
         "face": "labels.csv:2: 7:1:50_10_150_110 is not a saved face",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facerec.errors import ContractError, FacerecError, InputError
-from facerec.support.csv_tables import MAX_ROW_BYTES, read_table, replace_rows, set_column
+from facerec.support.csv_tables import MAX_ROW_BYTES, read_table, replace_rows, set_cells, set_column
 
 
 @pytest.mark.parametrize(
@@ -153,3 +153,11 @@ def test_replace_rows_changes_nothing_else(
     table: str, removed: set[str], added: list[dict[str, str]], wanted: str
 ) -> None:
     assert replace_rows(table, "n", removed, added) == wanted
+
+
+def test_cells_are_set_in_the_rows_of_the_keys_and_no_other_byte_changes() -> None:
+    table = '\ufeffn,"id",note\r\n"5",a,"x, y"\r\n\r\n1,"b ""c""",z\r\n1,d,\r\n'
+    changed = set_cells(table, "id", {"a", 'b "c"', "e"}, {"n": "5", "missing": "7"})
+    assert changed == table.replace('1,"b', '5,"b')
+    assert set_cells(changed, "id", {"d"}, {"note": "last"}) == changed.replace("1,d,", "1,d,last")
+    assert set_cells(table, "id", (), {"n": "5"}) == table
