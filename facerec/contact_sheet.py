@@ -25,7 +25,12 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument(
         "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
     )
-    made.add_argument("--out", type=Path, metavar="FILE.png", help="default: contact_sheet.png in the folder")
+    made.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.png",
+        help="file to write (default: contact_sheet.png in the movie folder)",
+    )
     made.add_argument(
         "--actor-db",
         type=Path,

@@ -71,7 +71,7 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=None,
         metavar="FRAMES",
-        help="frames per call of the detector; None: chosen by model and device",
+        help="frames per call of the detector (default: chosen by model and device)",
     )
     command_line.add_argument(
         "--save-every",
@@ -99,7 +99,7 @@ def arguments() -> argparse.ArgumentParser:
         type=float,
         default=None,
         metavar="SCORE",
-        help="least score of a detection, 0 to 1; None: the default of the detector",
+        help="least score of a detection, 0 to 1 (default: the detector's own)",
     )
     command_line.add_argument(
         "--actor-db",

@@ -37,7 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--min-face-size", type=int, default=faces.min_face_size, metavar="PIXELS",
         help="ignore smaller faces")  # fmt: skip
     add("--face-threshold", type=float, default=faces.face_threshold, metavar="SCORE",
-        help="least detection score, 0 to 1; None: the detector's own")  # fmt: skip
+        help="least detection score, 0 to 1 (default: the detector's own)")  # fmt: skip
     add("--min-share", type=float, default=faces.min_share, metavar="SHARE",
         help="ignore faces lower than this share of the highest face in the picture")  # fmt: skip
     add("--max-side", type=int, default=faces.max_side, metavar="PIXELS",

@@ -22,7 +22,12 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows each option's default and keeps the line breaks of the description."""
+    """Shows each option's default, if it has one, and keeps the line breaks of the description."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
 
 
 def program() -> str:

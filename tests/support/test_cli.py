@@ -172,7 +172,9 @@ def test_without_progress_the_time_left_is_unknown(
 def test_defaults_are_shown_and_options_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     made = cli.parser("What it does.\n  Second line.")
     made.add_argument("--max-gap", type=int, default=10, help="longest gap")
+    made.add_argument("--path", help="movie folder")
     assert "(default: 10)" in made.format_help() and "  Second line." in made.format_help()
+    assert "None" not in made.format_help() and "False" not in made.format_help()  # no value a user can give
     with pytest.raises(SystemExit):
         made.parse_args(["--max", "3"])
     assert "unrecognized arguments" in capsys.readouterr().err
