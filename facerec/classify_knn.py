@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facerec.errors import InputError
 from facerec.folder.command import add_path_argument, run_on_folders
 from facerec.settings import NamingSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
@@ -63,7 +64,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     Raises:
         StaleError: the inputs are not the outputs of the earlier stages, or different names are published
             and `overwrite` is not given.
-        InputError: the actor database was made with another embedder.
+        InputError: the actor database is missing or was made with another embedder.
         ContractError: a file of the folder or of the actor database breaks its rules.
     """
     import numpy as np
@@ -81,6 +82,8 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     inputs = checked_inputs(folder, "classify_knn")
     embedder = read_embedder(folder)
     database = ActorDatabase(actor_db)
+    if not database.actors.exists():
+        raise InputError(f"{database.actors}: no such file; give the actor database with --actor-db")
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
     gallery = database.gallery(folder.movie_id, embedder.dimension)

@@ -156,7 +156,8 @@ def plan_movie(options: RunOptions, movie_id: int, given: Sequence[str] = ()) ->
     variables += [f"GPUS={resources.gpus}"] if resources.gpus else []
     return [
         f"movie {movie_id}: {measured.frames} frames at {measured.frames_per_s:.1f} frames/s on "
-        f"{measured.cores} cores here: {length} of work; a task takes {measured.startup_s:.0f} s to start "
+        f"{measured.cores} core{'s' * (measured.cores > 1)} here: {length} of work; "
+        f"a task takes {measured.startup_s:.0f} s to start "
         f"and needs {measured.peak_bytes >> 20} MiB of memory",
         "  " + launcher_command("extract", *variables, *given),
     ]

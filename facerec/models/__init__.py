@@ -76,7 +76,8 @@ def load_detector(
         batch_size: frames at once; None for the model's own choice.
         precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU). Only
             RetinaFace and FaceNet have reduced precision; the others compute in float32.
-        min_face_size: minimum of the longer side of a box, in pixels; see `ExtractSettings`.
+        min_face_size: faces with a longer side below this are dropped, in pixels. `extract.py` then also
+            drops those with a shorter side below it; see `ExtractSettings`.
         face_threshold: minimum score; see `ExtractSettings`.
 
     Raises:

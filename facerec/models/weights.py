@@ -123,7 +123,7 @@ def find_weights(kind: str, file: str | None = None) -> WeightFiles:
             paths = tuple(location / name for name in known.files)
         else:
             paths = (location,)
-        missing = f"{kind}:{file} is not a weights file"
+        missing = f"no such file, but the model was given as {kind}:{file}"
     elif known is None:
         raise ModelError(f"{kind} has no published weights; give a file, as in {kind}:FILE.onnx")
     elif known.package:

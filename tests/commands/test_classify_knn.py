@@ -65,6 +65,17 @@ def test_only_people_of_the_cast_are_named(folder: MovieFolder, tmp_path: Path) 
     assert names[3] == {}  # too blurred to compare
 
 
+def test_a_missing_database_is_reported_before_anything_about_its_contents(
+    folder: MovieFolder,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(folder, ActorDatabase(tmp_path / "nowhere")) == 1
+    assert "actors.csv: no such file; give the actor database with --actor-db" in capsys.readouterr().err
+    assert not caplog.messages
+
+
 def test_the_manifest_records_the_cast_so_that_evaluate_needs_no_database(
     folder: MovieFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
