@@ -48,7 +48,7 @@ demo: $(READY)  ## make a small film and take it through all stages, offline
 	@echo "the demo: a film of two people, four shards, four stages, with the models that need no download"
 	@$(PYTHON) -u -m facerec.demo --out $(DEMO)
 
-test: $(READY)  ## the test suite, about 5 minutes; what a machine cannot run is skipped with the reason
+test: $(READY)  ## the test suite, 5 to 10 minutes; what a machine cannot run is skipped with the reason
 	@echo "running the tests"
 	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not slurm"
 
