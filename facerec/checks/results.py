@@ -46,7 +46,7 @@ def check_results(
         violations.warn(folder.clusters, _NO_FACES)
     named = _check_predictions(folder, clusters, cast, violations)
     saved = sum(map(len, images.values()))
-    return f"{lines} trajectories, {clusters or 0} clusters, {named} of them named, {saved} pictures"
+    return f"{lines} trajectories, {clusters or 0} clusters, {named} of them named, {saved} thumbnails"
 
 
 def _check_cuts(folder: MovieFolder, expected: Expected, violations: Violations) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from facerec.demo.film import Shot, cut_frames
 from facerec.reporting.overview import Overview
 
-_TABLE = "{:>7}  {:<16} {:>11}  {:>12}  {:>8}  {:>17}"
+_TABLE = "{:>7}  {:<16} {:>11}  {:>12}  {:>10}  {:>17}"
 
 
 def find_mistakes(overview: Overview, shots: Sequence[Shot]) -> list[str]:
@@ -29,7 +29,9 @@ def find_mistakes(overview: Overview, shots: Sequence[Shot]) -> list[str]:
 
 def format_table(overview: Overview, names: Mapping[str, str]) -> list[str]:
     """Return the clusters as lines of a table; `names` are those of the actors by id."""
-    lines = [_TABLE.format("cluster", "name", "probability", "trajectories", "pictures", "seconds on screen")]
+    lines = [
+        _TABLE.format("cluster", "name", "probability", "trajectories", "thumbnails", "seconds on screen")
+    ]
     for cluster in overview.clusters:
         seconds = float(cluster.frames / overview.frame_rate) if overview.frame_rate else 0.0
         lines.append(
@@ -38,7 +40,7 @@ def format_table(overview: Overview, names: Mapping[str, str]) -> list[str]:
                 names.get(cluster.name, cluster.name) if cluster.name else "unknown",
                 f"{cluster.names[0][1]:.3f}" if cluster.names else "",
                 len(cluster.trajectories),
-                sum(map(len, cluster.pictures)),
+                sum(map(len, cluster.thumbnails)),
                 f"{seconds:.1f}",
             )
         )

@@ -109,11 +109,11 @@ def _card_lines(cluster: ClusterView, overview: Overview, names: Mapping[str, st
         for actor, p in cluster.names[:2]
     )
     trajectories = _count(len(cluster.trajectories), "trajectory", "trajectories")
-    pictures = _count(sum(map(len, cluster.pictures)), "picture")
+    thumbnails = _count(sum(map(len, cluster.thumbnails)), "thumbnail")
     return (
         likely or "no likely name",
         f"cluster {cluster.id}",
-        f"{trajectories}, {pictures}",
+        f"{trajectories}, {thumbnails}",
         f"{format_duration(cluster.frames, overview)} on screen",
     )
 

@@ -25,13 +25,13 @@ class ClusterView:
         id: as in clusters.json.
         names: actor id and probability, the most likely first.
         trajectories: in the order of trajectories.jsonl.
-        pictures: for each trajectory the tags of its thumbnails, by frame.
+        thumbnails: for each trajectory the tags of its thumbnails, by frame.
     """
 
     id: int
     names: tuple[tuple[str, float], ...]
     trajectories: tuple[Trajectory, ...]
-    pictures: tuple[tuple[str, ...], ...]
+    thumbnails: tuple[tuple[str, ...], ...]
 
     @property
     def name(self) -> str | None:
@@ -52,7 +52,7 @@ class ClusterView:
     @property
     def shown(self) -> list[str]:
         """Tags of the thumbnails that annotators see: the first and the last of each trajectory."""
-        return [tag for tags in self.pictures for tag in dict.fromkeys((*tags[:1], *tags[-1:]))]
+        return [tag for tags in self.thumbnails for tag in dict.fromkeys((*tags[:1], *tags[-1:]))]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_overview(folder: MovieFolder) -> Overview:
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     labels = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     names = read_predictions(folder.predictions, folder.movie_id, len(set(labels)))
-    pictures = thumbnail_tags(folder, trajectories)
+    thumbnails = thumbnail_tags(folder, trajectories)
     members: dict[int, list[Trajectory]] = {cluster: [] for cluster in names}
     for trajectory, label in zip(trajectories, labels, strict=True):
         members[label].append(trajectory)
@@ -95,7 +95,7 @@ def read_overview(folder: MovieFolder) -> Overview:
             cluster,
             tuple(sorted(names[cluster].items(), key=lambda item: -item[1])),
             tuple(members[cluster]),
-            tuple(pictures[trajectory.index] for trajectory in members[cluster]),
+            tuple(thumbnails[trajectory.index] for trajectory in members[cluster]),
         )
         for cluster in sorted(members)
     )

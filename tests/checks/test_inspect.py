@@ -17,7 +17,7 @@ from tests.folders import make_folder
 def test_valid_folder_passes(folder: MovieFolder, database: ActorDatabase) -> None:
     inspection = inspect_folder(folder.path, database.folder)
     assert inspection.violations.kept == inspection.warnings == []
-    assert inspection.summary == "3 trajectories, 2 clusters, 1 of them named, 6 pictures"
+    assert inspection.summary == "3 trajectories, 2 clusters, 1 of them named, 6 thumbnails"
 
 
 def test_movie_without_faces_passes_with_the_advice_not_to_hand_it_over(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ def test_frame_with_two_trajectories_counts_once_on_screen(tmp_path: Path) -> No
     assert second.spans == [(60, 70)] and second.frames == 10
 
 
-def test_shown_pictures_are_the_first_and_last_saved_of_each_trajectory(tmp_path: Path) -> None:
+def test_shown_thumbnails_are_the_first_and_last_saved_of_each_trajectory(tmp_path: Path) -> None:
     folder = finished_folder(tmp_path, [(3, 21), (30, 31), (41, 44)], [0, 0, 0], {0: {}})
     (cluster,) = read_overview(folder).clusters
     assert [tag.split(":")[1] for tag in cluster.shown] == ["5", "20", "30"]
-    assert [len(tags) for tags in cluster.pictures] == [4, 1, 0]
+    assert [len(tags) for tags in cluster.thumbnails] == [4, 1, 0]
 
 
 def test_missing_shards_are_read_from_the_manifest(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_thumbnails_of_no_trajectory_are_not_counted(tmp_path: Path) -> None:
     folder = finished_folder(tmp_path, [(0, 6)], [0], {0: {}})
     PIL.Image.new("RGB", (9, 9)).save(folder.images / "7:0:0_10_51_70.jpeg")
     (cluster,) = read_overview(folder).clusters
-    assert [tag for tags in cluster.pictures for tag in tags] == ["7:0:0_10_50_70", "7:5:0_10_50_70"]
+    assert [tag for tags in cluster.thumbnails for tag in tags] == ["7:0:0_10_50_70", "7:5:0_10_50_70"]
 
 
 def test_cluster_has_a_name_only_above_the_shown_probability(tmp_path: Path) -> None:
