@@ -69,7 +69,7 @@ def verdict(inspection: Inspection, with_actor_db: bool) -> str:
     count, warnings = inspection.violations.count, inspection.warnings
     warned = f"; {_number(len(warnings), 'warning')}, the first: {warnings[0]}" if warnings else ""
     if not count:
-        note = "" if with_actor_db else "; the actor database was not checked (use --actor-db DIR)"
+        note = "" if with_actor_db else "; the actor database was not checked (check it with --actor-db DIR)"
         return f"{movie}: the labeling backend will accept it: {inspection.summary}{note}{warned}"
     violations = f"{_number(count, 'violation')}, the first: {inspection.first}{warned}"
     if inspection.backend_accepts:

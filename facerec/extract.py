@@ -170,14 +170,16 @@ def _check_arguments(args: argparse.Namespace) -> None:
     if args.save_every % args.detect_every:
         raise InputError(
             f"--detect-every {args.detect_every}: must divide --save-every {args.save_every}, "
-            "because faces are saved on frames on which they are detected"
+            "because faces can only be saved in frames in which they are detected"
         )
     if args.n > MAX_SHARDS:
         raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards are possible")
     try:
         str(args.film.absolute()).encode()
     except UnicodeEncodeError:
-        raise InputError(f"{str(args.film)!r}: its name or folder is not valid UTF-8; rename it") from None
+        raise InputError(
+            f"{str(args.film)!r}: the path is not valid UTF-8; rename the film or its folder"
+        ) from None
 
 
 def _settings(args: argparse.Namespace) -> ExtractSettings:
@@ -200,7 +202,9 @@ def _precision(args: argparse.Namespace) -> str:
     if args.precision == "float32" or reduces_precision(args.detector, args.embedder):
         return str(args.precision)
     names = args.detector, args.embedder
-    logging.warning("--precision %s changes nothing: %s and %s compute in float32", args.precision, *names)
+    logging.warning(
+        "--precision %s has no effect: %s and %s always compute in float32", args.precision, *names
+    )
     return "float32"
 
 

@@ -80,11 +80,11 @@ class TrackSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.iou_threshold <= 1:
-            raise InputError(f"the IoU threshold must be above 0 and at most 1, not {self.iou_threshold}")
+            raise InputError(f"iou_threshold must be above 0 and at most 1, not {self.iou_threshold}")
         if self.max_gap < 0:
-            raise InputError(f"the longest gap of a track must be 0 frames or more, not {self.max_gap}")
+            raise InputError(f"max_gap must be at least 0 frames, not {self.max_gap}")
         if not self.gate_sigma > 0:
-            raise InputError(f"gate_sigma must be above 0 standard deviations, not {self.gate_sigma}")
+            raise InputError(f"gate_sigma must be above 0 (standard deviations), not {self.gate_sigma}")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class KeepSettings:
 
     def __post_init__(self) -> None:
         if self.min_trajectory < 1:
-            raise InputError(f"the shortest trajectory must have 1 frame or more, not {self.min_trajectory}")
+            raise InputError(f"min_trajectory must be at least 1 frame, not {self.min_trajectory}")
 
 
 @dataclass(frozen=True)
@@ -223,13 +223,13 @@ class ClusterSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InputError(f"the method of clustering is {' or '.join(METHODS)}, not {self.method!r}")
+            raise InputError(f"the clustering method must be {' or '.join(METHODS)}, not {self.method!r}")
         if not 0 < self.threshold < 2:
-            raise InputError(f"the threshold must be above 0 and below 2, not {self.threshold}")
+            raise InputError(f"the clustering threshold must be above 0 and below 2, not {self.threshold}")
         if not 0 < self.max_reliability < 1:
             raise InputError(f"max_reliability must be between 0 and 1, not {self.max_reliability}")
         if self.max_size < 1:
-            raise InputError(f"a cluster must hold 1 trajectory or more, not {self.max_size}")
+            raise InputError(f"max_size must be at least 1 trajectory, not {self.max_size}")
 
 
 @dataclass(frozen=True)
@@ -254,9 +254,9 @@ class NamingSettings:
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise InputError(f"k must be 1 picture or more, not {self.k}")
+            raise InputError(f"k must be at least 1 picture, not {self.k}")
         if self.temperature <= 0 or self.unknown_odds <= 0 or self.unknown_odds_per_actor < 0:
-            raise InputError("the temperature and the odds of an unknown person must be positive")
+            raise InputError("the temperature and the odds of an unknown person must be above 0")
 
 
 @dataclass(frozen=True)
@@ -278,9 +278,9 @@ class GallerySettings:
 
     def __post_init__(self) -> None:
         if self.max_side < 100:
-            raise InputError(f"pictures must keep a longer side of 100 pixels or more, not {self.max_side}")
+            raise InputError(f"max_side must be at least 100 pixels, not {self.max_side}")
         if not 0 <= self.min_share <= 1:
-            raise InputError(f"the least share of the highest face must be 0 to 1, not {self.min_share}")
+            raise InputError(f"min_share must be between 0 and 1, not {self.min_share}")
 
 
 @dataclass(frozen=True)
@@ -296,4 +296,4 @@ class LearnSettings:
 
     def __post_init__(self) -> None:
         if self.per_actor < 0:
-            raise InputError(f"the faces learnt of an actor must be 0 or more, not {self.per_actor}")
+            raise InputError(f"per_actor must be at least 0 faces, not {self.per_actor}")

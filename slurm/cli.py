@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.movie and args.movies:
         raise InputError("give MOVIE or MOVIES, not both")
     if args.movie and len(args.movie.split()) > 1:
-        raise InputError(f'{args.movie!r} is not a movie id; for several: MOVIES="{args.movie}"')
+        raise InputError(f'{args.movie!r} is not a movie id; for several movies give MOVIES="{args.movie}"')
     movies = movie_ids(args.movie or args.movies, films)
     if args.command == "status":
         return _show_status(args, movies)
@@ -131,9 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     local = args.local or not queue.available()
     if local:
         echo(
-            "running here, as requested by LOCAL=1"
+            "running on this machine, as requested by LOCAL=1"
             if args.local
-            else "no SLURM on this machine: running here"
+            else "no SLURM on this machine: running without it"
         )
     runner = run_local if local else _submit
     stages = _CHAINS[args.command]
@@ -165,7 +165,7 @@ def _run_movie(runner: Runner, options: RunOptions, movie: int, stages: Sequence
 def _submit(options: RunOptions, movie: int, stages: Sequence[str], echo: Echo) -> int:
     if launch(options, movie, stages, echo):
         status = launcher_command("status", f"MOVIE={movie}")
-        echo(f"  logs in {RunFolder(options.out, movie).path}; how it goes: {status}")
+        echo(f"  logs in {RunFolder(options.out, movie).path}; progress: {status}")
     return 0
 
 
@@ -176,7 +176,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
     site = Path(args.site)
     shards = args.shards
     if shards and not (shards.isascii() and shards.isdigit() and int(shards)):
-        raise InputError(f"SHARDS={shards}: give a number of 1 or more")
+        raise InputError(f"SHARDS={shards}: must be a whole number of at least 1")
     stage_args = {
         stage: tuple(_split(f"--{stage}-args", values[f"{stage}_args"])) for stage in PIPELINE.short_names
     }
@@ -230,8 +230,8 @@ def _check_variables(names: Sequence[str]) -> None:
     for name in names:
         close = difflib.get_close_matches(name, valid, 1, cutoff=0.75)
         if name not in valid and close:
-            hint = f"did you mean {close[0]}? Valid are: {', '.join(valid)}"
-            raise InputError(f"unknown variable {name}, {hint}")
+            hint = f"did you mean {close[0]}? Valid variables: {', '.join(valid)}"
+            raise InputError(f"unknown variable {name}; {hint}")
 
 
 def echo(text: str) -> None:

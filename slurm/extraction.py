@@ -66,11 +66,14 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
     other = next((existing for existing in {movie.n or n, *active} if existing != n), None)
     if other and not options.fresh:
         raise PlanError(
-            f"movie {run.movie_id} was started with SHARDS={other}: give that, or start again with FRESH=1"
+            f"movie {run.movie_id} was started with SHARDS={other}: give SHARDS={other}, or start again with "
+            "FRESH=1"
         )
     if options.fresh:
         if movie.active:
-            raise PlanError(f"movie {run.movie_id} has tasks queued or running: cancel them before FRESH=1")
+            raise PlanError(
+                f"movie {run.movie_id} has tasks queued or running: cancel them before using FRESH=1"
+            )
         from facerec.folder.shards import discard_run
 
         discard_run(run.movie_folder)

@@ -39,10 +39,12 @@ def find_film(films: Path, movie_id: int) -> Path:
     """
     found = [film for film in _files(films) if _has_movie_id(film) and film_movie_id(film) == movie_id]
     if not found:
-        raise InputError(f"no film of movie {movie_id}: {films}/{movie_id}-* matches nothing")
+        raise InputError(f"no film of movie {movie_id}: no file matches {films}/{movie_id}-*")
     if len(found) > 1:
         names = ", ".join(repr(film.name) for film in found)
-        raise InputError(f"{len(found)} films of movie {movie_id} in {films}: {names}; keep only one there")
+        raise InputError(
+            f"{len(found)} films of movie {movie_id} in {films}: {names}; keep only one of them there"
+        )
     return found[0].absolute()
 
 

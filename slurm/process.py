@@ -103,9 +103,9 @@ def failure_reason(status: int, tail: Collection[str], memory: str) -> str:
         memory: memory that the task requested.
     """
     if out_of_memory(tail):
-        return f"out of memory (asked for {memory})"
+        return f"out of memory (requested {memory})"
     if status == -signal.SIGKILL or status == 128 + signal.SIGKILL:
-        return f"killed, most likely out of memory (asked for {memory})"
+        return f"killed, most likely out of memory (requested {memory})"
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"exit status {status}"

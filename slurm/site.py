@@ -107,7 +107,7 @@ def parse_minutes(text: str) -> int:
     else:  # M, M:S
         seconds = first * 60 + (second or 0)
     if not seconds:
-        raise InputError(f"{text!r} is not a usable time limit: give more than 0")
+        raise InputError(f"{text!r} is not a usable time limit: it must be above 0")
     return -(-seconds // 60)
 
 
@@ -194,18 +194,18 @@ def _converted(source: str, name: str, value: Any, default: Any) -> Any:
         values = [value] if isinstance(value, str) else value
         if isinstance(values, list) and all(isinstance(item, str) for item in values):
             return tuple(values)
-        raise InputError(f"{source}: {name} must be a list of texts, not {value!r}")
+        raise InputError(f"{source}: {name} must be a list of strings, not {value!r}")
     if isinstance(default, Mapping):
         if isinstance(value, dict) and all(isinstance(item, str | int) for item in value.values()):
             return {str(key): str(item) for key, item in value.items()}
-        raise InputError(f'{source}: {name} must be a table of texts, as in {{ mail-user = "me@x.org" }}')
+        raise InputError(f'{source}: {name} must be a table of strings, as in {{ mail-user = "me@x.org" }}')
     if isinstance(default, str):
         if isinstance(value, str | int) and not isinstance(value, bool):
             return str(value)
-        raise InputError(f"{source}: {name} must be a text, not {value!r}")
+        raise InputError(f"{source}: {name} must be a string, not {value!r}")
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or value < 0:
-        raise InputError(f"{source}: {name} must be a whole number, 0 or more, not {value!r}")
+        raise InputError(f"{source}: {name} must be a whole number of at least 0, not {value!r}")
     return int(value)
 
 
@@ -214,5 +214,5 @@ def _require_known(source: str, what: str, name: str, valid: Iterable[str]) -> N
     if name in names:
         return
     close = difflib.get_close_matches(name, names, 1)
-    meant = f", did you mean {close[0]!r}?" if close else "."
-    raise InputError(f"{source}: unknown {what} {name!r}{meant} Valid are: {', '.join(names)}")
+    meant = f" did you mean {close[0]!r}?" if close else ""
+    raise InputError(f"{source}: unknown {what} {name!r};{meant} valid names: {', '.join(names)}")

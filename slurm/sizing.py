@@ -122,7 +122,7 @@ def measure(options: RunOptions, film: Path) -> Measurement:
     seconds = sum(report["seconds"] for report in reports)
     done = sum(report["frames"] for report in reports)
     if not done:
-        raise InputError(f"{film}: {frames} frames are too few to measure")
+        raise InputError(f"{film}: the film has {frames} frames, which is too few for a measurement")
     rate = done / max(seconds, 1e-6)
     return Measurement(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
 

@@ -139,7 +139,7 @@ def read_status(
     stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE.recorded}
     for stage, last in stages.items():
         if last and last.state == "done" and not _has_outputs(run.movie_folder, stage):
-            last.state, last.reason = "missing", "its results were removed; run it again"
+            last.state, last.reason = "missing", "its results were removed; run the stage again"
         if last and last.state == "cancelled" and last.record is None and not _parents_ok(last, tasks):
             last.reason = "an earlier stage failed or was cancelled"
     return MovieStatus(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
@@ -207,7 +207,7 @@ def _set_state_from_record(task: TaskStatus) -> None:
     """Set the state of a task that no longer runs, from its record or the lack of one."""
     record = task.record
     if record is None:
-        task.state, task.reason = "cancelled", "left the queue before it started"
+        task.state, task.reason = "cancelled", "removed from the queue before it started"
     elif record.ended is None:
         task.state, task.reason = "failed", f"died without an error message on {record.host}"
     elif record.outcome in ("done", "failed"):
@@ -221,13 +221,13 @@ def _set_final_state(task: TaskStatus, final: str) -> None:
     submission = task.submission
     task.state = _FINAL_STATES.get(final, "failed")
     task.reason = {
-        "OUT_OF_MEMORY": f"out of memory (asked for {submission.memory})",
+        "OUT_OF_MEMORY": f"out of memory (requested {submission.memory})",
         "TIMEOUT": f"stopped at the time limit of {submission.minutes} min",
         "NODE_FAIL": f"node {task.node} failed",
         "CANCELLED": "cancelled",
     }.get(final, f"SLURM reports {final}")
     if task.state == "failed" and queue.out_of_memory(task.tail()):
-        task.reason = f"out of memory (asked for {submission.memory})"
+        task.reason = f"out of memory (requested {submission.memory})"
 
 
 def _parents_ok(task: TaskStatus, tasks: Collection[TaskStatus]) -> bool:

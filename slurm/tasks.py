@@ -118,7 +118,7 @@ def _record_timeout(task: Task) -> None:
     whole_limit = time.time() - task.record.since >= _usable_seconds(task.submission)
     if whole_limit and trying and task.to_do(trying) == trying:
         limit = f"the time limit of {task.submission.minutes} min"
-        reason = f"did not end within {limit}: ask for more time or more shards"
+        reason = f"did not finish within {limit}: request more time or more shards"
         task.fail(trying[:1], reason, queue.last_lines(task.log))
 
 

@@ -190,7 +190,11 @@ class Task:
 
         if not wait_until(visible, self.submission.settle):
             waited = self.submission.settle
-            log.warning("%s: results of earlier stages not visible after %.0f s", self.folder.path, waited)
+            log.warning(
+                "%s: results of earlier stages are not visible on this node after %.0f s; continuing",
+                self.folder.path,
+                waited,
+            )
 
     def _is_visible(self, parent: Submission, index: int) -> bool:
         record = self.run.task(parent.key, index)

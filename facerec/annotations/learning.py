@@ -137,7 +137,9 @@ def _read_meta(database: ActorDatabase, folder: MovieFolder) -> dict[str, Any]:
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
     if not database.embeddings.is_file() or meta.get("embeddings_sha256") != sha256_of(database.embeddings):
-        raise InputError(f"{database.embeddings}: not the file that {meta.get('program')} wrote; {_PREPARE}")
+        raise InputError(
+            f"{database.embeddings}: was changed after {meta.get('program')} wrote it; {_PREPARE}"
+        )
     return meta
 
 
@@ -163,8 +165,8 @@ def _confirmed_actors(
     if unknown:
         few = ", ".join(f"{label!r} ({unknown[label]})" for label in sorted(unknown)[:_MAX_LISTED])
         logging.warning(
-            "%s: labels (number of faces) that are neither an id in %s nor the name of one actor of movie %d "
-            "are ignored: %s%s",
+            "%s: ignored labels (number of faces), which are neither an id in %s nor the name of exactly one "
+            "actor of movie %d: %s%s",
             labels, database.actors.name, movie_id, few,
             f" and {len(unknown) - _MAX_LISTED} more labels" if len(unknown) > _MAX_LISTED else "",
         )  # fmt: skip

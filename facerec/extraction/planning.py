@@ -72,7 +72,7 @@ def ensure_plan(
     differences = _differences(plan, film, requested)
     if differences:
         raise PlanError(
-            f"{folder.path} holds the shards of another run: {'; '.join(differences)}. "
+            f"{folder.path} contains shards of another run: {'; '.join(differences)}. "
             "Use the same options, or --fresh to discard those shards and start again"
         )
     folder.create()

@@ -284,11 +284,12 @@ def commit_shard(folder: MovieFolder, plan: Plan, beg: int, end: int, directory:
         current = read_plan(folder)
         if current is None or current.fingerprint != plan.fingerprint:
             raise PlanError(
-                f"{folder.path}: another run replaced the plan meanwhile; this shard's results are discarded"
+                f"{folder.path}: another run replaced the plan during the extraction; the results of this "
+                "shard are discarded"
             )
         try:
             read_marker(folder, plan, beg, end)
-            logging.info("%s: another process finished this shard first; its results stay", final.marker)
+            logging.info("%s: another process finished this shard first; its results are kept", final.marker)
             return
         except PlanError:
             final.marker.unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def _parse_scene_changes(value: object, movie_id: int) -> list[int]:
         isinstance(cuts, list) and all(is_int(cut) and 0 < cut <= MAX_FRAME for cut in cuts),
         "frame_indices must be frame numbers above 0",
     )
-    require(all(a < b for a, b in pairwise(cuts)), "frame_indices must ascend, each once")
+    require(all(a < b for a, b in pairwise(cuts)), "frame_indices must be ascending, without duplicates")
     return list(cuts)
 
 

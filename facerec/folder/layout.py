@@ -52,7 +52,7 @@ def ensure_dir(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(
-            f"{error.filename or path}: a file lies where a folder must be; move it away"
+            f"{error.filename or path}: this must be a folder, but it is a file; move it away"
         ) from None
 
 

@@ -40,7 +40,7 @@ def read_manifest(folder: MovieFolder) -> dict[str, Any]:
         return read_json(folder.manifest, _parse_manifest)
     except ContractError as error:
         raise StaleError(
-            f"{error}; move it away and run all stages again from merge_shards.py on, which write a new one"
+            f"{error}; move it away, then run merge_shards.py and all later stages again to write a new one"
         ) from None
 
 
@@ -148,7 +148,7 @@ def read_embedder(folder: MovieFolder) -> EmbedderInfo:
     for name, types in _EMBEDDER_TYPES.items():
         if not isinstance(entry, dict) or name not in entry or type(entry[name]) not in types:
             raise StaleError(
-                f"{folder.manifest}: the embedder's {name} is missing or of a wrong type; "
+                f"{folder.manifest}: the embedder's {name} is missing or has the wrong type; "
                 f"run: {stage_command('merge_shards', '--path', str(folder.path))}"
             )
     assert isinstance(entry, dict)

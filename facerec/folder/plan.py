@@ -49,7 +49,9 @@ def parse_ranges(text: str, n: int) -> list[int]:
             raise InputError(f"--shard {text}: give shard numbers such as 5, 0-31 or 0-31,40")
         lo, hi = int(match[1]), int(match[2] or match[1])
         if lo > hi:
-            raise InputError(f"--shard {text}: {part.strip()} runs backwards; give the lower number first")
+            raise InputError(
+                f"--shard {text}: in {part.strip()} the first number must not be above the second"
+            )
         if hi >= n:
             raise InputError(f"--shard {text}: with --n {n} the shards are 0 to {n - 1}")
         shards.update(range(lo, hi + 1))
@@ -124,7 +126,9 @@ def _differences(prefix: str, requested: Mapping[str, Any], planned: Mapping[str
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             found += _differences(f"{prefix}{key} ", value, other)
         elif value != other:
-            found.append(f"{prefix}{key} is {_shortened(other)} there and {_shortened(value)} here")
+            found.append(
+                f"{prefix}{key} is {_shortened(other)} in the plan, but {_shortened(value)} was requested"
+            )
     return found
 
 

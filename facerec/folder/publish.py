@@ -99,7 +99,7 @@ def publish(
             return False
         same_outputs = previous.get("outputs") == outputs
         if same_files and same_outputs and not same_thumbnails:
-            logging.warning("%s: not the thumbnails that were published; restoring them", folder.images)
+            logging.warning("%s: thumbnails differ from the published ones; restoring them", folder.images)
             _install(folder, {}, thumbnails)
             if recorded:
                 return True
@@ -145,12 +145,12 @@ def _retire_previous(folder: MovieFolder, downstream: Sequence[str], overwrite: 
         if not overwrite:
             raise StaleError(
                 f"{folder.path}: the results differ from the published ones, and annotators' labels refer to "
-                "their cluster ids and trajectory indices; --overwrite replaces them and keeps the old in "
-                "previous/"
+                "their cluster ids and trajectory indices; --overwrite replaces them and keeps the old ones "
+                "in previous/"
             )
         _keep_version(folder)
     for path in stale:
-        logging.info("%s is removed: it was made from results that are being replaced", path)
+        logging.info("%s: removed, because it was made from results that are being replaced", path)
         path.unlink()
     sync_folder(folder.path)
 

@@ -78,8 +78,8 @@ def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | Co
             key, d, d1 = (record.frame, *record.box), len(record.embedding), len(first.embedding)
             violations = (
                 _movie_id_violation(record.movie_id, movie_id),
-                "faces must be sorted by frame and box, each once" * (key <= previous),
-                f"the embedding has {d} numbers where line 1 has {d1}" * (d != d1),
+                "faces must be sorted by frame and box, without duplicates" * (key <= previous),
+                f"the embedding has {d} numbers, but that of line 1 has {d1}" * (d != d1),
                 _size_violation(record, (first.w, first.h)),
             )
             yield from ((number, ContractError(path, rule, number)) for rule in violations if rule)
@@ -119,4 +119,4 @@ def _movie_id_violation(found: int, movie_id: int) -> str:
 
 def _size_violation(record: Trajectory | Feature, size: tuple[int, int]) -> str:
     w, h = record.w, record.h
-    return "" if (w, h) == size else f"w, h is {w}, {h} where line 1 has {size[0]}, {size[1]}"
+    return "" if (w, h) == size else f"w, h is {w}, {h}, but line 1 has {size[0]}, {size[1]}"

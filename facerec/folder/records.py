@@ -41,7 +41,7 @@ def check_ints(record: dict[str, Any], names: tuple[str, ...]) -> None:
 
 
 def _check_size(w: int, h: int) -> None:
-    require(0 < w <= MAX_SIDE and 0 < h <= MAX_SIDE, f"w and h must lie in 1..{MAX_SIDE}")
+    require(0 < w <= MAX_SIDE and 0 < h <= MAX_SIDE, f"w and h must be in 1..{MAX_SIDE}")
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ class Trajectory:
         boxes, detected = record["bbs"], record["detected"]
         require(
             isinstance(boxes, list) and len(boxes) == record["len"] > 0,
-            "bbs must hold len boxes, at least one",
+            "bbs must have len boxes, at least one",
         )
         require(
             isinstance(detected, list)
             and len(detected) == len(boxes)
             and all(type(d) is bool for d in detected),
-            "detected must hold len booleans",
+            "detected must have len booleans",
         )
         for box in boxes:
             check_box(box, record["w"], record["h"])
@@ -161,7 +161,7 @@ class Feature:
             movie_id, frame, box = parse_tag(record["tag"])
         except ValueError as error:
             raise RuleViolation(str(error)) from None
-        require((frame, list(box)) == (record["frame"], record["box"]), "tag does not say this frame and box")
+        require((frame, list(box)) == (record["frame"], record["box"]), "tag has another frame or box")
         points, vector = _points(record["keypoints"]), unit_vector(record["embedding"])
         return cls(movie_id, frame, box, points, vector, record["w"], record["h"])
 
@@ -189,7 +189,9 @@ def _points(value: object) -> NDArray[np.float32]:
     rule = "a keypoint is [x, y]"
     require(all(type(pair) is list and len(pair) == 2 for pair in pairs), rule)
     array = _numbers([number for pair in pairs for number in pair], rule).reshape(-1, 2)
-    require(bool((np.abs(array) <= MAX_SIDE).all()), f"a keypoint lies beyond {MAX_SIDE} pixels")
+    require(
+        bool((np.abs(array) <= MAX_SIDE).all()), f"a keypoint is more than {MAX_SIDE} pixels from the origin"
+    )
     return array.astype(np.float32)
 
 
@@ -219,5 +221,7 @@ def to_line(record: Record) -> bytes:
     try:
         record.from_json(orjson.loads(line))
     except RuleViolation as error:
-        raise FacerecError(f"not written, because {error}: {line[:80].decode(errors='replace')}…") from None
+        raise FacerecError(
+            f"record not written, because {error}: {line[:80].decode(errors='replace')}…"
+        ) from None
     return line

@@ -56,7 +56,7 @@ def read_marker(
             path, lambda value: _parse_marker(value, _result_names(folder, beg, end), beg, end)
         )
     except ContractError as error:
-        raise PlanError(f"its marker is damaged or another shard's ({error})") from None
+        raise PlanError(f"its marker is damaged or belongs to another shard ({error})") from None
     if marker["fingerprint"] != plan.fingerprint:
         raise PlanError("done for another plan")
     for name, file in marker["files"].items():

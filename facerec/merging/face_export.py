@@ -51,7 +51,9 @@ def export_faces(
     if target.exists():
         present = {path.relative_to(target): sha256_of(path) for path in target.rglob("*") if path.is_file()}
         if present != {path: sha256(jpeg).hexdigest() for path, jpeg in thumbnails()}:
-            raise InputError(f"{target}: holds other faces; move them away, or give another --faces")
+            raise InputError(
+                f"{target}: contains other faces; move them away, or give another folder with --faces"
+            )
         return target
     with path_in_errors(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,9 @@ def merge(
     if plan is None:
         raise PlanError(f"{folder.path}: no plan.json, so no shard was extracted here; run extract.py first")
     if faces_to and not plan.settings["images"]:
-        raise InputError(f"{folder.path}: was extracted with --no-images, so there are no faces to export")
+        raise InputError(
+            f"{folder.path}: was extracted with --no-images, so there are no thumbnails for --faces"
+        )
     markers = read_markers(folder, plan, allow_missing)
     detections = read_detections(folder, plan, markers)
     cuts = find_cuts(detections.decoded_frames, detections.changes)

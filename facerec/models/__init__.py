@@ -87,7 +87,7 @@ def load_detector(
     if min_face_size < 1:
         raise ModelError(f"the minimum face size must be at least 1 pixel, not {min_face_size}")
     if face_threshold is not None and not 0 < face_threshold < 1:
-        raise ModelError(f"the face threshold must lie between 0 and 1, not at {face_threshold}")
+        raise ModelError(f"the face threshold must be between 0 and 1, not {face_threshold}")
     entry, found = _look_up(spec, DETECTORS, "detector")
     threshold = entry.threshold if face_threshold is None else face_threshold
     placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)

@@ -70,7 +70,9 @@ def _download(weights: Weights, path: Path) -> None:
             _copy(response, file, expected, weights.files[0])
             if expected and file.tell() != expected:
                 received = f"{file.tell()} of {expected} bytes"
-                raise ModelError(f"{weights.source}: broke off after {received}; run the command again")
+                raise ModelError(
+                    f"{weights.source}: the download stopped after {received}; run the command again"
+                )
         if archive != path:
             _unpack(weights, archive, path)
     except (OSError, ValueError) as error:  # those of urllib name no file, those of the file system do

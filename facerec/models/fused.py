@@ -208,7 +208,11 @@ def _transform_inputs(inputs: Sequence[Tensor], out: Tensor) -> None:
 
 def _can_fuse(precision: torch.dtype) -> bool:
     if missing := missing_operators():
-        log.warning("torch %s has no %s; networks run unfused", torch.__version__, ", ".join(missing))
+        log.warning(
+            "torch %s lacks %s; networks on the CPU run without fused operators, which is slower",
+            torch.__version__,
+            ", ".join(missing),
+        )
         return False
     if precision == torch.bfloat16:
         return bool(_operators()._is_mkldnn_bf16_supported())

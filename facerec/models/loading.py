@@ -32,7 +32,9 @@ def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = 
     except Exception as error:  # torch raises many types for files of other kinds
         raise ModelError(f"{path}: not a PyTorch weights file ({_first_line(error)})") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(f"{path}: has no table of tensors, so no weights of {type(network).__name__}")
+        raise ModelError(
+            f"{path}: contains no table of tensors, so it cannot be weights of {type(network).__name__}"
+        )
     state = {key: value for key, value in state.items() if not key.startswith(ignored or ("\0",))}
     expected = network.state_dict()
     wrong = sorted(expected.keys() ^ state.keys()) or sorted(
@@ -69,7 +71,7 @@ def check_onnx(
     if len(found_in) != inputs or len(found_out) != outputs or len(shape) != 4 or shape[1] not in (3, "3"):
         raise ModelError(
             f"{path}: another kind of model ({len(found_in)} inputs, the first of shape {shape}, "
-            f"{len(found_out)} outputs; expected are {inputs}, [n, 3, height, width] and {outputs})"
+            f"{len(found_out)} outputs; expected: {inputs} inputs, [n, 3, height, width], {outputs} outputs)"
         )
     return shape, [output.name for output in found_out]
 

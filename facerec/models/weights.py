@@ -134,7 +134,7 @@ def find_weights(kind: str, file: str | None = None) -> WeightFiles:
         origin = f"{'unpacked from' if known.source.endswith('.zip') else 'from'} {known.source}"
         missing = (
             f"the weights of {kind} are missing; run `{_fetch_command(kind)}` on a machine with internet "
-            f"access, or put {known.files[0]} there, {origin}"
+            f"access, or copy {known.files[0]} to this path, {origin}"
         )
     for path in paths:
         if not path.is_file():

@@ -70,7 +70,7 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
     except FacerecError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
-        return _fail("stopped by Ctrl-C; run the same command again to go on", EXIT_CTRL_C)
+        return _fail("stopped by Ctrl-C; run the same command again to continue", EXIT_CTRL_C)
     except BrokenPipeError:  # e.g. `| head`: do not fail again when Python flushes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -25,7 +25,7 @@ class StopRequest:
     def check(self) -> None:
         """Raise Interrupted if a signal was recorded."""
         if self._signal:
-            raise Interrupted(f"stopped by {self._signal}; run the same command again to go on")
+            raise Interrupted(f"stopped by {self._signal}; run the same command again to continue")
 
 
 @contextmanager

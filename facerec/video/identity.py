@@ -60,7 +60,7 @@ def check_unchanged(film: Path, recorded: Mapping[str, Any]) -> None:
         PlanError: it changed.
     """
     if sha256_if_changed(film, recorded):
-        raise PlanError(f"{film}: was changed while it was read; its results are dropped")
+        raise PlanError(f"{film}: was changed while it was read; the results are discarded")
 
 
 @lru_cache(maxsize=4)

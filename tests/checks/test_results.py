@@ -95,7 +95,7 @@ VIOLATIONS: dict[str, Violation] = {
     ),
     "a box beyond the frame": (edit_record(T, 1, boxes(lambda b: b[3].__setitem__(3, 181))), T, 1, "outside"),
     "an empty box": (edit_record(T, 1, boxes(lambda b: b[3].__setitem__(2, b[3][0]))), T, 1, "empty"),
-    "fewer boxes than len": (edit_record(T, 1, boxes(lambda b: b.pop())), T, 1, "bbs must hold len boxes"),
+    "fewer boxes than len": (edit_record(T, 1, boxes(lambda b: b.pop())), T, 1, "bbs must have len boxes"),
     "no boxes": (edit_record(T, 1, setting(len=0, bbs=[], detected=[])), T, 1, "at least one"),
     "detected is shorter": (edit_record(T, 1, lambda r: r["detected"].pop()), T, 1, "len booleans"),
     "detected is 0 and 1": (
@@ -115,7 +115,7 @@ VIOLATIONS: dict[str, Violation] = {
         edit_record(T, 2, setting(w=640, h=360)),
         T,
         2,
-        "w, h is 640, 360 where line 1 has 320, 180",
+        "w, h is 640, 360, but line 1 has 320, 180",
     ),
     "not the display size": (
         edit_record(T, 1, setting(w=640, h=360)),
@@ -147,15 +147,25 @@ VIOLATIONS: dict[str, Violation] = {
         1,
         "L2-normalised",
     ),
-    "another dimension": (edit_record(F, 2, setting(embedding=[1.0])), F, 2, "1 numbers where line 1 has 8"),
+    "another dimension": (
+        edit_record(F, 2, setting(embedding=[1.0])),
+        F,
+        2,
+        "1 numbers, but that of line 1 has 8",
+    ),
     "NaN": (edit_text(F, 1, lambda text: text.replace("1.0", "NaN", 1)), F, 1, "not valid JSON"),
     "a tag of another box": (
         edit_record(F, 1, setting(box=[1, 2, 3, 4])),
         F,
         1,
-        "tag does not say this frame and box",
+        "tag has another frame or box",
     ),
-    "a face twice": (edit_text(F, 2, lambda text: text * 2), F, 3, "sorted by frame and box, each once"),
+    "a face twice": (
+        edit_text(F, 2, lambda text: text * 2),
+        F,
+        3,
+        "sorted by frame and box, without duplicates",
+    ),
     "a face in a frame that is not saved": (
         edit_record(F, 1, of_face(1, [21, 30, 71, 90])),
         F,

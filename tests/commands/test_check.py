@@ -39,7 +39,7 @@ def test_verdict_names_first_a_violation_that_the_backend_reads(
     printed = capsys.readouterr()
     assert "movie 7: the labeling backend will NOT accept it: " in printed.out
     assert f"the first: {folder.trajectories}:2: blank lines are not allowed" in printed.out
-    assert f"{folder.features}:1: tag does not say this frame and box" in printed.err
+    assert f"{folder.features}:1: tag has another frame or box" in printed.err
 
 
 def test_violation_in_a_file_that_the_backend_does_not_read_keeps_the_folder_acceptable(

@@ -408,8 +408,8 @@ def test_labels_are_ids_or_names_of_the_movies_cast(
     every |= {key: {"label": "Somebody New"} for key in ("at0", "at5")}
     learn(folder, database, **every)
     assert len(learnt(database)) == 6
-    assert "neither an id in actors.csv nor the name of one actor of movie 7" in caplog.text
-    assert caplog.text.rstrip().endswith("are ignored: 'Somebody New' (2)")
+    assert "neither an id in actors.csv nor the name of exactly one actor of movie 7" in caplog.text
+    assert caplog.text.rstrip().endswith("actor of movie 7: 'Somebody New' (2)")
 
 
 def test_only_confirmed_faces_of_labeled_clusters_are_learnt(database: ActorDatabase, tmp_path: Path) -> None:
@@ -503,7 +503,7 @@ def test_unusable_input_is_a_one_line_error_and_changes_nothing(
     expected = {
         "embedder": "was made with toy (16-d, weights efefefefefef)",
         "unknown embedder": "does not name the embedder; run prepare_actors.py first",
-        "edited": "not the file that facerec",
+        "edited": "was changed after facerec",
         "table": "actor_images.csv:1: lacks the column n_detections",
         "picture": "the thumbnail of a confirmed face must exist",
         "picture damaged": "cannot be read",

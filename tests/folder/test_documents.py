@@ -86,7 +86,7 @@ def test_arbitrary_bytes_are_refused(file: Path, data: bytes, which: int) -> Non
     [
         (0, {"frame_indices": [20], "movie_id": 7.0}, "movie_id 7.0"),
         (0, {"frame_indices": [2**63], "movie_id": 7}, "must be frame numbers"),
-        (0, {"frame_indices": [20, 20], "movie_id": 7}, "must ascend, each once"),
+        (0, {"frame_indices": [20, 20], "movie_id": 7}, "must be ascending, without duplicates"),
         (1, {"clusters": [2**64 - 1], "movie_id": 7}, "dense"),
         (1, {"clusters": [True, False], "movie_id": 7}, "a list of ints"),
         (1, {"clusters": [0.0], "movie_id": 7}, "a list of ints"),

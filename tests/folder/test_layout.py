@@ -111,7 +111,7 @@ def test_a_missing_folder_and_a_file_in_its_place_are_told_apart(tmp_path: Path)
     (tmp_path / "7-data").touch()
     with pytest.raises(InputError, match="is a file"):
         MovieFolder.existing(tmp_path / "7-data")
-    with pytest.raises(InputError, match="7-data: a file lies where a folder must be"):
+    with pytest.raises(InputError, match="7-data: this must be a folder, but it is a file"):
         MovieFolder(tmp_path / "7-data").create()
 
 

@@ -101,7 +101,7 @@ def test_whatever_differs_changes_the_fingerprint_and_is_named(other: dict[str, 
     changed = _plan(**other)
     assert changed.fingerprint != _plan().fingerprint
     (difference,) = changed.differences({k: v for k, v in _plan().to_json().items() if k in other})
-    assert next(iter(other)) in difference and " there and " in difference
+    assert next(iter(other)) in difference and " in the plan, but " in difference
 
 
 def test_the_probe_depends_on_the_films_size_and_both_ends(tmp_path: Path) -> None:

@@ -93,10 +93,10 @@ def test_a_damaged_record_is_refused_or_still_valid(data: st.DataObject, record:
     [
         (TRAJECTORY, {"start": 2**63}, "start is not a frame number"),
         (TRAJECTORY, {"start": 2**31 - 2}, "start is not a frame number"),
-        (TRAJECTORY, {"w": 2**64 - 1}, "w and h must lie in"),
+        (TRAJECTORY, {"w": 2**64 - 1}, "w and h must be in"),
         (TRAJECTORY, {"index": True}, "index must be an int"),
         (TRAJECTORY, {"len": 2.0}, "len must be an int"),
-        (TRAJECTORY, {"bbs": {"0": [1, 2, 3, 4]}}, "bbs must hold len boxes"),
+        (TRAJECTORY, {"bbs": {"0": [1, 2, 3, 4]}}, "bbs must have len boxes"),
         (FEATURE, {"embedding": ["0.6", "0.8"]}, "flat list of numbers"),
         (FEATURE, {"embedding": [True, False]}, "flat list of numbers"),
         (FEATURE, {"embedding": [[0.6, 0.8]]}, "flat list of numbers"),
@@ -130,7 +130,7 @@ def test_a_broken_rule_is_named(record: Record, change: dict[str, Any], rule: st
     ],
 )
 def test_what_a_reader_would_refuse_is_not_written(record: Record) -> None:
-    with pytest.raises(FacerecError, match="not written, because"):
+    with pytest.raises(FacerecError, match="record not written, because"):
         to_line(record)
 
 
@@ -150,7 +150,7 @@ def moved(index: int, dx: int = 0, start: int = 5, w: int = 320, movie_id: int =
     [
         (moved(2, dx=9), "file.jsonl:2: index 2 on the 0-based line 1"),
         (moved(1, dx=9, movie_id=8), "file.jsonl:2: movie_id 8 in the folder of movie 7"),
-        (moved(1, dx=9, w=640), "file.jsonl:2: w, h is 640, 180 where line 1 has 320, 180"),
+        (moved(1, dx=9, w=640), "file.jsonl:2: w, h is 640, 180, but line 1 has 320, 180"),
         (moved(1), "file.jsonl:2: frame 5 has the same box [1, 2, 30, 40] as line 1"),
     ],
 )
@@ -191,7 +191,7 @@ def test_faces_out_of_order_and_of_another_dimension(file: Path) -> None:
     with pytest.raises(ContractError, match=r":2: faces must be sorted"):
         list(read_features(write(file, FEATURE, later), 7))
     other = Feature(7, 6, FEATURE.box, FEATURE.keypoints, np.float32([1]), 320, 180)
-    with pytest.raises(ContractError, match=r":2: the embedding has 1 numbers where line 1 has 2"):
+    with pytest.raises(ContractError, match=r":2: the embedding has 1 numbers, but that of line 1 has 2"):
         list(read_features(write(file, FEATURE, other), 7))
 
 

@@ -363,7 +363,7 @@ def test_rule_that_a_schema_cannot_express_is_in_its_descriptions(
 LINES: list[tuple[str, Record, tuple[str, ...]]] = [
     ("trajectories", TRAJECTORY, ("an int", "len boxes", "len booleans", "four ints", "is empty or outside",
                                   "last box", "start is not a frame number")),
-    ("features", FEATURE, ("an int", "four ints", "is empty or outside", "tag does not say",
+    ("features", FEATURE, ("an int", "four ints", "is empty or outside", "tag has another frame or box",
                            "L2-normalised")),
     ("evidence", FRAME, ("frame is not a frame number", "a float", "four ints", "is empty or outside")),
     ("quality", QUALITY, ("must be floats",)),

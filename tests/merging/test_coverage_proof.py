@@ -100,7 +100,7 @@ DAMAGE: dict[str, tuple[Callable[[MovieFolder], object], str]] = {
     "a picture changed and no larger": (lambda f: _flip(_shard(f, 2).faces), "was changed"),
     "another shard's marker": (
         lambda f: shutil.copyfile(_shard(f, 3).marker, _shard(f, 2).marker),
-        "another shard's",
+        "belongs to another shard",
     ),
     "a marker that is no JSON": (lambda f: _shard(f, 2).marker.write_text("done"), "damaged"),
     "a marker that is a list": (lambda f: _shard(f, 2).marker.write_text("[]"), "damaged"),

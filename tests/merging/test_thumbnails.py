@@ -145,7 +145,7 @@ def test_changed_thumbnails_are_reported_and_restored(
     assert any("merge_shards.py" in error.rule for error in violations_of(folder.path))
     assert _merge(folder) == 0
     told = capsys.readouterr()
-    assert "images: not the thumbnails that were published; restoring them" in told.err
+    assert "images: thumbnails differ from the published ones; restoring them" in told.err
     assert contents(folder) == whole and violations_of(folder.path) == []
     assert _merge(folder) == 0
     assert "nothing changed" in capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_other_pictures_of_published_trajectories_need_overwrite(
 ) -> None:
     before = contents(folder)
     assert _merge(folder) == 1
-    assert "--overwrite replaces them and keeps the old in previous/" in _error(capsys)
+    assert "--overwrite replaces them and keeps the old ones in previous/" in _error(capsys)
     assert contents(folder) == before
 
 
@@ -289,7 +289,7 @@ def test_an_export_replaces_no_other_files(
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"mine")
     assert _merge(folder, "--faces", str(tmp_path)) == 1
-    assert f"{tmp_path / str(MOVIE)}: holds other faces; move them away" in _error(capsys)
+    assert f"{tmp_path / str(MOVIE)}: contains other faces; move them away" in _error(capsys)
     assert [path for path in tmp_path.rglob("*.jpeg") if folder.path not in path.parents] == [mine]
 
 

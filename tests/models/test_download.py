@@ -89,7 +89,7 @@ def test_archived_file_is_unpacked_under_the_catalogue_name(server, dlib_file, t
 @pytest.mark.parametrize(
     ("served_as", "content", "message"),
     [
-        ("cut.dat", b"x" * 4000, "broke off after 2000 of 4000 bytes"),
+        ("cut.dat", b"x" * 4000, "the download stopped after 2000 of 4000 bytes"),
         ("other.dat", b"something else", "not the expected file"),
         ("text.zip", b"not found", "not a zip archive"),
     ],

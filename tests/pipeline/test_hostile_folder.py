@@ -157,7 +157,7 @@ def test_a_file_where_a_folder_should_be(
     in_the_way.write_text("mine")
     assert _extract(film, tmp_path / "out") == 1
     line = _error(capsys)
-    assert f"{in_the_way}: a file lies where a folder must be; move it away" in line
+    assert f"{in_the_way}: this must be a folder, but it is a file; move it away" in line
     assert in_the_way.read_text() == "mine"
     in_the_way.unlink()
     assert contents(run_merge(run_extract(film, tmp_path / "out", 2))) == undisturbed
@@ -168,7 +168,7 @@ def test_a_file_where_the_output_folder_should_be(
 ) -> None:
     (tmp_path / "out").write_text("mine")
     assert _extract(film, tmp_path / "out") == 1
-    assert "a file lies where a folder must be" in _error(capsys)
+    assert "this must be a folder, but it is a file" in _error(capsys)
     assert (tmp_path / "out").read_text() == "mine"
 
 

@@ -113,7 +113,9 @@ def test_local_runs_here_even_with_slurm(
     slurm: MockSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["extract", "--movie", str(MOVIE), "--local", "--workers", "1", "--tasks", "1"]) == 0
-    assert slurm.states() == {} and "running here, as requested by LOCAL=1" in capsys.readouterr().out
+    assert (
+        slurm.states() == {} and "running on this machine, as requested by LOCAL=1" in capsys.readouterr().out
+    )
 
 
 def test_a_local_collection_continues_after_a_movie_that_fails(slurm: MockSlurm, tmp_path: Path) -> None:
@@ -127,9 +129,9 @@ def test_a_local_collection_continues_after_a_movie_that_fails(slurm: MockSlurm,
     [
         ([], "which movie"),
         (["--movie", "1", "--movies", "2"], "not both"),
-        (["--movie", "1 2"], 'for several: MOVIES="1 2"'),
+        (["--movie", "1 2"], 'for several movies give MOVIES="1 2"'),
         (["--movie", "$(id)"], "is not a movie id"),
-        (["--movie", "77", "--shards", "0"], "SHARDS=0: give a number of 1 or more"),
+        (["--movie", "77", "--shards", "0"], "SHARDS=0: must be a whole number of at least 1"),
         (["--movie", "77", "--shards", "4.5"], "SHARDS=4.5"),
         (["--movie", "77", "--set", "extract.memroy=1G"], "did you mean 'memory'"),
         (["--movie", "77", "--set", "extract.memory='1G"], "--set: No closing quotation"),
@@ -147,7 +149,9 @@ def test_misspelt_variables_of_make_are_reported_and_unrelated_ones_ignored(
     slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACEREC_MAKE_VARIABLES", "SHARD MOVIE")
-    with pytest.raises(InputError, match=r"unknown variable SHARD, did you mean SHARDS\? Valid are: MOVIE, "):
+    with pytest.raises(
+        InputError, match=r"unknown variable SHARD; did you mean SHARDS\? Valid variables: MOVIE, "
+    ):
         cli.main(["status", "--movie", "77"])
     monkeypatch.setenv("FACEREC_MAKE_VARIABLES", "PYTHON MOVIE V")
     assert cli.main(["status", "--movie", "77"]) == 0
@@ -168,7 +172,7 @@ def test_neither_a_shell_nor_make_interprets_variables(slurm: MockSlurm, tmp_pat
     done = subprocess.run(
         [*command, "MOVIE=77", "SHRADS=3"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert "unknown variable SHRADS, did you mean SHARDS?" in done.stderr and "Traceback" not in done.stderr
+    assert "unknown variable SHRADS; did you mean SHARDS?" in done.stderr and "Traceback" not in done.stderr
     for movie in ("77;touch HACKED", "$(shell touch HACKED)", "$(touch HACKED)", "`touch HACKED`"):
         done = subprocess.run(
             [*command, f"MOVIE={movie}"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -242,7 +242,9 @@ def test_a_stage_waits_for_the_active_array_of_an_earlier_launch(site: Site) -> 
 def test_another_number_of_shards_is_refused(site: Site) -> None:
     make_film(site.folder / "films")
     (submission,) = site.launch()
-    with pytest.raises(PlanError, match="was started with SHARDS=8: give that, or start again with FRESH=1"):
+    with pytest.raises(
+        PlanError, match="was started with SHARDS=8: give SHARDS=8, or start again with FRESH=1"
+    ):
         site.launch(shards=9)
     site.run_quickly(submission)
     with pytest.raises(PlanError, match="was started with SHARDS=8"):
@@ -253,7 +255,7 @@ def test_options_that_differ_from_those_of_done_shards_are_refused(site: Site) -
     make_film(site.folder / "films")
     (submission,) = site.launch()
     site.run_quickly(submission)
-    with pytest.raises(FacerecError, match=r"77-data holds the shards of another run$"):
+    with pytest.raises(FacerecError, match=r"77-data contains shards of another run$"):
         site.launch(detector="other")
 
 
@@ -261,7 +263,7 @@ def test_options_that_differ_from_those_of_done_shards_are_refused(site: Site) -
 def test_fresh_deletes_shards_unless_tasks_are_active(site: Site, options: dict[str, object]) -> None:
     make_film(site.folder / "films")
     (submission,) = site.launch()
-    with pytest.raises(PlanError, match="cancel them before FRESH=1"):
+    with pytest.raises(PlanError, match="cancel them before using FRESH=1"):
         site.launch(fresh=True, **options)
     site.run_quickly(submission)
     marker = site.run.movie_folder.shard(0, 20).marker

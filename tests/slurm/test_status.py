@@ -94,7 +94,7 @@ def test_a_running_task_has_one_running_shard(movie: Movie) -> None:
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        ("OUT_OF_MEMORY", "out of memory (asked for 8G)"),
+        ("OUT_OF_MEMORY", "out of memory (requested 8G)"),
         ("TIMEOUT", "stopped at the time limit of 60 min"),
         ("NODE_FAIL", "node n1 failed"),
         ("FAILED", "SLURM reports FAILED"),
@@ -120,7 +120,12 @@ def test_a_task_that_died_silently_is_failed_and_one_never_started_cancelled(
     assert status.shards[0].reason == "died without an error message on n1" and status.shards_in(
         "failed"
     ) == [0]
-    assert status.shards_in("cancelled") == [4, 5, 6, 7]  # left the queue before it started: scancel
+    assert status.shards_in("cancelled") == [
+        4,
+        5,
+        6,
+        7,
+    ]  # removed from the queue before they started: scancel
     assert status.shards_in("missing") == [1, 2, 3] and not status.active
 
 
@@ -131,7 +136,7 @@ def test_out_of_memory_is_found_in_the_log_if_slurm_only_reports_failed(movie: M
     log.parent.mkdir()
     log.write_text("begin\nslurmstepd-n1: error: Exceeded job memory limit\n")
     status = movie.status(t5="FAILED")
-    assert status.shards[0].reason == "out of memory (asked for 8G)" and "memory limit" in text(status)
+    assert status.shards[0].reason == "out of memory (requested 8G)" and "memory limit" in text(status)
     assert f"log: {log}" in text(status)  # it died before it linked the logs of its shards
 
 
@@ -309,4 +314,4 @@ def test_a_stage_with_removed_results_is_missing(movie: Movie) -> None:
         "cluster": "done",
         "classify": "missing",
     }
-    assert "classify    missing  here (its results were removed; run it again)" in text(status)
+    assert "classify    missing  here (its results were removed; run the stage again)" in text(status)

@@ -126,7 +126,7 @@ def test_a_shard_that_uses_the_whole_time_limit_fails_and_the_others_run(
     monkeypatch.setattr(tasks, "_usable_seconds", lambda submission: 0.1)
     threading.Timer(1.0, me(signal.SIGUSR2)).start()
     assert not node.run_task() and node.mock.requeued() == [submission.task_id(0)]
-    assert "did not end within the time limit of 1 min" in node.record().failed["0"].reason
+    assert "did not finish within the time limit of 1 min" in node.record().failed["0"].reason
     threading.Timer(1.0, me(signal.SIGUSR2)).start()
     assert not node.run_task() and sorted(node.record().failed) == ["0", "1"]
     threading.Timer(1.0, me(signal.SIGUSR2)).start()
@@ -147,7 +147,7 @@ def test_the_batch_script_records_a_killed_task(node: Node) -> None:
         with pytest.raises(SystemExit):
             tasks.main(arguments)
     failure = node.record().failed["0"]
-    assert failure.reason == "out of memory (asked for 900M)" and "memory limit" in failure.tail[-1]
+    assert failure.reason == "out of memory (requested 900M)" and "memory limit" in failure.tail[-1]
     assert node.mock.requeued() == [submission.task_id(0)]  # to extract the other three
     assert not node.run_task() and node.to_do() == [0] and node.record().outcome == "failed"
     with node.mock.environment_of(submission.task_id(0)):
@@ -161,7 +161,7 @@ def test_the_batch_script_records_a_killed_stage(node: Node) -> None:
         Task.start(node.run, node.run.submission(merge.key), 0)
         with pytest.raises(SystemExit):
             tasks.record_killed_task(str(node.run.out), MOVIE, merge.key, 0, 137)
-    assert node.record().failed[""].reason == "killed, most likely out of memory (asked for 4G)"
+    assert node.record().failed[""].reason == "killed, most likely out of memory (requested 4G)"
     assert node.record().outcome == "failed" and node.mock.requeued() == []
 
 

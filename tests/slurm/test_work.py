@@ -69,7 +69,7 @@ def test_a_failed_shard_does_not_stop_the_others(tmp_path: Path) -> None:
     failed = task.record.failed
     assert failed["2"].tail[-1] == "fake_stage.py: error: shard 2 cannot be extracted"
     assert failed["2"].reason == "exit status 1"
-    assert failed["5"].reason == "killed, most likely out of memory (asked for 8G)"
+    assert failed["5"].reason == "killed, most likely out of memory (requested 8G)"
 
 
 def test_failed_shards_are_retried_alone_and_last(tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ def test_a_log_that_cannot_be_written_ends_the_process() -> None:
 @pytest.mark.parametrize(
     ("status", "said", "reason"),
     [
-        (1, ["MemoryError"], "out of memory (asked for 8G)"),
-        (137, ["slurmstepd: error: Exceeded job memory limit"], "out of memory (asked for 8G)"),
-        (1, ["slurmstepd: error: Detected 1 oom_kill event in StepId=1.0."], "out of memory (asked for 8G)"),
-        (-9, [], "killed, most likely out of memory (asked for 8G)"),
+        (1, ["MemoryError"], "out of memory (requested 8G)"),
+        (137, ["slurmstepd: error: Exceeded job memory limit"], "out of memory (requested 8G)"),
+        (1, ["slurmstepd: error: Detected 1 oom_kill event in StepId=1.0."], "out of memory (requested 8G)"),
+        (-9, [], "killed, most likely out of memory (requested 8G)"),
         (-11, ["x"], "killed by SIGSEGV"),
         (3, ["x"], "exit status 3"),
     ],

@@ -44,7 +44,7 @@ def ended(raised: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[in
         (InputError("two\n   lines of '/a  b'\r\n"), 1, "two lines of '/a  b'\n"),
         (ContractError("a/b.jsonl", "a rule", 3), 1, "a/b.jsonl:3: a rule\n"),
         (Interrupted("stopped by SIGTERM; run it again"), 75, "stopped by SIGTERM; run it again\n"),
-        (KeyboardInterrupt(), 130, "stopped by Ctrl-C; run the same command again to go on\n"),
+        (KeyboardInterrupt(), 130, "stopped by Ctrl-C; run the same command again to continue\n"),
         (
             PermissionError(errno.EACCES, "Permission denied", "/x/7-data"),
             1,

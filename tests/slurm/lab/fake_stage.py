@@ -53,7 +53,7 @@ def extract(args: argparse.Namespace) -> None:
     plan = read_plan(folder)
     assert plan is not None
     if plan.fingerprint != wanted.fingerprint:
-        refuse(f"{folder.path} holds the shards of another run")
+        refuse(f"{folder.path} contains shards of another run")
     for shard in plans.parse_ranges(args.shard, args.n):
         if shard in done_markers(folder, plan):
             sys.stdout.write(f"shard {shard} is done already\n")

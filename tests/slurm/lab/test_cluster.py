@@ -210,7 +210,7 @@ def test_out_of_memory_is_reported_with_the_requested_memory(movie: Movie) -> No
     movie.wait()
     status = movie.show("out of memory")
     assert status.shards_in("failed") == [2] and status.shards_in("done") == [0, 1, 3, 4, 5]
-    assert status.shards[2].reason == "out of memory (asked for 200M)"
+    assert status.shards[2].reason == "out of memory (requested 200M)"
     assert as_json(status)["failed"][0]["task"]["host"].startswith("n")
 
 
