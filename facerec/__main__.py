@@ -1,11 +1,11 @@
-"""`facerec COMMAND`: the one entry to all commands of an installed package.
+"""`facerec COMMAND`: entry point of all commands in an installed package.
 
-`facerec extract …` is `python -u ./facerec/extract.py …`, and so are the others.
+`facerec extract …` does the same as `python -u ./facerec/extract.py …` in a checkout.
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import ast
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from facerec.support.cli import run_main
 
-# each command's module, in the order in which one needs them
+# module of each command, in the order of use
 COMMANDS = {
     "demo": "facerec.demo.__main__",
     "fetch_models": "facerec.fetch_models",
@@ -34,14 +34,14 @@ COMMANDS = {
     "learn_from_labels": "facerec.learn_from_labels",
     "slurm": "slurm.cli",
 }
-_USAGE_ERROR = 2  # as argparse has it
+_USAGE_ERROR = 2  # as in argparse
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run the command that the first word names, with the words after it.
+    """Run the command that the first word names, with the remaining words as its arguments.
 
     Returns:
-        The command's exit status; 2 where no command is named, or an unknown one.
+        The exit status of the command; 2 if the command is missing or unknown.
     """
     command, *words = (sys.argv[1:] if argv is None else argv) or [""]
     if command in ("-h", "--help"):
@@ -58,9 +58,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         near = difflib.get_close_matches(command, COMMANDS, 1)
         meant = (
-            f"did you mean {near[0]}? `facerec --help` lists all"
+            f"did you mean {near[0]}? `facerec --help` lists all commands"
             if near
-            else f"there are: {', '.join(COMMANDS)}"
+            else f"valid commands: {', '.join(COMMANDS)}"
         )
         sys.stderr.write(f"facerec: error: unknown command {command!r}; {meant}\n")
         return _USAGE_ERROR
@@ -70,7 +70,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def overview() -> str:
-    """The help: all commands, with the first line of each one's documentation."""
+    """Return the help text: all commands, each with the first line of its documentation."""
     indent = max(map(len, COMMANDS)) + 4
     width = max(60, shutil.get_terminal_size(fallback=(1000, 0)).columns)
     lines = [
@@ -79,14 +79,14 @@ def overview() -> str:
     ]
     return (
         "usage: facerec COMMAND …\n\n"
-        "Every actor of a feature film found, followed, grouped and named.\n\n"
+        "Find, follow, group and name every actor of a feature film.\n\n"
         + "\n".join(lines)
         + "\n\n`facerec COMMAND --help` explains a command's options.\n"
     )
 
 
 def _summary(module: str) -> str:
-    """The first line of a module's docstring, without running the module: some import much."""
+    """Return the first line of a module's docstring without importing the module, which may be slow."""
     spec = importlib.util.find_spec(module)
     source = getattr(spec and spec.loader, "get_source", lambda _: None)(module)
     return (ast.get_docstring(ast.parse(source or "")) or "").partition("\n")[0]

@@ -1,10 +1,10 @@
-"""Put the package on the import path of a command that runs as a script: `python -u ./facerec/cluster.py`.
+"""Fix the import path of a command that runs as a script: `python -u ./facerec/cluster.py`.
 
-Python starts a script with the script's own folder first on the import path (of a symlink: the folder that
-it points to). From there `facerec` cannot be imported, and `import video` or `import models` of any library
-would get a package of ours. So a command imports this module, which lies in that folder, before all others,
-where it has no `__package__`; from then on the folder above stands first. Nothing else may be imported
-here: `os` and `sys` are loaded before a script begins, another module could be one of ours by mistake.
+Python puts the folder of a script (for a symlink, of its target) first on the import path. With this path
+`import facerec` fails, and a library's `import video` or `import models` would import facerec/video or
+facerec/models. So a command that runs as a script, which has no `__package__`, imports this module before
+all others; it replaces the folder by its parent. Only `os` and `sys`, which are loaded before a script
+starts, may be imported here: any other import would still search the wrong folder.
 """
 
 import os

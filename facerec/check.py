@@ -1,12 +1,12 @@
-"""Check movie folders: will the labeling backend accept them, and do their files fit together?
+"""Check whether the labeling backend will accept movie folders, and whether their files fit together.
 
-Prints one line for each folder to standard output, and each violation as FILE:LINE: RULE and each warning to
-standard error. The exit status is 0 if no rule is broken, also where there are warnings. No file is changed.
+Prints one line for each folder to standard output; violations, as FILE:LINE: RULE, and warnings go to
+standard error. The exit status is 0 if no rule is broken, even if there are warnings. No file is changed.
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -20,7 +20,7 @@ from facerec.support.cli import configure_logging, parser, run_main
 if TYPE_CHECKING:
     from facerec.checks.inspect import Inspection
 
-MAX_LISTED = 50  # violations of a folder that are listed; of the others only the number is given
+MAX_LISTED = 50  # listed violations per folder; for the rest only their number is printed
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         default=None,
         metavar="DIR",
-        help="also check this actor database, and that it has every actor id in the predictions",
+        help="also check this actor database, and that it contains every actor id in the predictions",
     )
     return made
 

@@ -1,12 +1,12 @@
-"""Stage 4: name the clusters of a film after the cast of the movie in the actor database.
+"""Stage 4: name the clusters of a film from the portraits of its cast in the actor database.
 
-Writes predictions.json: the probabilities of actors for each cluster, none for a cluster that cannot be
-compared. Only actors whose rows in actors.csv have the movie's id are considered, with all their pictures.
+Writes predictions.json: for each cluster the probabilities of actors; none if the cluster is too poor to
+compare. Only actors that actors.csv lists for this movie are considered, with all their pictures.
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -39,16 +39,16 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=n.k,
         metavar="PICTURES",
-        help="nearest pictures of each actor whose odds are averaged; higher: wrong pictures do less harm, "
-        "rare poses are missed more often",
+        help="number of nearest pictures of each actor that are averaged; higher: wrong pictures do less "
+        "harm, rare poses are missed more often",
     )
     options.add_argument(
         "--unknown",
         type=float,
         default=n.unknown_odds,
         metavar="ODDS",
-        help="prior odds of a person outside the database against one given actor; higher: fewer names, "
-        "fewer wrong ones",
+        help="prior odds that a cluster shows a person who is not in the database, against one given actor; "
+        "higher: fewer names, fewer wrong ones",
     )
     options.add_argument(
         "--overwrite",
@@ -159,7 +159,7 @@ def _warn_about(database: ActorDatabase, gallery: Gallery, folder: MovieFolder) 
 
 
 def _cluster_settings(folder: MovieFolder) -> tuple[float, bool]:
-    """The `min_quality` and `allow_same_frame` that cluster.py ran with, which hold for naming as well.
+    """Return the `min_quality` and `allow_same_frame` that cluster.py used; naming uses the same.
 
     Raises:
         StaleError: the manifest does not record them.

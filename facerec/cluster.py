@@ -1,12 +1,12 @@
 """Stage 3: cluster the trajectories of a film by person.
 
-Reads trajectories, saved faces and scene changes, and writes clusters.json. Faces seen in one frame are never
-in one cluster. Trajectories of too little quality to compare stay alone; manifest.json lists them.
+Reads trajectories, saved faces and scene changes, and writes clusters.json. Two faces seen in the same frame
+are never in one cluster. A trajectory of too low quality is a cluster of its own; manifest.json lists these.
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -32,36 +32,36 @@ def arguments() -> argparse.ArgumentParser:
         choices=METHODS,
         default=c.method,
         help="plda: join the groups that are most likely one person, by the embedder's calibration; "
-        "hdbscan: find dense groups; a person needs three trajectories or more",
+        "hdbscan: find dense groups of three trajectories or more",
     )
     options.add_argument(
         "--max-size",
         type=int,
         default=c.max_size,
         metavar="TRAJECTORIES",
-        help="split clusters of more trajectories than this; the annotator shows two thumbnails of each",
+        help="split clusters of more trajectories than this; annotators see two thumbnails of each",
     )
     options.add_argument(
         "--threshold",
         type=float,
         default=c.threshold,
         metavar="FACTOR",
-        help="factor for the distance at which the embedder takes two faces for one person as likely as for "
-        "two; lower: purer clusters, more of them",
+        help="multiplies the distance at which two faces are as likely one person as two, by the embedder's "
+        "calibration; lower: purer clusters, more of them",
     )
     options.add_argument(
         "--min-quality",
         type=float,
         default=v.min_quality,
         metavar="QUALITY",
-        help="least quality of a trajectory's faces, 0 to 1; a trajectory below it is not compared and stays "
-        "alone. Higher: purer clusters, more of them",
+        help="minimum quality of a trajectory, 0 to 1; one below it is not compared and is a cluster of its "
+        "own. Higher: purer clusters, more of them",
     )
     options.add_argument(
         "--allow-same-frame",
         action="store_true",
-        help="allow faces seen in one frame to be one person, for films with many mirrors, screens or split "
-        "screens",
+        help="allow two faces in one frame to be the same person, for films with many mirrors, screens or "
+        "split screens",
     )
     options.add_argument(
         "--overwrite",

@@ -6,7 +6,7 @@ its probability is above 0.40, as it is to annotators.
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -36,14 +36,14 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
-        help="actor database with the actors' names, in addition to those in the folder's manifest",
+        help="actor database, for names of actors that the folder's manifest does not have",
     )
     made.add_argument(
         "--clusters",
         type=int,
         default=MAX_CLUSTERS,
         metavar="N",
-        help="number of clusters to draw, the biggest first",
+        help="maximum number of clusters to draw, the largest first",
     )
     return made
 

@@ -1,12 +1,12 @@
-"""Score a movie folder against a truth: trajectories, clusters, names and annotators' clicks, as JSON.
+"""Score a movie folder against ground truth: trajectories, clusters, names and clicks, as JSON.
 
-The truth is a CSV file: a table of boxes (columns frame, track, x, y, w, h, identity) or the export of the
+Ground truth is a CSV file: a table of boxes (columns frame, track, x, y, w, h, identity) or the export of the
 labeling backend (columns movie_id, cluster_id, cluster_status, label, tag, image_status, trajectory).
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -23,14 +23,18 @@ def arguments() -> argparse.ArgumentParser:
         "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
     )
     made.add_argument(
-        "--truth", type=Path, required=True, metavar="FILE", help="table of boxes, or the backend's export"
+        "--truth",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="ground truth: table of boxes, or the labeling backend's export",
     )
     made.add_argument(
         "--actor-db",
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
-        help="actor database with the actors' names, in addition to those in the folder's manifest",
+        help="actor database, for names of actors that the folder's manifest does not have",
     )
     made.add_argument(
         "--min-trajectory",

@@ -7,7 +7,7 @@ SIGTERM and SIGUSR2 stop it between two batches with exit status 75: run the sam
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -35,7 +35,7 @@ def arguments() -> argparse.ArgumentParser:
     s = ExtractSettings
     command_line.add_argument("film", type=Path, help="film, named <movie_id>-Title.ext")
     command_line.add_argument(
-        "--shard", default="0", help="shards to extract: a number, a range, a list (0-31,40)"
+        "--shard", default="0", help="shards to extract: numbers and ranges, as in 0-31,40"
     )
     command_line.add_argument(
         "--n", type=int, default=1, metavar="N", help="number of shards that the film is divided into"
@@ -51,55 +51,55 @@ def arguments() -> argparse.ArgumentParser:
         "--detector",
         default=s.detector,
         metavar="NAME[:FILE]",
-        help="retinaface, mtcnn or yunet; FILE: weights to use",
+        help="retinaface, mtcnn or yunet; FILE: its weights file",
     )
     command_line.add_argument(
         "--embedder",
         default=s.embedder,
         metavar="NAME[:FILE]",
-        help="facenet, dlib or arcface; FILE: weights to use",
+        help="facenet, dlib or arcface; FILE: its weights file",
     )
     command_line.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
     command_line.add_argument(
         "--precision",
         choices=("float32", "float16", "bfloat16"),
         default=s.precision,
-        help="number format of retinaface and facenet; float16: GPUs only, bfloat16: also some CPUs",
+        help="number format of retinaface and facenet; float16 is for GPUs, bfloat16 also for some CPUs",
     )
     command_line.add_argument(
         "--batch-size",
         type=int,
         default=None,
         metavar="FRAMES",
-        help="frames per call of the detector (default: chosen by model and device)",
+        help="frames per call of the detector (default: chosen for the model and device)",
     )
     command_line.add_argument(
         "--save-every",
         type=int,
         default=s.save_every,
         metavar="FRAMES",
-        help="save and embed faces on every FRAMES-th frame",
+        help="save and embed the faces of every FRAMES-th frame",
     )
     command_line.add_argument(
         "--detect-every",
         type=int,
         default=s.detect_every,
         metavar="FRAMES",
-        help="detect faces on every FRAMES-th frame and interpolate between them; must divide --save-every",
+        help="detect faces in every FRAMES-th frame and interpolate between them; must divide --save-every",
     )
     command_line.add_argument(
         "--min-face-size",
         type=int,
         default=s.min_face_size,
         metavar="PIXELS",
-        help="ignore faces with a shorter side below this, in display pixels",
+        help="ignore faces smaller than this: minimum of the shorter side of the box, in display pixels",
     )
     command_line.add_argument(
         "--face-threshold",
         type=float,
         default=None,
         metavar="SCORE",
-        help="least score of a detection, 0 to 1 (default: the detector's own)",
+        help="minimum detection score, 0 to 1 (default: chosen for the detector)",
     )
     command_line.add_argument(
         "--actor-db",
@@ -117,7 +117,7 @@ def arguments() -> argparse.ArgumentParser:
         help="if the folder holds shards of another plan, discard them and start again",
     )
     command_line.add_argument(
-        "--profile", action="store_true", help="log the seconds for which each step was busy"
+        "--profile", action="store_true", help="log how many seconds each step was busy"
     )
     return command_line
 

@@ -1,12 +1,12 @@
 """Download the weights of models, on a machine with internet access (`make models`); other commands never do.
 
-A file that is there and recorded in weights.json is not downloaded again. A new one is kept only if it has
-its published SHA-256, if there is one, and loads as its model.
+A file that exists and is recorded in weights.json is not downloaded again. A new file is kept only if it can
+be loaded as its model and, where a SHA-256 is published, has this SHA-256.
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -23,10 +23,17 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's arguments."""
     made = parser(__doc__)
     made.add_argument(
-        "models", nargs="*", default=list(DEFAULT), metavar="MODEL", help=f"any of {', '.join(CATALOGUE)}"
+        "models",
+        nargs="*",
+        default=list(DEFAULT),
+        metavar="MODEL",
+        help=f"models to fetch: {', '.join(CATALOGUE)}",
     )
     made.add_argument(
-        "--path", type=Path, default=weights_folder(), help="folder of the weights ($FACEREC_WEIGHTS)"
+        "--path",
+        type=Path,
+        default=weights_folder(),
+        help="folder for the weights; set FACEREC_WEIGHTS to change it for all commands",
     )
     return made
 

@@ -1,15 +1,16 @@
-"""Add faces that annotators confirmed to the actor database, so that the next film gets more right names.
+"""Add faces that annotators confirmed to the actor database, to name later films of the same cast better.
 
 The labels are the export of the labeling backend, a CSV file with the columns movie_id, cluster_id,
 cluster_status, label, tag, image_status and trajectory. Faces marked `same` in a labeled cluster are
 confirmed. The best of them become pictures of their actor, in actor_images/ and the tables, and are recorded
 in actor_origins.csv. Faces marked `different` or `invalid` are never added, and no face of a trajectory that
-shows two people. Running the command again adds nothing twice.
+shows two people. Running the command again does not add a face
+twice.
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -25,16 +26,22 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's arguments."""
     made = parser(__doc__)
     add_path_argument(made)
-    made.add_argument("--labels", type=Path, required=True, metavar="FILE", help="the export, a CSV file")
     made.add_argument(
-        "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="actor database to add to"
+        "--labels", type=Path, required=True, metavar="FILE", help="the labeling backend's export, a CSV file"
+    )
+    made.add_argument(
+        "--actor-db",
+        type=Path,
+        default=Path("actor_db"),
+        metavar="DIR",
+        help="actor database to which the faces are added",
     )
     made.add_argument(
         "--per-actor",
         type=int,
         default=LearnSettings.per_actor,
         metavar="FACES",
-        help="most faces to add for each actor and movie",
+        help="maximum number of faces to add per actor and movie",
     )
     return made
 

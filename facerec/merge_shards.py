@@ -2,12 +2,12 @@
 
 Requires that all shards of the plan are done, so that every frame was processed once. Cuts and trajectories
 are decided over the whole film, so that the results do not depend on the number of shards. Writes to images/
-the thumbnails that annotators see: of each trajectory the best two saved faces that lie apart in time.
+the thumbnails that annotators see: the best two saved faces of each trajectory that are far apart in time.
 """
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -33,14 +33,15 @@ def arguments() -> argparse.ArgumentParser:
         type=float,
         default=t.iou_threshold,
         metavar="IOU",
-        help="overlap, 0 to 1, above which boxes of consecutive frames are linked as one face at once",
+        help="minimum overlap (intersection over union, 0 to 1) at which boxes of consecutive frames are "
+        "linked in the first step",
     )
     command_line.add_argument(
         "--max-gap",
         type=int,
         default=t.max_gap,
         metavar="FRAMES",
-        help="longest gap inside a trajectory: consecutive frames without a detection",
+        help="maximum number of consecutive frames without a detection inside a trajectory",
     )
     command_line.add_argument(
         "--min-trajectory",
@@ -54,7 +55,7 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=k.min_face_size,
         metavar="PIXELS",
-        help="drop trajectories without a box of at least this shorter side, in display pixels",
+        help="drop trajectories in which every box is smaller than this (shorter side, in display pixels)",
     )
     command_line.add_argument(
         "--allow-missing",

@@ -8,7 +8,7 @@ a picture that resembles another actor more than its own.
 
 from __future__ import annotations
 
-if not __package__:  # run as a plain script, see there
+if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
@@ -31,19 +31,29 @@ def arguments() -> argparse.ArgumentParser:
     made = parser(__doc__)
     add, models, faces = made.add_argument, ExtractSettings, GallerySettings
     add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
-    add("--detector", default=models.detector, metavar="NAME[:FILE]", help="retinaface, mtcnn or yunet")
-    add("--embedder", default=models.embedder, metavar="NAME[:FILE]", help="facenet, dlib or arcface")
+    add(
+        "--detector",
+        default=models.detector,
+        metavar="NAME[:FILE]",
+        help="retinaface, mtcnn or yunet; FILE: its weights file",
+    )
+    add(
+        "--embedder",
+        default=models.embedder,
+        metavar="NAME[:FILE]",
+        help="facenet, dlib or arcface; FILE: its weights file",
+    )
     add("--device", default="auto", help="auto, cpu, cuda or cuda:i")
     add("--min-face-size", type=int, default=faces.min_face_size, metavar="PIXELS",
-        help="ignore smaller faces")  # fmt: skip
+        help="ignore smaller faces, by the longer side of the box")  # fmt: skip
     add("--face-threshold", type=float, default=faces.face_threshold, metavar="SCORE",
-        help="least detection score, 0 to 1 (default: the detector's own)")  # fmt: skip
+        help="minimum detection score, 0 to 1 (default: chosen for the detector)")  # fmt: skip
     add("--min-share", type=float, default=faces.min_share, metavar="SHARE",
-        help="ignore faces lower than this share of the highest face in the picture")  # fmt: skip
+        help="ignore faces less high than this share of the picture's highest face, 0 to 1")  # fmt: skip
     add("--max-side", type=int, default=faces.max_side, metavar="PIXELS",
-        help="longer side to which larger pictures are shrunk")  # fmt: skip
+        help="larger pictures are shrunk to this longer side")  # fmt: skip
     add("--evaluate", action="store_true",
-        help="write nothing; measure how well the embedded pictures name each other")  # fmt: skip
+        help="write nothing; measure how well each picture is named by the others")  # fmt: skip
     return made
 
 

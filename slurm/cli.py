@@ -37,9 +37,9 @@ _PREFIX = "FACEREC_"
 _CHAINS = {**{stage: (stage,) for stage in PIPELINE.short_names}, "movie": PIPELINE.short_names}
 _WATCH_S = 5.0
 _COMMANDS = (
-    "extract, merge, cluster, classify: run one stage. movie: run all four, each after the one before. "
-    "status: show the state of the movies. plan: extract a few hundred frames here, and recommend shards, "
-    "tasks, time and memory."
+    "extract, merge, cluster, classify: run one stage. movie: run all four stages in order. "
+    "status: show the state of the movies. plan: extract a few hundred frames on this machine, and recommend "
+    "shards, tasks, time and memory."
 )
 Runner = Callable[[RunOptions, int, Sequence[str], Echo], int]  # returns the exit status
 
@@ -50,9 +50,9 @@ _OPTIONS = (
     ("FILMS", "films", "folder of the films, which are named <movie id>-<title>"),
     ("OUT", "data", "folder of the results: <movie id>-data and logs/<movie id>"),
     ("ACTOR_DB", "actor_db", "actor database"),
-    ("SHARDS", "", "number of shards of the film (default: that of the movie's plan, or 256)"),
-    ("DETECTOR", "", "retinaface, mtcnn or yunet[:FILE] (default: that of extract.py)"),
-    ("EMBEDDER", "", "facenet, dlib or arcface[:FILE] (default: that of extract.py)"),
+    ("SHARDS", "", "number of shards of the film (default: the number in the movie's plan, or 256)"),
+    ("DETECTOR", "", "retinaface, mtcnn or yunet[:FILE] (default: as in extract.py)"),
+    ("EMBEDDER", "", "facenet, dlib or arcface[:FILE] (default: as in extract.py)"),
     ("DEVICE", "", "auto, cpu, cuda or cuda:i (default: cuda if GPUs are requested, else auto)"),
     ("SITE", "slurm/cluster.toml", "site profile"),
     ("SET", "", "settings that override the site profile, as in 'extract.memory=32G merge.time=60'"),
@@ -63,17 +63,21 @@ _OPTIONS = (
     ("CPUS", "", "CPU cores per task of extract"),
     ("MEMORY", "", "memory per task of extract, as in 8G"),
     ("WALLTIME", "", "time limit per task of extract: minutes or H:MM:SS"),
-    ("PARALLEL", "", "number of tasks of extract that run at once"),
+    ("PARALLEL", "", "maximum number of tasks of extract that run at once"),
     ("TASKS", "", "number of tasks that share the shards (default: one per shard)"),
     ("RETRY", "", "number of times a failed shard is tried again"),
-    ("WORKERS", "", "number of processes at a time without SLURM (default: what the machine allows)"),
+    (
+        "WORKERS",
+        "",
+        "without SLURM: number of processes that run at once (default: by cores, memory and GPUs)",
+    ),
     *(
         (f"{stage.short_name.upper()}_ARGS", "", f"further arguments of {stage.name}.py")
         for stage in PIPELINE
     ),
 )
 _FLAGS = (
-    ("LOCAL", "run on this machine even if it has SLURM"),
+    ("LOCAL", "run on this machine without SLURM, even if it has SLURM"),
     ("FRESH", "delete the movie's shards and start again"),
     ("OVERWRITE", "replace published results; the previous version is kept"),
     ("WATCH", "status: refresh until nothing is queued or running"),
@@ -225,7 +229,7 @@ def _read_status(out: Path, movie_id: int) -> MovieStatus:
 
 
 def _check_variables(names: Sequence[str]) -> None:
-    """Refuse variables of make that look like a misspelt one of ours; make itself would ignore them."""
+    """Refuse misspelt variables of make, which make itself would ignore."""
     valid = [name for name, *_ in (*_OPTIONS, *_FLAGS)]
     for name in names:
         close = difflib.get_close_matches(name, valid, 1, cutoff=0.75)

@@ -2,7 +2,7 @@
 
 The film is made from photographs that come with scikit-image and matplotlib; the same portraits are the
 actor database. Every stage runs as the command that a user would type, in four shards, with the models that
-need no download: MTCNN and dlib. Fails if a person is not named or is named wrong.
+need no download: MTCNN and dlib. Fails if a person is not named, or not correctly.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from facerec.support.cli import configure_logging, parser, run_main
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
     made.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR",
-        help="folder for film, actor database and results; that of an earlier demo is replaced")  # fmt: skip
+        help="folder for film, actor database and results; an earlier demo in it is replaced")  # fmt: skip
     args = made.parse_args(argv)
     configure_logging(args.verbose)
     from facerec.actors.database import ActorDatabase

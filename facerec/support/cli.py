@@ -36,7 +36,7 @@ def program() -> str:
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Create an argument parser that shows all defaults and has `--verbose`."""
+    """Create an argument parser that shows the defaults of options and has `--verbose`."""
     made = argparse.ArgumentParser(
         prog=program(), description=description, formatter_class=_HelpFormatter, allow_abbrev=False
     )

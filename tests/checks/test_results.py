@@ -181,7 +181,7 @@ VIOLATIONS: dict[str, Violation] = {
     ),
     "a missing quality": (edit_text(Q, 1, lambda text: ""), Q, None, "11 lines, but features.jsonl has 12"),
     # scene_changes.json
-    "unsorted cuts": (edit_document(CUTS, setting(frame_indices=[20, 10])), CUTS, None, "must ascend"),
+    "unsorted cuts": (edit_document(CUTS, setting(frame_indices=[20, 10])), CUTS, None, "must be ascending"),
     "a cut at frame 0": (
         edit_document(CUTS, setting(frame_indices=[0, 20])),
         CUTS,
