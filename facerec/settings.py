@@ -92,10 +92,11 @@ class SplitSettings:
     """When the embeddings of a track show two people. Distances are multiples of `same_person`.
 
     Attributes:
-        min_faces: least number of embedded faces on each side of a change. Higher: short identity switches
-            are missed; lower: a few bad faces may split a track.
-        min_between: least median distance between the two sides. Higher: fewer splits.
-        max_within: largest median distance within a side. Lower: fewer splits.
+        min_faces: least number of embedded faces of a person between two changes. Higher: short identity
+            switches are missed; lower: a few bad faces may split a track.
+        min_between: least median distance between the faces before a change and those after it. Higher:
+            fewer splits.
+        max_within: largest median distance of two faces between two changes. Lower: fewer splits.
     """
 
     min_faces: int = 3

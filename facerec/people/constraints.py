@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facerec.folder.records import Trajectory
 from facerec.geometry import iou
-from facerec.settings import ClusterSettings
+from facerec.settings import ClusterSettings, TrackSettings
 
 Pairs = NDArray[np.int64]
 
@@ -60,16 +60,20 @@ def continuations(
 ) -> Continuations:
     """Find the trajectories that may continue another one of the same shot.
 
+    Two that the tracker would have linked, because their boxes overlap after a short gap, are the parts of a
+    track that was split where its embeddings changed to another person. They do not continue each other.
+
     Args:
         cuts: the first frame of each new shot, ascending.
     """
     settings = settings or ClusterSettings()
+    tracking = TrackSettings()
     n = len(trajectories)
     starts = np.array([t.start for t in trajectories], np.int64)
     first_boxes = np.array([t.boxes[0] for t in trajectories], np.float64).reshape(n, 4)
     shots = np.searchsorted(np.asarray(cuts, np.int64), starts, side="right")
     order = np.argsort(starts, kind="stable")
-    earlier, later, costs, gaps = [], [], [], []
+    earlier, later, costs, gaps, split = [], [], [], [], []
     for i, one in enumerate(trajectories):
         span = np.searchsorted(starts[order], [one.end, one.end + settings.max_gap])
         after = order[span[0] : span[1]]
@@ -79,12 +83,15 @@ def continuations(
         earlier += [i] * int(near.sum())
         later += after[near].tolist()
         costs += (shift[near] + np.log(size_ratio[near])).tolist()
-        gaps += ((starts[after[near]] - one.end) / max(1, settings.max_gap)).tolist()
+        gap = starts[after[near]] - one.end
+        gaps += (gap / max(1, settings.max_gap)).tolist()
+        linked = iou(one.boxes[-1], first_boxes[after[near]]) >= tracking.iou_threshold
+        split += (linked & (gap <= tracking.max_gap)).tolist()
     pairs = np.column_stack([earlier, later]).astype(np.int64).reshape(-1, 2)
     kept, ended, started = [], set(), set()
     for p in np.lexsort((*pairs.T[::-1], np.round(costs, 6))).tolist():
         i, j = pairs[p].tolist()
-        if i not in ended and j not in started:
+        if i not in ended and j not in started and not split[p]:
             kept.append(p)
         # also of a pair that is not kept: of ambiguous continuations only the nearest counts
         ended.add(i)

@@ -50,20 +50,28 @@ def continued(*trajectories: Trajectory, cuts: tuple[int, ...] = ()) -> list[lis
 
 
 def test_a_face_that_comes_back_soon_at_its_place_is_a_continuation() -> None:
-    assert continued(trajectory(0, 10), trajectory(13, 10, x=10)) == [[0, 1]]
+    assert continued(trajectory(0, 10), trajectory(23, 10, x=10)) == [[0, 1]]
+
+
+def test_the_parts_of_a_track_that_was_split_by_appearance_are_no_continuation() -> None:
+    """The tracker links such boxes; only other embeddings keep the parts from being one trajectory."""
+    assert continued(trajectory(0, 10), trajectory(10, 10, x=5)) == []
+    assert continued(trajectory(0, 10), trajectory(20, 10, x=5)) == []
+    assert continued(trajectory(0, 10), trajectory(10, 10, x=35)) == [[0, 1]]
+    assert continued(trajectory(0, 10), trajectory(21, 10, x=5)) == [[0, 1]]
 
 
 def test_no_continuation_crosses_a_cut_a_long_gap_or_a_large_distance() -> None:
     first = trajectory(0, 10)
-    assert continued(first, trajectory(13, 10), cuts=(12,)) == []
+    assert continued(first, trajectory(23, 10), cuts=(22,)) == []
     assert continued(first, trajectory(10 + ClusterSettings.max_gap + 1, 10)) == []
-    assert continued(first, trajectory(13, 10, x=100)) == []
-    assert continued(first, trajectory(13, 10, size=100)) == []
+    assert continued(first, trajectory(23, 10, x=100)) == []
+    assert continued(first, trajectory(23, 10, size=100)) == []
 
 
 def test_of_two_candidates_only_the_nearest_is_a_continuation() -> None:
-    assert continued(trajectory(0, 10), trajectory(13, 10, x=5), trajectory(13, 10, x=30)) == [[0, 1]]
-    assert continued(trajectory(0, 10, x=5), trajectory(0, 10, x=30), trajectory(13, 10)) == [[0, 2]]
+    assert continued(trajectory(0, 10), trajectory(23, 10, x=5), trajectory(23, 10, x=30)) == [[0, 1]]
+    assert continued(trajectory(0, 10, x=5), trajectory(0, 10, x=30), trajectory(23, 10)) == [[0, 2]]
 
 
 tracks = st.lists(

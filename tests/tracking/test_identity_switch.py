@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,41 @@ def test_the_first_embedded_face_of_a_person_may_be_the_first_detection():
 def test_a_track_of_three_people_is_split_twice():
     faces = embeddings_of(np.random.default_rng(1), (0, 10), (1, 4), (2, 8), spread=0.45)
     assert first_frames(still_face(22), faces, every=1) == [0, 10, 14]
+
+
+@pytest.mark.parametrize("people", [(0, 1, 0), (0, 1, 0, 1), (0, 1, 2, 3, 4, 5, 0)])
+def test_people_who_come_back_and_many_people_in_turn_are_split(people):
+    lengths = [7 + 2 * (i % 3) for i in range(len(people))]
+    faces = embeddings_of(np.random.default_rng(8), *zip(people, lengths, strict=True))
+    starts = [0, *np.cumsum(lengths)[:-1].tolist()]
+    assert first_frames(still_face(len(faces)), faces, every=1) == starts
+
+
+def dissolved(
+    rng: np.random.Generator, people: Sequence[int], hold: int, blended: int
+) -> NDArray[np.float64]:
+    """Embeddings of `people` for `hold` faces each, with `blended` faces that move from one to the next."""
+    shares = np.arange(1, blended + 1)[:, None] / (blended + 1)
+    parts = [embeddings_of(rng, (people[0], hold), spread=0.5)]
+    for before, after in pairwise(people):
+        a, b = (embeddings_of(rng, (who, blended), spread=0.5) for who in (before, after))
+        parts += [(1 - shares) * a + shares * b, embeddings_of(rng, (after, hold), spread=0.5)]
+    faces = np.concatenate(parts)
+    return faces / np.linalg.norm(faces, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("blended", [1, 2, 3, 5, 10])
+@pytest.mark.parametrize("people", [(0, 1), (0, 1, 0), (0, 1, 2, 3, 4, 5, 0)])
+def test_no_part_of_a_track_with_dissolves_has_faces_of_two_people(people, blended):
+    hold = 8
+    for seed in range(5):
+        faces = dissolved(np.random.default_rng(seed), people, hold, blended)
+        starts = np.array(first_frames(still_face(len(faces)), faces, every=1))
+        part = np.searchsorted(starts, np.arange(len(faces)), side="right")
+        stretch, within = np.divmod(np.arange(len(faces)), hold + blended)
+        shown = [set(part[(stretch == i) & (within < hold)].tolist()) for i in range(len(people))]
+        assert all(len(parts) == 1 for parts in shown), "a person alone is not split"
+        assert len(set.union(*shown)) == len(people), "no two stretches share a part"
 
 
 @settings(deadline=None)
