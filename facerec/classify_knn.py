@@ -65,10 +65,12 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         StaleError: the inputs are not the outputs of the earlier stages, or different names are published
             and `overwrite` is not given.
         InputError: the actor database is missing or was made with another embedder.
-        ContractError: a file of the folder or of the actor database breaks its rules.
+        ContractError: a file of the folder or of the actor database breaks its rules, or the labeling
+            backend would have another id of an actor.
     """
     import numpy as np
 
+    from facerec.actors.backend_tables import first_changed_id
     from facerec.actors.database import ActorDatabase
     from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
     from facerec.folder.manifest import checked_inputs, read_embedder
@@ -86,6 +88,8 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         raise InputError(f"{database.actors}: no such file; give the actor database with --actor-db")
     if embedder.dimension is not None:
         database.check_embedder(asdict(embedder), folder.path)
+    if error := first_changed_id(database):
+        raise error
     gallery = database.gallery(folder.movie_id, embedder.dimension)
     _warn_about(database, gallery, folder)
     min_quality, allow_same_frame = _cluster_settings(folder)

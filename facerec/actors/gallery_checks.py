@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.actors.backend_tables import first_changed_id
 from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import Prepared
 
@@ -83,6 +84,8 @@ def _distance_blocks(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArra
 
 def find_mistakes(database: ActorDatabase, prepared: Prepared) -> Iterator[str]:
     """Yield a sentence for each likely mistake in a database that was just prepared."""
+    if error := first_changed_id(database):
+        yield str(error)
     names = database.cast(None)
     rows: dict[str, set[str]] = defaultdict(set)  # picture → actors
     for _, row in database.read_images():

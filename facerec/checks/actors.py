@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facerec.actors.aspect_ratios import find_size_error
+from facerec.actors.backend_tables import find_changed_ids, read_as_backend
 from facerec.actors.database import ActorDatabase
 from facerec.actors.provenance import SHOWN_LAST, read_origins
 from facerec.checks.violations import Violations
@@ -52,6 +53,8 @@ def check_actor_database(
     cast: dict[str, str] = {}
     known = read_to_end(database.actors, lambda: _check_actors(database, movie_id, ids, violations))
     read_to_end(database.images, lambda: _check_images(database, ids if known else None, violations))
+    if known:
+        read_to_end(database.actors, lambda: _check_cells_in_backend(database, movie_id, violations))
     _warn_of_learnt_pictures(database, violations)
     read_to_end(database.embeddings, lambda: _check_embeddings(database))
     read_to_end(database.aspect_ratios, check_aspect_ratio)
@@ -77,11 +80,27 @@ def _check_actors(database: ActorDatabase, movie_id: int, ids: set[str], violati
         violations.add(database.actors, f"no row for movie {movie_id}, which has a data folder")
 
 
+def _check_cells_in_backend(database: ActorDatabase, movie_id: int, violations: Violations) -> None:
+    """Check that the labeling backend has the ids of both tables, and the cells that must not be empty."""
+    columns = ("role", "name", "movie_name", "movie_year")
+    for line, row, read in read_as_backend(database.actors, ("movie_id", *columns)):
+        for column in columns if int(row["movie_id"]) == movie_id else columns[:2]:
+            if row[column].strip() and not read[column]:
+                rule = (
+                    f"{column} {row[column]!r} is an empty cell for the labeling backend; write another word"
+                )
+                violations.add(database.actors, rule, line)
+    for error in find_changed_ids(database):
+        violations.add_error(error)
+
+
 def _check_images(database: ActorDatabase, ids: set[str] | None, violations: Violations) -> None:
     """Check every row of `actor_images.csv`; `ids` are the known actors, None where they are unknown."""
     for line, row in database.read_images():
         if not re.fullmatch("[0-9]{1,9}", row.get("n_detections", "")):
             violations.add(database.images, "n_detections is not a number; run prepare_actors.py", line)
+        if row["movie_id"].strip() and not re.fullmatch("-?[0-9]{1,10}", row["movie_id"].strip()):
+            violations.add(database.images, f"movie_id {row['movie_id']!r} is not an integer", line)
         if ids is not None and row["actor_id"] not in ids:
             violations.add(database.images, f"actors.csv has no row with the id {row['actor_id']!r}", line)
         if not database.picture(row["filename"]).is_file():

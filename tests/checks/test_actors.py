@@ -73,6 +73,25 @@ VIOLATIONS: dict[str, tuple[FileEdit, str, int | None, str]] = {
         2,
         "line 2 has '7-film.mp4', which is another name",
     ),
+    "a role that pandas takes for an empty cell": (
+        replace("Role,01", "N/A,01"),
+        "actors.csv",
+        2,
+        "role 'N/A' is an empty cell",
+    ),
+    "a movie named null": (replace("7,A film", "7,null"), "actors.csv", 2, "movie_name 'null' is an empty"),
+    "an id that becomes an empty cell": (
+        replace("nm2", "NA"),
+        "actors.csv",
+        3,
+        "id 'NA' becomes an empty cell in the labeling backend",
+    ),
+    "a picture's movie id that is no number": (
+        replace("nm2,7", "nm2,x"),
+        "actor_images.csv",
+        3,
+        "movie_id 'x' is not an integer",
+    ),
     "two names of one id": (
         lambda path: path.write_text(path.read_text() + "7,A film,1999,nm2,Other,Role,1970,Rome\n"),
         "actors.csv",
@@ -121,3 +140,16 @@ def test_learnt_pictures_that_may_hide_portraits_are_a_warning(
     database.origins.write_text("tag\n")
     inspection = inspect_folder(folder.path, database.folder)
     assert inspection.backend_accepts and "lacks the column" in inspection.warnings[0]
+
+
+def test_ids_with_leading_zeros_are_reported_in_both_tables(
+    folder: MovieFolder, database: ActorDatabase
+) -> None:
+    for path in (database.actors, database.images):
+        path.write_text(path.read_text().replace("nm1,", "0592225,").replace("nm2,", "12,"))
+    inspection = inspect_folder(folder.path, database.folder)
+    assert not inspection.backend_accepts
+    found = {
+        (error.path.name, error.line) for error in inspection.violations.kept if "'592225'" in error.rule
+    }
+    assert found == {("actors.csv", 2), ("actor_images.csv", 2)}

@@ -141,6 +141,20 @@ def test_a_database_without_an_embedder_on_record_needs_the_same_dimension(
     assert "2 numbers instead of 16" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("cast", [["0592225"], ["0592225", "12"], ["NA", "nm1"], ["1e5"], ["nm1", "null"]])
+def test_ids_that_the_backend_reads_as_numbers_or_empty_are_refused_with_the_remedy(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], cast: list[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {actor: i for i, actor in enumerate(cast)})
+    assert run(folder, db) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "actors.csv:" in error and " in the labeling backend" in error
+    assert "put letters before it in every table" in error
+    assert not folder.predictions.exists()
+    named = actor_db(tmp_path / "named", {f"nm{actor}": i for i, actor in enumerate(cast)})
+    assert run(folder, named) == 0
+
+
 def test_wrong_or_missing_display_size_is_said_with_the_row_to_paste(
     folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -297,6 +297,14 @@ def test_mistakes_are_reported_and_nothing_else(database: ActorDatabase) -> None
     assert "ada.png (ada) and near.png (bob) show nearly the same face under two actors" in said
 
 
+def test_id_that_the_backend_changes_is_reported(database: ActorDatabase) -> None:
+    for path in (database.actors, database.images):
+        path.write_bytes(path.read_bytes().replace(b"ada,", b"007,").replace(b"bob,", b"12,"))
+    said = warnings(database)
+    assert "actors.csv:2: id '007' becomes '7' in the labeling backend" in said[0]
+    assert "(3 rows are affected)" in said[0]
+
+
 def test_mislabelled_picture_is_reported(database: ActorDatabase) -> None:
     portrait(database.pictures / "both.png", (20, 60, 250))
     portrait(database.pictures / "stray.png", (20, 90, 240))
