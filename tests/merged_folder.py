@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.folder.documents import scene_changes_bytes
-from facerec.folder.frame_records import Quality
+from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.publish import publish, staging
 from facerec.folder.records import Feature, Trajectory, to_line
@@ -69,7 +69,7 @@ def merged_folder(
                 keypoints = FRONTAL + np.float32([one.x, 10])
                 feature = Feature(movie_id, frame, box, keypoints, vector, WIDTH, HEIGHT)
                 of_this.append(feature)
-                faces.append((feature, Quality(feature.tag, 0.95, one.sharpness)))
+                faces.append((feature, QualityRecord(feature.tag, 0.95, one.sharpness)))
         for feature in (of_this[0], of_this[-1]) if of_this else ():
             folder.thumbnail(feature.tag).write_bytes(
                 b"not a JPEG: nothing that uses this folder decodes thumbnails"

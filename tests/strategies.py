@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from facerec.folder.frame_records import FaceRecord, FrameRecord, Quality
+from facerec.folder.frame_records import FaceRecord, FrameRecord, QualityRecord
 from facerec.folder.records import Feature, Trajectory
 from facerec.models.base import normalize_rows
 
@@ -57,7 +57,7 @@ FRAMES = st.builds(
     st.none() | st.floats(0, 255),
     st.lists(FACES, max_size=3).map(tuple),
 )
-QUALITIES = st.builds(Quality, st.text(max_size=20), SCORES, st.floats(0, 1e6))
+QUALITIES = st.builds(QualityRecord, st.text(max_size=20), SCORES, st.floats(0, 1e6))
 
 
 @st.composite

@@ -14,7 +14,7 @@ from facerec.checks.images import Box, check_image_files, check_images
 from facerec.checks.violations import Expected, Violations
 from facerec.errors import ContractError
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
-from facerec.folder.frame_records import Quality
+from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.readers import find_shared_boxes, scan_features, scan_trajectories
 from facerec.folder.records import Trajectory
@@ -121,7 +121,7 @@ def _check_qualities(folder: MovieFolder, tags: Mapping[int, str], violations: V
     """Check quality.jsonl, which has a line for each of features.jsonl's `tags`, in the same order."""
     lines = 0
     try:
-        for number, record in scan_lines(folder.quality, Quality.from_json):
+        for number, record in scan_lines(folder.quality, QualityRecord.from_json):
             lines = number
             if isinstance(record, ContractError):
                 violations.add_error(record)

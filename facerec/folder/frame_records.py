@@ -64,8 +64,11 @@ def _face(value: object) -> FaceRecord:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Score and sharpness of a saved face: `quality.jsonl` has one line for each of `features.jsonl`."""
+class QualityRecord:
+    """Score and sharpness of a saved face, from which its quality is computed (`people/quality.py`).
+
+    `quality.jsonl` has one line for each of `features.jsonl`.
+    """
 
     tag: str
     score: float
@@ -75,7 +78,7 @@ class Quality:
         return {"tag": self.tag, "score": self.score, "sharpness": self.sharpness}
 
     @classmethod
-    def from_json(cls, value: object) -> Quality:
+    def from_json(cls, value: object) -> QualityRecord:
         record = require_keys(value, {"tag", "score", "sharpness"})
         tag, score, sharpness = record["tag"], record["score"], record["sharpness"]
         require(isinstance(tag, str), "tag must be a string")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.errors import ContractError
-from facerec.folder.frame_records import Quality
+from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.records import Feature, Trajectory
 from facerec.support.jsonl import raise_errors, read_lines, scan_lines
@@ -96,13 +96,13 @@ def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
     return (record for _, record in raise_errors(scan_features(path, movie_id)))
 
 
-def read_faces(folder: MovieFolder) -> Iterator[tuple[Feature, Quality]]:
+def read_faces(folder: MovieFolder) -> Iterator[tuple[Feature, QualityRecord]]:
     """Read the saved faces of a merged folder with their quality records; they are sorted by frame and box.
 
     Raises:
         ContractError: a line of either file is invalid, or the files are not about the same faces.
     """
-    lines = read_lines(folder.quality, Quality.from_json)
+    lines = read_lines(folder.quality, QualityRecord.from_json)
     for face in read_features(folder.features, folder.movie_id):
         line, quality = next(lines, (None, None))
         if quality is None or quality.tag != face.tag:

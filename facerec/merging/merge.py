@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError, PlanError
 from facerec.folder.documents import scene_changes_bytes
-from facerec.folder.frame_records import Quality
+from facerec.folder.frame_records import QualityRecord
 from facerec.folder.images import FaceKey, Thumbnails, locate_faces
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import outputs_of
@@ -130,7 +130,7 @@ def merge(
 def write_saved_faces(
     folder: MovieFolder,
     faces: Iterator[Feature],
-    qualities: list[Quality],
+    qualities: list[QualityRecord],
     features_file: Path,
     qualities_file: Path,
 ) -> SavedFaces:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import ContractError, PlanError
-from facerec.folder.frame_records import FrameRecord, Quality
+from facerec.folder.frame_records import FrameRecord, QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.names import tag_of
 from facerec.folder.plan import Plan, format_ranges, rerun_command
@@ -38,7 +38,7 @@ class FilmDetections:
     boxes: NDArray[np.int64]
     decoded_frames: NDArray[np.int64]
     changes: NDArray[np.float64]
-    qualities: list[Quality]
+    qualities: list[QualityRecord]
 
 
 def read_markers(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Markers:
@@ -75,7 +75,7 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
     changes: list[float] = []
     frames: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     boxes: list[NDArray[np.int64]] = [np.empty((0, 4), np.int64)]
-    qualities: list[Quality] = []
+    qualities: list[QualityRecord] = []
     for shard in sorted(markers):
         beg, end = plan.range_of(shard)
         files = folder.shard(beg, end)
@@ -88,7 +88,7 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
             decoded_frames.append(record.frame)
             changes.append(np.nan if record.change is None else record.change)
             qualities += (
-                Quality(tag_of(folder.movie_id, record.frame, face.box), face.score, face.sharpness)
+                QualityRecord(tag_of(folder.movie_id, record.frame, face.box), face.score, face.sharpness)
                 for face in record.faces
                 if face.sharpness is not None
             )

@@ -14,17 +14,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facerec.errors import ContractError, FacerecError
-from facerec.folder.frame_records import FaceRecord, FrameRecord, Quality
+from facerec.folder.frame_records import FaceRecord, FrameRecord, QualityRecord
 from facerec.folder.readers import read_features, read_trajectories, scan_trajectories
 from facerec.folder.records import Feature, Record, Trajectory, to_line
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests.strategies import ANY_JSON, FRAMES, QUALITIES, damaged, features, trajectories
 
-KINDS = [Trajectory, Feature, FrameRecord, Quality]
+KINDS = [Trajectory, Feature, FrameRecord, QualityRecord]
 TRAJECTORY = Trajectory(0, 7, 5, np.array([[1, 2, 30, 40], [2, 2, 31, 40]]), np.array([True, True]), 320, 180)
 FEATURE = Feature(7, 5, (1, 2, 30, 40), np.ones((5, 2), np.float32), np.float32([0.6, 0.8]), 320, 180)
 FRAME = FrameRecord(5, 1.5, (FaceRecord((1, 2, 30, 40), 0.9, 20.0),))
-QUALITY = Quality("7:5:1_2_30_40", 0.9, 20.0)
+QUALITY = QualityRecord("7:5:1_2_30_40", 0.9, 20.0)
 RECORDS: list[Record] = [TRAJECTORY, FEATURE, FRAME, QUALITY]
 
 
@@ -64,12 +64,12 @@ def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, reco
 
 @given(FRAMES, QUALITIES)
 def test_frame_records_and_qualities_are_read_as_they_were_written(
-    file: Path, frame: FrameRecord, quality: Quality
+    file: Path, frame: FrameRecord, quality: QualityRecord
 ) -> None:
     file.write_bytes(to_line(frame))
     assert list(read_lines(file, FrameRecord.from_json)) == [(1, frame)]
     file.write_bytes(to_line(quality))
-    assert list(read_lines(file, Quality.from_json)) == [(1, quality)]
+    assert list(read_lines(file, QualityRecord.from_json)) == [(1, quality)]
 
 
 @given(st.sampled_from(KINDS), ANY_JSON)
@@ -124,7 +124,7 @@ def test_a_broken_rule_is_named(record: Record, change: dict[str, Any], rule: st
         FEATURE.with_embedding(np.float32([np.nan, 1])),
         FEATURE.with_embedding(np.float32([0.7, 0.8])),
         FrameRecord(5, float("nan"), (FaceRecord((1, 2, 1, 40), 0.9, None),)),
-        Quality("7:5:1_2_30_40", float("inf"), 1.0),
+        QualityRecord("7:5:1_2_30_40", float("inf"), 1.0),
         Trajectory(0, 7, 5, TRAJECTORY.boxes, np.array([True, False]), 320, 180),
         Trajectory(0, 7, 5, TRAJECTORY.boxes - 2, TRAJECTORY.detected, 320, 180),
     ],

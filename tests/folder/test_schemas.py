@@ -31,7 +31,7 @@ from facerec.folder.documents import (
     read_scene_changes,
     scene_changes_bytes,
 )
-from facerec.folder.frame_records import FrameRecord, Quality
+from facerec.folder.frame_records import FrameRecord, QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
 from facerec.folder.plan import Plan, read_plan
@@ -142,7 +142,7 @@ def test_film_without_faces_and_folder_without_images_are_accepted(tmp_path: Pat
 
 @given(trajectories(), features(), FRAMES, QUALITIES)
 def test_made_records_are_accepted(
-    trajectory: Trajectory, feature: Feature, frame: FrameRecord, quality: Quality
+    trajectory: Trajectory, feature: Feature, frame: FrameRecord, quality: QualityRecord
 ) -> None:
     lines: dict[str, Record] = {"trajectories": trajectory, "features": feature, "evidence": frame}
     for name, record in (lines | {"quality": quality}).items():
@@ -183,7 +183,7 @@ def _read_done(folder: MovieFolder) -> object:
 READERS: dict[str, tuple[Callable[[MovieFolder], Path], Callable[[MovieFolder], object]]] = {
     "trajectories": (lambda f: f.trajectories, lambda f: read_trajectories(f.trajectories, f.movie_id)),
     "features": (lambda f: f.features, lambda f: list(read_features(f.features, f.movie_id))),
-    "quality": (lambda f: f.quality, lambda f: list(read_lines(f.quality, Quality.from_json))),
+    "quality": (lambda f: f.quality, lambda f: list(read_lines(f.quality, QualityRecord.from_json))),
     "evidence": (
         lambda f: f.shard(0, 15).frame_records,
         lambda f: list(read_lines(f.shard(0, 15).frame_records, FrameRecord.from_json)),
