@@ -1,7 +1,7 @@
-"""Errors that a user can act on: each message is one line that says what, where and the remedy.
+"""Errors that a user can act on: each message is one line that says what is wrong, where, and what to do.
 
 `support.cli.run_main` prints the message of a `FacerecError` on standard error and exits with its
-`exit_status`. A traceback therefore always means a defect of this program, never bad input.
+`exit_status`. A traceback therefore always means a bug in this program, never bad input.
 """
 
 from __future__ import annotations
@@ -48,6 +48,6 @@ class ContractError(FacerecError):
 
 
 class Interrupted(FacerecError):
-    """A signal (SLURM's preemption or time limit) stopped the program; a rerun goes on."""
+    """A signal (SLURM's preemption or time limit) stopped the program; running it again continues."""
 
     exit_status = EXIT_RERUN

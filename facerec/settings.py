@@ -1,4 +1,4 @@
-"""The settings of every stage and their default values, one class a stage.
+"""The settings of every stage and their default values, one class per stage.
 
 The standard library only, so that `--help` stays fast. manifest.json records settings under the names of
 their fields.
@@ -18,8 +18,9 @@ class ExtractSettings:
     Attributes:
         detector, embedder: model specs, `NAME` or `NAME:FILE`.
         save_every: save and embed the faces of frames whose number is a multiple of this. Lower: more
-            thumbnails and embeddings a trajectory, more time.
-        min_face_size: least shorter side of a box, in display pixels. Higher: fewer, better faces, less time.
+            thumbnails and embeddings per trajectory, more time.
+        min_face_size: minimum shorter side of a box, in display pixels. Higher: fewer and better faces, less
+            time.
         face_threshold: smallest detection score, 0 to 1; None: the detector's default. Higher: fewer
             false faces, more missed ones.
         images: whether thumbnails are saved.
@@ -44,12 +45,12 @@ class ShotSettings:
     """When a change between two frames is a cut. All but `min_shot` are PySceneDetect's defaults.
 
     Attributes:
-        adaptive_ratio: least ratio of a cut's change to the mean change of the frames around it. Lower:
+        adaptive_ratio: minimum ratio of a cut's change to the mean change of the frames around it. Lower:
             more cuts, but camera motion and passing objects become cuts too.
-        min_change: least change of a cut, in mean grey levels (0..255) a pixel. Lower: finds cuts between
+        min_change: minimum change of a cut, in mean grey levels (0..255) per pixel. Lower: finds cuts between
             similar pictures.
         window: frames on each side that the mean change is taken over. Higher: adapts more slowly.
-        min_shot: least length of a shot in frames; of two closer cuts the first counts. Higher: fewer
+        min_shot: minimum length of a shot in frames; of two closer cuts the first counts. Higher: fewer
             flashes become shots. Of 3,180 shots of six television episodes 0.8 % have fewer than 8 frames.
     """
 
@@ -61,14 +62,14 @@ class ShotSettings:
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """Which detections the tracker links; the defaults suit 24 to 60 frames a second.
+    """Which detections the tracker links; the defaults suit 24 to 60 frames per second.
 
     Attributes:
         iou_threshold: intersection over union, 0..1, from which boxes of adjacent frames are linked in the
             first round. Higher: fast faces are left to the later rounds, which use motion and size; lower:
             more false links, most of all across cuts that were not found.
-        max_gap: most missed frames in a row inside a track. Higher: fewer, longer tracks, with more
-            interpolated boxes; lower: tracks split where a face is missed.
+        max_gap: maximum number of consecutive missed frames inside a track. Higher: fewer, longer tracks,
+            with more interpolated boxes; lower: tracks split where a face is missed.
         gate_sigma: gate of a link across a gap: how far position and size together may be from the
             prediction, in standard deviations. Higher: sudden motion is followed; lower: tracks split
             there, and fewer mix two people. The tracker widens the gate after gaps of one or two frames.
@@ -92,9 +93,9 @@ class SplitSettings:
     """When the embeddings of a track show two people. Distances are multiples of `same_person`.
 
     Attributes:
-        min_faces: least number of embedded faces of a person between two changes. Higher: short identity
+        min_faces: minimum number of embedded faces of a person between two changes. Higher: short identity
             switches are missed; lower: a few bad faces may split a track.
-        min_between: least median distance between the faces before a change and those after it. Higher:
+        min_between: minimum median distance between the faces before a change and those after it. Higher:
             fewer splits.
         max_within: largest median distance of two faces between two changes. Lower: fewer splits.
     """
@@ -109,8 +110,8 @@ class KeepSettings:
     """Which tracks the merge keeps.
 
     Attributes:
-        min_trajectory: least length in frames. Higher: fewer false faces, fewer short appearances.
-        min_face_size: least shorter side of a track's largest box, in display pixels. Higher: larger faces.
+        min_trajectory: minimum length in frames. Higher: fewer false faces, fewer short appearances.
+        min_face_size: minimum shorter side of a track's largest box, in display pixels. Higher: larger faces.
     """
 
     min_trajectory: int = 5
@@ -126,7 +127,7 @@ class ShowSettings:
     """Which two thumbnails of a trajectory annotators see.
 
     Attributes:
-        min_separation: least time between the two, above 0 and up to 1, as a share of the time between the
+        min_separation: minimum time between the two, above 0 and up to 1, as a share of the time between the
             first saved face and the last. Higher: the two differ more, but have less quality. From 0.5 on
             they come from different halves, so that a change of person in the middle is seen.
         quality_step: qualities are rounded to multiples of this, 0..1; of equal pairs the one farther apart
@@ -145,14 +146,15 @@ class VectorSettings:
         half_sharpness: variance of the Laplacian that halves a face's quality. Higher: blur counts for more.
         half_size: shorter side of a box, in pixels, that halves a face's quality. Higher: size counts for
             more.
-        min_quality: least quality, 0..1, of a trajectory that is compared with others; one below joins no
+        min_quality: minimum quality, 0..1, of a trajectory that is compared with others; one below joins no
             cluster and gets no name. Higher: purer clusters, more of them.
         outlier_deviations: a face is left out when its distance from the medoid exceeds the median distance
             by more than this many standard deviations, estimated from the median absolute deviation. Lower:
             more faces are left out.
         min_deviation: lower bound of that standard deviation, a distance; without it nearly equal faces
             would make outliers of each other. Higher: fewer faces are left out.
-        max_faces: faces used a trajectory, those of most quality; bounds time and memory.
+        max_faces: maximum number of faces used per trajectory, those of highest quality; bounds time and
+            memory.
     """
 
     half_sharpness: float = 8.0
@@ -174,32 +176,35 @@ class ClusterSettings:
         method: `plda`, agglomeration by log-likelihood ratios, or `hdbscan`, by density.
         threshold: distance at which two faces are as likely one person as two, as a multiple of the
             embedder's `same_person`. Lower: purer clusters, more of them.
-        min_log_likelihood_ratio: least ratio for two groups to be joined, to which half the logarithm of
+        min_log_likelihood_ratio: minimum ratio for two groups to be joined, to which half the logarithm of
             the number of trajectories is added. Well above 0, because observations that share light, pose
             or blur are not independent. Higher: purer clusters, more of them.
-        false_link_rate: the limit is raised until at most this share of the pairs seen in one frame lies
-            above it. Lower: purer clusters in films where all faces are similar.
-        max_log_likelihood_ratio: the limit is not raised beyond this. Lower: fewer clusters in such films.
+        false_link_rate: the minimum ratio is raised until at most this share of the pairs seen in one frame
+            is above it. Lower: purer clusters in films in which all faces are similar.
+        max_log_likelihood_ratio: the minimum ratio is not raised above this. Lower: fewer clusters in such
+            films.
         max_reliability: reliability, 0..1, of a face of perfect quality in the PLDA model. Lower: more
             variation within a person is expected, so less similar groups are joined.
         half_quality: quality that halves the reliability. Higher: poor faces count less.
-        max_precision: bound of a group's precision (about as many good observations), because those of
-            one scene share their errors. Higher: a person who looks different in two scenes stays two.
-        core_precision: least precision of a core cluster, to which smaller ones are attached. Higher: fewer.
-        attach_log_likelihood_ratio: least ratio for a small cluster to be attached to a core cluster; about
-            0, as there are few core clusters. Higher: fewer are attached.
-        attach_margin: least lead over the second-best core cluster. Higher: fewer are attached.
+        max_precision: upper limit of a group's precision (about the number of good observations), because
+            those of one scene share their errors. Higher: a person who looks different in two scenes stays
+            two clusters.
+        core_precision: minimum precision of a core cluster, to which small ones are attached. Higher: fewer.
+        attach_log_likelihood_ratio: minimum ratio for a small cluster to be attached to a core cluster;
+            about 0, as there are few core clusters. Higher: fewer are attached.
+        attach_margin: minimum lead over the second-best core cluster. Higher: fewer are attached.
         allow_same_frame: faces in one frame may be one person (mirrors, screens, split screens).
         hdbscan_epsilon: with `hdbscan`, distance below which two clusters are one, as a share of
             `same_person`. Higher: fewer clusters, which mix people from about 0.75 on.
-        max_size: most trajectories in a cluster; a larger one is split, to fit on a page of the annotator.
+        max_size: maximum number of trajectories in a cluster; a larger one is split, to fit on a page of the
+            labeling backend.
         duplicate_iou: median intersection over union from which two boxes are one face detected twice.
             Higher: more pairs cannot be linked.
-        max_gap: most frames between two trajectories of one shot that may continue each other.
-        max_shift: largest distance between the end of one and the start of the other, in face sizes.
-        max_size_ratio: largest ratio of their face sizes.
-        tolerance: a continuation may be farther apart than `same_person` by this share of it where the gap
-            is 0, falling to none at `max_gap`. Raising one of these four joins more continuations.
+        max_gap: maximum number of frames between two trajectories of one shot that may continue each other.
+        max_shift: maximum distance between the end of one and the start of the other, in face sizes.
+        max_size_ratio: maximum ratio of their face sizes.
+        tolerance: share of `same_person` by which the distance of a continuation may exceed it at a gap of
+            0, decreasing to 0 at `max_gap`. Raising one of these four joins more continuations.
     """
 
     method: str = PLDA
@@ -238,12 +243,12 @@ class NamingSettings:
     """How clusters are named. Distances are multiples of the embedder's `same_person`.
 
     Attributes:
-        k: pictures of each actor, the nearest, whose odds are averaged; all where an actor has fewer.
+        k: number of nearest pictures of each actor that are averaged; all if an actor has fewer.
             Higher: a wrong picture in the database does less harm, a rare pose is missed more often.
         temperature: change of distance that changes the odds by a factor of e. Lower: probabilities
             nearer to 0 and 1.
-        unknown_odds: prior odds of a person outside the database, most of them background, against one
-            given actor. Higher: fewer names, fewer wrong ones.
+        unknown_odds: prior odds of a person who is not in the database (most are extras) against one given
+            actor. Higher: fewer names, fewer wrong ones.
         unknown_odds_per_actor: added to these for every actor, as larger casts have more chance matches.
             Higher: fewer names in large casts.
     """
@@ -267,7 +272,7 @@ class GallerySettings:
     Attributes:
         max_side: larger pictures are shrunk to this longer side, in pixels. Higher: finds smaller faces in
             large pictures, takes longer.
-        min_share: least height of a face as a share of the picture's highest face. Lower: more pictures are
+        min_share: minimum height of a face as a share of the picture's highest face. Lower: more pictures are
             refused for a bystander in the background; higher: a second person may be overlooked.
         min_face_size, face_threshold: of the detector, see `ExtractSettings`.
     """
@@ -289,8 +294,8 @@ class LearnSettings:
     """Which confirmed faces become pictures of an actor.
 
     Attributes:
-        per_actor: most faces learnt of each actor from one movie. Higher: more variety of each, but one
-            film may outweigh the others.
+        per_actor: maximum number of faces learnt per actor and movie. Higher: more variety, but one film may
+            outweigh the others.
     """
 
     per_actor: int = 5

@@ -1,8 +1,8 @@
-"""The pipeline as a graph of stages: the one place that declares them.
+"""The graph of the pipeline's stages, declared only here.
 
-The manifest checks a stage's inputs and retires results along this graph, and the launcher submits jobs along
-it. The module is at the top of the package and imports nothing of it, because facerec.folder, facerec.checks
-and the launcher all need it; it therefore gives output files as names of `MovieFolder` attributes. The graph
+The manifest checks a stage's inputs and discards outdated results along this graph, and the launcher submits
+jobs along it. The module imports nothing from the package, because facerec.folder, facerec.checks and the
+launcher all need it; it therefore gives output files as names of `MovieFolder` attributes. The graph
 may branch. To add a stage: an entry here, an attribute of MovieFolder for each output, `facerec/<name>.py`,
 and lines in `facerec/__main__.py`, `slurm/slurm.mk` and the layers of `pyproject.toml`.
 """

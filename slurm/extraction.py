@@ -1,4 +1,4 @@
-"""Decide which shards of a movie to extract, for SLURM and for local runs alike."""
+"""Decide which shards of a movie to extract, both for SLURM and for local runs."""
 
 from __future__ import annotations
 

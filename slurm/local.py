@@ -1,7 +1,7 @@
 """Run the stages without SLURM, in a pool of worker processes on this machine.
 
-The pool writes the same records as an array, so the status, the logs and the choice of missing shards work
-alike. A lock that the pool holds while it runs replaces squeue.
+The pool writes the same records as an array, so the status, the logs and the choice of missing shards work in
+the same way. A lock that the pool holds while it runs replaces squeue.
 """
 
 from __future__ import annotations

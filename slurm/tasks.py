@@ -1,8 +1,8 @@
 """Entry points on a node: functions with plain arguments that submitit calls in the job.
 
-Their pickles hold a function name and texts, no code of the project. A task that should run again (after
-preemption, at the time limit, to retry a shard) asks SLURM for a requeue. It exits with a status other than 0
-if the stages that depend on it must not start.
+Their pickles contain a function name and strings, but no code of the project. A task that should run again
+(after preemption, at the time limit, to retry a shard) asks SLURM for a requeue. It exits with a status
+other than 0 if the stages that depend on it must not start.
 """
 
 from __future__ import annotations

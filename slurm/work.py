@@ -26,7 +26,7 @@ _POLL_S = 0.5
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait at most `seconds` until a condition holds, as a file of another node being visible here."""
+    """Wait at most `seconds` until a condition is true, such as a file of another node becoming visible."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= end:

@@ -78,8 +78,8 @@ def find_size_error(
     """Compare the row of a film with its display size; None if they agree.
 
     Args:
-        film_name: None where it is unknown: then every row of a film of the movie is compared.
-        size: width and height in which the film's boxes are; None where it is unknown.
+        film_name: None if it is unknown: then every row of a film of the movie is compared.
+        size: width and height in which the film's boxes are; None if it is unknown.
 
     Returns:
         What is wrong and, if the name and the size are known, the row to paste.

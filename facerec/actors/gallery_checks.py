@@ -1,6 +1,6 @@
 """Find mistakes in an actor database: pictures without their one face, duplicates, mislabelled pictures.
 
-Embeddings are (m, d) float32, L2-normalised, one a picture; `actor_of` is (m,) int, the actor of each
+Embeddings are (m, d) float32, L2-normalised, one per picture; `actor_of` is (m,) int, the actor of each
 picture. Distances are Euclidean, as `Embedder.same_person` is.
 """
 

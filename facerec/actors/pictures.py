@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Formats that Pillow reads by itself. For others (EPS) it starts a program, which the file could exploit.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "TGA")
 MAX_FILENAME_LENGTH = 255  # characters, the limit of file systems
-_DEEP = ("I", "F")  # first letters of Pillow's modes with more than 8 bits a channel
+_DEEP = ("I", "F")  # first letters of Pillow's modes with more than 8 bits per channel
 
 
 def read_picture(path: Path | str, max_side: int = GallerySettings.max_side) -> Image:

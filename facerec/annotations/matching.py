@@ -13,7 +13,7 @@ from facerec.annotations.identities import MIXED, NO_FACE
 from facerec.folder.records import Trajectory
 from facerec.geometry import iou
 
-MATCH_IOU = 0.4  # least overlap of a box with one of the truth's: detectors frame faces differently
+MATCH_IOU = 0.4  # minimum overlap of a box with one of the truth's: detectors frame faces differently
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Matched:
     Attributes:
         boxes: for each trajectory, the number of its boxes by identity.
         pictures: for each trajectory, the identity on its first and its last thumbnail (one entry if they
-            are the same thumbnail); None where the truth has no answer.
+            are the same thumbnail); None if the truth has no answer.
         truth_boxes: boxes of faces in the truth, those of uncertain identity included; found_boxes: how many
-            of them were matched. None where the truth has no boxes.
-        truth_tracks: number of tracks in the truth by identity; None where it has no tracks.
+            of them were matched. None if the truth has no boxes.
+        truth_tracks: number of tracks in the truth by identity; None if it has no tracks.
     """
 
     boxes: Sequence[Counter[str]]
@@ -59,7 +59,7 @@ def match_boxes(
         thumbnails: frames of each trajectory's thumbnails, ascending, by its index.
         frames: (n,) frame of each box of the truth.
         boxes: (n, 4) x1, y1, x2, y2 in display pixels.
-        tracks, identities: (n,) of the truth's boxes; the identity is None where the truth is uncertain.
+        tracks, identities: (n,) of the truth's boxes; the identity is None if the truth is uncertain.
     """
     counts: list[Counter[str]] = [Counter() for _ in trajectories]
     identity_at: dict[tuple[int, int], str] = {}  # by trajectory and frame

@@ -26,8 +26,8 @@ def check_actor_database(
     """Check all files of the database.
 
     Args:
-        film_name: file name of the film, which `aspect_ratios.csv` must list; None where it is unknown.
-        display_size: width and height of the frame that boxes are in; None where it is unknown.
+        film_name: file name of the film, which `aspect_ratios.csv` must list; None if it is unknown.
+        display_size: width and height of the frame that boxes are in; None if it is unknown.
 
     Returns:
         The movie's cast, names by actor id; None where `actors.csv` cannot be read.
@@ -95,7 +95,7 @@ def _check_cells_in_backend(database: ActorDatabase, movie_id: int, violations: 
 
 
 def _check_images(database: ActorDatabase, ids: set[str] | None, violations: Violations) -> None:
-    """Check every row of `actor_images.csv`; `ids` are the known actors, None where they are unknown."""
+    """Check every row of `actor_images.csv`; `ids` are the known actors, None if they are unknown."""
     for line, row in database.read_images():
         if not re.fullmatch("[0-9]{1,9}", row.get("n_detections", "")):
             violations.add(database.images, "n_detections is not a number; run prepare_actors.py", line)

@@ -25,7 +25,7 @@ from facerec.support.jsonl import scan_lines
 
 
 def check_plan(folder: MovieFolder, violations: Violations) -> Plan | None:
-    """Check plan.json; returns the plan, None where there is none that can be read."""
+    """Check plan.json; returns the plan, None if there is none that can be read."""
     try:
         plan = read_plan(folder)
     except FacerecError as error:
@@ -42,7 +42,7 @@ def check_history(folder: MovieFolder, plan: Plan | None, violations: Violations
     """Check the shards against the plan, and every stage's results against the manifest.
 
     Returns:
-        The shards that the merge was allowed to leave out, as a phrase; empty where there are none.
+        The shards that the merge was allowed to leave out, as a phrase; empty if there are none.
     """
     manifest: Mapping[str, Any] = {}
     if not folder.manifest.exists():
@@ -109,7 +109,7 @@ def _shard_violations(
 
     Args:
         skipped: frames of the shard that could not be decoded.
-        images: SHA-256 of each file in images/, by name; None where the plan saves no thumbnails.
+        images: SHA-256 of each file in images/, by name; None if the plan saves no thumbnails.
     """
     files, movie_id = folder.shard(beg, end), folder.movie_id
     frames = 0

@@ -48,7 +48,7 @@ def check_image_files(folder: MovieFolder, violations: Violations) -> BoxLines:
 
 
 def _broken_pixel_rule(path: Path) -> str:
-    """Return the rule that the thumbnail's file breaks; empty where it breaks none."""
+    """Return the rule that the thumbnail's file breaks; empty if it breaks none."""
     import PIL.Image
 
     if not path.is_file():

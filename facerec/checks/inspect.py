@@ -21,7 +21,7 @@ class Inspection:
 
     Attributes:
         path: the folder as it was given.
-        movie_id: None where the folder's name has none.
+        movie_id: None if the folder's name has none.
         summary: counts of what the folder holds, as a phrase.
     """
 

@@ -32,7 +32,7 @@ def check_results(
     """Check the top-level files and the thumbnails; returns counts of what they hold, as a phrase.
 
     Args:
-        cast: names by actor id, the ids that a prediction may have; None where they are unknown.
+        cast: names by actor id, the ids that a prediction may have; None if they are unknown.
     """
     cuts = _check_cuts(folder, expected, violations)
     trajectories, lines = _check_trajectories(folder, expected, cuts, violations)
@@ -50,7 +50,7 @@ def check_results(
 
 
 def _check_cuts(folder: MovieFolder, expected: Expected, violations: Violations) -> list[int]:
-    """Check scene_changes.json; returns its cuts, none where it is broken."""
+    """Check scene_changes.json; returns its cuts, none if it is broken."""
     try:
         cuts = read_scene_changes(folder.scene_changes, folder.movie_id)
     except ContractError as error:
@@ -93,7 +93,7 @@ def _check_features(
     """Check features.jsonl.
 
     Returns:
-        The line numbers of the saved faces by frame and box, and the tags by line number (empty where the
+        The line numbers of the saved faces by frame and box, and the tags by line number (empty if the
         line is broken).
     """
     path = folder.features
@@ -137,7 +137,7 @@ def _check_qualities(folder: MovieFolder, tags: Mapping[int, str], violations: V
 
 
 def _check_clusters(folder: MovieFolder, trajectories: int, violations: Violations) -> int | None:
-    """Check clusters.json; returns the number of clusters, None where the file is broken."""
+    """Check clusters.json; returns the number of clusters, None if the file is broken."""
     try:
         return max(read_clusters(folder.clusters, folder.movie_id, trajectories), default=-1) + 1
     except ContractError as error:

@@ -62,7 +62,7 @@ class Violations:
 
 @dataclass(frozen=True)
 class Expected:
-    """Values that the plan prescribes for every record; None where there is no plan.
+    """Values that the plan prescribes for every record; None if there is no plan.
 
     Attributes:
         frame_count: decoded frames of the film.

@@ -154,7 +154,7 @@ def cut_frames(shots: Sequence[Shot]) -> list[int]:
 
 
 def write_film(path: Path, shots: Sequence[Shot]) -> None:
-    """Render the shots and encode them as H.264, 640x360 pixels at 24 frames a second."""
+    """Render the shots and encode them as H.264, 640x360 pixels at 24 frames per second."""
     import av
 
     with av.open(str(path), "w") as film:

@@ -1,4 +1,4 @@
-"""What is computed of a detection before it is written: its integer box, and its sharpness."""
+"""Compute the integer box and the sharpness of a detection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def integer_boxes(
 
     Args:
         width, height: of the frame in display pixels.
-        min_size: least shorter side in pixels.
+        min_size: minimum shorter side in pixels.
 
     Returns:
         boxes: (m, 4) int64 x1, y1, x2, y2, in ascending order.

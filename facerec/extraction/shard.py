@@ -108,7 +108,7 @@ def extract_shard(
         advance: called with the number of frames after every batch.
 
     Returns:
-        The report that the marker holds: frames, faces, saved faces, skipped frames, seconds, host.
+        The report for the marker: frames, faces, saved faces, skipped frames, seconds, host.
 
     Raises:
         Interrupted: a stop was requested.
@@ -195,7 +195,7 @@ def detect_batches(
 def embed_batches(
     extractor: Extractor, film: Film, movie_id: int, batches: Iterator[list[_Frame]], profile: Profile
 ) -> Iterator[list[_FrameResult]]:
-    """Yield what is written of each frame: its record and its saved faces."""
+    """Yield the results of each frame: its record and its saved faces."""
     width, height = film.display_width, film.display_height
     for batch in batches:
         results: list[_FrameResult] = []
@@ -241,7 +241,7 @@ def write_frame(
     add_thumbnail: Callable[[str, bytes], None],
     log: ShardLog,
 ) -> None:
-    """Write the results of one frame, and add to `log` what is needed at the end of the shard."""
+    """Write the results of one frame, and add to `log` the numbers needed at the end of the shard."""
     record = result.record
     frame_records.write(to_line(record))
     log.numbers.append(record.frame)
@@ -272,7 +272,7 @@ def _write_cuts_and_trajectories(
 def commit_shard(folder: MovieFolder, plan: Plan, beg: int, end: int, directory: Path, marker: bytes) -> None:
     """Move the shard's files from `directory` into place, the marker last.
 
-    If another process has committed the shard meanwhile, its files stay.
+    If another process has committed the shard in the meantime, its files are kept.
 
     Raises:
         PlanError: another run replaced the plan.

@@ -1,4 +1,4 @@
-"""What the commands that work on movie folders share: `--path`, and one summary line for each folder."""
+"""Shared code of commands that work on movie folders: `--path`, and one summary line per folder."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _parse_clusters(value: object, movie_id: int, trajectories: int | None) -> l
     require(all(0 <= label < len(labels) for label in labels), dense)
     sizes = np.bincount(np.array(labels, np.int64))
     require(bool((sizes > 0).all()), dense)
-    require(bool((np.diff(sizes) <= 0).all()), "clusters must be numbered by size, the biggest first")
+    require(bool((np.diff(sizes) <= 0).all()), "clusters must be numbered by size, the largest first")
     return list(labels)
 
 

@@ -1,7 +1,7 @@
 """The face archive of a shard: a ZIP file with the thumbnails of all its saved faces.
 
-One file instead of thousands: it is synced once, the shard's marker holds its hash, and a network file system
-has one name to look up. JPEGs are stored uncompressed, and the bytes of the archive depend on the thumbnails
+One file replaces thousands: it is synced once, the shard's marker needs one hash, and a network file system
+looks up one name. JPEGs are stored uncompressed, and the bytes of the archive depend on the thumbnails
 only. An archive is untrusted input when it is read: an entry is used only if its tag was asked for, and
 nothing is ever extracted to a path that the archive names.
 """

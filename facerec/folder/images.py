@@ -50,7 +50,7 @@ def locate_faces(
     saved: Iterable[FaceKey],
     wanted: Iterable[FaceKey],
 ) -> list[ArchivedFaces]:
-    """Return where the archives of the shards with the frame `ranges` hold the faces `wanted`.
+    """Find the faces `wanted` in the archives of the shards with the frame `ranges`.
 
     Args:
         saved: all faces that these shards saved.
@@ -67,7 +67,7 @@ def locate_faces(
 
 
 class Thumbnails:
-    """The thumbnails that `images/` of a folder must hold; they lie in the face archives of its shards.
+    """The thumbnails that `images/` of a folder must contain; they are in the face archives of its shards.
 
     Raises:
         ContractError: an archive is missing or damaged, or lacks a face.

@@ -18,7 +18,7 @@ from facerec.support.atomic import sha256_of, write_bytes
 from facerec.support.jsonl import read_json, require
 from facerec.support.shell import stage_command
 
-# type of each value; dimension and calibration are null where no shard was merged
+# type of each value; dimension and calibration are null if no shard was merged
 _EMBEDDER_TYPES = {"kind": (str,), "sha256": (str,), "dimension": (int, type(None)),
              "same_person": (float, int, type(None))}  # fmt: skip
 

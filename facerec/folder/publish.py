@@ -92,7 +92,7 @@ def publish(
             "settings": dict(settings),
             "report": dict(report),
         }
-        entry = orjson.loads(orjson.dumps(entry))  # as it will be read back
+        entry = orjson.loads(orjson.dumps(entry))  # with the types that reading it back gives
         previous = manifest["stages"].get(stage, {})
         recorded = all(previous.get(key) == value for key, value in entry.items())
         if same_files and same_thumbnails and recorded:
@@ -112,7 +112,7 @@ def publish(
             manifest["stages"].pop(name, None)
         if not (same_files and same_thumbnails):
             _retire_previous(folder, downstream, overwrite)
-            if previous:  # until everything is in place the folder must not look finished
+            if previous:  # until all files are in place the folder must not appear finished
                 write_manifest(folder, manifest)
             _install(folder, {} if same_files else files, None if same_thumbnails else thumbnails)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -179,7 +179,7 @@ def _keep_version(folder: MovieFolder) -> None:
 
 
 def _link_or_copy(path: Path, target: Path) -> None:
-    """Make `target` a hard link to `path`, a file that is only ever replaced, or a copy of it."""
+    """Make `target` a hard link to `path`, which is never modified in place, or a copy of it."""
     try:
         os.link(path, target)
     except OSError:  # the file system has no hard links

@@ -88,7 +88,7 @@ def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | Co
 
 
 def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
-    """Read the saved faces of a file one by one; they are sorted by frame and box.
+    """Yield the saved faces of a file, sorted by frame and box.
 
     Raises:
         ContractError: a line violates the contract, is out of order, or has another dimension than line 1.

@@ -1,4 +1,4 @@
-"""What the merge reads of a film's shards: markers that prove full coverage, detections and saved faces."""
+"""Read a film's shards for the merge: markers that prove full coverage, detections and saved faces."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
 
 
 def read_saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[Feature]:
-    """Read the saved faces of all shards one by one; they are sorted by frame and box."""
+    """Yield the saved faces of all shards, sorted by frame and box."""
     for shard in sorted(markers):
         yield from read_features(folder.shard(*plan.range_of(shard)).features, folder.movie_id)
 

@@ -1,4 +1,4 @@
-"""The choice of the two saved faces of a trajectory that annotators see: good ones, apart in time."""
+"""Choose the two saved faces of a trajectory that annotators see: of high quality and apart in time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 
 def best_pair(frames: Sequence[int], qualities: Sequence[int], min_separation: float) -> tuple[int, ...]:
-    """Choose the two faces with the highest sum of qualities among those that lie far enough apart.
+    """Choose the two faces with the highest sum of qualities among those that are far enough apart in time.
 
-    Two good faces from one moment show the same thing twice, and would hide that the person changes later in
+    Two good faces from one moment would show the same view twice, and would hide an identity switch later in
     the trajectory. Of pairs with equal sums the one farther apart is chosen, then the earlier one. Takes
-    O(n log n).
+    O(n log n) time.
 
     Args:
         frames: (n,) frame of each face, strictly ascending.
         qualities: (n,) integers, so that sums that should be equal are equal on every machine.
-        min_separation: least distance of the two, as a share (above 0, at most 1) of the time between the
+        min_separation: minimum distance of the two, as a share (above 0, at most 1) of the time between the
             first and the last face.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Alignment of faces: crops in which the keypoints lie where an embedder's training data had them."""
+"""Alignment of faces: crops with the keypoints at the positions of the embedder's training data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facerec.geometry import Image
 def align(
     frame: Image, keypoints: NDArray[np.float32], template: NDArray[np.float64], size: tuple[int, int]
 ) -> Image:
-    """Rotate, scale and shift `frame` so that `keypoints` (5, 2) come to lie on `template` (5, 2).
+    """Rotate, scale and shift `frame` to map `keypoints` (5, 2) to `template` (5, 2).
 
     Uses the least-squares similarity transform (Umeyama, "Least-squares estimation of transformation
     parameters", 1991), which for points written as complex numbers is a quotient.

@@ -109,7 +109,7 @@ class Detector(Protocol):
 
 
 class Embedder(Protocol):
-    """Maps faces to unit vectors (embeddings); those of one person lie close together.
+    """Maps faces to unit vectors (embeddings); those of one person are close to each other.
 
     Attributes:
         card: identity of the model.

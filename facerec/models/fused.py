@@ -31,7 +31,7 @@ REQUIRED_OPERATORS = (  # in torch.ops.mkldnn
     "_is_mkldnn_bf16_supported",
 )
 
-OUTPUT_TILE, INPUT_TILE = 4, 6  # Winograd: pixels a side of a tile of outputs, and of the inputs it needs
+OUTPUT_TILE, INPUT_TILE = 4, 6  # Winograd: pixels per side of a tile of outputs, and of the inputs it needs
 MIN_CHANNELS = 128  # input channels below which the transforms cost as much as the multiplications save
 BAND_TILES = 256  # tiles computed at once, so that intermediate values fit a core's share of the cache
 # G and A^T of the paper for the interpolation points 0, 1, -1, 2, -2; `_transform_inputs` computes B^T.

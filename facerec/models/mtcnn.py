@@ -28,7 +28,7 @@ from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
 
 # Except for CROPS, the constants are those of facenet-pytorch.
-CELL = 12  # pixels a side of the first network's input: the smallest face on the finest pyramid level
+CELL = 12  # pixels per side of the first network's input: the smallest face on the finest pyramid level
 PYRAMID_FACTOR = 0.709  # scale between two levels, as in the paper: about 1 / sqrt(2), half the area
 PROPOSAL_THRESHOLD, REFINE_THRESHOLD = 0.6, 0.7  # minimum scores of the first two networks
 CROPS = {"cpu": 32, "cuda": 1024}  # crops in a batch of the second and third network, to fit the caches

@@ -1,7 +1,7 @@
 """The catalogue of published weights, and finding and verifying weights files.
 
-Weights come with an installed package or lie in the weights folder: $FACEREC_WEIGHTS, else `weights/` in
-the repository or, where facerec is installed as a package, in the working directory. This module never
+Weights come with an installed package or are in the weights folder: $FACEREC_WEIGHTS, else `weights/` in
+the repository or, if facerec is installed as a package, in the working directory. This module never
 downloads. `facerec/fetch_models.py` (`make models`) does, and records each file in the folder's
 `weights.json`; a file that differs from its record is refused.
 """

@@ -1,10 +1,10 @@
 """Clusters trajectories into people, and never puts two faces of one frame into one cluster.
 
-Purity comes before few clusters, and the number of people need not be known. First, trajectories that
-continue each other are joined; then the groups most likely to be one person, as long as the log-likelihood
-ratio of the PLDA model is well above 0. Last, small clusters are attached to core clusters, those that hold
-many good observations, where one core cluster is much likelier than all others. A cannot-link of one member
-holds for its whole group. Trajectories of too little quality stay alone.
+Pure clusters matter more than few clusters, and the number of people need not be known. First, trajectories
+that continue each other are joined. Then the groups most likely to be one person are joined, as long as the
+log-likelihood ratio of the PLDA model is well above 0. Last, small clusters are attached to core clusters
+(those with many good observations), if one core cluster is much more likely than all others. A cannot-link of
+one member applies to its whole group. A trajectory of too low quality is a cluster of its own.
 
 HDBSCAN (`density`) can replace the second and third step.
 """
@@ -32,7 +32,7 @@ class Clustering:
 
     Attributes:
         labels: (n,) int64, dense from 0, largest cluster first, then by first trajectory.
-        min_log_likelihood_ratio: least ratio for which groups were joined, in nats; None with HDBSCAN.
+        min_log_likelihood_ratio: minimum ratio for which groups were joined, in nats; None with HDBSCAN.
         continued: number of trajectories joined as continuations of another.
         split: number of clusters added by splitting those larger than `max_size`.
     """
@@ -93,7 +93,7 @@ def cluster(
 
 
 def _ratio_limit(observations: Groups, same_frame: Pairs, settings: ClusterSettings) -> float:
-    """The least log-likelihood ratio to join two groups, raised where the people of this film look similar.
+    """Return the minimum log-likelihood ratio of a join, raised if the people of this film look similar.
 
     In a small, dark or blurred film all faces are more similar. The pairs seen in one frame show how similar
     two people get; the limit is a quantile of their ratios, as a mirror shows one person twice.
@@ -135,7 +135,7 @@ class _DisjointSets:
 
 
 def _attach_to_core(clusters: Groups, cannot_link: Pairs, settings: ClusterSettings) -> Ints:
-    """Attach small clusters to the likeliest core cluster; returns labels (m,) of the m clusters."""
+    """Attach small clusters to the most likely core cluster; returns labels (m,) of the m clusters."""
     core = np.flatnonzero(clusters.precision >= settings.core_precision)
     small = np.flatnonzero((clusters.precision < settings.core_precision) & (clusters.weights > 0))
     sets = _DisjointSets(len(clusters.sums), np.unique(cannot_link, axis=0))

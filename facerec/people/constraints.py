@@ -1,4 +1,4 @@
-"""Derives from time and place which trajectories are two people, and which may be one; no faces needed.
+"""Derives from time and position which trajectories are two people, and which may be one person.
 
 Two faces in one frame are two people (cannot-link constraints, as in K. Wagstaff et al., "Constrained k-means
 clustering with background knowledge", 2001). A trajectory that starts soon after another ends, in the same

@@ -10,7 +10,7 @@ _CANNOT_LINK = np.float32(-1e30)  # product of a pair that must not be joined; f
 
 
 def agglomerate(groups: Groups, cannot_link: Ints, min_log_likelihood_ratio: float) -> Ints:
-    """Join the two groups of the highest log-likelihood ratio, again and again, down to a least ratio.
+    """Repeatedly join the two groups with the highest log-likelihood ratio, down to a minimum ratio.
 
     The table of products of all sums is updated by adding rows, and the best partner of each row is stored.
     A stored ratio can have fallen since, but not risen, so it is computed again when it is the highest (the

@@ -3,7 +3,7 @@
 The k nearest pictures of each actor count (k nearest neighbours for each actor, so that the number of
 pictures does not decide). A distance becomes odds of one person against two by the calibration of the
 embedder. The probabilities of the cast sum to less than 1; the rest is the probability of an unknown person,
-as most people in a film are in no database. Two clusters seen in one frame never both show one name.
+as most people in a film are not in the database. Two clusters seen in one frame never show the same name.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def name_clusters(
 def _resolve_shared_names(table: NDArray[np.float64], cannot_link: Ints) -> None:
     """Lower probabilities in `table` (n, n_actors), in place, until no pair of clusters shows one name.
 
-    The likeliest cluster keeps the name; the others fall to the threshold of display or below.
+    The most likely cluster keeps the name; the others are lowered to the display threshold or below.
     """
     apart_from: dict[int, set[int]] = {}
     for i, j in cannot_link.tolist():

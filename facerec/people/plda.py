@@ -1,11 +1,11 @@
-"""The statistical model of identity: how much likelier two groups of observations are one person than two.
+"""The statistical model of identity: the log-likelihood ratio of one person against two.
 
 Probabilistic linear discriminant analysis (S. Ioffe, "Probabilistic linear discriminant analysis", 2006;
 S. J. D. Prince, J. H. Elder, "Probabilistic linear discriminant analysis for inferences about identity",
 2007) with one variance for all dimensions: people are normally distributed about the mean face, and an
 observation is the sum of its person and noise. The person's share of the variance is the reliability of the
-observation, which follows from its quality. A sum and a precision describe a group completely; the more it
-holds the better its person is known, and a poor observation counts little for and little against.
+observation, which follows from its quality. A sum and a precision describe a group completely; the more
+observations it has, the better its person is known. A poor observation has little influence.
 
 Only `same_person`, the distance at which two faces are as likely one person as two, adapts the model to an
 embedder. Similarity is 1 for equal faces, falls with the squared distance, and is `SAME_PERSON_SIMILARITY` at
@@ -28,7 +28,7 @@ Ints = NDArray[np.int64]
 SAME_PERSON_SIMILARITY = 0.26  # of two faces at distance `same_person`
 EFFECTIVE_DIMENSIONS = 64  # independent dimensions of identity: 1 / variance of the similarity of two people
 
-_PAIRS_A_BLOCK = 10_000  # bounds memory
+_PAIRS_PER_BLOCK = 10_000  # bounds memory
 
 
 def reliability(quality: NDArray[np.floating], settings: ClusterSettings) -> Doubles:
@@ -46,7 +46,7 @@ class Groups:
 
     Attributes:
         sums: (m, d) float32 sums of the observations, weighted by sqrt(r) / (1 - r) for reliability r.
-        weights: (m,) float64 sums of these weights; 0 where nothing is known.
+        weights: (m,) float64 sums of these weights; 0 if nothing is known.
         precision: (m,) float64 sums of r / (1 - r): precision of the person's estimate over that of the
             prior, if observations share nothing but the person.
         scale: factor from dot products of embeddings to similarities, see the module.
@@ -95,7 +95,7 @@ class Groups:
         return np.asarray(self.scale * dots - (self.scale - 1) * weights, np.float64)
 
     def log_likelihood_ratio(self, i: Ints, j: Ints, products: Doubles) -> Doubles:
-        """Compute how much likelier groups `i` and `j` are one person than two, in nats.
+        """Compute how much more likely groups `i` and `j` are one person than two, in nats.
 
         Args:
             i, j: indices of groups, broadcast against `products`.
@@ -116,7 +116,7 @@ class Groups:
         i, j = pairs.T
         dots = [
             np.einsum("ij,ij->i", self.sums[block[:, 0]], self.sums[block[:, 1]])
-            for block in np.array_split(pairs, 1 + len(pairs) // _PAIRS_A_BLOCK)
+            for block in np.array_split(pairs, 1 + len(pairs) // _PAIRS_PER_BLOCK)
         ]
         products = self.products(np.concatenate(dots), self.weights[i] * self.weights[j])
         return self.log_likelihood_ratio(i, j, products)

@@ -27,7 +27,7 @@ class TrajectoryVectors:
 
     Attributes:
         vectors: (n, d) float32, L2-normalised; zero where not usable.
-        usable: (n,) bool; False where there is no face, or too little quality to compare.
+        usable: (n,) bool; False if there is no face, or too little quality to compare.
         quality: (n,) float32, 0..1, the mean quality of the faces, weighted as in the vector; 0 where
             there is none. Not the best quality: one good value among many poor ones is most likely wrong.
         outliers: number of faces left out of all vectors.

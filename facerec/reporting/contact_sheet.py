@@ -19,7 +19,7 @@ Colour = tuple[int, int, int]  # RGB
 _WIDTH, _MARGIN, _HEADER_HEIGHT, _FOOTER_HEIGHT = 1360, 28, 96, 24
 _CARD_HEIGHT, _CARD_GAP, _CARD_PADDING, _CARD_RADIUS = 172, 14, 18, 12
 _TEXT_WIDTH, _FACE_SIDE, _FACE_GAP, _FACE_RADIUS, _MAX_FACES = 300, 112, 10, 8, 8
-_TIMELINE_HEIGHT, _MIN_SPAN, _MIN_PIXELS_A_CUT = 8, 3, 12
+_TIMELINE_HEIGHT, _MIN_SPAN, _MIN_PIXELS_PER_CUT = 8, 3, 12
 
 _BACKGROUND, _CARD_COLOUR, _TIMELINE_COLOUR = (18, 20, 25), (29, 32, 39), (47, 51, 61)
 _BRIGHT, _DIM = (238, 240, 244), (146, 153, 167)
@@ -35,7 +35,7 @@ def draw_contact_sheet(
 
     Args:
         names: of actors by id; an actor without one is shown by the id.
-        max_clusters: number of clusters drawn, the biggest first; None: all.
+        max_clusters: number of clusters drawn, the largest first; None: all.
 
     Raises:
         ContractError: a file of the folder is missing or breaks the contract.
@@ -140,7 +140,7 @@ def _draw_timeline(
     for beg, end in spans:
         left, right = x + round(beg * scale), x + round(end * scale)
         _fill(sheet, (left, y, max(left + _MIN_SPAN, right), y + _TIMELINE_HEIGHT), colour, 2)
-    if len(overview.cuts) * _MIN_PIXELS_A_CUT < length:
+    if len(overview.cuts) * _MIN_PIXELS_PER_CUT < length:
         for cut in overview.cuts:
             at = x + round(cut * scale)
             _fill(sheet, (at - 1, y - 2, at + 1, y + _TIMELINE_HEIGHT + 2), _CARD_COLOUR, 0)

@@ -62,9 +62,9 @@ class Overview:
     Attributes:
         film: file name of the film; without a plan, name of the folder.
         frames: length of the film; without a plan, up to the end of the last trajectory.
-        frame_rate: frames a second; None without a plan.
+        frame_rate: frames per second; None without a plan.
         cuts: first frame of each new shot.
-        clusters: the biggest first.
+        clusters: largest first.
         missing_shards: shards that the merge was allowed to leave out, as "1-2 of 8", or empty.
     """
 

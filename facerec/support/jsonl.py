@@ -52,7 +52,7 @@ def require_keys(value: object, names: set[str]) -> dict[str, Any]:
 def scan_lines(
     path: Path, parse: Callable[[object], Record], max_line: int = MAX_LINE
 ) -> Iterator[tuple[int, Record | ContractError]]:
-    """Parse all lines of a JSON-lines file; go on after an error.
+    """Parse all lines of a JSON-lines file; continue after an error.
 
     Memory is bounded by `max_line` bytes; the rest of a longer line is skipped.
 

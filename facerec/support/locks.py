@@ -8,8 +8,8 @@ All locks are open file description locks (fcntl(2), `F_OFD_SETLK`), for two rea
 - Like `flock` and unlike record locks, they belong to the open file: two openings in one process exclude
   each other, and closing one of them does not release the other's lock.
 
-The kernel releases a lock when its holder dies, so a lock is never stale. Where a file system or an old
-kernel has no locks, callers go on without; every file is still written atomically (`support.atomic`).
+The kernel releases a lock when its holder dies, so a lock is never stale. If a file system or an old kernel
+has no such locks, callers continue without; every file is still written atomically (`support.atomic`).
 """
 
 from __future__ import annotations

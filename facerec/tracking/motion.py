@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_WINDOW = 12  # boxes at an end that are filtered; earlier ones would have next to no influence
+_WINDOW = 12  # boxes at an end that are filtered; earlier ones would have almost no influence
 _EDGE_SD = 0.05  # standard deviation of a detected edge, in face sizes
-_VELOCITY_NOISE_SD = 0.02  # standard deviation of the change of velocity in a frame, in face sizes a frame
-_INITIAL_VELOCITY_SD = 0.05  # standard deviation of the velocity at the first box, in face sizes a frame
+_VELOCITY_NOISE_SD = 0.02  # standard deviation of the change of velocity in a frame, in face sizes per frame
+_INITIAL_VELOCITY_SD = 0.05  # standard deviation of the velocity at the first box, in face sizes per frame
 _DAMPING_FRAMES = 16.0  # frames after which a damped motion has covered half of the undamped way
 
 # Standard deviations of the difference between two ends of one face, chosen on TV episodes of 25 frames a

@@ -29,7 +29,7 @@ _JUMP_FACTOR = 1.75  # widens the gate of a jump
 _SINGLE_BOX_JUMP_FACTOR = 1.25  # the same where an end is a single box, which may be no face
 _SINGLE_BOX_FACTOR = 0.9  # narrows the gate where an end is a single box
 _MAX_GAP_OF_SINGLES = 1  # two single boxes farther apart than this many missed frames are not linked
-_PAIRS_A_BLOCK = 1 << 20  # bounds memory where hundreds of faces share a frame
+_PAIRS_PER_BLOCK = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def _rounds(max_gap: int) -> Iterator[tuple[int, bool]]:
     """The longest gap of each round, in frames (0, 1, 3, 7, … `max_gap`), and whether faces may jump.
 
     Each gap is tried without jumps first. Otherwise two faces that are missed in turn would be linked as
-    one face that jumps to and fro.
+    one face that jumps back and forth.
     """
     longest = 0
     yield longest, False
@@ -160,11 +160,11 @@ def _frame_pairs(ends: Ints, starts: Ints, max_gap: int) -> Iterator[tuple[Ints,
         starts: ascending.
 
     Yields:
-        Blocks of about `_PAIRS_A_BLOCK` pairs: (m,) i and (m,) j.
+        Blocks of about `_PAIRS_PER_BLOCK` pairs: (m,) i and (m,) j.
     """
     low, high = starts.searchsorted(ends, side="right"), starts.searchsorted(ends + 1 + max_gap, side="right")
     total = np.cumsum(high - low)
-    for block in np.split(np.arange(len(ends)), np.flatnonzero(np.diff(total // _PAIRS_A_BLOCK)) + 1):
+    for block in np.split(np.arange(len(ends)), np.flatnonzero(np.diff(total // _PAIRS_PER_BLOCK)) + 1):
         count = (high - low)[block]
         first = np.cumsum(count) - count
         yield np.repeat(block, count), np.arange(count.sum()) + np.repeat(low[block] - first, count)

@@ -1,4 +1,4 @@
-"""Turns tracks into the contract's trajectories: a whole-pixel box a frame, each unique in its frame."""
+"""Turns tracks into the contract's trajectories: one whole-pixel box per frame, each unique in its frame."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ VIOLATIONS: dict[str, Violation] = {
         edit_document(C, setting(clusters=[1, 0, 1])),
         C,
         None,
-        "clusters must be numbered by size, the biggest first",
+        "clusters must be numbered by size, the largest first",
     ),
     "no clusters": (remove(C), C, None, "this file must exist"),
     # predictions.json

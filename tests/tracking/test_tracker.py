@@ -217,7 +217,7 @@ def test_a_distant_single_box_stays_alone():
 def test_blocks_of_bounded_memory_change_nothing(monkeypatch):
     crowd = joined(*(moving(list(range(8)), 60.0 * k) for k in range(200)))
     whole = rows(track(*crowd))
-    monkeypatch.setattr("facerec.tracking.tracker._PAIRS_A_BLOCK", 1000)
+    monkeypatch.setattr("facerec.tracking.tracker._PAIRS_PER_BLOCK", 1000)
     assert rows(track(*crowd)) == whole and len(whole) == 200
 
 
