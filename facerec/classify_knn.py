@@ -145,11 +145,8 @@ def _warn_about(database: ActorDatabase, gallery: Gallery, folder: MovieFolder) 
     from facerec.folder.plan import read_plan
     from facerec.folder.readers import read_display_size
 
-    if not gallery.actors:
-        logging.warning(
-            "%s: no actor of movie %d has a usable picture, so no cluster gets a name; its cast is in %s",
-            database.folder, folder.movie_id, database.actors.name,
-        )  # fmt: skip
+    for sentence in database.without_pictures(gallery, folder.movie_id):
+        logging.warning("%s: movie %d: %s", database.folder, folder.movie_id, sentence)
     if changed_since := database.outdated(gallery):
         logging.warning(
             "%s: %s changed since prepare_actors.py ran; run it again",

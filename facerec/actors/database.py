@@ -204,6 +204,20 @@ class ActorDatabase:
         actor_of = np.array([index[owner[image]] for image in images], np.int64)
         return Gallery(actors, vectors.reshape(len(images), dimension or 0), actor_of, tuple(images))
 
+    def without_pictures(self, gallery: Gallery, movie_id: int | None) -> list[str]:
+        """Return a sentence for each actor of a movie (None: of all movies) who has no picture in `gallery`.
+
+        One sentence for all if no actor has one.
+        """
+        if not gallery.actors:
+            movie = f"movie {movie_id}" if movie_id is not None else f"{self.actors.name}"
+            return [f"no actor of {movie} has a usable picture, so no cluster gets a name"]
+        return [
+            f"no usable picture of {name} ({actor}): cannot be named"
+            for actor, name in self.cast(movie_id).items()
+            if actor not in gallery.actors
+        ]
+
 
 def _movie_id(cell: str, path: Path, line: int) -> int:
     """Parse a movie id."""

@@ -106,8 +106,8 @@ def find_mistakes(database: ActorDatabase, prepared: Prepared) -> Iterator[str]:
             owners = f"of {_and(actors)}" if len(actors) > 1 else "of the same actor"
             yield f"{' and '.join(same)} are copies of one picture, {owners}"
     gallery = database.gallery()
+    yield from database.without_pictures(gallery, None)
     if not len(gallery.vectors):
-        yield "no picture can be used, so no name can be given"
         return
     labels = zip(gallery.images, gallery.actor_of, strict=True)
     label = [f"{image} ({gallery.actors[actor]})" for image, actor in labels]

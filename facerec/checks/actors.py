@@ -52,13 +52,15 @@ def check_actor_database(
     ids: set[str] = set()
     cast: dict[str, str] = {}
     known = read_to_end(database.actors, lambda: _check_actors(database, movie_id, ids, violations))
-    read_to_end(database.images, lambda: _check_images(database, ids if known else None, violations))
+    listed = read_to_end(database.images, lambda: _check_images(database, ids if known else None, violations))
     if known:
         read_to_end(database.actors, lambda: _check_cells_in_backend(database, movie_id, violations))
     _warn_of_learnt_pictures(database, violations)
-    read_to_end(database.embeddings, lambda: _check_embeddings(database))
+    readable = read_to_end(database.embeddings, lambda: _check_embeddings(database))
     read_to_end(database.aspect_ratios, check_aspect_ratio)
     known = known and read_to_end(database.actors, lambda: cast.update(database.cast(movie_id)))
+    if known and listed and readable:
+        read_to_end(database.embeddings, lambda: _warn_of_actors(database, movie_id, violations))
     return cast if known else None
 
 
@@ -105,6 +107,12 @@ def _check_images(database: ActorDatabase, ids: set[str] | None, violations: Vio
             violations.add(database.images, f"actors.csv has no row with the id {row['actor_id']!r}", line)
         if not database.picture(row["filename"]).is_file():
             violations.add(database.images, f"picture {row['filename']!r} is missing", line)
+
+
+def _warn_of_actors(database: ActorDatabase, movie_id: int, violations: Violations) -> None:
+    """Warn of each actor of the movie who cannot be named; raises where two lines are of one picture."""
+    for sentence in database.without_pictures(database.gallery(movie_id), movie_id):
+        violations.warn(database.folder, sentence)
 
 
 def _warn_of_learnt_pictures(database: ActorDatabase, violations: Violations) -> None:

@@ -55,6 +55,12 @@ VIOLATIONS: dict[str, tuple[FileEdit, str, int | None, str]] = {
         "file name inside",
     ),
     "a vector of zeros": (replace("[1,0", "[0,0"), "actor_embeddings.jsonl", 1, "all zero"),
+    "two lines of one picture": (
+        replace("nm2.jpg", "nm1.jpg"),
+        "actor_embeddings.jsonl",
+        2,
+        "duplicate: picture 'nm1.jpg'",
+    ),
     "a film without a row": (
         replace("7-Film", "7-Other"),
         "aspect_ratios.csv",
@@ -153,3 +159,22 @@ def test_ids_with_leading_zeros_are_reported_in_both_tables(
         (error.path.name, error.line) for error in inspection.violations.kept if "'592225'" in error.rule
     }
     assert found == {("actors.csv", 2), ("actor_images.csv", 2)}
+
+
+def test_actors_who_cannot_be_named_are_warnings_one_a_person(
+    folder: MovieFolder, database: ActorDatabase
+) -> None:
+    with database.actors.open("a") as table:
+        table.write("7,A film,1999,nm3,Cy Twombly,Role,1970,Rome\n8,B,1999,nm4,Dee,Role,1970,Rome\n")
+    database.embeddings.write_text(
+        '{"image":"nm1.jpg","n":1,"faces":[{"vector":[1,0]}]}\n{"image":"nm2.jpg","n":0,"faces":[]}\n'
+    )
+    inspection = inspect_folder(folder.path, database.folder)
+    assert inspection.violations.kept == []
+    assert inspection.warnings == [
+        f"{database.folder}: no usable picture of Name 1 (nm2): cannot be named",
+        f"{database.folder}: no usable picture of Cy Twombly (nm3): cannot be named",
+    ]
+    database.embeddings.write_text("")
+    (warning,) = inspect_folder(folder.path, database.folder).warnings
+    assert "no actor of movie 7 has a usable picture" in warning

@@ -141,6 +141,21 @@ def test_a_database_without_an_embedder_on_record_needs_the_same_dimension(
     assert "2 numbers instead of 16" in capsys.readouterr().err
 
 
+def test_actors_without_a_usable_picture_are_named_one_a_line(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0, "nm2": 2, "nm3": 3})
+    lines = db.embeddings.read_text().splitlines()
+    db.embeddings.write_text("\n".join([lines[0], '{"image": "nm2.jpg", "n": 0, "faces": []}', lines[2]]))
+    with db.actors.open("a") as table:
+        table.write("\n7,Film,1999,nm4,Bob,role,1970,Rome\n8,Film,1999,nm5,Eve,role,1970,Rome\n")
+    assert run(folder, db) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "cannot be named" in line]
+    assert len(said) == 2
+    assert "movie 7: no usable picture of Name nm2 (nm2): cannot be named" in said[0]
+    assert "movie 7: no usable picture of Bob (nm4): cannot be named" in said[1]
+
+
 @pytest.mark.parametrize("cast", [["0592225"], ["0592225", "12"], ["NA", "nm1"], ["1e5"], ["nm1", "null"]])
 def test_ids_that_the_backend_reads_as_numbers_or_empty_are_refused_with_the_remedy(
     folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], cast: list[str]

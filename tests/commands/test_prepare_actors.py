@@ -276,7 +276,7 @@ def test_database_without_pictures_is_valid(database: ActorDatabase) -> None:
     database.images.write_text("actor_id,movie_id,filename\n")
     assert run(database).faces == {}
     assert database.embeddings.read_bytes() == b""
-    assert warnings(database) == ["no picture can be used, so no name can be given"]
+    assert warnings(database) == ["no actor of actors.csv has a usable picture, so no cluster gets a name"]
 
 
 def test_mistakes_are_reported_and_nothing_else(database: ActorDatabase) -> None:
@@ -303,6 +303,17 @@ def test_id_that_the_backend_changes_is_reported(database: ActorDatabase) -> Non
     said = warnings(database)
     assert "actors.csv:2: id '007' becomes '7' in the labeling backend" in said[0]
     assert "(3 rows are affected)" in said[0]
+
+
+def test_actor_without_a_usable_picture_is_named_in_one_line(database: ActorDatabase) -> None:
+    with database.actors.open("a") as table:
+        table.write("1,Film,1999,cy,Cy,himself,1970,Rome\n2,Other,1999,cy,Cy,himself,1970,Rome\n")
+    portrait(database.pictures / "bob.png")
+    said = [text for text in warnings(database) if "cannot be named" in text]
+    assert said == [
+        "no usable picture of Bob (bob): cannot be named",
+        "no usable picture of Cy (cy): cannot be named",
+    ]
 
 
 def test_mislabelled_picture_is_reported(database: ActorDatabase) -> None:
