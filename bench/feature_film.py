@@ -39,7 +39,7 @@ from facerec.tracking.trajectories import to_trajectories
 
 MOVIE, WIDTH, HEIGHT, DIMENSION, SAVE_EVERY = 77, 1920, 1080, 512, 5
 EMBEDDER = {"kind": "facenet", "weights": "made-up", "sha256": "0" * 64, "licence": "none"}
-SPREAD = 0.35  # distance of an embedding from that of its person, whose length is 1
+SPREAD = 0.35  # distance of an embedding from that of its person (length 1)
 
 
 def shots(frames: int, rng: np.random.Generator) -> list[tuple[int, int]]:

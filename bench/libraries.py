@@ -1,8 +1,8 @@
-"""Race `extract.py` against the documented loops of the libraries that provide its models.
+"""Compare the speed of `extract.py` with the documented loops of the libraries that provide its models.
 
     python bench/libraries.py FILM [--frames 60] [--rounds 3] [--yunet FILE --arcface FILE]
 
-All use the same film, models, least face size and input size, and embed the faces of the same frames.
+All use the same film, models, minimum face size and input size, and embed the faces of the same frames.
 FaceNet and RetinaFace have random weights, which cost the same. The loops:
 
 facenet_pytorch   OpenCV reads a frame, `MTCNN.detect` finds faces, `extract_face` crops each, and
@@ -139,7 +139,7 @@ def hog_loop() -> Callable[[Iterator[tuple[int, NDArray[np.uint8]]]], int]:
 
 
 def agreement(args: argparse.Namespace, loop: FacenetLoop, facenet: str) -> dict[str, float]:
-    """Compute the share of the loop's boxes that facerec has at IoU >= 0.9, and the least cosine."""
+    """Compute the share of the loop's boxes that facerec has at IoU >= 0.9, and the minimum cosine."""
     from facerec.models import load_detector, load_embedder
     from facerec.video.film import open_film, read_frames
 

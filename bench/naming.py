@@ -58,9 +58,9 @@ def named(
 ) -> tuple[NDArray[np.int64], Forecasts]:
     """Count right, wrong, silent, strangers and strangers named; return that and all predictions."""
     pictures = [a for a in range(cast) for _ in range(MANY if uneven and a % 2 else 1)]
-    whose = [int(rng.integers(cast)) if i % 2 else cast + i for i in range(CLUSTERS)]
+    people_of = [int(rng.integers(cast)) if i % 2 else cast + i for i in range(CLUSTERS)]
     sizes = rng.integers(1, 9, CLUSTERS)
-    names: list[str | None] = [f"{who:05}" for who in [*pictures, *np.repeat(whose, sizes).tolist()]]
+    names: list[str | None] = [f"{who:05}" for who in [*pictures, *np.repeat(people_of, sizes).tolist()]]
     seed = int(rng.integers(2**32))
     chosen = good_and_poor(faces)
     # both calls use one seed, so the people are the same
@@ -72,9 +72,11 @@ def named(
     probes, known = cluster_vectors(vectors[first:], quality[first:], usable, of, CLUSTERS)
     actors = [f"{a:05}" for a in range(cast)]
     alone = np.empty((0, 2), np.int64)
-    said = name_clusters(probes, known, alone, gallery[:first], np.array(pictures), actors, faces.same_person)
+    predictions = name_clusters(
+        probes, known, alone, gallery[:first], np.array(pictures), actors, faces.same_person
+    )
     counts, forecasts = np.zeros(5, np.int64), Forecasts()
-    for who, row in zip(whose, said, strict=True):
+    for who, row in zip(people_of, predictions, strict=True):
         name = max(row, key=lambda actor: row[actor], default="")
         p, hit = row.get(name, 0.0), name == f"{who:05}"
         shown = p > DISPLAY_THRESHOLD

@@ -57,9 +57,9 @@ Way = Callable[[Ints, Floats, Floats, int], Floats]
 
 
 def _way(settings: VectorSettings, weighted: bool) -> Way:
-    def way(whose: Ints, embeddings: Floats, quality: Floats, n: int) -> Floats:
+    def way(trajectory_of: Ints, embeddings: Floats, quality: Floats, n: int) -> Floats:
         weights = quality if weighted else np.ones_like(quality)
-        return trajectory_vectors(whose, embeddings, weights, n, settings).vectors
+        return trajectory_vectors(trajectory_of, embeddings, weights, n, settings).vectors
 
     return way
 
@@ -78,23 +78,23 @@ class Folder:
     """Faces of the trajectories that show a known person; arrays as returned by `load_faces`."""
 
     who: list[str]
-    whose: Ints
+    trajectory_of: Ints
     embeddings: Floats
     quality: Floats
 
 
 def read_people(folder: MovieFolder, truth: Path, database: ActorDatabase) -> Folder:
-    """Read the faces of the known people of a film; `whose` numbers their trajectories from 0."""
+    """Read the faces of the known people of a film; their trajectories are numbered from 0."""
     database.check_embedder(vars(read_embedder(folder)), folder.path)
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     matched = read_truth(truth, folder, trajectories, thumbnail_frames(folder, trajectories), {})
-    whose, embeddings, quality = load_faces(folder, trajectories, ALL)
+    trajectory_of, embeddings, quality = load_faces(folder, trajectories, ALL)
     names = {index: matched.identity(index) for index, counts in enumerate(matched.boxes) if len(counts) == 1}
     people = {i: who for i, who in names.items() if who and is_person(who) and who not in NO_PEOPLE}
-    kept = np.isin(whose, list(people))
+    kept = np.isin(trajectory_of, list(people))
     return Folder(
         list(people.values()),
-        np.searchsorted(np.array([*people], np.int64), whose[kept]),
+        np.searchsorted(np.array([*people], np.int64), trajectory_of[kept]),
         embeddings[kept],
         quality[kept],
     )
@@ -115,9 +115,9 @@ def recognised(
     everything = np.concatenate([f.embeddings for f in folders])
     qualities = np.concatenate([f.quality for f in folders])
     offsets = np.cumsum([0, *(len(f.who) for f in folders)])
-    whose = np.concatenate([f.whose + o for f, o in zip(folders, offsets, strict=False)])
-    long = np.flatnonzero(np.bincount(whose, minlength=offsets[-1]) >= 2 * HALF)
-    rows = [np.flatnonzero(whose == t) for t in long.tolist()]
+    trajectory_of = np.concatenate([f.trajectory_of + o for f, o in zip(folders, offsets, strict=False)])
+    long = np.flatnonzero(np.bincount(trajectory_of, minlength=offsets[-1]) >= 2 * HALF)
+    rows = [np.flatnonzero(trajectory_of == t) for t in long.tolist()]
     quiet, noisy = [r[::2] for r in rows], [r[1::2] for r in rows]
     of_quiet, of_noisy = (np.repeat(np.arange(len(rows)), [len(r) for r in half]) for half in (quiet, noisy))
     left, right = np.concatenate(quiet), np.concatenate(noisy)
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = [f"{blurred:.0%} blurred, {replaced:.0%} replaced" for blurred, replaced in NOISES]
     lines = [f"| vector | real pairs | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for name, way in WAYS.items():
-        vectors = [way(f.whose, f.embeddings, f.quality, len(f.who)) for f in folders]
+        vectors = [way(f.trajectory_of, f.embeddings, f.quality, len(f.who)) for f in folders]
         cells = [f"{area_under_curve(np.concatenate([*vectors, gallery.vectors]), who):.4f}"]
         for blurred, replaced in NOISES:
             hits, alike = recognised(folders, way, blurred, replaced, np.random.default_rng(args.seed))

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures shared by all tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ settings.load_profile("facerec")
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real film and truth beside the checkout; its tests are skipped without it."""
+    """The folder of real films and ground truth beside the checkout; without it, the tests are skipped."""
     folder = ROOT.parent / "shared"
     if not (folder / "data").is_dir():
         reason = f"needs the real material of {folder}, which is not here"

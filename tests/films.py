@@ -78,7 +78,7 @@ def make_film(
         context.options = own | (options or {})
         if rotation:
             stream.set_display_rotation(rotation)
-        sound: Any = container.add_stream("aac", rate=48000) if audio else None
+        audio_stream: Any = container.add_stream("aac", rate=48000) if audio else None
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(draw(number, width, height), format="rgb24")
             frame = frame.reformat(format=pix_fmt)
@@ -86,11 +86,11 @@ def make_film(
             frame.time_base = context.time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if sound is not None:
+        if audio_stream is not None:
             tone = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), format="fltp", layout="mono")
             tone.sample_rate = 48000
-            container.mux(sound.encode(tone))
-            container.mux(sound.encode(None))
+            container.mux(audio_stream.encode(tone))
+            container.mux(audio_stream.encode(None))
     return path
 
 

@@ -32,7 +32,7 @@ class Seen:
 
 
 def person(who: int, dimension: int = 16) -> NDArray[np.float32]:
-    """The direction in which a person's vectors lie; strangers' are orthogonal."""
+    """The direction of the vectors of a person; those of strangers are orthogonal."""
     return np.eye(dimension, dtype=np.float32)[who]
 
 

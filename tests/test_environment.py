@@ -71,8 +71,8 @@ def test_lock_names_no_address_and_no_build_of_one_machine() -> None:
 
 def test_packages_without_their_dependencies_are_locked_so() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
-    told = {(of["name"], of["version"], *of["requires-dist"]) for of in tool["uv"]["dependency-metadata"]}
-    assert told == set(pins("requirements-no-deps.in").items())
+    declared = {(of["name"], of["version"], *of["requires-dist"]) for of in tool["uv"]["dependency-metadata"]}
+    assert declared == set(pins("requirements-no-deps.in").items())
 
 
 def imported(*folders: str) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""What the README shows a stranger must be what happens."""
+"""The commands, code and options in the README work as shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The package as it is installed: built as a wheel, in an environment of its own, far from the repository."""
+"""The package as it is installed: built as a wheel, in a separate environment, outside the repository."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEAVY = {"torch", "cv2", "av", "sklearn", "scipy", "numpy", "submitit"}
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: a build leaves folders behind that a later one would take up."""
+    """The wheel, built from a copy: a build leaves folders that a later build would include."""
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         if (ROOT / name).is_dir():

@@ -96,7 +96,7 @@ def test_figures_do_not_depend_on_the_order_of_names_where_two_are_equal(names: 
     assert made.brier == pytest.approx(0.2**2)  # 0.3, and one of two names is right
 
 
-def test_trajectory_without_a_single_identity_is_nobodys_and_out_of_place() -> None:
+def test_trajectory_with_several_identities_counts_as_nobody_and_misplaced() -> None:
     matched = people("ada", MIXED, "ada", MIXED, pictures=1)
     made = scored(matched, [0, 0, 0, 1], c0={"ada": 0.9}, c1={"bob": 0.9})
     assert (made.judged, made.mixed, made.people, made.clusters) == (4, 2, 1, 2)

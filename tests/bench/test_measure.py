@@ -53,7 +53,7 @@ def test_efficiency_and_bound_of_a_pipeline() -> None:
 
 
 def test_a_multiplication_with_an_addition_counts_as_two_for_networks_and_devices(monkeypatch) -> None:
-    """Or a detector's share of the device's rate would be a half or the double of it."""
+    """Otherwise the detector's share of the device's rate would be wrong by a factor of two."""
     network = torch.nn.Conv2d(3, 8, 3)
     assert operations(network, width=12, height=10) == 2 * 8 * 3 * 9 * (12 - 2) * (10 - 2)
     clock = itertools.accumulate(itertools.cycle([1.0, 0.5]))  # each product takes half a second

@@ -1,4 +1,4 @@
-"""The naming benchmark asks casts whose answers are known, and its table counts what it says."""
+"""The naming benchmark names casts with known answers, and its table counts what its columns say."""
 
 from __future__ import annotations
 

@@ -91,7 +91,9 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5)
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("episode", EPISODES)
-def test_a_detectors_misses_jitter_and_false_boxes_are_withstood(shared, tmp_path, capsys, episode, seed):
+def test_misses_jitter_and_false_boxes_of_a_detector_barely_mix_tracks(
+    shared, tmp_path, capsys, episode, seed
+):
     tracks = shared / "data/tv_tracks"
     with (tmp_path / "boxes.csv").open("w") as file:
         tool = [sys.executable, shared / "tools/degrade_tracks.py", tracks / f"{episode}.csv.gz"]

@@ -15,9 +15,14 @@ OURS = WAYS["both (facerec)"]
 def folder() -> Folder:
     """Six trajectories of twelve faces each, the even ones of low quality."""
     rng = np.random.default_rng(0)
-    whose = np.repeat(np.arange(6), 12)
-    faces = unit(np.eye(6, 64)[whose] + 0.2 * unit(rng.normal(size=(72, 64)))).astype(np.float32)
-    return Folder([f"p{t}" for t in range(6)], whose, faces, np.where(whose % 2, 0.6, 0.1).astype(np.float32))
+    trajectory_of = np.repeat(np.arange(6), 12)
+    faces = unit(np.eye(6, 64)[trajectory_of] + 0.2 * unit(rng.normal(size=(72, 64)))).astype(np.float32)
+    return Folder(
+        [f"p{t}" for t in range(6)],
+        trajectory_of,
+        faces,
+        np.where(trajectory_of % 2, 0.6, 0.1).astype(np.float32),
+    )
 
 
 def test_a_pair_of_one_person_among_pairs_of_two_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""A CPU task whose models do without torch does not wait for it, nor hold its memory."""
+"""A CPU task with models that do not need torch does not import it."""
 
 from __future__ import annotations
 

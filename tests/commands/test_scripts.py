@@ -1,4 +1,4 @@
-"""A command runs as a plain script from any folder, by any name, beside whatever else is imported."""
+"""A command runs as a plain script from any folder, by any name, whatever else is imported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_runs_from_its_own_folder_and_through_links(tmp_path: Path) -> None:
 
 
 def test_packages_of_others_are_not_hidden_by_ours(tmp_path: Path) -> None:
-    """`import video` in a script must not find facerec/video, nor may a script find itself as a module."""
+    """`import video` in a script must not find facerec/video, or import itself as a module."""
     probe = tmp_path / "facerec" / "probe.py"
     probe.parent.mkdir()
     probe.parent.joinpath("video.py").touch()

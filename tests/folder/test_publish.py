@@ -282,14 +282,14 @@ def test_a_kill_while_overwriting_never_mixes_two_versions(
     words = _words(folder, cast)
     changed = [(stage, [*words[stage], *OTHERWISE, "--overwrite"]) for stage in ["merge_shards"]]
     changed += [(stage, [*words[stage], "--overwrite"]) for stage in ("cluster", "classify_knn")]
-    log, told, start = tmp_path / "log", tmp_path / "told", tmp_path / "start"
+    log, steps_file, start = tmp_path / "log", tmp_path / "steps_file", tmp_path / "start"
     shutil.copytree(folder.path, start)
     old = contents(folder)
-    assert kills.run(changed, log, steps_file=told) == 0, log.read_text()
+    assert kills.run(changed, log, steps_file=steps_file) == 0, log.read_text()
     new = contents(folder)
     served = ("trajectories.jsonl", "clusters.json", "predictions.json")
     assert old["trajectories.jsonl"] != new["trajectories.jsonl"]
-    for step in range(4, int(told.read_text()), 8):
+    for step in range(4, int(steps_file.read_text()), 8):
         shutil.rmtree(folder.path)
         shutil.copytree(start, folder.path)
         assert kills.run(changed, log, kill_at=step) == -9

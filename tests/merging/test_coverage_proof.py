@@ -128,12 +128,12 @@ def test_a_damaged_shard_is_missing_until_its_rerun(
     name: str, folder: MovieFolder, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = contents(folder)
-    damage, told = DAMAGE[name]
+    damage, reason = DAMAGE[name]
     damage(folder)
     assert contents(folder) != whole
     line, logged = _refused(folder, capsys)
     assert "shards 2 of 6 are not done" in line
-    assert "shard 2:" in logged and told in logged
+    assert "shard 2:" in logged and reason in logged
     run_extract(film, folder.path.parent, N, shards="2")
     assert contents(folder) == whole
 

@@ -13,27 +13,27 @@ from facerec.merging.thumbnail_choice import best_pair
 SHARES = st.sampled_from([1 / 3, 0.5, 1.0, 0.01]) | st.floats(0.001, 1)
 
 
-def brute_force(frames: list[int], worth: list[int], apart: float) -> tuple[int, ...]:
-    """The rule as it is told, one pair after the other."""
+def brute_force(frames: list[int], qualities: list[int], apart: float) -> tuple[int, ...]:
+    """The rule applied to every pair in turn."""
     if len(frames) < 2:
         return tuple(range(len(frames)))
     least = apart * (frames[-1] - frames[0])
     pairs = [(i, j) for i, j in combinations(range(len(frames)), 2) if frames[i] <= frames[j] - least]
-    return max(pairs, key=lambda p: (worth[p[0]] + worth[p[1]], frames[p[1]] - frames[p[0]], -p[0]))
+    return max(pairs, key=lambda p: (qualities[p[0]] + qualities[p[1]], frames[p[1]] - frames[p[0]], -p[0]))
 
 
 @given(st.data(), SHARES)
 def test_best_pair_equals_brute_force(data: st.DataObject, apart: float) -> None:
     frames = sorted(data.draw(st.sets(st.integers(0, 60) | st.integers(0, 2**31), max_size=30)))
-    worth = data.draw(st.lists(st.integers(0, 6), min_size=len(frames), max_size=len(frames)))
-    assert best_pair(frames, worth, apart) == brute_force(frames, worth, apart)
+    qualities = data.draw(st.lists(st.integers(0, 6), min_size=len(frames), max_size=len(frames)))
+    assert best_pair(frames, qualities, apart) == brute_force(frames, qualities, apart)
 
 
 @given(st.sets(st.integers(0, 10**6), min_size=2, max_size=50), st.randoms(use_true_random=False))
 def test_the_two_lie_apart(frames: set[int], chance: object) -> None:
     ordered = sorted(frames)
-    worth = [hash((chance, frame)) % 100 for frame in ordered]
-    i, j = best_pair(ordered, worth, 1 / 3)
+    qualities = [hash((chance, frame)) % 100 for frame in ordered]
+    i, j = best_pair(ordered, qualities, 1 / 3)
     assert 3 * (ordered[j] - ordered[i]) >= ordered[-1] - ordered[0]
 
 
@@ -65,17 +65,17 @@ def test_of_fewer_than_two_all_are_shown(frames: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "worth", "apart"),
+    ("frames", "qualities", "apart"),
     [([5, 5], [1, 1], 0.3), ([5, 4], [1, 1], 0.3), ([4, 5], [1], 0.3),
      ([4, 5], [1, 1], 0.0), ([4, 5], [1, 1], 1.1)],
 )  # fmt: skip
-def test_invalid_arguments_are_refused(frames: list[int], worth: list[int], apart: float) -> None:
+def test_invalid_arguments_are_refused(frames: list[int], qualities: list[int], apart: float) -> None:
     with pytest.raises(ValueError, match="frames must ascend"):
-        best_pair(frames, worth, apart)
+        best_pair(frames, qualities, apart)
 
 
 def test_a_trajectory_as_long_as_a_film_is_fast() -> None:
     n = 200_000  # a rule applied to every pair would take hours
-    frames, worth = list(range(0, 5 * n, 5)), [(i * 7919) % 1009 for i in range(n)]
-    i, j = best_pair(frames, worth, 1 / 3)
-    assert worth[i] == worth[j] == 1008 and 3 * (frames[j] - frames[i]) >= frames[-1]
+    frames, qualities = list(range(0, 5 * n, 5)), [(i * 7919) % 1009 for i in range(n)]
+    i, j = best_pair(frames, qualities, 1 / 3)
+    assert qualities[i] == qualities[j] == 1008 and 3 * (frames[j] - frames[i]) >= frames[-1]

@@ -72,10 +72,10 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def _saved(folder: MovieFolder) -> list[list[tuple[int, int, str]]]:
-    """Frame, worth in hundredths and tag of the saved faces of each trajectory."""
+    """Frame, quality in hundredths and tag of the saved faces of each trajectory."""
     faces = list(read_faces(folder))
-    worth = np.rint(100 * saved_face_quality(faces, VectorSettings()).astype(float)).astype(int).tolist()
-    by_place = {(f.frame, *f.box): (f.frame, w, f.tag) for (f, _), w in zip(faces, worth, strict=True)}
+    qualities = np.rint(100 * saved_face_quality(faces, VectorSettings()).astype(float)).astype(int).tolist()
+    by_place = {(f.frame, *f.box): (f.frame, w, f.tag) for (f, _), w in zip(faces, qualities, strict=True)}
     return [
         [
             by_place[frame, *box]
@@ -144,8 +144,8 @@ def test_changed_thumbnails_are_reported_and_restored(
     assert contents(folder) != whole
     assert any("merge_shards.py" in error.rule for error in violations_of(folder.path))
     assert _merge(folder) == 0
-    told = capsys.readouterr()
-    assert "images: thumbnails differ from the published ones; restoring them" in told.err
+    printed = capsys.readouterr()
+    assert "images: thumbnails differ from the published ones; restoring them" in printed.err
     assert contents(folder) == whole and violations_of(folder.path) == []
     assert _merge(folder) == 0
     assert "nothing changed" in capsys.readouterr().out
@@ -247,9 +247,13 @@ def test_killed_while_thumbnails_are_restored(folder: MovieFolder, tmp_path: Pat
     second.write_bytes(b"?")
     (folder.images / "notes").write_text("?")
     shutil.copytree(folder.path, start)
-    command, log, told = [("merge_shards", ["--path", str(folder.path)])], tmp_path / "log", tmp_path / "told"
-    assert kills.run(command, log, steps_file=told) == 0 and contents(folder) == whole
-    for step in range(1, int(told.read_text()) + 1):
+    command, log, steps_file = (
+        [("merge_shards", ["--path", str(folder.path)])],
+        tmp_path / "log",
+        tmp_path / "steps_file",
+    )
+    assert kills.run(command, log, steps_file=steps_file) == 0 and contents(folder) == whole
+    for step in range(1, int(steps_file.read_text()) + 1):
         shutil.rmtree(folder.path)
         shutil.copytree(start, folder.path)
         assert kills.run(command, log, kill_at=step) == -9
@@ -304,11 +308,11 @@ def test_without_thumbnails_an_export_is_refused(
 
 
 def test_a_killed_export_leaves_all_faces_or_none(folder: MovieFolder, tmp_path: Path) -> None:
-    out, log, told = tmp_path / "faces", tmp_path / "log", tmp_path / "told"
+    out, log, steps_file = tmp_path / "faces", tmp_path / "log", tmp_path / "steps_file"
     command = [("merge_shards", ["--path", str(folder.path), "--faces", str(out)])]
-    assert kills.run(command, log, steps_file=told) == 0
+    assert kills.run(command, log, steps_file=steps_file) == 0
     whole = _training(out)
-    for step in range(9, int(told.read_text()) + 1, 7):
+    for step in range(9, int(steps_file.read_text()) + 1, 7):
         shutil.rmtree(out, ignore_errors=True)
         assert kills.run(command, log, kill_at=step) == -9
         assert not (out / str(MOVIE)).exists() or _training(out) == whole, f"step {step}"

@@ -134,7 +134,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
         detector(path)
 
 
-def test_missing_library_is_an_error_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_is_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "retinaface.network", None)  # importing it now fails
     with pytest.raises(ModelError, match="pip install --no-deps retinaface-pytorch"):
         blank_network()

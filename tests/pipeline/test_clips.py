@@ -1,6 +1,6 @@
 """The whole program on real film: cuts, people, names, sizes, and a folder that keeps the contract.
 
-The films and their truth lie beside the checkout; what is expected of each is in that folder's README.
+The films and their ground truth are beside the checkout; the README there gives the expected results.
 """
 
 from __future__ import annotations

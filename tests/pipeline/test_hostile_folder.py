@@ -36,7 +36,7 @@ def undisturbed(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 class Disk:
-    """A file system of its own, as large and as writable as it is told to be."""
+    """A separate file system with a given size, which can be made read-only."""
 
     def __init__(self, at: Path) -> None:
         self.at = at
@@ -72,7 +72,7 @@ def _merge(folder: MovieFolder) -> int:
 
 
 def _error(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that was told, which must be the last."""
+    """The only error line, which must be the last line."""
     lines = capsys.readouterr().err.splitlines()
     assert sum("error:" in line for line in lines) == 1 and "error:" in lines[-1]
     return lines[-1]

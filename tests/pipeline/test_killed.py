@@ -54,9 +54,9 @@ class Scene:
             ("cluster", self.merge),
             ("classify_knn", naming),
         ]
-        told = root / "steps"
-        assert kills.run(self.commands, self.log, steps_file=told) == 0, self.log.read_text()
-        self.steps = int(told.read_text())
+        steps_file = root / "steps"
+        assert kills.run(self.commands, self.log, steps_file=steps_file) == 0, self.log.read_text()
+        self.steps = int(steps_file.read_text())
         self.undisturbed = contents(self.folder)
         assert b"actor0" in self.undisturbed["predictions.json"]
 
@@ -133,12 +133,12 @@ def test_killed_while_replacing_the_plan(scene: Scene) -> None:
     assert kills.run(scene.commands, scene.log) == 0
     words = [*scene.extract, "--fresh", "--shard", "0-2", "--n", "3"]
     fresh = [("extract", words), ("merge_shards", scene.merge)]
-    told = scene.log.with_name("fresh-steps")
+    steps_file = scene.log.with_name("fresh-steps")
     before = scene.log.with_name("before")
     shutil.copytree(scene.out, before)
-    assert kills.run(fresh, scene.log, steps_file=told) == 0
+    assert kills.run(fresh, scene.log, steps_file=steps_file) == 0
     wanted = contents(scene.folder)
-    for step in range(2, int(told.read_text()), 15):
+    for step in range(2, int(steps_file.read_text()), 15):
         scene.begin()
         shutil.copytree(before, scene.out)
         assert kills.run(fresh, scene.log, kill_at=step) == -9
@@ -191,7 +191,7 @@ def test_a_power_failure_in_a_merged_file_is_repaired_by_the_rerun(
 
 
 @pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
-def test_a_power_failure_in_the_plan_is_reported_with_the_way_out(
+def test_a_power_failure_in_the_plan_is_reported_with_the_remedy(
     done: tuple[MovieFolder, Path], how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, film = done
@@ -208,7 +208,7 @@ def test_a_power_failure_in_the_plan_is_reported_with_the_way_out(
 
 
 @pytest.mark.parametrize("how", ["empty", "cut short", "zeros"])
-def test_a_power_failure_in_the_manifest_is_reported_with_the_way_out(
+def test_a_power_failure_in_the_manifest_is_reported_with_the_remedy(
     done: tuple[MovieFolder, Path], how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = done
