@@ -1,7 +1,8 @@
 """Stage 4: name the clusters of a film from the portraits of its cast in the actor database.
 
-Writes predictions.json: for each cluster the probabilities of actors; none if the cluster is too poor to
-compare. Only actors that actors.csv lists for this movie are considered, with all their pictures.
+Writes predictions.json: the probabilities of actors for each cluster, none for a cluster that cannot be
+compared and for a page that trajectories too poor to compare share. Only actors whose rows in actors.csv have
+the movie's id are considered, with all their pictures.
 """
 
 from __future__ import annotations
@@ -73,7 +74,12 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     from facerec.actors.backend_tables import first_changed_id
     from facerec.actors.database import ActorDatabase
     from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
-    from facerec.folder.manifest import checked_inputs, read_embedder
+    from facerec.folder.manifest import (
+        checked_inputs,
+        read_embedder,
+        read_manifest,
+        recorded_poor_pages,
+    )
     from facerec.folder.publish import publish, staging
     from facerec.folder.readers import read_trajectories
     from facerec.people.constraints import cannot_links
@@ -99,6 +105,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     cluster_of = np.array(labels, np.int64)
     pooled = load_trajectory_vectors(folder, trajectories, VectorSettings(min_quality=min_quality))
     vectors, has_vector = cluster_vectors(pooled.vectors, pooled.quality, pooled.usable, cluster_of, n)
+    has_vector &= ~np.isin(np.arange(n), [*recorded_poor_pages(read_manifest(folder))])  # not one person
     cannot_link = cannot_links(trajectories)
     names = name_clusters(
         vectors,

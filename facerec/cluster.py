@@ -1,7 +1,9 @@
 """Stage 3: cluster the trajectories of a film by person.
 
-Reads trajectories, saved faces and scene changes, and writes clusters.json. Two faces seen in the same frame
-are never in one cluster. A trajectory of too low quality is a cluster of its own; manifest.json lists these.
+Reads trajectories, saved faces and scene changes, and writes clusters.json. Clusters are numbered in the
+order in which annotators should work: people of several trajectories, the longest on screen first, then
+single trajectories, last those of too low quality to compare. These share pages, which manifest.json
+lists; faces seen in one frame are in no other cluster together.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from facerec.folder.command import add_path_argument, run_on_folders
-from facerec.settings import METHODS, ClusterSettings, VectorSettings
+from facerec.settings import METHODS, POOR, ClusterSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
@@ -42,6 +44,13 @@ def arguments() -> argparse.ArgumentParser:
         help="split clusters of more trajectories than this; annotators see two thumbnails of each",
     )
     options.add_argument(
+        "--poor",
+        choices=POOR,
+        default=c.poor,
+        help="where trajectories of too low quality to compare go: pages: on shared ones of at most "
+        "--max-size, in the order of time, which annotators discard with one click; alone: a cluster each",
+    )
+    options.add_argument(
         "--threshold",
         type=float,
         default=c.threshold,
@@ -54,8 +63,8 @@ def arguments() -> argparse.ArgumentParser:
         type=float,
         default=v.min_quality,
         metavar="QUALITY",
-        help="minimum quality of a trajectory, 0 to 1; one below it is not compared and is a cluster of its "
-        "own. Higher: purer clusters, more of them",
+        help="minimum quality of a trajectory, 0 to 1; one below it is not compared, see --poor. "
+        "Higher: purer clusters, more of them",
     )
     options.add_argument(
         "--allow-same-frame",
@@ -90,6 +99,7 @@ def cluster_folder(
     from facerec.people.clustering import cluster
     from facerec.people.constraints import cannot_links, continuations
     from facerec.people.loading import load_trajectory_vectors
+    from facerec.people.pages import arrange_pages
 
     inputs = checked_inputs(folder, "cluster")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
@@ -104,12 +114,21 @@ def cluster_folder(
         read_embedder(folder).same_person,
         settings,
     )
+    starts = np.array([one.start for one in trajectories], np.int64)
+    pages = arrange_pages(
+        clustering.labels,
+        pooled.vectors,
+        pooled.usable,
+        np.array([len(one.boxes) for one in trajectories], np.int64),
+        np.searchsorted(np.array(cuts, np.int64), starts, side="right"),
+        settings,
+    )
     limit = clustering.min_log_likelihood_ratio
-    n = int(clustering.labels.max(initial=-1)) + 1
+    n = int(pages.labels.max(initial=-1)) + 1
     too_poor = np.flatnonzero(~pooled.usable).tolist()
     with staging(folder) as directory:
         staged = directory / folder.clusters.name
-        staged.write_bytes(clusters_bytes(folder.movie_id, clustering.labels))
+        staged.write_bytes(clusters_bytes(folder.movie_id, pages.labels))
         changed = publish(
             folder,
             "cluster",
@@ -120,14 +139,17 @@ def cluster_folder(
                 "clusters": n,
                 "min_log_likelihood_ratio": None if limit is None else round(limit, 6),
                 "continued": clustering.continued,
-                "split": clustering.split,
+                "split": pages.split,
                 "outlying_faces": pooled.outliers,
                 "too_poor_to_compare": too_poor,
+                "poor_pages": pages.poor,
             },
             overwrite=overwrite,
         )
+    on_pages = f", on {len(pages.poor)} shared page{'s' * (len(pages.poor) > 1)}" if pages.poor else ""
     return (
-        f"{n} clusters of {len(trajectories)} trajectories, of which {len(too_poor)} too poor to compare"
+        f"{n} clusters of {len(trajectories)} trajectories, "
+        f"of which {len(too_poor)} too poor to compare{on_pages}"
         f"{'' if changed else '; nothing changed'}"
     )
 
@@ -140,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         method=args.method,
         threshold=args.threshold,
         max_size=args.max_size,
+        poor=args.poor,
         allow_same_frame=args.allow_same_frame,
     )
     return run_on_folders(

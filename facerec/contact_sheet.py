@@ -43,7 +43,7 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=MAX_CLUSTERS,
         metavar="N",
-        help="maximum number of clusters to draw, the largest first",
+        help="maximum number of clusters to draw, in the order of their ids",
     )
     return made
 

@@ -166,6 +166,7 @@ class VectorSettings:
 
 
 PLDA, HDBSCAN = METHODS = ("plda", "hdbscan")  # of clustering
+POOR_ON_PAGES, POOR_ALONE = POOR = ("pages", "alone")  # trajectories of too low quality to compare
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,8 @@ class ClusterSettings:
             `same_person`. Higher: fewer clusters, which mix people from about 0.75 on.
         max_size: maximum number of trajectories in a cluster; a larger one is split, to fit on a page of the
             labeling backend.
+        poor: where trajectories of too low quality go: `pages`, shared ones of at most `max_size`, or
+            `alone`, one cluster for each.
         duplicate_iou: median intersection over union from which two boxes are one face detected twice.
             Higher: more pairs cannot be linked.
         max_gap: maximum number of frames between two trajectories of one shot that may continue each other.
@@ -221,6 +224,7 @@ class ClusterSettings:
     allow_same_frame: bool = False
     hdbscan_epsilon: float = 0.65
     max_size: int = 100
+    poor: str = POOR_ON_PAGES
     duplicate_iou: float = 0.5
     max_gap: int = 50
     max_shift: float = 0.8
@@ -230,6 +234,8 @@ class ClusterSettings:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"the clustering method must be {' or '.join(METHODS)}, not {self.method!r}")
+        if self.poor not in POOR:
+            raise InputError(f"poor trajectories must be put on {' or '.join(POOR)}, not on {self.poor!r}")
         if not 0 < self.threshold < 2:
             raise InputError(f"the clustering threshold must be above 0 and below 2, not {self.threshold}")
         if not 0 < self.max_reliability < 1:

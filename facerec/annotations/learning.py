@@ -21,8 +21,9 @@ from facerec.actors.provenance import SHOWN_LAST, Origin, origins_bytes, read_or
 from facerec.annotations.export import Annotation, read_export
 from facerec.annotations.identities import plain_name
 from facerec.errors import ContractError, InputError
+from facerec.folder.documents import read_clusters
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import checked_inputs, read_embedder
+from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest, recorded_poor_pages
 from facerec.folder.readers import read_faces, read_trajectories
 from facerec.folder.records import Feature
 from facerec.folder.thumbnails import thumbnail_region
@@ -59,8 +60,9 @@ def learn_folder(
     """Add a movie's confirmed faces to the actor database; returns a summary of one line.
 
     All files change together or none does. A face is learnt once. A rejected face is never learnt, whatever
-    later labels say. Nothing is learnt from a trajectory that shows several people. A learnt face is removed
-    if it is rejected, given to another actor, or found in such a trajectory later.
+    later labels say. Nothing is learnt from a trajectory that shows several people, and from a page that
+    trajectories too poor to compare share. A learnt face is removed if it is rejected, given to another
+    actor, or found in such a trajectory later.
 
     Raises:
         InputError: the database's embeddings are of another or an unknown embedder, or are not those that
@@ -77,12 +79,12 @@ def learn_folder(
         rejected = {row.tag for row in rows if row.image_status in ("different", "invalid")}
         rejected |= {tag for tag, one in before.items() if not one.learnt}
         confirmed = _confirmed_actors(rows, rejected, database, folder.movie_id, labels)
-        mixed = _tags_of_mixed_trajectories(rows, confirmed)
-        actors = {tag: actor for tag, actor in confirmed.items() if tag not in mixed}
+        unfit = _tags_of_mixed_trajectories(rows, confirmed) | _tags_on_poor_pages(rows, folder)
+        actors = {tag: actor for tag, actor in confirmed.items() if tag not in unfit}
         after = {
             tag: one
             for tag, one in before.items()
-            if one.learnt and tag not in rejected | mixed and actors.get(tag, one.actor_id) == one.actor_id
+            if one.learnt and tag not in rejected | unfit and actors.get(tag, one.actor_id) == one.actor_id
         }
         new = [row for row in rows if row.tag in actors and row.tag not in after]
         taken = Counter(one.actor_id for one in after.values() if one.movie_id == folder.movie_id)
@@ -194,6 +196,17 @@ def _tags_of_mixed_trajectories(rows: Iterable[Annotation], actors: Mapping[str,
         elif row.image_status == "different":
             people.setdefault(row.trajectory, set()).add("")
     return {tag for index, found in people.items() if len(found) > 1 for tag in tags[index]}
+
+
+def _tags_on_poor_pages(rows: Iterable[Annotation], folder: MovieFolder) -> set[str]:
+    """Return the labelled faces on pages that trajectories too poor to compare share.
+
+    Such a page is not one person, so that a label of the page says nothing about its faces.
+    """
+    if not (pages := recorded_poor_pages(read_manifest(folder))):
+        return set()
+    clusters = read_clusters(folder.clusters, folder.movie_id)
+    return {row.tag for row in rows if clusters[row.trajectory] in pages}
 
 
 def _confirmed_faces(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,21 +29,27 @@ class Scores:
     wrong for it. A cluster's majority is the identity of most of its judged trajectories with a single
     identity; of equally frequent ones that with the fewest clicks.
 
+    A page that trajectories too poor to compare share is no cluster. Those on it are judged and silent, but
+    not part of purity, nmi and clusters_a_person.
+
     Attributes:
         recall: share of the truth's face boxes that were matched with a trajectory's box.
         trajectories: all trajectories; judged: those with a known identity, the only ones counted below.
         mixed: trajectories without a single identity, and those of which at least a tenth of the matched
             boxes are of another one.
         fragments: trajectories of a person divided by the person's tracks in the truth, mean over persons.
-        clusters: clusters with a judged trajectory; people: persons among the identities of these.
-        clusters_a_person: clusters that hold a person's trajectories, mean over persons. Clusters of false
-            faces count in `clusters` only.
-        purity: weighted cluster purity (WCP), the share of trajectories that are their cluster's majority;
-            those without a single identity are not.
+        clusters: clusters with a judged trajectory.
+        poor_pages: shared pages with a judged trajectory; on_poor_pages: judged trajectories on them.
+        people: persons among the identities of judged trajectories.
+        clusters_a_person: clusters that hold a person's trajectories, mean over persons who have one.
+            Clusters of false faces count in `clusters` only.
+        purity: weighted cluster purity (WCP), the share of the trajectories in clusters that are their
+            cluster's majority; those without a single identity are not.
         nmi: normalised mutual information of clusters and single identities, arithmetic mean (as
             scikit-learn's).
         clicks: one for each cluster and one for each thumbnail that is not its cluster's majority; a
-            thumbnail that the truth does not know counts as its trajectory's identity.
+            thumbnail that the truth does not know counts as its trajectory's identity. One for each shared
+            page, which is discarded, or marked as mixed, as a whole.
         right: trajectories in a cluster that shows their person's name and no other; wrong: those in a
             cluster that shows another name (above 0.40, also as the second of two); silent: those in a
             cluster that shows none. False faces and persons without a known name can only be silent or wrong.
@@ -60,6 +66,8 @@ class Scores:
     mixed: int
     fragments: float | None
     clusters: int
+    poor_pages: int
+    on_poor_pages: int
     people: int
     clusters_a_person: float | None
     purity: float | None
@@ -78,6 +86,7 @@ def score(
     clusters: Sequence[int],
     predictions: Mapping[int, Mapping[str, float]],
     names: Mapping[str, str],
+    poor_pages: Collection[int] = (),
 ) -> Scores:
     """Score clusters and names.
 
@@ -85,16 +94,20 @@ def score(
         clusters: cluster of each trajectory.
         predictions: probabilities of actor ids by cluster.
         names: identity in the truth of each actor id; a missing id is its own identity.
+        poor_pages: clusters that are shared pages of trajectories too poor to compare.
     """
     identity_of = [matched.identity(index) for index in range(len(clusters))]
     judged = [index for index, identity in enumerate(identity_of) if identity is not None]
     single = [index for index in judged if identity_of[index] != MIXED]
-    identities = [identity_of[index] for index in single]
-    by_cluster: dict[int, Counter[str | None]] = {clusters[index]: Counter() for index in judged}
-    for index in single:
+    in_clusters = [index for index in judged if clusters[index] not in poor_pages]
+    grouped = [index for index in in_clusters if identity_of[index] != MIXED]
+    by_cluster: dict[int, Counter[str | None]] = {clusters[index]: Counter() for index in in_clusters}
+    for index in grouped:
         by_cluster[clusters[index]][identity_of[index]] += 1
-    trajectories_of = Counter(identities)
+    pages = {clusters[index] for index in judged} - by_cluster.keys()
+    trajectories_of = Counter(identity_of[index] for index in single)
     people = [identity for identity in trajectories_of if identity and is_person(identity)]
+    people_in_clusters = {identity_of[index] for index in grouped} & set(people)
     tracks = matched.truth_tracks
     right, wrong, forecasts = _score_names(single, identity_of, clusters, predictions, names)
     error, brier = calibration(forecasts)
@@ -109,13 +122,20 @@ def score(
         if tracks and people
         else None,
         clusters=len(by_cluster),
+        poor_pages=len(pages),
+        on_poor_pages=len(judged) - len(in_clusters),
         people=len(people),
-        clusters_a_person=sum(len(c.keys() & set(people)) for c in by_cluster.values()) / len(people)
-        if people
+        clusters_a_person=sum(len(c.keys() & people_in_clusters) for c in by_cluster.values())
+        / len(people_in_clusters)
+        if people_in_clusters
         else None,
-        purity=sum(max(c.values(), default=0) for c in by_cluster.values()) / len(judged) if judged else None,
-        nmi=_nmi([clusters[index] for index in single], identities) if single else None,
-        clicks=len(by_cluster) + _misplaced(matched, clusters, identity_of, by_cluster),
+        purity=sum(max(c.values(), default=0) for c in by_cluster.values()) / len(in_clusters)
+        if in_clusters
+        else None,
+        nmi=_nmi([clusters[index] for index in grouped], [identity_of[index] for index in grouped])
+        if grouped
+        else None,
+        clicks=len(by_cluster) + _misplaced(matched, clusters, identity_of, by_cluster) + len(pages),
         right=right,
         wrong=wrong,
         silent=len(single) - right - wrong,
@@ -139,11 +159,12 @@ def _misplaced(
     """Count the thumbnails of judged trajectories that are not their cluster's majority.
 
     Args:
-        by_cluster: trajectories by single identity, of each cluster with a judged one.
+        by_cluster: trajectories by single identity, of each cluster with a judged one; thumbnails of other
+            clusters are not counted.
     """
     pictures: dict[int, Counter[str | None]] = {label: Counter() for label in by_cluster}
     for index, identity in enumerate(identity_of):
-        if identity is not None:
+        if identity is not None and clusters[index] in by_cluster:
             pictures[clusters[index]].update(picture or identity for picture in matched.pictures[index])
     misplaced = 0
     for label, counts in by_cluster.items():

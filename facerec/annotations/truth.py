@@ -32,7 +32,7 @@ from facerec.errors import ContractError, InputError
 from facerec.folder.documents import read_clusters, read_predictions
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import read_manifest
+from facerec.folder.manifest import read_manifest, recorded_poor_pages
 from facerec.folder.names import MAX_FRAME, parse_tag
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
@@ -63,7 +63,8 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
         counts if len(one.boxes) >= min_trajectory else Counter[str]()
         for one, counts in zip(trajectories, matched.boxes, strict=True)
     ]
-    scores = score(replace(matched, boxes=kept), clusters, predictions, names)
+    poor_pages = recorded_poor_pages(read_manifest(folder))
+    scores = score(replace(matched, boxes=kept), clusters, predictions, names, poor_pages)
     record = {
         "movie_id": folder.movie_id,
         "truth": truth.name,

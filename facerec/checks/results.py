@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from facerec.checks.images import Box, check_image_files, check_images
+from facerec.checks.pages import check_pages
 from facerec.checks.violations import Expected, Violations
 from facerec.errors import ContractError
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
@@ -41,10 +42,14 @@ def check_results(
     images = check_image_files(folder, violations)
     complete = folder.trajectories.is_file() and len(trajectories) == lines
     check_images(folder, expected, trajectories, faces, images, violations, complete=complete)
-    clusters = _check_clusters(folder, lines, violations)
+    labels = _check_clusters(folder, lines, violations)
+    clusters = None if labels is None else max(labels, default=-1) + 1
     if clusters == 0:
         violations.warn(folder.clusters, _NO_FACES)
-    named = _check_predictions(folder, clusters, cast, violations)
+    predictions = _check_predictions(folder, clusters, cast, violations)
+    if labels and complete:
+        check_pages(folder, [one for _, one in trajectories], labels, predictions, violations)
+    named = sum(any(p > DISPLAY_THRESHOLD for p in names.values()) for names in predictions.values())
     saved = sum(map(len, images.values()))
     return f"{lines} trajectories, {clusters or 0} clusters, {named} of them named, {saved} thumbnails"
 
@@ -136,10 +141,10 @@ def _check_qualities(folder: MovieFolder, tags: Mapping[int, str], violations: V
         violations.add(folder.quality, rule)
 
 
-def _check_clusters(folder: MovieFolder, trajectories: int, violations: Violations) -> int | None:
-    """Check clusters.json; returns the number of clusters, None if the file is broken."""
+def _check_clusters(folder: MovieFolder, trajectories: int, violations: Violations) -> list[int] | None:
+    """Check clusters.json; returns the cluster of each trajectory, None where the file is broken."""
     try:
-        return max(read_clusters(folder.clusters, folder.movie_id, trajectories), default=-1) + 1
+        return read_clusters(folder.clusters, folder.movie_id, trajectories)
     except ContractError as error:
         violations.add_error(error)
         return None
@@ -147,15 +152,15 @@ def _check_clusters(folder: MovieFolder, trajectories: int, violations: Violatio
 
 def _check_predictions(
     folder: MovieFolder, clusters: int | None, cast: Mapping[str, str] | None, violations: Violations
-) -> int:
-    """Check predictions.json; returns how many clusters have a name that annotators see."""
+) -> dict[int, dict[str, float]]:
+    """Check predictions.json; returns its probabilities by cluster, none where it is broken."""
     try:
         predictions = read_predictions(folder.predictions, folder.movie_id, clusters)
     except ContractError as error:
         violations.add_error(error)
-        return 0
+        return {}
     for cluster, names in predictions.items():
         for actor in names.keys() - cast.keys() if cast is not None else ():
             rule = f"cluster {cluster}: actors.csv has no row with the id {actor!r}"
             violations.add(folder.predictions, rule)
-    return sum(any(p > DISPLAY_THRESHOLD for p in names.values()) for names in predictions.values())
+    return predictions

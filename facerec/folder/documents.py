@@ -70,7 +70,7 @@ def clusters_bytes(movie_id: int, labels: Iterable[int]) -> bytes:
         labels: cluster of each trajectory, in the order of the trajectories.
 
     Raises:
-        RuleViolation: the labels are not 0..n-1, or a later cluster is larger than an earlier one.
+        RuleViolation: the labels are not 0..n-1.
     """
     record = {"clusters": [int(label) for label in labels], "movie_id": movie_id}
     _parse_clusters(record, movie_id, None)
@@ -101,7 +101,6 @@ def _parse_clusters(value: object, movie_id: int, trajectories: int | None) -> l
     require(all(0 <= label < len(labels) for label in labels), dense)
     sizes = np.bincount(np.array(labels, np.int64))
     require(bool((sizes > 0).all()), dense)
-    require(bool((np.diff(sizes) <= 0).all()), "clusters must be numbered by size, the largest first")
     return list(labels)
 
 

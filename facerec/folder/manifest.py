@@ -15,7 +15,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, parse_ranges, read_plan
 from facerec.stages import Stage
 from facerec.support.atomic import sha256_of, write_bytes
-from facerec.support.jsonl import read_json, require
+from facerec.support.jsonl import is_int, read_json, require
 from facerec.support.shell import stage_command
 
 # type of each value; dimension and calibration are null if no shard was merged
@@ -52,6 +52,12 @@ def recorded_missing(manifest: Mapping[str, Any], plan: Plan) -> set[int]:
         return set(parse_ranges(missing, plan.n)) if missing and isinstance(missing, str) else set()
     except FacerecError:
         return set()
+
+
+def recorded_poor_pages(manifest: Mapping[str, Any]) -> frozenset[int]:
+    """Return the clusters that are shared pages of trajectories too poor to compare, see `people.pages`."""
+    pages = manifest.get("stages", {}).get("cluster", {}).get("report", {}).get("poor_pages")
+    return frozenset(page for page in pages if is_int(page)) if isinstance(pages, list) else frozenset()
 
 
 def _parse_manifest(value: object) -> dict[str, Any]:

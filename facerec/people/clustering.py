@@ -4,9 +4,9 @@ Pure clusters matter more than few clusters, and the number of people need not b
 that continue each other are joined. Then the groups most likely to be one person are joined, as long as the
 log-likelihood ratio of the PLDA model is well above 0. Last, small clusters are attached to core clusters
 (those with many good observations), if one core cluster is much more likely than all others. A cannot-link of
-one member applies to its whole group. A trajectory of too low quality is a cluster of its own.
+one member applies to its whole group. A trajectory of too low quality stays alone.
 
-HDBSCAN (`density`) can replace the second and third step.
+HDBSCAN (`density`) can replace the second and third step. `pages` divides the result into pages.
 """
 
 from __future__ import annotations
@@ -31,16 +31,14 @@ class Clustering:
     """The clusters of n trajectories.
 
     Attributes:
-        labels: (n,) int64, dense from 0, largest cluster first, then by first trajectory.
+        labels: (n,) int64, person of each trajectory, dense from 0, in the order of their first trajectories.
         min_log_likelihood_ratio: minimum ratio for which groups were joined, in nats; None with HDBSCAN.
         continued: number of trajectories joined as continuations of another.
-        split: number of clusters added by splitting those larger than `max_size`.
     """
 
     labels: Ints
     min_log_likelihood_ratio: float | None
     continued: int
-    split: int
 
 
 def cluster(
@@ -86,10 +84,7 @@ def cluster(
         joined = agglomerate(groups, apart, limit)
         cluster_of = np.unique(joined, return_inverse=True)[1].astype(np.int64)
         person_of = _attach_to_core(groups.merged(cluster_of), cluster_of[apart], settings)[cluster_of]
-    whole = person_of[group_of] if n else group_of
-    pages = _split_large(vectors, whole, settings.max_size)
-    split = len(np.unique(pages)) - len(np.unique(whole))
-    return Clustering(_sort_by_size(pages), limit, continued, split)
+    return Clustering(_by_first_member(person_of[group_of]) if n else group_of, limit, continued)
 
 
 def _ratio_limit(observations: Groups, same_frame: Pairs, settings: ClusterSettings) -> float:
@@ -181,37 +176,9 @@ def _cluster_by_density(groups: Groups, cannot_link: Pairs, same_person: float, 
     return sets.labels()
 
 
-def _split_large(vectors: Floats, labels: Ints, max_size: int) -> Ints:
-    """Split clusters of more than `max_size` into parts of about equal size, similar faces together."""
-    labels = labels.copy()
-    free_label = int(labels.max(initial=-1)) + 1
-    order = np.argsort(labels, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        stack = [members]
-        while stack:
-            part = stack.pop()
-            if len(part) <= max_size:
-                continue
-            pages = -(-len(part) // max_size)
-            middle = len(part) * (pages // 2) // pages
-            along = part[np.argsort(_principal_coordinates(vectors[part]), kind="stable")]
-            left, right = np.sort(along[:middle]), np.sort(along[middle:])
-            labels[right] = free_label
-            free_label += 1
-            stack += [left, right]
-    return labels
-
-
-def _principal_coordinates(vectors: Floats) -> NDArray[np.float64]:
-    """(n,) coordinates of the rows along their first principal component; its sign makes the first ≤ 0."""
-    centred = (vectors - vectors.mean(0)).astype(np.float64)
-    along = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -1]
-    return np.asarray(-along if along[0] > 0 else along)
-
-
-def _sort_by_size(labels: Ints) -> Ints:
-    """Make labels dense from 0, largest cluster first, then by first member."""
-    _, first, dense, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+def _by_first_member(labels: Ints) -> Ints:
+    """Make labels dense from 0, in the order of their first members."""
+    _, first, dense = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
-    rank[np.lexsort((first, -sizes))] = np.arange(len(first))
+    rank[np.argsort(first)] = np.arange(len(first))
     return rank[dense]

@@ -35,7 +35,7 @@ def draw_contact_sheet(
 
     Args:
         names: of actors by id; an actor without one is shown by the id.
-        max_clusters: number of clusters drawn, the largest first; None: all.
+        max_clusters: number of clusters drawn, the first; None: all.
 
     Raises:
         ContractError: a file of the folder is missing or breaks the contract.
@@ -45,7 +45,7 @@ def draw_contact_sheet(
     left_out = len(overview.clusters) - len(drawn)
     footer = ""
     if left_out:
-        footer = f"and {left_out} smaller clusters"
+        footer = f"and {left_out} more clusters"
     elif not drawn:
         footer = "no face was found in this film"
     height = _HEADER_HEIGHT + len(drawn) * (_CARD_HEIGHT + _CARD_GAP) + _MARGIN

@@ -64,7 +64,7 @@ class Overview:
         frames: length of the film; without a plan, up to the end of the last trajectory.
         frame_rate: frames per second; None without a plan.
         cuts: first frame of each new shot.
-        clusters: largest first.
+        clusters: in the order of their ids.
         missing_shards: shards that the merge was allowed to leave out, as "1-2 of 8", or empty.
     """
 

@@ -206,12 +206,6 @@ VIOLATIONS: dict[str, Violation] = {
         None,
         "2 clusters for 3",
     ),
-    "the smaller cluster first": (
-        edit_document(C, setting(clusters=[1, 0, 1])),
-        C,
-        None,
-        "clusters must be numbered by size, the largest first",
-    ),
     "no clusters": (remove(C), C, None, "this file must exist"),
     # predictions.json
     "a cluster without an entry": (

@@ -62,7 +62,38 @@ def test_a_blurred_trajectory_stays_alone_and_is_listed_in_the_manifest(tmp_path
     folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 100, sharpness=1.0), Seen(0, 200)])
     assert run(folder) == 0
     assert labels_of(folder) == [0, 1, 0]
-    assert read_manifest(folder)["stages"]["cluster"]["report"]["too_poor_to_compare"] == [1]
+    report = read_manifest(folder)["stages"]["cluster"]["report"]
+    assert (report["too_poor_to_compare"], report["poor_pages"]) == ([1], [1])
+
+
+@pytest.mark.parametrize("method", ["plda", "hdbscan"])
+def test_faces_of_one_frame_share_a_cluster_only_where_the_manifest_lists_a_poor_page(
+    tmp_path: Path, method: str
+) -> None:
+    blurred = [Seen(0, 100 * k, x=x, sharpness=1.0) for k in range(4) for x in (0, 200, 400)]
+    clear = [Seen(1, 400), Seen(1, 400, x=200), Seen(1, 500)]
+    folder = merged_folder(tmp_path, [*blurred, *clear])
+    assert run(folder, options=["--method", method, "--max-size", "8"]) == 0
+    report = read_manifest(folder)["stages"]["cluster"]["report"]
+    assert report["too_poor_to_compare"] == [*range(12)]
+    labels = labels_of(folder)
+    assert report["poor_pages"] == sorted(set(labels[:12])) and len(report["poor_pages"]) == 2
+    assert max(labels[12:]) < min(labels[:12]) and labels[12] != labels[13]
+    assert run(folder, options=["--method", method, "--poor", "alone"]) == 0
+    labels = labels_of(folder)
+    assert len(set(labels[:12])) == 12 and max(labels[12:]) < min(labels[:12])
+    assert read_manifest(folder)["stages"]["cluster"]["report"]["poor_pages"] == []
+
+
+@pytest.mark.parametrize("method", ["plda", "hdbscan"])
+def test_the_person_longest_on_screen_comes_before_the_one_seen_most_often(
+    tmp_path: Path, method: str
+) -> None:
+    often = [Seen(0, 30 * k, 20) for k in range(5)]
+    long = [Seen(1, 200 + 100 * k, 90) for k in range(3)]
+    folder = merged_folder(tmp_path, [Seen(3, 0, x=300), *often, *long, Seen(4, 200, 400, x=300)])
+    assert run(folder, options=["--method", method]) == 0
+    assert labels_of(folder) == [3, *[1] * 5, *[0] * 3, 2]
 
 
 def test_films_of_no_and_of_one_trajectory_are_clustered(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,8 +44,7 @@ def test_cuts_are_read_as_they_were_written(file: Path, cuts: set[int]) -> None:
 
 @given(st.lists(st.integers(0, 5), max_size=30))
 def test_clusters_are_read_as_they_were_written(file: Path, people: list[int]) -> None:
-    dense = {who: label for label, (who, _) in enumerate(Counter(people).most_common())}
-    labels = [dense[who] for who in people]
+    labels = [sorted(set(people)).index(who) for who in people]  # in any order of size
     file.write_bytes(clusters_bytes(7, labels))
     assert read_clusters(file, 7, len(labels)) == labels
 
@@ -127,7 +125,7 @@ def test_an_empty_movie_has_valid_documents(file: Path) -> None:
     "make",
     [
         lambda: clusters_bytes(7, [0, 2]),
-        lambda: clusters_bytes(7, [1, 1, 0]),
+        lambda: clusters_bytes(7, [1, 1]),
         lambda: scene_changes_bytes(7, [20, 10]),
         lambda: scene_changes_bytes(7, [0]),
         lambda: predictions_bytes(7, {0: {"a" * 65: 0.5}}),

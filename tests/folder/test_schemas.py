@@ -339,7 +339,6 @@ BEYOND: list[tuple[str, str, Json, str]] = [
     ("scene_changes", "frame_indices", [40, 20], "the frames ascend"),
     ("scene_changes", "movie_id", 8, "the number in the name of the folder"),
     ("clusters", "clusters", [0, 2], "dense"),
-    ("clusters", "clusters", [0, 1, 1], "never smaller than the next one"),
     ("predictions", "predictions", {"0": {"nm1": 0.123456}}, "at most 5 decimals"),
     ("predictions", "predictions", {"0": {"nm1": 0.9, "nm2": 0.9}}, "add up to at most 1"),
     ("plan", "run.n", 4.0, "without a decimal point"),

@@ -39,9 +39,9 @@ def vectors_of(
     return np.array([near(person(who, dimension), rng, spread) for who in people]).reshape(-1, dimension)
 
 
-def test_each_person_is_one_cluster_and_the_largest_comes_first() -> None:
+def test_each_person_is_one_cluster_numbered_by_its_first_trajectory() -> None:
     people = [3, 1, 2, 2, 1, 2, 4]
-    assert clustered(vectors_of(people)).labels.tolist() == [2, 1, 0, 0, 1, 0, 3]
+    assert clustered(vectors_of(people)).labels.tolist() == [0, 1, 2, 2, 1, 2, 3]
 
 
 def test_films_of_no_and_of_one_trajectory_are_clustered() -> None:
@@ -159,35 +159,20 @@ def test_a_single_observation_is_attached_to_the_one_core_cluster_that_it_fits()
         assert clustered(np.array([*core, vector]), cannot_link).labels[-1] == label
 
 
-@pytest.mark.parametrize("max_size", [1, 3, 10])
-def test_clusters_above_max_size_are_split_into_as_few_parts_as_possible(max_size: int) -> None:
-    people = [0] * 23 + [1] * 7 + [2]
-    clustering = clustered(vectors_of(people), max_size=max_size)
-    labels = clustering.labels
-    sizes = np.bincount(labels)
-    assert sizes.max() <= max_size
-    assert all(len({people[i] for i in np.flatnonzero(labels == c)}) == 1 for c in range(len(sizes)))
-    assert len(sizes) == sum(-(-n // max_size) for n in (23, 7, 1))
-    assert clustering.split == len(sizes) - 3
-
-
 def test_rounding_errors_of_the_vectors_change_nothing() -> None:
     vectors = vectors_of([i % 9 for i in range(120)], spread=0.7)
     noise = np.random.default_rng(1).normal(0, 1e-7, vectors.shape).astype(np.float32)
-    for options in ({}, {"max_size": 5}):
-        np.testing.assert_array_equal(
-            clustered(vectors, **options).labels, clustered(vectors + noise, **options).labels
-        )
+    np.testing.assert_array_equal(clustered(vectors).labels, clustered(vectors + noise).labels)
 
 
 def test_thousands_of_equal_vectors_are_one_cluster_in_time() -> None:
     vectors = np.repeat(vectors_of([0, 1]), 1500, axis=0)
-    assert clustered(vectors, max_size=10**6).labels.tolist() == [0] * 1500 + [1] * 1500
+    assert clustered(vectors).labels.tolist() == [0] * 1500 + [1] * 1500
 
 
 @settings(deadline=None)
-@given(st.integers(0, 40), st.integers(0, 10_000), st.integers(1, 12))
-def test_labels_are_dense_by_size_and_respect_every_cannot_link(n: int, seed: int, size: int) -> None:
+@given(st.integers(0, 40), st.integers(0, 10_000))
+def test_labels_are_dense_by_first_member_and_respect_every_cannot_link(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     vectors = vectors_of(rng.integers(0, 5, n).tolist(), 0.9, seed)
     usable = rng.random(n) < 0.8
@@ -196,9 +181,6 @@ def test_labels_are_dense_by_size_and_respect_every_cannot_link(n: int, seed: in
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     order = rng.permutation(n)
     chain = Continuations(np.column_stack([order[:-1], order[1:]]), rng.random(max(0, n - 1)))
-    labels = clustered(vectors, pairs, chain, usable, max_size=size).labels
-    sizes = np.bincount(labels) if n else np.empty(0)
-    assert sizes.size == 0 or sizes.min() > 0
-    assert (np.diff(sizes) <= 0).all()
-    assert sizes.max(initial=0) <= size
+    labels = clustered(vectors, pairs, chain, usable).labels
+    assert list(dict.fromkeys(labels.tolist())) == [*range(labels.max(initial=-1) + 1)]
     assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
