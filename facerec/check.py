@@ -24,19 +24,19 @@ MAX_LISTED = 50  # listed violations per folder; for the rest only their number 
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the parser of this command's arguments."""
-    made = parser(__doc__)
-    made.add_argument(
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    command_line.add_argument(
         "path", type=Path, nargs="+", metavar="PATH", help="movie folders, <out>/<movie_id>-data"
     )
-    made.add_argument(
+    command_line.add_argument(
         "--actor-db",
         type=Path,
         default=None,
         metavar="DIR",
         help="also check this actor database, and that it contains every actor id in the predictions",
     )
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Create the argument parser of this stage."""
-    options = parser(__doc__)
+    """Return the parser of this stage's command line."""
+    command_line = parser(__doc__)
     n = NamingSettings
-    add_path_argument(options)
-    options.add_argument(
+    add_path_argument(command_line)
+    command_line.add_argument(
         "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database"
     )
-    options.add_argument(
+    command_line.add_argument(
         "--k",
         type=int,
         default=n.k,
@@ -43,7 +43,7 @@ def arguments() -> argparse.ArgumentParser:
         help="number of nearest pictures of each actor that are averaged; higher: wrong pictures do less "
         "harm, rare poses are missed more often",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--unknown",
         type=float,
         default=n.unknown_odds,
@@ -51,12 +51,12 @@ def arguments() -> argparse.ArgumentParser:
         help="prior odds that a cluster shows a person who is not in the database, against one given actor; "
         "higher: fewer names, fewer wrong ones",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--overwrite",
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
-    return options
+    return command_line
 
 
 def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *, overwrite: bool) -> str:

@@ -3,7 +3,7 @@
 Reads trajectories, saved faces and scene changes, and writes clusters.json. Clusters are numbered in the
 order in which annotators should work: people of several trajectories, the longest on screen first, then
 single trajectories, last those of too low quality to compare. These share pages, which manifest.json
-lists; faces seen in one frame are in no other cluster together.
+lists; no other cluster contains two faces seen in the same frame.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Create the argument parser of this stage."""
-    options = parser(__doc__)
+    """Return the parser of this stage's command line."""
+    command_line = parser(__doc__)
     c, v = ClusterSettings, VectorSettings
-    add_path_argument(options)
-    options.add_argument(
+    add_path_argument(command_line)
+    command_line.add_argument(
         "--method",
         choices=METHODS,
         default=c.method,
         help="plda: join the groups that are most likely one person, by the embedder's calibration; "
         "hdbscan: find dense groups of three trajectories or more",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--max-size",
         type=int,
         default=c.max_size,
         metavar="TRAJECTORIES",
         help="split clusters of more trajectories than this; annotators see two thumbnails of each",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--poor",
         choices=POOR,
         default=c.poor,
-        help="where trajectories of too low quality to compare go: pages: on shared ones of at most "
-        "--max-size, in the order of time, which annotators discard with one click; alone: a cluster each",
+        help="clusters of trajectories of too low quality to compare; pages: up to --max-size of them per "
+        "cluster, in order of time, which annotators discard with one click; alone: one per cluster",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--threshold",
         type=float,
         default=c.threshold,
@@ -58,7 +58,7 @@ def arguments() -> argparse.ArgumentParser:
         help="multiplies the distance at which two faces are as likely one person as two, by the embedder's "
         "calibration; lower: purer clusters, more of them",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--min-quality",
         type=float,
         default=v.min_quality,
@@ -66,18 +66,18 @@ def arguments() -> argparse.ArgumentParser:
         help="minimum quality of a trajectory, 0 to 1; one below it is not compared, see --poor. "
         "Higher: purer clusters, more of them",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--allow-same-frame",
         action="store_true",
         help="allow two faces in one frame to be the same person, for films with many mirrors, screens or "
         "split screens",
     )
-    options.add_argument(
+    command_line.add_argument(
         "--overwrite",
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
-    return options
+    return command_line
 
 
 def cluster_folder(

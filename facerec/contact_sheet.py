@@ -20,32 +20,32 @@ MAX_CLUSTERS = 40  # drawn by default; a film has hundreds
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the parser of this command's arguments."""
-    made = parser(__doc__)
-    made.add_argument(
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    command_line.add_argument(
         "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
     )
-    made.add_argument(
+    command_line.add_argument(
         "--out",
         type=Path,
         metavar="FILE.png",
         help="file to write (default: contact_sheet.png in the movie folder)",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--actor-db",
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
         help="actor database, for names of actors that the folder's manifest does not have",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--clusters",
         type=int,
         default=MAX_CLUSTERS,
         metavar="N",
         help="maximum number of clusters to draw, in the order of their ids",
     )
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:

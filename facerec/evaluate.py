@@ -17,36 +17,36 @@ from facerec.support.cli import configure_logging, parser, run_main
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the parser of this command's arguments."""
-    made = parser(__doc__)
-    made.add_argument(
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    command_line.add_argument(
         "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
     )
-    made.add_argument(
+    command_line.add_argument(
         "--truth",
         type=Path,
         required=True,
         metavar="FILE",
         help="ground truth: table of boxes, or the labeling backend's export",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--actor-db",
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
         help="actor database, for names of actors that the folder's manifest does not have",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--min-trajectory",
         type=int,
         default=1,
         metavar="FRAMES",
         help="score only trajectories of at least this many frames",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--out", type=Path, default=None, metavar="FILE", help="also write the JSON to this file"
     )
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,22 +20,22 @@ DEFAULT = ("retinaface", "facenet")
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the parser of this command's arguments."""
-    made = parser(__doc__)
-    made.add_argument(
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    command_line.add_argument(
         "models",
         nargs="*",
         default=list(DEFAULT),
         metavar="MODEL",
         help=f"models to fetch: {', '.join(CATALOGUE)}",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--path",
         type=Path,
         default=weights_folder(),
         help="folder for the weights; set FACEREC_WEIGHTS to change it for all commands",
     )
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:

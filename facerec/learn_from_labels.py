@@ -23,27 +23,27 @@ from facerec.support.cli import configure_logging, parser, run_main
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the parser of this command's arguments."""
-    made = parser(__doc__)
-    add_path_argument(made)
-    made.add_argument(
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    add_path_argument(command_line)
+    command_line.add_argument(
         "--labels", type=Path, required=True, metavar="FILE", help="the labeling backend's export, a CSV file"
     )
-    made.add_argument(
+    command_line.add_argument(
         "--actor-db",
         type=Path,
         default=Path("actor_db"),
         metavar="DIR",
         help="actor database to which the faces are added",
     )
-    made.add_argument(
+    command_line.add_argument(
         "--per-actor",
         type=int,
         default=LearnSettings.per_actor,
         metavar="FACES",
         help="maximum number of faces to add per actor and movie",
     )
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the parser of this command's arguments."""
-    made = parser(__doc__)
-    add, models, faces = made.add_argument, ExtractSettings, GallerySettings
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    add, models, faces = command_line.add_argument, ExtractSettings, GallerySettings
     add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
     add(
         "--detector",
@@ -54,7 +54,7 @@ def arguments() -> argparse.ArgumentParser:
         help="larger pictures are shrunk to this longer side")  # fmt: skip
     add("--evaluate", action="store_true",
         help="write nothing; measure how well each picture is named by the others")  # fmt: skip
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,12 +110,12 @@ def _evaluate(database: ActorDatabase) -> str:
     from facerec.folder.documents import DISPLAY_THRESHOLD
 
     with progress("casts", len(distinct_casts(database)), "casts") as advance:
-        made = evaluate_database(database, advance)
-    counts = made.counts
+        evaluation = evaluate_database(database, advance)
+    counts = evaluation.counts
     return (
-        f"{database.folder}: {made.pictures} pictures of {made.actors} actors "
-        f"in {made.casts} {'cast' if made.casts == 1 else 'casts'}, "
-        f"embedded with {made.embedder}; named at p > {DISPLAY_THRESHOLD:.2f}\n"
+        f"{database.folder}: {evaluation.pictures} pictures of {evaluation.actors} actors "
+        f"in {evaluation.casts} {'cast' if evaluation.casts == 1 else 'casts'}, "
+        f"embedded with {evaluation.embedder}; named at p > {DISPLAY_THRESHOLD:.2f}\n"
         f"picture left out: top-1 accuracy {_share(counts.first, counts.probes)}; "
         f"named right {counts.right}, wrong {counts.wrong}, not at all {counts.silent}\n"
         f"actor left out:   false-name rate {_share(counts.false_names, counts.strangers)}"

@@ -123,7 +123,7 @@ class KeepSettings:
 
 
 @dataclass(frozen=True)
-class ShowSettings:
+class ThumbnailSettings:
     """Which two thumbnails of a trajectory annotators see.
 
     Attributes:

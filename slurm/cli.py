@@ -96,19 +96,23 @@ _SETTINGS = {  # variables that override a setting of the site profile
 
 def arguments() -> argparse.ArgumentParser:
     """Return the parser. Each option is also a variable of make, and FACEREC_<NAME> in the environment."""
-    made = parser(__doc__)
-    made.formatter_class = argparse.HelpFormatter  # the help texts name the defaults
-    made.usage = "%(prog)s [options] command"
-    made.epilog = "make sets each option from a variable: --actor-db is ACTOR_DB=, --local is LOCAL=1."
-    made.add_argument("command", choices=[*_CHAINS, "status", "plan"], metavar="command", help=_COMMANDS)
+    command_line = parser(__doc__)
+    command_line.formatter_class = argparse.HelpFormatter  # the help texts name the defaults
+    command_line.usage = "%(prog)s [options] command"
+    command_line.epilog = (
+        "make sets each option from a variable: --actor-db is ACTOR_DB=, --local is LOCAL=1."
+    )
+    command_line.add_argument(
+        "command", choices=[*_CHAINS, "status", "plan"], metavar="command", help=_COMMANDS
+    )
     for name, default, text in _OPTIONS:
         value = os.environ.get(_PREFIX + name) or default
         default_text = f" (default: {default})" if default else ""
-        made.add_argument(_flag(name), default=value, metavar=name, help=text + default_text)
+        command_line.add_argument(_flag(name), default=value, metavar=name, help=text + default_text)
     for name, text in _FLAGS:
         given = os.environ.get(_PREFIX + name, "").lower() not in ("", "0", "no", "false")
-        made.add_argument(_flag(name), action="store_true", default=given, help=text)
-    return made
+        command_line.add_argument(_flag(name), action="store_true", default=given, help=text)
+    return command_line
 
 
 def _flag(name: str) -> str:

@@ -1,4 +1,4 @@
 """The actor database: its tables, pictures and embeddings.
 
-Knows models and the folder's names and readers; runs no stage and changes no movie folder.
+Uses the models and the readers of the movie folder; runs no stage and changes no movie folder.
 """

@@ -1,4 +1,4 @@
-"""What annotators found true of a movie: reads their answers, scores a folder by them and learns from them.
+"""Annotators' labels: read them, score a folder against them, and learn pictures of actors from them.
 
-Knows tables of boxes and the labeling backend's export; runs no stage and changes no movie folder.
+Reads tables of boxes and the labeling backend's export; runs no stage and changes no movie folder.
 """

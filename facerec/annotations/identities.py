@@ -1,7 +1,6 @@
 """Spell the identity of a face or a trajectory: a person's plain name, no face, not a person, or mixed.
 
-Both kinds of truth and the metrics share these spellings, so that identities are equal if they are equal
-strings.
+Both kinds of ground truth and the metrics use these spellings, so that equal identities are equal strings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Match a folder's trajectories with the identities that a truth gives to boxes or thumbnails."""
+"""Match a folder's trajectories with the identities of boxes or thumbnails in the ground truth."""
 
 from __future__ import annotations
 

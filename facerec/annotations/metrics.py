@@ -1,6 +1,6 @@
-"""Score trajectories, clusters and names that were matched with a truth.
+"""Score trajectories, clusters and names that were matched with ground truth.
 
-`Scores` defines each figure; the definitions are the same for every kind of truth.
+`Scores` defines each figure; the definitions are the same for every kind of ground truth.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Evaluate a folder against a truth: a table of boxes or the labeling backend's export.
+"""Evaluate a folder against ground truth: a table of boxes or the labeling backend's export.
 
 A table has one row for each face box: its frame, its track, x, y, w, h and its identity, a name. The identity
 `NOT_A_FACE` marks a false detection; an empty one, or one with `(SWITCH` in it, is uncertain. Boxes are in

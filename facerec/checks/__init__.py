@@ -1,4 +1,4 @@
-"""Rules over finished movie folders: knows the contract and the manifest, runs no stage and changes no file.
+"""Checks of finished movie folders against the contract and the manifest; runs no stage, changes no file.
 
 To add a check, write a function
 

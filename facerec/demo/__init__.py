@@ -1,4 +1,4 @@
 """A demonstration: makes a small film and its actor database and runs every command on them.
 
-Knows commands as programs and finished folders; nothing imports it but benchmarks and tests.
+Runs commands as programs and reads finished folders; only benchmarks and tests import it.
 """

@@ -15,10 +15,10 @@ from facerec.support.cli import configure_logging, parser, run_main
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    made = parser(__doc__)
-    made.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR",
+    command_line = parser(__doc__)
+    command_line.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR",
         help="folder for film, actor database and results; an earlier demo in it is replaced")  # fmt: skip
-    args = made.parse_args(argv)
+    args = command_line.parse_args(argv)
     configure_logging(args.verbose)
     from facerec.actors.database import ActorDatabase
     from facerec.demo.film import FILM, demo_shots, write_film, write_gallery, write_tables

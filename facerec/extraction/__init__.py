@@ -1,4 +1,4 @@
 """Extraction: the work that needs the film's pixels, one shard of frames at a time.
 
-The package writes a shard's files to the folder; it knows neither trajectories of the whole film nor people.
+The package writes a shard's files to the folder; it does not handle trajectories of the whole film or people.
 """

@@ -1,4 +1,4 @@
-"""The data folder of a movie: the names, records and documents of its contract, and how results enter it.
+"""The data folder of a movie: names, records and documents of its contract, and how results are published.
 
-The package imports neither video nor models nor a stage: it knows frames, boxes and vectors as numbers only.
+The package imports no video, models or stage code: to it, frames, boxes and vectors are numbers.
 """

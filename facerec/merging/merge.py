@@ -30,7 +30,7 @@ from facerec.merging.shard_results import (
 )
 from facerec.merging.thumbnail_choice import best_pair
 from facerec.people.quality import saved_face_quality
-from facerec.settings import KeepSettings, ShowSettings, TrackSettings, VectorSettings
+from facerec.settings import KeepSettings, ThumbnailSettings, TrackSettings, VectorSettings
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
@@ -73,7 +73,7 @@ def merge(
         InputError: the faces cannot be exported: none were saved, or the directory has other faces.
         ContractError: a file of a shard is damaged.
     """
-    plan, showing = read_plan(folder), ShowSettings()
+    plan, thumbnail_settings = read_plan(folder), ThumbnailSettings()
     if plan is None:
         raise PlanError(f"{folder.path}: no plan.json, so no shard was extracted here; run extract.py first")
     if faces_to and not plan.settings["images"]:
@@ -97,7 +97,7 @@ def merge(
         tracks = _split_by_person(tracks, saved, same_person_distance(markers))
         large = (track for track in tracks if _is_large(track, keeping))
         kept = [(track, keys) for track in large if (keys := _saved_faces_of(track, saved))]
-        shown = [key for _, keys in kept for key in _choose_thumbnails(keys, saved, showing)]
+        shown = [key for _, keys in kept for key in _choose_thumbnails(keys, saved, thumbnail_settings)]
         ranges = [plan.range_of(shard) for shard in sorted(markers)]
         shown_faces = locate_faces(folder, ranges, saved, shown if plan.settings["images"] else ())
         thumbnails = Thumbnails(shown_faces)
@@ -111,7 +111,7 @@ def merge(
             STAGE,
             files,
             inputs={folder.relative(folder.plan): plan.fingerprint, "shards": shards_digest(markers)},
-            settings={**asdict(tracking), **asdict(keeping), **asdict(showing)},
+            settings={**asdict(tracking), **asdict(keeping), **asdict(thumbnail_settings)},
             report={"trajectories": len(trajectories), "dropped": len(tracks) - len(kept), "cuts": len(cuts)},
             overwrite=overwrite,
             manifest_entries=_manifest_entries(plan, markers),
@@ -182,7 +182,9 @@ def _saved_faces_of(track: Track, saved: SavedFaces) -> list[FaceKey]:
     return [key for key in keys if key in saved]
 
 
-def _choose_thumbnails(keys: Sequence[FaceKey], saved: SavedFaces, settings: ShowSettings) -> list[FaceKey]:
+def _choose_thumbnails(
+    keys: Sequence[FaceKey], saved: SavedFaces, settings: ThumbnailSettings
+) -> list[FaceKey]:
     """Choose the saved faces of a track that annotators see."""
     qualities = [round(saved[key].quality / settings.quality_step) for key in keys]
     return [keys[i] for i in best_pair([frame for frame, *_ in keys], qualities, settings.min_separation)]

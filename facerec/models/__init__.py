@@ -1,6 +1,6 @@
 """Face detectors and embedders: loading by name, weights, devices and inference.
 
-Knows networks and pixels; knows nothing of movie folders, tracks or actors.
+Works on networks and pixels; does not depend on movie folders, tracks or actors.
 
 A model is given by a *spec*: `NAME` or `NAME:FILE`, where FILE is its weights file (or the folder of them if
 a model has several). To add a model, add a module, a line in `DETECTORS` or `EMBEDDERS` and, if its weights

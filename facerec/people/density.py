@@ -33,8 +33,8 @@ def hdbscan_labels(
     n, d = vectors.shape
     if n <= MIN_SAMPLES:
         return np.full(n, -1, np.int64), np.zeros(n)
-    # HDBSCAN finds a single cluster never, or with its option for it too easily: distant vectors as a
-    # second cluster allow one cluster of all real vectors
+    # HDBSCAN never returns a single cluster, or too often with `allow_single_cluster`. A second cluster of
+    # distant artificial vectors makes a single cluster of all real vectors possible.
     padded = np.zeros((n + MIN_SAMPLES + 1, d + 1))
     padded[:n, :d] = vectors
     padded[n:, d] = _FAR

@@ -1,1 +1,1 @@
-"""Finished movie folders shown to people: reads a folder and draws it, runs no stage and imports none."""
+"""Pictures of finished movie folders for people; reads a folder, runs no stage and imports none."""

@@ -37,11 +37,11 @@ def program() -> str:
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Create an argument parser that shows the defaults of options and has `--verbose`."""
-    made = argparse.ArgumentParser(
+    command_line = argparse.ArgumentParser(
         prog=program(), description=description, formatter_class=_HelpFormatter, allow_abbrev=False
     )
-    made.add_argument("-v", "--verbose", action="store_true", help="also log debug messages")
-    return made
+    command_line.add_argument("-v", "--verbose", action="store_true", help="also log debug messages")
+    return command_line
 
 
 def configure_logging(verbose: bool = False) -> None:

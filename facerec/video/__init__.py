@@ -1,6 +1,6 @@
 """Films as numbered frames: containers, exact decoding, presentation times and cuts.
 
-Knows video files and pixels; knows nothing of movie folders, models or actors.
+Works on video files and pixels; does not depend on movie folders, models or actors.
 """
 
 from facerec.video.film import Film as Film

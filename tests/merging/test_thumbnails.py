@@ -22,7 +22,7 @@ from facerec.folder.readers import read_faces, read_trajectories
 from facerec.folder.shards import marker_bytes, read_marker
 from facerec.geometry import Image
 from facerec.people.quality import saved_face_quality
-from facerec.settings import ShowSettings, VectorSettings
+from facerec.settings import ThumbnailSettings, VectorSettings
 from facerec.support.cli import run_main
 from tests import kills, toy
 from tests.edits import violations_of
@@ -154,7 +154,9 @@ def test_changed_thumbnails_are_reported_and_restored(
 @pytest.fixture
 def otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The two are chosen by another rule: the first and the last."""
-    monkeypatch.setattr("facerec.merging.merge.ShowSettings", partial(ShowSettings, min_separation=1.0))
+    monkeypatch.setattr(
+        "facerec.merging.merge.ThumbnailSettings", partial(ThumbnailSettings, min_separation=1.0)
+    )
 
 
 @pytest.mark.usefixtures("otherwise")
