@@ -8,6 +8,11 @@ every other actor has forty; pictures are good observations. A cluster is one to
 person, all good (quality of at least 0.3) or all poor. Half of the clusters are of actors, half of
 strangers, each of whom appears once.
 
+With --pictures, every actor has that many pictures instead; the larger galleries contain the smaller ones,
+and the clusters are the same for all. Pictures and clusters are single observations of any quality. Half of
+the deviation from a person (--alike) is common to the observations that show one of four looks (age, hair,
+make-up). A --spread above 1 stands for portraits that differ more than those measured.
+
 Prints a Markdown table, one row per kind of cast: clusters of actors with the right name, a wrong name and
 no name above 0.40; clusters of strangers with a name; expected calibration error and Brier score of the most
 likely name (0 where no name is given). A second table groups all predictions by probability and gives the
@@ -41,6 +46,7 @@ MANY = 40  # pictures of an actor with many
 GOOD = 0.3  # least quality of a good observation
 CLUSTERS = 400  # clusters per draw of a kind of cast
 DRAWS = 5  # draws of people per kind of cast
+LOOKS = 4  # of each person
 Forecasts = list[tuple[float, bool]]
 
 
@@ -58,7 +64,7 @@ def named(
 ) -> tuple[NDArray[np.int64], Forecasts]:
     """Count right, wrong, silent, strangers and strangers named; return that and all predictions."""
     pictures = [a for a in range(cast) for _ in range(MANY if uneven and a % 2 else 1)]
-    people_of = [int(rng.integers(cast)) if i % 2 else cast + i for i in range(CLUSTERS)]
+    people_of = people_of_clusters(cast, rng)
     sizes = rng.integers(1, 9, CLUSTERS)
     names: list[str | None] = [f"{who:05}" for who in [*pictures, *np.repeat(people_of, sizes).tolist()]]
     seed = int(rng.integers(2**32))
@@ -70,11 +76,55 @@ def named(
     of = np.repeat(np.arange(CLUSTERS), sizes)
     usable = np.ones(len(of), bool)
     probes, known = cluster_vectors(vectors[first:], quality[first:], usable, of, CLUSTERS)
+    return count_names(probes, known, people_of, gallery[:first], np.array(pictures), cast, faces.same_person)
+
+
+def named_by_pictures(
+    faces: Faces, cast: int, numbers: Sequence[int], spread: float, alike: float, rng: np.random.Generator
+) -> list[tuple[NDArray[np.int64], Forecasts]]:
+    """Return what `named` does for each of the `numbers` of pictures of every actor, with the same clusters.
+
+    Args:
+        spread, alike: see `bench.clusters.simulate`; the looks take the place of scenes.
+    """
+    most = max(numbers)
+    pictures = np.repeat(np.arange(cast), most)
+    people_of = people_of_clusters(cast, rng)
+    names = [f"{who:05}" for who in [*pictures.tolist(), *people_of]]
+    vectors, _ = simulate(names, faces, spread, rng, rng.integers(LOOKS, size=len(names)), alike)
+    probes, known = vectors[len(pictures) :], np.ones(CLUSTERS, bool)
+    found = []
+    for number in numbers:
+        given = np.flatnonzero(np.tile(np.arange(most), cast) < number)
+        found.append(
+            count_names(probes, known, people_of, vectors[given], pictures[given], cast, faces.same_person)
+        )
+    return found
+
+
+def people_of_clusters(cast: int, rng: np.random.Generator) -> list[int]:
+    """Draw the person of each cluster: by turns a stranger, each another one, and an actor (below `cast`)."""
+    return [int(rng.integers(cast)) if i % 2 else cast + i for i in range(CLUSTERS)]
+
+
+def count_names(
+    probes: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    people_of: list[int],
+    gallery: NDArray[np.float32],
+    actor_of: NDArray[np.int64],
+    cast: int,
+    same_person: float,
+) -> tuple[NDArray[np.int64], Forecasts]:
+    """Count right, wrong, silent, strangers and strangers named; return that and all predictions.
+
+    Args:
+        probes, known: of the clusters, see `cluster_vectors`.
+        people_of: person of each cluster; actors are those below `cast`.
+    """
     actors = [f"{a:05}" for a in range(cast)]
     alone = np.empty((0, 2), np.int64)
-    predictions = name_clusters(
-        probes, known, alone, gallery[:first], np.array(pictures), actors, faces.same_person
-    )
+    predictions = name_clusters(probes, known, alone, gallery, actor_of, actors, same_person)
     counts, forecasts = np.zeros(5, np.int64), Forecasts()
     for who, row in zip(people_of, predictions, strict=True):
         name = max(row, key=lambda actor: row[actor], default="")
@@ -105,23 +155,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_faces(made)
     made.add_argument("--casts", type=int, nargs="+", default=[2, 20, 100], metavar="ACTORS",
                       help="sizes of the casts")  # fmt: skip
+    made.add_argument("--pictures", type=int, nargs="+", metavar="N", help="pictures of every actor")
+    made.add_argument("--spread", type=float, default=1.0, help="of pictures and clusters, with --pictures")
+    made.add_argument("--alike", type=float, default=0.5, metavar="SHARE",
+                      help="of the deviation that a look has in common, with --pictures")  # fmt: skip
     args = made.parse_args(argv)
     configure_logging(args.verbose)
     faces = measure_faces(args.faces, args.truth, ActorDatabase(args.actor_db))
     rng = np.random.default_rng(args.seed)
+    found: list[tuple[str, Sequence[tuple[NDArray[np.int64], Forecasts]]]] = []  # by kind of cast: draws
+    if args.pictures:
+        for cast in args.casts:
+            draws = [
+                named_by_pictures(faces, cast, args.pictures, args.spread, args.alike, rng)
+                for _ in range(DRAWS)
+            ]
+            for number, of_number in zip(args.pictures, zip(*draws, strict=True), strict=True):
+                found.append((f"{cast} | {number} | any", of_number))
+    else:
+        for cast, uneven, poor in product(args.casts, (False, True), (False, True)):
+            kind = f"{cast} | {f'1 or {MANY}' if uneven else '1'} | {'poor' if poor else 'good'}"
+            found.append((kind, [named(faces, cast, uneven, poor, rng) for _ in range(DRAWS)]))
     lines = ["| cast | pictures | observations | right | wrong | silent | strangers named | ECE | Brier |",
              "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     everything = Forecasts()
-    for cast, uneven, poor in product(args.casts, (False, True), (False, True)):
-        draws = [named(faces, cast, uneven, poor, rng) for _ in range(DRAWS)]
-        counts = np.sum([counts for counts, _ in draws], axis=0)
-        forecasts = [forecast for _, own in draws for forecast in own]
+    for kind, of_kind in found:
+        counts = np.sum([counts for counts, _ in of_kind], axis=0)
+        forecasts = [forecast for _, own in of_kind for forecast in own]
         error, brier = calibration(forecasts)
         right, wrong, silent, strangers, false = counts.tolist()
-        kind = f"{cast} | {f'1 or {MANY}' if uneven else '1'} | {'poor' if poor else 'good'}"
         names = f"{right} | {wrong} | {silent} | {false} of {strangers}"
         lines.append(f"| {kind} | {names} | {error:.3f} | {brier:.3f} |")
         everything += forecasts
+    error, brier = calibration(everything)
+    lines.append(f"| all | | | | | | | {error:.3f} | {brier:.3f} |")
     print("\n".join([*lines, "", *reliability_table(everything)]))  # noqa: T201
     return 0
 

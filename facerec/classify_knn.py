@@ -40,8 +40,8 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=n.k,
         metavar="PICTURES",
-        help="number of nearest pictures of each actor that are averaged; higher: wrong pictures do less "
-        "harm, rare poses are missed more often",
+        help="least number of nearest pictures of each actor whose odds are averaged; higher: wrong pictures "
+        "do less harm, rare poses are missed more often",
     )
     command_line.add_argument(
         "--unknown",

@@ -249,8 +249,12 @@ class NamingSettings:
     """How clusters are named. Distances are multiples of the embedder's `same_person`.
 
     Attributes:
-        k: number of nearest pictures of each actor that are averaged; all if an actor has fewer.
-            Higher: a wrong picture in the database does less harm, a rare pose is missed more often.
+        k: least number of nearest pictures of each actor whose odds are averaged; all if an actor has fewer.
+            Higher: a wrong picture in the database does less harm, a rare pose is missed more
+            often.
+        share: share of an actor's pictures, the nearest, whose odds are averaged where it is more than `k`.
+            Lower: a rare pose of an actor with many pictures is named more often, and so are strangers;
+            at 0.9 as many strangers are named with twenty pictures an actor as with three.
         temperature: change of distance that changes the odds by a factor of e. Lower: probabilities
             nearer to 0 and 1.
         unknown_odds: prior odds of a person who is not in the database (most are extras) against one given
@@ -260,6 +264,7 @@ class NamingSettings:
     """
 
     k: int = 3
+    share: float = 0.9
     temperature: float = 0.06
     unknown_odds: float = 10.0
     unknown_odds_per_actor: float = 0.5
@@ -267,6 +272,10 @@ class NamingSettings:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise InputError(f"k must be at least 1 picture, not {self.k}")
+        if not 0 < self.share <= 1:
+            raise InputError(
+                f"the share of an actor's pictures must be above 0 and at most 1, not {self.share}"
+            )
         if self.temperature <= 0 or self.unknown_odds <= 0 or self.unknown_odds_per_actor < 0:
             raise InputError("the temperature and the odds of an unknown person must be above 0")
 

@@ -85,7 +85,7 @@ def _likeliest(
     """Return the most likely actor of one face and the probability."""
     actors, renumbered = np.unique(actor_of, return_inverse=True)
     temperature = settings.temperature * same_person
-    distances = actor_distances(probe[None], gallery, renumbered, len(actors), settings.k, temperature)
+    distances = actor_distances(probe[None], gallery, renumbered, len(actors), settings, temperature)
     row = actor_probabilities(distances, same_person, settings)[0]
     best = int(row.argmax())
     return int(actors[best]), float(row[best])

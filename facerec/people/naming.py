@@ -1,13 +1,14 @@
 """Names clusters: turns distances to the pictures of a movie's cast into probabilities of actors.
 
-The k nearest pictures of each actor count (k nearest neighbours for each actor, so that the number of
-pictures does not decide). A distance becomes odds of one person against two by the calibration of the
+The nearest pictures of each actor count, by their mean odds, so that the number of pictures does not decide.
+A distance becomes odds of one person against two by the calibration of the
 embedder. The probabilities of the cast sum to less than 1; the rest is the probability of an unknown person,
 as most people in a film are not in the database. Two clusters seen in one frame never show the same name.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,6 @@ from facerec.settings import NamingSettings
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-_MAX_COHORT = 1000  # probes that estimate how much nearer by chance the nearest of many pictures is
 _MAX_DISTANCES = 1 << 24  # held at once: 64 MB
 
 
@@ -45,16 +45,23 @@ def cluster_vectors(
 
 
 def actor_distances(
-    probes: Floats, gallery: Floats, actor_of: Ints, n_actors: int, k: int, temperature: float
+    probes: Floats,
+    gallery: Floats,
+    actor_of: Ints,
+    n_actors: int,
+    settings: NamingSettings,
+    temperature: float,
 ) -> NDArray[np.float64]:
     """Compute the distance (n, n_actors) of each probe from each actor.
 
-    It is the distance whose odds are the mean odds of the k nearest pictures. So one near picture is not
-    outweighed by two that show the actor as a child or in profile, and if it is the only near one, which may
-    be mislabelled, it counts a k-th. The nearest of forty pictures is nearer by chance than an actor's only
-    one. What other people gain by this is estimated from all probes and all pictures of others, and added
-    (zero normalisation: R. Auckenthaler et al., "Score normalization for text-independent speaker
-    verification systems", 2000).
+    It is the distance whose odds are the mean odds of the nearest pictures: `settings.share` of the actor's
+    pictures, but at least `settings.k`. The mean odds of all pictures are a kernel estimate of how the
+    actor's faces are distributed (E. Parzen, "On estimation of a probability density function and mode",
+    1962). The expected mean odds of a stranger are the same for any number of pictures, so many pictures
+    attract no strangers and need no correction; those of the actor get steadier, so more true pictures give
+    more right names. One near picture is not outweighed by two that show the actor as a child or in profile;
+    if it is the only near one, which may be mislabelled, it counts by its share. The farthest pictures are
+    left out, because they may be mislabelled too.
 
     Args:
         probes: (n, d), gallery: (m, d), both L2-normalised.
@@ -64,40 +71,34 @@ def actor_distances(
     order = np.argsort(actor_of, kind="stable")
     bounds = np.searchsorted(actor_of[order], np.arange(n_actors + 1))
     pictures_of = [order[bounds[a] : bounds[a + 1]] for a in range(n_actors)]
-    distances, _ = _nearest_and_mean(probes, gallery, pictures_of, k, temperature)
-    if not any(len(pictures) > k for pictures in pictures_of):
-        return distances
-    everyone = np.concatenate([probes, gallery])
-    person_of = np.concatenate([np.full(len(probes), -1), actor_of])
-    n_cohort = min(_MAX_COHORT, len(everyone))
-    cohort = np.unique(np.linspace(0, len(everyone) - 1, n_cohort).round().astype(np.int64))
-    nearest, mean = _nearest_and_mean(everyone[cohort], gallery, pictures_of, k, temperature)
-    for actor, pictures in enumerate(pictures_of):
-        others = person_of[cohort] != actor
-        if len(pictures) > k and others.any():
-            distances[:, actor] += np.median((mean - nearest)[others, actor])
-    return distances
-
-
-def _nearest_and_mean(
-    probes: Floats, gallery: Floats, pictures_of: Sequence[Ints], k: int, temperature: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute two (n, n_actors) distances: of mean odds to the k nearest pictures, and the mean to all."""
-    nearest = np.empty((len(probes), len(pictures_of)))
-    mean = np.empty_like(nearest)
+    result = np.empty((len(probes), n_actors))
     rows = max(1, _MAX_DISTANCES // max(1, len(gallery)))
     for begin in range(0, len(probes), rows):
         block = slice(begin, begin + rows)
         distances = np.sqrt(np.maximum(2 - 2 * (probes[block] @ gallery.T), 0))
         for actor, pictures in enumerate(pictures_of):
             to_actor = distances[:, pictures].astype(np.float64)
-            count = min(k, len(pictures))
-            k_nearest = np.partition(to_actor, count - 1, axis=1)[:, :count]
-            first = k_nearest.min(1)
-            odds = np.exp((first[:, None] - k_nearest) / temperature).mean(1)  # over those of the first
-            nearest[block, actor] = first - temperature * np.log(odds)
-            mean[block, actor] = to_actor.mean(1)
-    return nearest, mean
+            result[block, actor] = _distance_of_mean_odds(to_actor, settings, temperature)
+    return result
+
+
+def _distance_of_mean_odds(
+    distances: NDArray[np.float64], settings: NamingSettings, temperature: float
+) -> NDArray[np.float64]:
+    """Compute the distance (n,) of an actor from `distances` (n, m) to the pictures, see `actor_distances`.
+
+    A number of pictures that is not whole counts the last one in part, so that one more picture changes
+    little.
+    """
+    n_pictures = distances.shape[1]
+    counted = max(settings.share * n_pictures, min(settings.k, n_pictures))
+    whole = math.ceil(counted)
+    nearest = np.partition(distances, whole - 1, axis=1)[:, :whole]
+    weights = np.ones(whole)
+    weights[-1] -= whole - counted  # `partition` puts the farthest of them last
+    first = nearest.min(1)
+    odds = np.exp((first[:, None] - nearest) / temperature) @ weights / counted  # over those of the first
+    return np.asarray(first - temperature * np.log(odds), np.float64)
 
 
 def actor_probabilities(
@@ -148,7 +149,7 @@ def name_clusters(
     if not len(actors) or not len(probes):
         return names
     distances = actor_distances(
-        vectors[probes], gallery, actor_of, len(actors), settings.k, settings.temperature * same_person
+        vectors[probes], gallery, actor_of, len(actors), settings, settings.temperature * same_person
     )
     table = np.zeros((len(vectors), len(actors)))
     table[probes] = actor_probabilities(distances, same_person, settings)

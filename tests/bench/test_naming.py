@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.naming import CLUSTERS, named, reliability_table
+from bench.naming import CLUSTERS, named, named_by_pictures, reliability_table
 from bench.real_faces import Faces, unit
 
 
@@ -33,6 +33,15 @@ def test_observations_without_information_are_not_named(faces: Faces) -> None:
     right, wrong, silent, _, false_names = named(faces, 4, False, True, np.random.default_rng(1))[0].tolist()
     assert (wrong, false_names) == (0, 0)
     assert silent > 0.9 * (right + wrong + silent)
+
+
+def test_galleries_of_all_sizes_meet_the_same_clusters(faces: Faces) -> None:
+    """Observations at cosine 0.2 to their person are no use, so names depend on which pictures are good."""
+    found = named_by_pictures(faces, 4, [1, 8, 8], 1.0, 0.5, np.random.default_rng(1))
+    (one, _), (eight, forecasts), (again, same) = found
+    assert eight.tolist() == again.tolist() and forecasts == same
+    assert one[:3].sum() == eight[:3].sum() == one[3] == eight[3] == CLUSTERS // 2
+    assert one[0] < eight[0]
 
 
 def test_the_reliability_table_by_hand() -> None:
