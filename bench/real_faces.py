@@ -70,11 +70,12 @@ def observations_of(folder: MovieFolder, truth: Path) -> Iterator[tuple[str, Flo
             yield who, found.vectors[index].astype(np.float64), float(found.quality[index])
 
 
-def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase) -> Faces:
-    """Measure people and their spread in movie folders and in the portraits of an actor database.
+def known_faces(
+    folders: Sequence[Path], truth: Path, database: ActorDatabase
+) -> tuple[dict[str, list[tuple[Floats, float]]], float]:
+    """Return the embedding and quality of each observation of each known person, and `same_person`.
 
-    Raises:
-        InputError: no person is observed twice.
+    Observations are the comparable trajectories of the movie folders and the portraits of the database.
     """
     seen: dict[str, list[tuple[Floats, float]]] = defaultdict(list)
     same_person = 0.0
@@ -87,6 +88,16 @@ def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase)
     gallery, names = database.gallery(), database.cast(None)
     for portrait, actor in zip(gallery.vectors.astype(np.float64), gallery.actor_of.tolist(), strict=True):
         seen[plain_name(names[gallery.actors[actor]])].append((portrait, PORTRAIT))
+    return seen, same_person
+
+
+def measure_faces(folders: Sequence[Path], truth: Path, database: ActorDatabase) -> Faces:
+    """Measure people and their spread in movie folders and in the portraits of an actor database.
+
+    Raises:
+        InputError: no person is observed twice.
+    """
+    seen, same_person = known_faces(folders, truth, database)
     people, observations, deviations, within = [], [], [], []
     for own in seen.values():
         vectors = np.array([vector for vector, _ in own])

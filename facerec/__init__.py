@@ -9,7 +9,7 @@ The models from Python (`frame` is an RGB image, uint8, shape (height, width, 3)
     crops = [embedder.crop(frame, box, points) for box, points in zip(faces.boxes, faces.keypoints)]
     one, other = embedder.embed(crops)[:2]
     distance = float(((one - other) ** 2).sum() ** 0.5)
-    print("one person" if distance < embedder.same_person else "two people", distance)
+    print("one person" if distance < embedder.verification_threshold else "two people", distance)
 """
 
 from __future__ import annotations

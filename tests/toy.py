@@ -60,6 +60,7 @@ class ToyEmbedder:
     card = ModelCard("toy", "toy-embedder.none", "e" * 64, "none")
     dimension = 48
     same_person = 0.5
+    verification_threshold = 0.4
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
         x1, y1, x2, y2 = box.astype(int)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models.align import align
-from facerec.models.base import normalize_rows, pad_batch, split_into_batches
+from facerec.models.base import VERIFICATION_SHARE, normalize_rows, pad_batch, split_into_batches
 from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.preprocessing import read_preprocessing
@@ -41,6 +41,7 @@ class ArcFace:
         path = found.paths[0]
         self._preprocessing = read_preprocessing(path)
         self.same_person = self._preprocessing.same_person
+        self.verification_threshold = VERIFICATION_SHARE * self.same_person
         self._session = onnx_session(path, threads=1)
         shape, _ = check_onnx(path, self._session, inputs=1, outputs=1)
         for side, wanted in zip(shape[2:], self._preprocessing.size, strict=True):

@@ -17,6 +17,10 @@ from facerec.geometry import Image
 
 Item = TypeVar("Item")
 
+# Of `same_person`. The strictest share, with a small margin, that rejects no more pairs of one person than 1
+# does, of those in bench/pairs.py, for dlib's network and MobileFaceNet.
+VERIFICATION_SHARE = 0.93
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -114,13 +118,17 @@ class Embedder(Protocol):
     Attributes:
         card: identity of the model.
         dimension: number of components of an embedding.
-        same_person: Euclidean distance below which two *faces* are more likely one person than two, by the
-            model's own calibration.
+        same_person: Euclidean distance of two *faces* at which one person is as likely as two, by the model's
+            own calibration; the scale of all thresholds of clustering and naming. As a rule for a single
+            pair it is lenient, as most pairs of faces are of two people.
+        verification_threshold: distance below which a single pair of good faces is taken for one person, see
+            `VERIFICATION_SHARE`.
     """
 
     card: ModelCard
     dimension: int
     same_person: float
+    verification_threshold: float
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
         """Cut out the face with `box` (4,) and `keypoints` (5, 2) in the form that `embed` takes."""

@@ -27,7 +27,7 @@ from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models import dlib_worker
 from facerec.models.align import align
-from facerec.models.base import normalize_rows
+from facerec.models.base import VERIFICATION_SHARE, normalize_rows
 from facerec.models.device import Placement, parallel_map
 from facerec.models.weights import WeightFiles
 
@@ -49,6 +49,7 @@ class DlibResNet:
     dimension = dlib_worker.DIMENSION
     # dlib documents 0.6 for its vectors without normalisation, of mean length 1.39.
     same_person = 0.43
+    verification_threshold = VERIFICATION_SHARE * same_person
 
     def __init__(self, found: WeightFiles, placement: Placement) -> None:
         self.card = found.card

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from facerec.geometry import Image
-from facerec.models.base import pad_batch, split_into_batches
+from facerec.models.base import VERIFICATION_SHARE, pad_batch, split_into_batches
 from facerec.models.device import Placement, parallel_map
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
@@ -41,6 +41,7 @@ class FaceNet:
 
     dimension = 512
     same_person = 1.05  # the square root of 1.1, the paper's squared distance (its figure 1)
+    verification_threshold = VERIFICATION_SHARE * same_person  # not measured with this network
 
     def __init__(self, found: WeightFiles, placement: Placement) -> None:
         from facenet_pytorch import InceptionResnetV1

@@ -60,6 +60,7 @@ class Toy:
     card = EMBED_CARD
     dimension = 16
     same_person = 1.1
+    verification_threshold = 1.0
 
     def __init__(self, sha256: str = EMBED_CARD.sha256) -> None:
         self.card = ModelCard("toy", "none", sha256, "none")

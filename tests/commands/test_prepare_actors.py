@@ -57,6 +57,7 @@ class Colour:
     card = ModelCard("colour", "none", "1" * 64, "none")
     dimension = 3
     same_person = 0.6
+    verification_threshold = 0.5
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
         x1, y1, x2, y2 = box.astype(int)

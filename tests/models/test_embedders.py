@@ -94,6 +94,7 @@ def test_the_toml_sets_preprocessing_and_changes_the_hash(tmp_path):
     toml.write_text('channels = "BGR"\nmean = [1, 2, 3]\nstd = [1, 2, 4]\nsame_person = 0.9\n')
     embedder = load_embedder(f"arcface:{path}")
     assert embedder.same_person == 0.9
+    assert embedder.verification_threshold == pytest.approx(0.93 * 0.9)
     vector = embedder.embed([np.tile(np.uint8([11, 22, 33]), (112, 112, 1))])[0]
     np.testing.assert_allclose(vector[:3] / vector[3], [32, 10, 2], atol=1e-4)
     assert card_of(f"arcface:{path}").sha256 == embedder.card.sha256 != plain
@@ -297,4 +298,5 @@ def test_real_portraits_of_one_person_are_closer_than_of_two(shared, models):
     vectors = embedder.embed(crops)
     distance = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
     same = np.array(names)[:, None] == np.array(names)
-    assert distance[same].max() < embedder.same_person < distance[~same].min()
+    assert distance[same].max() < embedder.verification_threshold
+    assert embedder.verification_threshold < embedder.same_person < distance[~same].min()
