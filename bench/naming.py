@@ -17,6 +17,9 @@ Prints a Markdown table, one row per kind of cast: clusters of actors with the r
 no name above 0.40; clusters of strangers with a name; expected calibration error and Brier score of the most
 likely name (0 where no name is given). A second table groups all predictions by probability and gives the
 share that was right.
+
+With --real, nothing is drawn: each observation of an actor (a portrait or a trajectory of at least
+--min-quality) is named by every choice of N of that actor's others, and all of the rest of the cast.
 """
 
 from __future__ import annotations
@@ -29,14 +32,15 @@ if not __package__:  # run as a plain script: import from the repository's root,
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.clusters import add_faces, simulate
-from bench.real_faces import Faces, measure_faces
+from bench.real_faces import Faces, known_faces, measure_faces
 from facerec.actors.database import ActorDatabase
+from facerec.annotations.identities import plain_name
 from facerec.annotations.metrics import calibration
 from facerec.folder.documents import DISPLAY_THRESHOLD
 from facerec.people.naming import cluster_vectors, name_clusters
@@ -138,6 +142,52 @@ def count_names(
     return counts, forecasts
 
 
+def real_names(
+    observations: dict[str, list[NDArray[np.float64]]], same_person: float
+) -> dict[tuple[str, int], NDArray[np.float64]]:
+    """Name each observation of each person by every choice of the person's others and all other people's.
+
+    Returns:
+        By person and number of pictures: namings, right names, wrong ones, sum of the right name's
+        probability. A person with one observation has none.
+    """
+    found: dict[tuple[str, int], NDArray[np.float64]] = {}
+    people = sorted(observations)
+    alone = np.empty((0, 2), np.int64)
+    for who, own in observations.items():
+        rest = [(name, v) for name in people if name != who for v in observations[name]]
+        for i, probe in enumerate(own):
+            others = own[:i] + own[i + 1 :]
+            for number in range(1, len(others) + 1):
+                for chosen in combinations(others, number):
+                    pictures = [*rest, *((who, v) for v in chosen)]
+                    gallery = np.array([v for _, v in pictures], np.float32)
+                    actor_of = np.array([people.index(name) for name, _ in pictures])
+                    (row,) = name_clusters(
+                        np.array([probe], np.float32),
+                        np.ones(1, bool),
+                        alone,
+                        gallery,
+                        actor_of,
+                        people,
+                        same_person,
+                    )
+                    shown = {name for name, p in row.items() if p > DISPLAY_THRESHOLD}
+                    counts = found.setdefault((who, number), np.zeros(4))
+                    counts += 1, who in shown, bool(shown - {who}), row.get(who, 0.0)
+    return found
+
+
+def real_table(found: dict[tuple[str, int], NDArray[np.float64]]) -> list[str]:
+    """Format the result of `real_names` as a Markdown table."""
+    lines = ["| person | pictures | namings | right | wrong | probability of the right name |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    for (who, number), (namings, right, wrong, p) in found.items():
+        shares = f"{right / namings:.3f} | {wrong / namings:.3f} | {p / namings:.3f}"
+        lines.append(f"| {who} | {number} | {namings:.0f} | {shares} |")
+    return lines
+
+
 def reliability_table(forecasts: Forecasts, bins: int = 10) -> list[str]:
     """Format the share of right predictions in each tenth of probability as a Markdown table."""
     p, true = np.array(forecasts, float).T
@@ -159,23 +209,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--spread", type=float, default=1.0, help="of pictures and clusters, with --pictures")
     made.add_argument("--alike", type=float, default=0.5, metavar="SHARE",
                       help="of the deviation that a look has in common, with --pictures")  # fmt: skip
+    made.add_argument("--real", action="store_true", help="name real observations by one another")
+    made.add_argument("--min-quality", type=float, default=0.0, metavar="QUALITY",
+                      help="least quality of an observation, 0..1, with --real")  # fmt: skip
     args = made.parse_args(argv)
     configure_logging(args.verbose)
-    faces = measure_faces(args.faces, args.truth, ActorDatabase(args.actor_db))
+    database = ActorDatabase(args.actor_db)
+    if args.real:
+        seen, same_person = known_faces(args.faces, args.truth, database)
+        cast = {plain_name(name) for name in database.cast(None).values()}
+        good = {who: [v for v, q in own if q >= args.min_quality] for who, own in seen.items() if who in cast}
+        print("\n".join(real_table(real_names(good, same_person))))  # noqa: T201
+        return 0
+    faces = measure_faces(args.faces, args.truth, database)
     rng = np.random.default_rng(args.seed)
     found: list[tuple[str, Sequence[tuple[NDArray[np.int64], Forecasts]]]] = []  # by kind of cast: draws
     if args.pictures:
-        for cast in args.casts:
+        for size in args.casts:
             draws = [
-                named_by_pictures(faces, cast, args.pictures, args.spread, args.alike, rng)
+                named_by_pictures(faces, size, args.pictures, args.spread, args.alike, rng)
                 for _ in range(DRAWS)
             ]
             for number, of_number in zip(args.pictures, zip(*draws, strict=True), strict=True):
-                found.append((f"{cast} | {number} | any", of_number))
+                found.append((f"{size} | {number} | any", of_number))
     else:
-        for cast, uneven, poor in product(args.casts, (False, True), (False, True)):
-            kind = f"{cast} | {f'1 or {MANY}' if uneven else '1'} | {'poor' if poor else 'good'}"
-            found.append((kind, [named(faces, cast, uneven, poor, rng) for _ in range(DRAWS)]))
+        for size, uneven, poor in product(args.casts, (False, True), (False, True)):
+            kind = f"{size} | {f'1 or {MANY}' if uneven else '1'} | {'poor' if poor else 'good'}"
+            found.append((kind, [named(faces, size, uneven, poor, rng) for _ in range(DRAWS)]))
     lines = ["| cast | pictures | observations | right | wrong | silent | strangers named | ECE | Brier |",
              "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     everything = Forecasts()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.naming import CLUSTERS, named, named_by_pictures, reliability_table
+from bench.naming import CLUSTERS, named, named_by_pictures, real_names, real_table, reliability_table
 from bench.real_faces import Faces, unit
 
 
@@ -42,6 +42,16 @@ def test_galleries_of_all_sizes_meet_the_same_clusters(faces: Faces) -> None:
     assert eight.tolist() == again.tolist() and forecasts == same
     assert one[:3].sum() == eight[:3].sum() == one[3] == eight[3] == CLUSTERS // 2
     assert one[0] < eight[0]
+
+
+def test_real_observations_are_named_by_every_choice_of_the_others() -> None:
+    first, second = np.eye(4)[:2]
+    found = real_names({"a": [first] * 3, "b": [second]}, 1.1)
+    assert {key: counts[:3].tolist() for key, counts in found.items()} == {
+        ("a", 1): [6, 6, 0],
+        ("a", 2): [3, 3, 0],
+    }
+    assert real_table({("a", 2): np.array([4, 3, 1, 2.0])})[2] == "| a | 2 | 4 | 0.750 | 0.250 | 0.500 |"
 
 
 def test_the_reliability_table_by_hand() -> None:
