@@ -101,7 +101,7 @@ class SplitSettings:
     """
 
     min_faces: int = 3
-    min_between: float = 1.05
+    min_between: float = 1.0
     max_within: float = 0.8
 
 
