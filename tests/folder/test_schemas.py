@@ -91,6 +91,26 @@ def properties(schema: Json) -> Iterator[tuple[str, Json]]:
         yield from properties(inner)
 
 
+def closed(schema: Json, definition: bool = False) -> Json:
+    """Return a copy of a schema that refuses the keys which it does not describe, however deep.
+
+    A definition itself stays open, because the places that refer to it may describe further keys.
+    """
+    if isinstance(schema, list):
+        return [closed(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {
+        key: {name: closed(inner, key == "$defs") for name, inner in value.items()}
+        if key in ("$defs", "properties")
+        else closed(value)
+        for key, value in schema.items()
+    }
+    return made | (
+        {"unevaluatedProperties": False} if {"$ref", "properties"} & made.keys() and not definition else {}
+    )
+
+
 def test_stages_report_the_keys_that_the_schema_describes(folder: MovieFolder) -> None:
     stages = validator("manifest").schema["properties"]["stages"]["properties"]
     recorded = read_manifest(folder)["stages"]
@@ -114,6 +134,26 @@ def test_stages_write_what_the_schemas_accept(folder: MovieFolder, database: Pat
     assert used == SCHEMAS.keys() - {"actor_embeddings", "actor_embeddings.meta"}
     assert schema_errors(database) == []
     assert {name for name, _ in json_files(database)} == SCHEMAS.keys() - used
+
+
+def test_stages_write_only_keys_that_the_schemas_describe(folder: MovieFolder, database: Path) -> None:
+    for path in (folder.path, database):
+        for name, file in json_files(path):
+            for record in records(file):
+                Draft202012Validator(closed(validator(name).schema)).validate(record)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        *(("manifest", where) for where in ("x", "video.x", "models.detector.x", "stages.cluster.report.x")),
+        *(("manifest", where) for where in ("stages.cluster.x", "shards.x", "shards.reports.0.x")),
+        *(("plan", "run.models.embedder.x"), ("done", "report.x")),
+    ],
+)
+def test_a_key_without_description_is_found(folder: MovieFolder, name: str, where: str) -> None:
+    record = edited(written(folder, name), where, 1)
+    assert not Draft202012Validator(closed(validator(name).schema)).is_valid(record)
 
 
 def test_replaced_results_and_missing_shards_are_accepted(
