@@ -1,9 +1,9 @@
 """Names clusters: turns distances to the pictures of a movie's cast into probabilities of actors.
 
 The nearest pictures of each actor count, by their mean odds, so that the number of pictures does not decide.
-A distance becomes odds of one person against two by the calibration of the
-embedder. The probabilities of the cast sum to less than 1; the rest is the probability of an unknown person,
-as most people in a film are not in the database. Two clusters seen in one frame never show the same name.
+A distance becomes odds of one person against two by the calibration of the embedder. The probabilities of the
+cast sum to less than 1; the rest is the probability of an unknown person, as most people in a film are not in
+the database. Two clusters seen in one frame never show the same name.
 """
 
 from __future__ import annotations
