@@ -137,7 +137,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
     models = cache(partial(_load_models, args))  # once, and only if there is a shard to extract
-    display_aspect = _display_aspect(args)
     plan = ensure_plan(
         folder,
         args.film,
@@ -145,11 +144,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _settings(args),
         options=_options(args),
         fresh=args.fresh,
-        display_aspect=display_aspect,
+        display_aspect=_display_aspect(args),
         prepare=models,
     )
-    if display_aspect is not None:
-        _warn_of_wrong_size(args, plan)
+    _warn_of_wrong_row(args, plan)
     done = done_markers(folder, plan, shards)
     if done:
         print(f"movie {folder.movie_id}: shards {format_ranges(done)} of {plan.n} are done already")  # noqa: T201
@@ -233,13 +231,16 @@ def _display_aspect(args: argparse.Namespace) -> Fraction | None:
     return read_aspect_ratio(table, args.film.name) if table.exists() else None
 
 
-def _warn_of_wrong_size(args: argparse.Namespace, plan: Plan) -> None:
-    """Warn if the film's row in the actor database is not the display size that boxes are in."""
+def _warn_of_wrong_row(args: argparse.Namespace, plan: Plan) -> None:
+    """Warn if a row of the actor database has another display size than boxes, or almost the film's name."""
     from facerec.actors.aspect_ratios import find_size_error
     from facerec.actors.database import ActorDatabase
 
     table = ActorDatabase(args.actor_db).aspect_ratios
-    if error := find_size_error(table, plan.movie_id, args.film.name, plan.display_size):
+    error = (
+        find_size_error(table, plan.movie_id, args.film.name, plan.display_size) if table.exists() else None
+    )
+    if error is not None and error.line is not None:  # without a row, the database may be of other films
         logging.warning("%s", error)
 
 

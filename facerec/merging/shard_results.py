@@ -19,7 +19,7 @@ from facerec.folder.records import Feature
 from facerec.folder.shards import NOT_DONE, Markers, done_markers
 from facerec.support.jsonl import read_lines
 
-_MAX_REASONS = 20  # shards for which a log line says why they are not done
+_MAX_REASONS = 20  # damaged shards of which a log line says what is wrong
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ def read_markers(folder: MovieFolder, plan: Plan, allow_missing: bool) -> Marker
     markers = done_markers(folder, plan, on_not_done=reasons.__setitem__)
     if not reasons:
         return markers
-    for shard, reason in list(reasons.items())[:_MAX_REASONS]:
-        if reason != NOT_DONE:
-            logging.warning("%s: shard %d: %s", folder.path, shard, reason)
+    damaged = [(shard, reason) for shard, reason in reasons.items() if reason != NOT_DONE]
+    for shard, reason in damaged[:_MAX_REASONS]:
+        logging.warning("%s: shard %d: %s", folder.path, shard, reason)
+    if len(damaged) > _MAX_REASONS:
+        logging.warning("%s: %d more damaged shards", folder.path, len(damaged) - _MAX_REASONS)
     missing = f"{folder.path}: shards {format_ranges(reasons)} of {plan.n} are not done"
     command = rerun_command(folder, plan, reasons)
     if not allow_missing:

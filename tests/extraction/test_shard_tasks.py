@@ -387,9 +387,13 @@ def test_ratio_in_place_of_the_display_size_is_used_and_answered_with_the_row_to
         row = f"{film.name},{width},{height}"
         assert f"aspect_ratios.csv:2: {film.name!r} is 2 x 1 here" in (said := capsys.readouterr().err)
         assert f"replace the row by: {row}" in said
-        table.write_text(f"filename,display_width,display_height\n{row}\n")
+        table.write_text(f"filename,display_width,display_height\n{row.replace('film', 'Film')}\n")
         assert run_main(extract.main, words) == 0
-    assert "aspect_ratios" not in capsys.readouterr().err
+        assert f"another name for the labeling backend; replace it by: {row}" in capsys.readouterr().err
+        for right in (row, "8-other.mp4,16,9"):  # the demo's database, for one, is of other films
+            table.write_text(f"filename,display_width,display_height\n{right}\n")
+            assert run_main(extract.main, words) == 0
+            assert "aspect_ratios" not in capsys.readouterr().err
 
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:

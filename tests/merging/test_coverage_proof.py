@@ -15,6 +15,7 @@ import pytest
 
 from facerec import extract, merge_shards
 from facerec.folder.layout import MovieFolder
+from facerec.merging import shard_results
 from facerec.support.cli import run_main
 from tests.conftest import ROOT
 from tests.toy import MOVIE, Story, contents, results, run_extract, run_merge
@@ -62,6 +63,19 @@ def test_missing_shards_are_refused_as_a_range_list(
     line, _ = _refused(folder, capsys)
     assert "shards 1-3,5 of 6 are not done" in line
     assert f"--shard 1-3,5 --n 6 --out {folder.path.parent}" in line
+
+
+def test_damaged_shards_are_named_after_many_that_are_not_done(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_results, "_MAX_REASONS", 1)
+    for shard in (0, 1, 2):
+        _shard(folder, shard).marker.unlink()
+    for shard in (4, 5):
+        _flip(_shard(folder, shard).scene_changes)
+    _, logged = _refused(folder, capsys)
+    assert "shard 4: " in logged and "1 more damaged shards" in logged
+    assert not any(f"shard {shard}: " in logged for shard in (0, 1, 2, 5))
 
 
 def test_a_missing_shard_leaves_what_was_merged_before(
