@@ -235,7 +235,7 @@ class ClusterSettings:
         if self.method not in METHODS:
             raise InputError(f"the clustering method must be {' or '.join(METHODS)}, not {self.method!r}")
         if self.poor not in POOR:
-            raise InputError(f"poor trajectories must be put on {' or '.join(POOR)}, not on {self.poor!r}")
+            raise InputError(f"poor must be {' or '.join(POOR)}, not {self.poor!r}")
         if not 0 < self.threshold < 2:
             raise InputError(f"the clustering threshold must be above 0 and below 2, not {self.threshold}")
         if not 0 < self.max_reliability < 1:

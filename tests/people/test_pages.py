@@ -111,7 +111,7 @@ def test_poor_trajectories_alone_come_last_and_are_no_shared_pages() -> None:
 
 
 def test_unknown_place_of_poor_trajectories_is_refused() -> None:
-    with pytest.raises(InputError, match="pages or alone, not on 'drop'"):
+    with pytest.raises(InputError, match="poor must be pages or alone, not 'drop'"):
         ClusterSettings(poor="drop")
 
 

@@ -244,7 +244,8 @@ def test_the_result_is_the_same_in_every_process(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"iou_threshold": 0}, "iou_threshold"), ({"iou_threshold": 1.5}, "IoU"), ({"max_gap": -1}, "gap"),
+    [({"iou_threshold": 0}, "iou_threshold"), ({"iou_threshold": 1.5}, "iou_threshold"),
+     ({"max_gap": -1}, "gap"),
      ({"gate_sigma": 0}, "gate_sigma"), ({"gate_sigma": float("nan")}, "gate_sigma")],
 )  # fmt: skip
 def test_invalid_settings_are_refused(wrong, named):
