@@ -113,13 +113,13 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     from facerec.extraction.planning import ensure_plan, planned_film
     from facerec.extraction.shard import (
         Extractor,
-        ShardLog,
         decode_batches,
         detect_batches,
         embed_batches,
         extract_shard,
         write_frame,
     )
+    from facerec.extraction.shard_log import ShardLog
     from facerec.folder.face_archive import new_face_archive
     from facerec.folder.layout import MovieFolder
     from facerec.models import load_detector, load_embedder
@@ -156,7 +156,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     end = begin()[1].range_of(0)[1]
     profile = Profile()
     frames = list(decode_batches(film, 0, end, extractor, profile))
-    found = list(detect_batches(detector, iter(frames), profile))
+    found = list(detect_batches(detector, film, iter(frames), profile))
     seen = list(embed_batches(extractor, film, folder.movie_id, iter(found), profile))
 
     def use_up(items: Iterator[Any]) -> Cost:
@@ -187,7 +187,10 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         "decode": lambda: use_up(decode_batches(film, 0, end, extractor, profile)),
         "detect": lambda: use_up(
             detect_batches(
-                detector, ([replace(frame, detections=None) for frame in batch] for batch in frames), profile
+                detector,
+                film,
+                ([replace(frame, detections=None) for frame in batch] for batch in frames),
+                profile,
             )
         ),
         "embed": lambda: use_up(embed_batches(extractor, film, folder.movie_id, iter(found), profile)),

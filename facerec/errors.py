@@ -25,6 +25,10 @@ class ModelError(FacerecError):
     """A model cannot run: unknown name, missing or wrong weights, unavailable device, too little memory."""
 
 
+class NonFiniteError(FacerecError):
+    """A network, or the score of a scene change, gave NaN or an infinite number."""
+
+
 class PlanError(FacerecError):
     """A shard or a set of shards does not match the plan of its movie folder."""
 

@@ -22,7 +22,7 @@ from facerec.actors.database import MAX_LISTED, ActorDatabase
 from facerec.actors.embeddings import to_line
 from facerec.actors.pictures import read_picture
 from facerec.actors.provenance import Origin, read_origins, show_last
-from facerec.errors import ContractError, InputError
+from facerec.errors import ContractError, InputError, NonFiniteError
 from facerec.folder.thumbnails import THUMBNAIL_SIDE
 from facerec.geometry import Image
 from facerec.models.base import Detector, Embedder, ModelCard
@@ -100,6 +100,7 @@ def prepare(
         InputError: pictures are missing or cannot be read (up to five are named), or the table of pictures
             was changed during the run.
         ContractError: a row of the tables cannot be used.
+        NonFiniteError: a network returned NaN or an infinite number for a picture; the message names it.
     """
     rows = [row["filename"] for _, row in database.read_images()]
     table = database.images.read_bytes()
@@ -129,6 +130,8 @@ def prepare(
             except InputError as error:
                 errors.append(str(error))
                 continue
+            except NonFiniteError as error:
+                raise NonFiniteError(f"{path}: {error}") from error
             line = to_line(name, vectors)
             embedded += 1
         lines[name] = line

@@ -14,7 +14,7 @@ from facerec.folder.face_archive import open_face_archive
 from facerec.folder.frame_records import FrameRecord
 from facerec.folder.images import thumbnail_hashes, thumbnails_digest
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import checked_stages, read_manifest, recorded_missing
+from facerec.folder.manifest import checked_stages, read_manifest, recorded_missing, recorded_warnings
 from facerec.folder.names import thumbnail_name
 from facerec.folder.plan import Plan, format_ranges, read_plan
 from facerec.folder.readers import scan_features, scan_trajectories
@@ -53,6 +53,8 @@ def check_history(folder: MovieFolder, plan: Plan | None, violations: Violations
             checked_stages(folder, PIPELINE)
         except FacerecError as error:
             violations.add_failure(folder.manifest, error)
+    for warning in recorded_warnings(manifest):
+        violations.warn(folder.manifest, warning)
     images = thumbnail_hashes(folder)
     merged = manifest.get("stages", {}).get("merge_shards")
     if merged and merged["outputs"].get(folder.relative(folder.images)) != thumbnails_digest(images):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +18,8 @@ import numpy as np
 
 from facerec.errors import PlanError
 from facerec.extraction import faces
+from facerec.extraction.finite import frame_in_errors, run_model
+from facerec.extraction.shard_log import ShardLog
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive
 from facerec.folder.frame_records import FaceRecord, FrameRecord
@@ -78,18 +79,8 @@ class _SavedFace:
 @dataclass
 class _FrameResult:
     record: FrameRecord
+    saturated: bool = False  # see `Detections`
     saved: list[_SavedFace] = field(default_factory=list)
-
-
-@dataclass
-class ShardLog:
-    """What a shard keeps in memory until its end: numbers of 8 bytes each, never pixels."""
-
-    numbers: array[int] = field(default_factory=lambda: array("q"))  # of the decoded frames
-    changes: array[float] = field(default_factory=lambda: array("d"))  # of the decoded frames
-    frames: array[int] = field(default_factory=lambda: array("q"))  # of each box
-    boxes: array[int] = field(default_factory=lambda: array("q"))  # x1, y1, x2, y2 of each box
-    saved: int = 0
 
 
 def extract_shard(
@@ -113,7 +104,8 @@ def extract_shard(
     Raises:
         Interrupted: a stop was requested.
         PlanError: the film changed meanwhile, or another run replaced the plan.
-        In both cases no file of the shard is left behind.
+        NonFiniteError: a network, or the score of a scene change, gave NaN or an infinite number.
+        In all cases no file of the shard is left behind.
     """
     beg, end = plan.range_of(shard)
     profile, start = Profile(), time.perf_counter()
@@ -124,7 +116,7 @@ def extract_shard(
         log = ShardLog()
         with (
             prefetch(decode_batches(film, beg, end, extractor, profile), DEPTH) as decoded,
-            prefetch(detect_batches(extractor.detector, decoded, profile), DEPTH) as detected,
+            prefetch(detect_batches(extractor.detector, film, decoded, profile), DEPTH) as detected,
             prefetch(embed_batches(extractor, film, folder.movie_id, detected, profile), DEPTH) as embedded,
             files.frame_records.open("wb") as frame_records,
             files.features.open("wb") as features,
@@ -139,12 +131,10 @@ def extract_shard(
         stop.check()
         with profile.time("write"):
             _write_cuts_and_trajectories(film, folder.movie_id, extractor.detect_every, files, log)
-        decoded_frames = set(log.numbers)
+        for warning in log.warnings(extractor.detector.card.kind, extractor.detect_every):
+            logging.warning("%s: shard %d: %s", folder.path, shard, warning)
         report: dict[str, object] = {
-            "frames": end - beg,
-            "skipped": [number for number in range(beg, end) if number not in decoded_frames],
-            "faces": len(log.frames),
-            "saved": log.saved,
+            **log.report(beg, end),
             "dimension": extractor.embedder.dimension,
             "same_person": extractor.embedder.same_person,
             "seconds": round(time.perf_counter() - start, 3),
@@ -169,7 +159,7 @@ def decode_batches(
 
     def frames() -> Iterator[_Frame]:
         for number, image in profile.timed("decode", read_frames(film, beg, end)):
-            with profile.time("change"):
+            with profile.time("change"), frame_in_errors(film.path, number):
                 change = scorer.change(image)
             if number >= beg:
                 yield _Frame(number, None if number % every else image, change)
@@ -180,13 +170,14 @@ def decode_batches(
 
 
 def detect_batches(
-    detector: Detector, batches: Iterator[list[_Frame]], profile: Profile
+    detector: Detector, film: Film, batches: Iterator[list[_Frame]], profile: Profile
 ) -> Iterator[list[_Frame]]:
     """Yield the same batches with the detections of the frames that have an image."""
     for batch in batches:
         with profile.time("detect"):
-            images = [frame.image for frame in batch if frame.image is not None]
-            detections = iter(detector.detect(images))
+            images = {frame.number: frame.image for frame in batch if frame.image is not None}
+            found = run_model(detector.detect, list(images.values()), list(images), film.path)
+            detections = iter(found)
             for frame in batch:
                 frame.detections = None if frame.image is None else next(detections)
         yield batch
@@ -216,7 +207,8 @@ def embed_batches(
                     )
                     for box, index in zip(boxes, indices, strict=True)
                 )
-                result = _FrameResult(FrameRecord(frame.number, frame.change, face_records))
+                record = FrameRecord(frame.number, frame.change, face_records)
+                result = _FrameResult(record, frame.detections.saturated)
                 results.append(result)
                 for box, index in zip(boxes, indices, strict=True) if save else ():
                     keypoints = frame.detections.keypoints[index]
@@ -228,7 +220,8 @@ def embed_batches(
                     )
                     saved.append((result, feature, thumbnail))
         with profile.time("embed"):
-            embeddings = extractor.embedder.embed(crops)
+            numbers = [feature.frame for _, feature, _ in saved]
+            embeddings = run_model(extractor.embedder.embed, crops, numbers, film.path)
         for (result, feature, thumbnail), embedding in zip(saved, embeddings, strict=True):
             result.saved.append(_SavedFace(feature.with_embedding(embedding), thumbnail))
         yield results
@@ -244,11 +237,7 @@ def write_frame(
     """Write the results of one frame, and add to `log` the numbers needed at the end of the shard."""
     record = result.record
     frame_records.write(to_line(record))
-    log.numbers.append(record.frame)
-    log.changes.append(np.nan if record.change is None else record.change)
-    for face in record.faces:
-        log.frames.append(record.frame)
-        log.boxes.extend(face.box)
+    log.add(record, result.saturated)
     for saved in result.saved:
         features.write(to_line(saved.feature))
         log.saved += 1

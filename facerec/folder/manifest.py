@@ -60,6 +60,13 @@ def recorded_poor_pages(manifest: Mapping[str, Any]) -> frozenset[int]:
     return frozenset(page for page in pages if is_int(page)) if isinstance(pages, list) else frozenset()
 
 
+def recorded_warnings(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what the merge reported about the film's number of faces; an earlier release did not."""
+    report = manifest.get("stages", {}).get("merge_shards", {}).get("report", {})
+    warnings = report.get("warnings")
+    return list(map(str, warnings)) if isinstance(warnings, list) else []
+
+
 def _parse_manifest(value: object) -> dict[str, Any]:
     require(isinstance(value, dict), "a JSON object is expected")
     assert isinstance(value, dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
@@ -18,11 +19,13 @@ from facerec.folder.images import FaceKey, Thumbnails, locate_faces
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import outputs_of
 from facerec.folder.plan import Plan, format_ranges, read_plan
+from facerec.folder.plausibility import implausible_counts
 from facerec.folder.publish import publish, staging
 from facerec.folder.records import Feature, to_line
 from facerec.folder.shards import Markers, shards_digest
 from facerec.merging.face_export import export_faces
 from facerec.merging.shard_results import (
+    FilmDetections,
     read_detections,
     read_markers,
     read_saved_faces,
@@ -83,6 +86,9 @@ def merge(
     markers = read_markers(folder, plan, allow_missing)
     detections = read_detections(folder, plan, markers)
     cuts = find_cuts(detections.decoded_frames, detections.changes)
+    warnings = _warnings(plan, markers, detections)
+    for warning in warnings:
+        logging.warning("%s: %s", folder.path, warning)
     missing = set(range(plan.n)) - markers.keys()
     missing_edges = [edge for shard in missing for edge in plan.range_of(shard)]  # no track may cross one
     detect_every = plan.settings.get("detect_every", 1)
@@ -112,7 +118,12 @@ def merge(
             files,
             inputs={folder.relative(folder.plan): plan.fingerprint, "shards": shards_digest(markers)},
             settings={**asdict(tracking), **asdict(keeping), **asdict(thumbnail_settings)},
-            report={"trajectories": len(trajectories), "dropped": len(tracks) - len(kept), "cuts": len(cuts)},
+            report={
+                "trajectories": len(trajectories),
+                "dropped": len(tracks) - len(kept),
+                "cuts": len(cuts),
+                "warnings": warnings,
+            },
             overwrite=overwrite,
             manifest_entries=_manifest_entries(plan, markers),
             thumbnails=thumbnails,
@@ -125,6 +136,15 @@ def merge(
         f"{len(trajectories)} trajectories, {len(saved)} saved faces, {len(cuts)} scene changes "
         f"from {len(markers)} shards{'' if changed else '; nothing changed'}"
     )
+
+
+def _warnings(plan: Plan, markers: Markers, detections: FilmDetections) -> list[str]:
+    """Say what about the film's number of faces suggests that the detector is broken."""
+    detected = detections.decoded_frames % plan.settings.get("detect_every", 1) == 0
+    # an earlier release did not count saturated frames
+    saturated = sum(marker["report"].get("saturated", 0) for marker in markers.values())
+    kind = plan.models["detector"]["kind"]
+    return implausible_counts(kind, int(detected.sum()), len(detections.frames), saturated)
 
 
 def write_saved_faces(

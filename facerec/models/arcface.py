@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.errors import ModelError
+from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models.align import align
-from facerec.models.base import VERIFICATION_SHARE, normalize_rows, pad_batch, split_into_batches
+from facerec.models.base import VERIFICATION_SHARE, check_finite, normalize_rows, pad_batch, split_into_batches
 from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.preprocessing import read_preprocessing
@@ -34,6 +34,7 @@ class ArcFace:
 
     Raises:
         ModelError: the file is not an embedder, or its `FILE.toml` does not fit it.
+        NonFiniteError: its embedding of a black crop has NaN or infinite numbers.
     """
 
     def __init__(self, found: WeightFiles, placement: Placement) -> None:
@@ -56,6 +57,8 @@ class ArcFace:
         self.dimension = 0
         try:
             vectors = self._run([blank])
+        except NonFiniteError:
+            raise
         except Exception as error:
             raise ModelError(f"{path}: cannot embed a crop: {str(error).splitlines()[0][:120]}") from error
         if vectors.ndim != 2:
@@ -84,4 +87,6 @@ class ArcFace:
         )
         pixels = np.ascontiguousarray(((pixels - mean) / std).transpose(0, 3, 1, 2))
         vectors: NDArray[np.float32] = self._session.run(None, {self._input: pixels})[0]
-        return vectors[: len(crops)].astype(np.float32)
+        vectors = vectors[: len(crops)].astype(np.float32)
+        check_finite(self.card, "float32", embeddings=vectors)
+        return vectors

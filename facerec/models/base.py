@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.errors import NonFiniteError
 from facerec.geometry import Image
+
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 
@@ -29,12 +33,15 @@ class Detections:
     Attributes:
         boxes: (n, 4) float32, x1, y1, x2, y2 in pixels of the frame, clipped to it.
         scores: (n,) float32 in 0..1.
-        keypoints: (n, 5, 2) float32, x, y in pixels, in the order of `KEYPOINTS`.
+        keypoints: (n, 5, 2) float32, x, y in pixels, in the order of `KEYPOINTS`; they may lie outside.
+        saturated: the network took so many places of the frame for faces that its scores cannot mean
+            anything: as many as the detector considers at most or, where it has no such limit, half of all.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     keypoints: NDArray[np.float32]
+    saturated: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -57,12 +64,39 @@ class ModelCard:
     licence: str
 
 
+def check_finite(
+    card: ModelCard, precision: str, **outputs: NDArray[np.floating[Any]] | torch.Tensor
+) -> None:
+    """Check what a network returned, before anything is computed from it.
+
+    NaN fails every comparison, so a threshold would drop it silently, and sorts before the best score.
+
+    Args:
+        card, precision: of the model, for the message.
+        outputs: arrays by what they are (`scores`, `boxes`, `keypoints`, `embeddings`).
+
+    Raises:
+        NonFiniteError: a value is NaN or infinite.
+    """
+    for name, values in outputs.items():
+        if not (np.isfinite(values) if isinstance(values, np.ndarray) else values.isfinite()).all():
+            remedy = (
+                f"the weights {card.weights} are probably damaged or another model's"
+                if precision == "float32"
+                else "use --precision float32"
+            )
+            raise NonFiniteError(
+                f"{card.kind}, computed in {precision}, returned {name} that are NaN or infinite; {remedy}"
+            )
+
+
 def make_detections(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
     keypoints: NDArray[np.float32],
     size: tuple[int, int],
     min_face_size: float,
+    saturated: bool = False,
 ) -> Detections:
     """Build `Detections` from a network's output: clip boxes, drop small and empty ones, sort by score.
 
@@ -70,13 +104,14 @@ def make_detections(
         boxes, scores, keypoints: as in `Detections`, in any order; boxes may exceed the frame or be inverted.
         size: height and width of the frame.
         min_face_size: minimum of the longer side of a box before clipping, in pixels.
+        saturated: as in `Detections`.
     """
     height, width = size
     large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= min_face_size
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     kept = np.flatnonzero(large & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
     kept = kept[np.argsort(-scores[kept], kind="stable")]
-    return Detections(boxes[kept], scores[kept], keypoints[kept])
+    return Detections(boxes[kept], scores[kept], keypoints[kept], saturated)
 
 
 def split_into_batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
@@ -108,7 +143,11 @@ class Detector(Protocol):
     batch_size: int
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
-        """Find the faces in each of `frames` (height, width, 3) RGB uint8, all of one size."""
+        """Find the faces in each of `frames` (height, width, 3) RGB uint8, all of one size.
+
+        Raises:
+            NonFiniteError: the network returned NaN or an infinite number for one of the frames.
+        """
         ...
 
 
@@ -135,5 +174,9 @@ class Embedder(Protocol):
         ...
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """Embed crops; return (n, dimension) float32 rows of Euclidean length 1."""
+        """Embed crops; return (n, dimension) float32 rows of Euclidean length 1.
+
+        Raises:
+            NonFiniteError: the network returned NaN or an infinite number for one of the crops.
+        """
         ...

@@ -27,7 +27,7 @@ from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models import dlib_worker
 from facerec.models.align import align
-from facerec.models.base import VERIFICATION_SHARE, normalize_rows
+from facerec.models.base import VERIFICATION_SHARE, check_finite, normalize_rows
 from facerec.models.device import Placement, parallel_map
 from facerec.models.weights import WeightFiles
 
@@ -66,9 +66,11 @@ class DlibResNet:
 
         Raises:
             ModelError: a worker process died.
+            NonFiniteError: a vector has NaN or infinite numbers.
         """
-        vectors = np.array(parallel_map(self._embed, crops), np.float32)
-        return normalize_rows(vectors.reshape(-1, self.dimension))
+        vectors = np.array(parallel_map(self._embed, crops), np.float32).reshape(-1, self.dimension)
+        check_finite(self.card, "float32", embeddings=vectors)
+        return normalize_rows(vectors)
 
     def _embed(self, crop: Image) -> NDArray[np.float64]:
         with self._lock:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from facerec.geometry import Image
-from facerec.models.base import VERIFICATION_SHARE, pad_batch, split_into_batches
+from facerec.models.base import VERIFICATION_SHARE, check_finite, pad_batch, split_into_batches
 from facerec.models.device import Placement, parallel_map
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
@@ -48,6 +48,7 @@ class FaceNet:
 
         self.card = found.card
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
+        self._precision = placement.precision
         self._on_cpu = self._device.type == "cpu"
         self._batch_size = placement.batch_size or (1 if self._on_cpu else 16)
         with torch.device("meta"):
@@ -77,6 +78,7 @@ class FaceNet:
     def _embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         batch = torch.from_numpy(pad_batch(crops, self._batch_size)).to(self._device).permute(0, 3, 1, 2)
         pixels = ((batch.float() - 127.5) / 128).to(self._type)
-        output = self._network(pixels.contiguous(memory_format=torch.channels_last))
-        vectors: NDArray[np.float32] = F.normalize(output[: len(crops)].float()).cpu().numpy()
+        output = self._network(pixels.contiguous(memory_format=torch.channels_last))[: len(crops)].float()
+        check_finite(self.card, self._precision, embeddings=output)
+        vectors: NDArray[np.float32] = F.normalize(output).cpu().numpy()
         return vectors

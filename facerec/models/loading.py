@@ -23,7 +23,7 @@ def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = 
         ignored: prefixes of keys that the file may have in addition.
 
     Raises:
-        ModelError: the file is not a state dict, or is one of another network.
+        ModelError: the file is not a state dict, is one of another network, or has NaN or infinite numbers.
     """
     import torch
 
@@ -45,6 +45,10 @@ def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = 
             f"{path}: weights of another network than {type(network).__name__} "
             f"({len(wrong)} tensors missing, unknown or of another shape, for example {wrong[0]!r})"
         )
+    # some activations turn NaN into 0, so that not all of these would show in the network's output
+    damaged = [key for key, value in state.items() if not value.isfinite().all()]
+    if damaged:
+        raise ModelError(f"{path}: damaged: its tensor {damaged[0]!r} has NaN or infinite numbers")
     network.load_state_dict(state, assign=True)
     network.requires_grad_(False)
     network.eval()

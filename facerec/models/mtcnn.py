@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facerec.geometry import Image
-from facerec.models.base import Detections, make_detections
+from facerec.models.base import Detections, check_finite, make_detections
 from facerec.models.device import Placement, cpu_threads, parallel_map
 from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
@@ -137,7 +137,7 @@ class MTCNN:
     def _detect(self, frame: Image) -> Detections:
         height, width = frame.shape[:2]
         integral = _integral(frame).to(self._device)
-        boxes = self._proposals(integral, height, width)
+        boxes, saturated = self._proposals(integral, height, width)
         boxes, crops = _crops(integral, _square(boxes), 24)
         scores, moves, _ = self._run(1, crops)
         kept = np.flatnonzero(scores > REFINE_THRESHOLD)
@@ -151,18 +151,26 @@ class MTCNN:
         boxes = _moved(boxes, moves)
         best = _nms_inside(boxes, scores, 0.7)
         return make_detections(
-            boxes[best], scores[best], keypoints[best], (height, width), self.min_face_size
+            boxes[best], scores[best], keypoints[best], (height, width), self.min_face_size, saturated
         )
 
-    def _proposals(self, integral: Tensor, height: int, width: int) -> NDArray[np.float32]:
-        """Run the first network on all pyramid levels; return candidate boxes (n, 4)."""
+    def _proposals(self, integral: Tensor, height: int, width: int) -> tuple[NDArray[np.float32], bool]:
+        """Run the first network on all pyramid levels.
+
+        Returns:
+            Candidate boxes (n, 4), and whether at least half of all places are candidates.
+        """
         found, scores = [], []
+        places = candidates_found = 0
         scale = CELL / self.min_face_size
         while min(height, width) * scale >= CELL:
             level = _level(integral, int(height * scale + 1), int(width * scale + 1))
             logits, moves = self._networks[0](level)
+            self._check(scores=logits, boxes=moves)
             probability = torch.sigmoid(logits[0, 1] - logits[0, 0])  # softmax of two
             where = (probability >= PROPOSAL_THRESHOLD).nonzero()
+            places += probability.numel()
+            candidates_found += len(where)
             score = probability[where[:, 0], where[:, 1]].cpu().numpy()
             move = moves[0, :, where[:, 0], where[:, 1]].T.cpu().numpy()
             corner = 2 * where.flip(1).cpu().numpy().astype(np.float32)  # the network's stride
@@ -172,17 +180,26 @@ class MTCNN:
             scores.append(score[kept])
             scale *= PYRAMID_FACTOR
         if not found:  # the frame is smaller than the smallest face
-            return np.empty((0, 4), np.float32)
+            return np.empty((0, 4), np.float32), False
         candidates = np.concatenate(found)
         candidates = candidates[_nms(candidates[:, :4], np.concatenate(scores), 0.7)]
         sizes = candidates[:, 2:4] - candidates[:, :2]
         moved: NDArray[np.float32] = candidates[:, :4] + candidates[:, 4:] * np.tile(sizes, 2)
-        return moved
+        return moved, 2 * candidates_found >= places
+
+    def _check(self, **outputs: Tensor) -> None:
+        """Check what a network returned; on a CPU numpy, which shares the memory, is faster than torch."""
+        if self._device.type == "cpu":
+            check_finite(self.card, "float32", **{name: values.numpy() for name, values in outputs.items()})
+        else:
+            check_finite(self.card, "float32", **outputs)
 
     def _run(self, stage: int, crops: Tensor) -> tuple[NDArray[np.float32], ...]:
         """Return scores (n,), box corrections (n, 4) and, for the last stage, keypoints (n, 10)."""
         parts = [self._networks[stage](part) for part in torch.split(crops, CROPS[self._device.type])]
         heads = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
+        names = ("scores", "boxes", "keypoints")
+        check_finite(self.card, "float32", **dict(zip(names, heads, strict=False)))
         logits = heads[0]
         score = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
         return score, heads[1], heads[-1]

@@ -22,7 +22,7 @@ from torchvision.ops import nms
 
 from facerec.errors import ModelError
 from facerec.geometry import Image
-from facerec.models.base import Detections, make_detections, split_into_batches
+from facerec.models.base import Detections, check_finite, make_detections, split_into_batches
 from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
@@ -58,6 +58,7 @@ class RetinaFace:
         self.card = found.card
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
+        self._precision = placement.precision
         on_cpu = self._device.type == "cpu"
         self._network_batch = placement.batch_size or (1 if on_cpu else 16)
         self.batch_size = self._network_batch * (cpu_threads() if on_cpu else 1)
@@ -84,8 +85,9 @@ class RetinaFace:
     @torch.inference_mode()
     def _detect(self, frames: Sequence[Image]) -> list[Detections]:
         height, width = frames[0].shape[:2]
-        boxes, scores, points = self._decode(self._network_input(frames))
-        order = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), dim=1)
+        boxes, scores, points = self._decode(self._network_input(frames), len(frames))
+        maximum = min(MAX_CANDIDATES, scores.shape[1])
+        order = scores.topk(maximum, dim=1)
         counts = (order.values > self.face_threshold).sum(1).tolist()
         kept = []
         for index in range(len(frames)):
@@ -95,6 +97,7 @@ class RetinaFace:
                 torch.cat([boxes[index, best], scores[index, best, None], points[index, best]], dim=1)
             )
         rows = torch.cat(kept).cpu().numpy()
+        check_finite(self.card, self._precision, boxes=rows)  # the exponential of a size may overflow
         scale = np.array([width, height] * 7, np.float32)
         ends = np.cumsum([len(part) for part in kept])[:-1]
         return [
@@ -104,8 +107,9 @@ class RetinaFace:
                 (part[:, 5:] * scale[4:]).reshape(-1, 5, 2),
                 (height, width),
                 self.min_face_size,
+                saturated=count == maximum,
             )
-            for part in np.split(rows, ends)
+            for part, count in zip(np.split(rows, ends), counts[: len(frames)], strict=True)
         ]
 
     def _network_input(self, frames: Sequence[Image]) -> Tensor:
@@ -125,12 +129,17 @@ class RetinaFace:
         pixels = (pixels - self._mean) / self._std
         return pixels.to(self._type).contiguous(memory_format=torch.channels_last)
 
-    def _decode(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _decode(self, pixels: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor]:
         """Run the network; return boxes (b, p, 4), scores (b, p) and keypoints (b, p, 10) of the p anchors.
 
         Coordinates are fractions of the frame's width and height.
+
+        Args:
+            frames: how many of the b images are frames; the others fill the batch.
         """
         moves, logits, points = (head.float() for head in self._network(pixels))
+        raw = {"scores": logits[:frames], "boxes": moves[:frames], "keypoints": points[:frames]}
+        check_finite(self.card, self._precision, **raw)
         priors = self._anchors(pixels.shape[2], pixels.shape[3])
         centres, sizes = priors[:, :2], priors[:, 2:]
         middle = centres + moves[..., :2] * VARIANCES[0] * sizes

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.errors import ModelError
+from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
-from facerec.models.base import Detections, make_detections
+from facerec.models.base import Detections, check_finite, make_detections
 from facerec.models.device import Placement, cpu_threads, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import WeightFiles
@@ -42,6 +42,7 @@ class YuNet:
 
     Raises:
         ModelError: the file is not YuNet.
+        NonFiniteError: it returns NaN or infinite numbers for a black frame.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class YuNet:
         self._input = self._session.get_inputs()[0].name
         try:
             self.detect([np.zeros((32, 64, 3), np.uint8)])
+        except NonFiniteError:
+            raise
         except Exception as error:  # e.g. an older YuNet with a fixed input size
             reason = str(error).splitlines()[0][:120]
             raise ModelError(
@@ -77,14 +80,26 @@ class YuNet:
         edge = cells[1] - size[1], cells[0] - size[0]
         image = cv2.copyMakeBorder(image, 0, edge[0], 0, edge[1], cv2.BORDER_CONSTANT, value=(0, 0, 0))
         values = self._session.run(OUTPUTS, {self._input: cv2.dnn.blobFromImage(image, swapRB=True)})
-        rows = decode(dict(zip(OUTPUTS, values, strict=True)), cells[0], self._face_threshold)
+        outputs = dict(zip(OUTPUTS, values, strict=True))
+        self._check(outputs)
+        rows, candidates = decode(outputs, cells[0], self._face_threshold)
+        check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
+        saturated = 2 * candidates >= sum(outputs[f"cls_{stride}"].size for stride in STRIDES)
         rows[:, :14] *= np.array([width / size[0], height / size[1]] * 7, np.float32)
         boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
         keypoints = rows[:, 4:14].reshape(-1, 5, 2)
-        return make_detections(boxes, rows[:, 14], keypoints, (height, width), self.min_face_size)
+        return make_detections(boxes, rows[:, 14], keypoints, (height, width), self.min_face_size, saturated)
+
+    def _check(self, outputs: Mapping[str, NDArray[np.float32]]) -> None:
+        """Check what the network returned."""
+        for name, values in outputs.items():
+            what = {"bbox": "boxes", "kps": "keypoints"}.get(name.partition("_")[0], "scores")
+            check_finite(self.card, "float32", **{what: values})
 
 
-def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float) -> NDArray[np.float32]:
+def decode(
+    outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float
+) -> tuple[NDArray[np.float32], int]:
     """Decode the network's outputs for one frame, with non-maximum suppression.
 
     Args:
@@ -95,6 +110,7 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: fl
 
     Returns:
         (n, 15) float32: x, y, width, height, five keypoints x, y, score; best first.
+        How many cells have at least the minimum score.
     """
     levels = []
     for stride in STRIDES:
@@ -109,4 +125,4 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: fl
     faces = np.concatenate(levels).astype(np.float32)
     whole = faces[:, :4].astype(int).tolist()  # FaceDetectorYN suppresses boxes of whole pixels
     kept = cv2.dnn.NMSBoxes(whole, faces[:, 14].tolist(), threshold, NMS_IOU) if whole else ()
-    return faces[np.asarray(kept, np.intp).reshape(-1)]
+    return faces[np.asarray(kept, np.intp).reshape(-1)], len(faces)

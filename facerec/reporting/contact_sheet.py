@@ -70,6 +70,8 @@ def _draw_header(sheet: PIL.Image.Image, overview: Overview) -> None:
     ]
     if overview.missing_shards:
         facts.append(f"without shards {overview.missing_shards}")
+    if overview.warnings:
+        facts.append("the detector may be broken: see check.py")
     _draw_text(sheet, (_MARGIN, 24), overview.film, 26, _BRIGHT, bold=True)
     _draw_text(sheet, (_MARGIN, 60), "   ·   ".join(facts), 15, _DIM)
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import read_manifest, recorded_missing
+from facerec.folder.manifest import read_manifest, recorded_missing, recorded_warnings
 from facerec.folder.plan import format_ranges, read_plan
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
@@ -66,6 +66,7 @@ class Overview:
         cuts: first frame of each new shot.
         clusters: in the order of their ids.
         missing_shards: shards that the merge was allowed to leave out, as "1-2 of 8", or empty.
+        warnings: signs that the detector is broken, as sentences.
     """
 
     movie_id: int
@@ -75,6 +76,7 @@ class Overview:
     cuts: list[int]
     clusters: tuple[ClusterView, ...]
     missing_shards: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def read_overview(folder: MovieFolder) -> Overview:
@@ -100,7 +102,8 @@ def read_overview(folder: MovieFolder) -> Overview:
         for cluster in sorted(members)
     )
     plan = read_plan(folder)
-    holes = recorded_missing(read_manifest(folder), plan) if plan else set()
+    manifest = read_manifest(folder)
+    holes = recorded_missing(manifest, plan) if plan else set()
     return Overview(
         folder.movie_id,
         plan.film["name"] if plan else folder.path.name,
@@ -109,6 +112,7 @@ def read_overview(folder: MovieFolder) -> Overview:
         read_scene_changes(folder.scene_changes, folder.movie_id),
         clusters,
         f"{format_ranges(holes)} of {plan.n}" if plan and holes else "",
+        tuple(recorded_warnings(manifest)),
     )
 
 

@@ -6,9 +6,12 @@ needs only the scores, so the merge makes it once for the whole film.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.errors import NonFiniteError
 from facerec.geometry import Image
 from facerec.settings import ShotSettings
 
@@ -34,6 +37,9 @@ class ChangeScorer:
         """Compute the mean absolute difference to the previous frame; None for the first frame.
 
         In grey levels, 0..255.
+
+        Raises:
+            NonFiniteError: the difference is NaN or infinite.
         """
         import cv2
         from scenedetect.scene_manager import compute_downscale_factor
@@ -47,6 +53,8 @@ class ChangeScorer:
         # more than everything else. A test compares this private method's scores with the library's.
         score = self._detector._calculate_frame_score(None, frame[..., ::-1])
         first, self._first = self._first, False
+        if not math.isfinite(score):
+            raise NonFiniteError("its difference from the frame before it is NaN or infinite")
         return None if first else float(score)
 
 

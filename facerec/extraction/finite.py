@@ -1,0 +1,44 @@
+"""Name the frame for which a network, or the score of a scene change, gave a number that is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from facerec.errors import NonFiniteError
+from facerec.geometry import Image
+
+Results = TypeVar("Results")
+
+
+@contextmanager
+def frame_in_errors(film: Path, frame: int) -> Iterator[None]:
+    """Put film and frame number in front of a `NonFiniteError` that the block raises."""
+    try:
+        yield
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{film}: frame {frame}: {error}") from error
+
+
+def run_model(
+    model: Callable[[Sequence[Image]], Results], images: Sequence[Image], frames: Sequence[int], film: Path
+) -> Results:
+    """Run a model on a batch; if a result is not finite, run it on each image alone to find the frame.
+
+    Args:
+        images: whole frames or crops.
+        frames: frame number of each.
+
+    Raises:
+        NonFiniteError: the network returned NaN or an infinite number; the message names film and frame.
+    """
+    try:
+        return model(images)
+    except NonFiniteError as error:
+        for frame, image in zip(frames, images, strict=True):
+            with frame_in_errors(film, frame):
+                model([image])
+        # not again: the device does not compute the same twice
+        raise NonFiniteError(f"{film}: frames {frames[0]} to {frames[-1]}: {error}") from error
