@@ -319,6 +319,8 @@ def test_every_model_of_the_registry_is_tested_here() -> None:
 def test_finite_outputs_pass() -> None:
     card = ModelCard("any", "any.pt", "0" * 64, "none")
     check_finite(card, "float16", scores=np.ones((2, 3), np.float32), boxes=torch.zeros(0, 4))
+    huge = np.full(9, 3e38, np.float32)  # their sum overflows
+    check_finite(card, "float16", scores=huge, boxes=torch.from_numpy(huge))
 
 
 def test_only_a_frame_full_of_mtcnns_candidates_is_saturated(face: Image) -> None:
