@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models.align import align
-from facerec.models.base import VERIFICATION_SHARE, check_finite, normalize_rows, pad_batch, split_into_batches
+from facerec.models.base import (
+    VERIFICATION_SHARE,
+    check_finite,
+    normalize_rows,
+    pad_batch,
+    split_into_batches,
+)
 from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.preprocessing import read_preprocessing
