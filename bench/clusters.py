@@ -16,9 +16,10 @@ person who was observed at least twice. Its direction is half a real deviation, 
 in profile are more similar. --spread multiplies the distance between two observations. Observations are
 independent, while those of one scene are similar in a film; with --alike, that share of the deviation is
 common to the observations of a person in ten consecutive shots. Trajectories of unknown people take part
-but are not scored.
+but are not scored. With --poor, that share of the trajectories, drawn at random, is too poor to compare; then
+only the choices of cluster.py --poor are scored.
 
-Prints the figures of `facerec.annotations.metrics.Scores` (WCP, NMI, clusters per person, clicks) as a
+Prints the figures of `facerec.annotations.metrics.Scores` (WCP, NMI, clusters per person, pages, clicks) as a
 Markdown table, means over the episodes; --out writes all figures as JSON.
 """
 
@@ -38,6 +39,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -51,8 +53,9 @@ from facerec.errors import ContractError
 from facerec.folder.records import Trajectory
 from facerec.people.clustering import cluster
 from facerec.people.constraints import cannot_links, continuations
+from facerec.people.pages import Pages, arrange_pages
 from facerec.settings import HDBSCAN as HDBSCAN_METHOD
-from facerec.settings import ClusterSettings, ExtractSettings
+from facerec.settings import POOR, ClusterSettings, ExtractSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
 Labels = NDArray[np.int64]
@@ -60,6 +63,7 @@ UNKNOWN = {"unknown", "false", "none", "other", ""}
 PERSON_SIZE = 18  # trajectories per cluster in the rule of the program that facerec replaces
 SCENE = 10  # consecutive shots that count as one scene
 AVERAGE = 0.84  # share of `same_person`: threshold of average linkage
+COLUMNS = ("wcp", "nmi", "clusters_a_person", "pages", "clicks")
 WIDTH, HEIGHT = 1024, 576  # of the episodes
 
 
@@ -148,53 +152,78 @@ def simulate(
 
 def scenes_of(episode: Episode) -> Labels:
     """Number the scene of each trajectory; `SCENE` consecutive shots are one scene."""
+    return shots_of(episode) // SCENE
+
+
+def shots_of(episode: Episode) -> Labels:
+    """Number the shot of each trajectory."""
     starts = [one.start for one in episode.tracks]
-    return np.searchsorted(np.array(episode.cuts), starts, side="right") // SCENE
+    return np.searchsorted(np.array(episode.cuts), starts, side="right")
 
 
 def methods(
-    vectors: NDArray[np.float32], quality: NDArray[np.float32], episode: Episode, same_person: float
-) -> dict[str, Callable[[], Labels]]:
-    """Return the methods that cluster the trajectories; none uses an identity."""
+    vectors: NDArray[np.float32],
+    quality: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    episode: Episode,
+    same_person: float,
+) -> dict[str, Callable[[], Pages]]:
+    """Return the methods that cluster the trajectories; none uses an identity.
+
+    Args:
+        usable: (n,) trajectories that can be compared.
+    """
     from hdbscan import HDBSCAN
     from scipy.cluster.hierarchy import fcluster, linkage
 
     n = len(vectors)
     apart, on = cannot_links(episode.tracks), continuations(episode.tracks, episode.cuts)
-    usable = np.ones(n, bool)  # only comparable trajectories were measured
+    frames = np.array([len(one.boxes) for one in episode.tracks], np.int64)
+    shots = shots_of(episode)
 
-    def facerec(**changed: object) -> Labels:
+    def facerec(**changed: object) -> Pages:
         settings = ClusterSettings(**changed)  # type: ignore[arg-type]
-        return cluster(vectors, quality, usable, apart, on, same_person, settings).labels
+        people = cluster(vectors, quality, usable, apart, on, same_person, settings).labels
+        return arrange_pages(people, vectors, usable, frames, shots, settings)
 
-    def density() -> Labels:
+    def density() -> Pages:
         labels = HDBSCAN(min_cluster_size=2, core_dist_n_jobs=1).fit_predict(vectors.astype(np.float64))
-        return np.where(labels < 0, n + np.arange(n), labels)  # a noise point is a cluster of its own
+        return unshared(np.where(labels < 0, n + np.arange(n), labels))  # a noise point is a cluster
 
+    if not usable.all():
+        return {f"facerec, --poor {poor}": partial(facerec, poor=poor) for poor in POOR}
     return {
         "facerec": lambda: facerec(max_size=n),
         f"facerec, pages of {ClusterSettings.max_size}": facerec,
         "facerec, without cannot-links": lambda: facerec(max_size=n, allow_same_frame=True),
         "facerec, --method hdbscan": lambda: facerec(max_size=n, method=HDBSCAN_METHOD),
-        f"complete linkage, N/{PERSON_SIZE} clusters": lambda: fcluster(
-            linkage(vectors, "complete"), max(1, n // PERSON_SIZE), "maxclust"
+        f"complete linkage, N/{PERSON_SIZE} clusters": lambda: unshared(
+            fcluster(linkage(vectors, "complete"), max(1, n // PERSON_SIZE), "maxclust")
         ),
         "HDBSCAN by itself": density,
-        "average linkage": lambda: fcluster(linkage(vectors, "average"), AVERAGE * same_person, "distance"),
+        "average linkage": lambda: unshared(
+            fcluster(linkage(vectors, "average"), AVERAGE * same_person, "distance")
+        ),
     }
 
 
-def scored(labels: Labels, episode: Episode) -> dict[str, float]:
+def unshared(labels: Labels) -> Pages:
+    """Return the pages of a method that has no shared ones."""
+    return Pages(labels, 0, ())
+
+
+def scored(pages: Pages, episode: Episode) -> dict[str, float]:
     """Score one method on one episode."""
     known = list(zip(episode.tracks, episode.identities, strict=True))
     boxes = [Counter({who: len(one.boxes)} if who else {}) for one, who in known]
     pictures = [(who,) * shown_pictures(one) for one, who in known]
-    made = score(Matched(boxes, pictures, None, None, None), labels.tolist(), {}, {})
+    made = score(Matched(boxes, pictures, None, None, None), pages.labels.tolist(), {}, {}, pages.poor)
     assert made.purity is not None and made.nmi is not None
     return {
         "wcp": made.purity,
         "nmi": made.nmi,
         "clusters_a_person": made.clusters / made.people,
+        "pages": float(made.clusters + made.poor_pages),
         "clicks": float(made.clicks),
     }
 
@@ -209,10 +238,11 @@ def table(figures: list[dict[str, object]], columns: Sequence[str]) -> str:
     cells: dict[tuple[object, object], list[list[float]]] = defaultdict(list)
     for row in figures:
         cells[row["spread"], row["method"]].append([float(str(row[column])) for column in columns])
-    lines = ["| spread | method | WCP | NMI | clusters a person | clicks |", "|---|---|---|---|---|---|"]
+    lines = ["| spread | method | WCP | NMI | clusters a person | pages | clicks |", "|---" * 7 + "|"]
     for (spread, method), values in cells.items():
-        wcp, nmi, clusters, clicks = np.mean(values, axis=0)
-        lines.append(f"| {spread} | {method} | {wcp:.4f} | {nmi:.4f} | {clusters:.2f} | {clicks:.0f} |")
+        wcp, nmi, clusters, *counts = np.mean(values, axis=0)
+        pages, clicks = (f"{count:.0f}" for count in counts)
+        lines.append(f"| {spread} | {method} | {wcp:.4f} | {nmi:.4f} | {clusters:.2f} | {pages} | {clicks} |")
     return "\n".join(lines)
 
 
@@ -244,6 +274,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                       help="factors on the distances within a person")  # fmt: skip
     made.add_argument("--alike", type=float, default=0.0, metavar="SHARE",
                       help="0 to 1, common share of the deviations of one scene")  # fmt: skip
+    made.add_argument("--poor", type=float, default=0.0, metavar="SHARE",
+                      help="0 to 1, share of the trajectories that are too poor to compare")  # fmt: skip
     made.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="number of runs, with consecutive seeds"
     )
@@ -269,13 +301,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             vectors, quality = simulate(
                 episode.identities, faces, spread, rng, scenes_of(episode), args.alike
             )
-            for name, method in methods(vectors, quality, episode, faces.same_person).items():
+            usable = np.random.default_rng(seed).random(len(vectors)) >= args.poor
+            vectors[~usable] = 0
+            for name, method in methods(vectors, quality, usable, episode, faces.same_person).items():
                 row = {"spread": spread, "episode": episode.name, "trajectories": len(episode.tracks)}
                 figures.append({**row, "seed": seed, "method": name, **scored(method(), episode)})
             logging.info("spread %s: %s done", spread, episode.name)
     if args.out:
         args.out.write_text(json.dumps({**about, "figures": figures}, indent=1) + "\n")
-    print(f"{json.dumps(about)}\n\n{table(figures, ('wcp', 'nmi', 'clusters_a_person', 'clicks'))}")  # noqa: T201
+    print(f"{json.dumps(about)}\n\n{table(figures, COLUMNS)}")  # noqa: T201
     return 0
 
 

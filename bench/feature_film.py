@@ -1,10 +1,11 @@
 """Measure merge, cluster and classify on the artificial shards of a feature film.
 
-    python bench/feature_film.py [--frames 172800] [--shards 256] [--people 60] [--work DIR]
+    python bench/feature_film.py [--frames 172800] [--shards 256] [--people 60] [--poor 0] [--work DIR]
 
 Makes a movie folder as `extract.py` leaves it (faces that drift through shots, an embedding near that of its
 person for every saved face) and an actor database with a third of the people, and runs the three stages as
-users do. Prints JSON: seconds by the clock and of CPU and peak resident MiB of each stage and of all.
+users do. Prints JSON: seconds by the clock and of CPU and peak resident MiB of each stage and of all. With
+--poor also the annotators' pages: the figures of evaluate.py with each choice of cluster.py --poor.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from bench.measure import ROOT, Cost, cost_of_program
 from facerec.actors.database import ActorDatabase
+from facerec.annotations.truth import BOX_COLUMNS, evaluate_folder
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive
 from facerec.folder.frame_records import FaceRecord, FrameRecord
@@ -33,13 +35,17 @@ from facerec.folder.plan import Plan, pack_times, write_plan
 from facerec.folder.records import Feature, to_line
 from facerec.folder.shards import marker_bytes
 from facerec.folder.thumbnails import THUMBNAIL_SIDE, thumbnail_bytes
+from facerec.settings import POOR
 from facerec.stages import PIPELINE
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
 
 MOVIE, WIDTH, HEIGHT, DIMENSION, SAVE_EVERY = 77, 1920, 1080, 512, 5
 EMBEDDER = {"kind": "facenet", "weights": "made-up", "sha256": "0" * 64, "licence": "none"}
+SHARP, BLURRED = 80.0, 0.4  # variance of the Laplacian; blurred faces are too poor to compare
 SPREAD = 0.35  # distance of an embedding from that of its person (length 1)
+
+Faces = list[list[tuple[tuple[int, ...], int, float]]]  # by frame: box, person, sharpness
 
 
 def shots(frames: int, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -57,17 +63,20 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=172_800, help="frames of the film")
     parser.add_argument("--shards", type=int, default=256, help="number of shards")
     parser.add_argument("--people", type=int, default=60, help="people in the film")
+    parser.add_argument("--poor", type=float, default=0.0, metavar="SHARE",
+                        help="share of the trajectories that are too blurred to compare")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
     parser.add_argument("--work", type=Path, help="make the folders here and keep them")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
-        folder, database = make(work, args.frames, args.shards, args.people, args.seed)
+        folder, database = make(work, args.frames, args.shards, args.people, args.poor, args.seed)
         costs = {stage.name: timed(stage.name, folder, database) for stage in PIPELINE.recorded}
         made = {
             "saved_faces": sum(1 for _ in folder.features.open("rb")),
             "trajectories": sum(1 for _ in folder.trajectories.open("rb")),
         }
+        pages = {poor: page_figures(folder, database, poor) for poor in POOR} if args.poor else {}
     costs["all"] = Cost(
         sum(one.wall_s for one in costs.values()),
         sum(one.cpu_s for one in costs.values()),
@@ -75,7 +84,7 @@ def main() -> int:
     )
     table = {stage: one.rounded() for stage, one in costs.items()}
     size = {"frames": args.frames, "shards": args.shards, **made}
-    sys.stdout.write(json.dumps({**size, "stages": table}, indent=1) + "\n")
+    sys.stdout.write(json.dumps({**size, "stages": table, "pages": pages}, indent=1) + "\n")
     return 0
 
 
@@ -86,14 +95,33 @@ def timed(stage: str, folder: MovieFolder, database: Path) -> Cost:
     return cost_of_program(command)
 
 
-def make(work: Path, frames: int, n: int, people: int, seed: int) -> tuple[MovieFolder, Path]:
-    """Make a movie folder with `n` finished shards, and an actor database."""
+def page_figures(folder: MovieFolder, database: Path, poor: str) -> dict[str, object]:
+    """Cluster and name with `cluster.py --poor`, and score the pages."""
+    for stage, extra in (("cluster", ["--poor", poor]), ("classify_knn", ["--actor-db", str(database)])):
+        program = [sys.executable, str(ROOT / "facerec" / f"{stage}.py")]
+        cost_of_program([*program, "--path", str(folder.path), "--overwrite", *extra])
+    made = orjson.loads(evaluate_folder(folder, _truth(folder), database, 1))
+    return {key: made[key] for key in ("clusters", "poor_pages", "on_poor_pages", "purity", "clicks")}
+
+
+def _truth(folder: MovieFolder) -> Path:
+    """Return the table of true boxes that `make` wrote."""
+    return folder.path.with_name("truth.csv")
+
+
+def make(work: Path, frames: int, n: int, people: int, poor: float, seed: int) -> tuple[MovieFolder, Path]:
+    """Make a movie folder with `n` finished shards, an actor database and a table of true boxes.
+
+    Args:
+        poor: share of the faces followed through a shot that are blurred.
+    """
     rng = np.random.default_rng(seed)
     folder = MovieFolder(work / f"{MOVIE}-data")
     folder.create()
     centres = rng.normal(size=(people, DIMENSION)).astype(np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    faces: list[list[tuple[tuple[int, ...], int]]] = [[] for _ in range(frames)]
+    faces: Faces = [[] for _ in range(frames)]
+    blur = np.random.default_rng(seed + 1)  # does not change the other numbers
     cuts = []
     for beg, end in shots(frames, rng):
         cuts.append(beg)
@@ -101,12 +129,13 @@ def make(work: Path, frames: int, n: int, people: int, seed: int) -> tuple[Movie
         for place, person in enumerate(who):
             size, x, y = int(rng.integers(60, 300)), 150 + 430 * place, int(rng.integers(100, 600))
             drift = rng.normal(0, 0.5, 2)
+            sharpness = BLURRED if blur.random() < poor else SHARP
             for frame in range(beg + int(rng.integers(0, 8)), end - int(rng.integers(0, 8))):
                 if rng.random() < 0.05:
                     continue
                 dx, dy = drift * (frame - beg) + rng.normal(0, 1.5, 2)
                 x1, y1 = int(np.clip(x + dx, 0, WIDTH - size)), int(np.clip(y + dy, 0, HEIGHT - size))
-                faces[frame].append(((x1, y1, x1 + size, y1 + size), int(person)))
+                faces[frame].append(((x1, y1, x1 + size, y1 + size), int(person), sharpness))
     plan = Plan(
         movie_id=MOVIE,
         film={"name": f"{MOVIE}-made-up.mp4", "bytes": 0, "probe": "", "sha256": ""},
@@ -122,6 +151,11 @@ def make(work: Path, frames: int, n: int, people: int, seed: int) -> tuple[Movie
     jpeg = thumbnail_bytes(np.full((side, side, 3), 127, np.uint8), np.array([0, 0, side, side]))
     for shard in range(n):
         _write_shard(folder, plan, shard, faces, set(cuts), centres, jpeg, rng)
+    with _truth(folder).open("w") as table:
+        table.write(",".join(BOX_COLUMNS) + "\n")
+        for frame, here in enumerate(faces):
+            for (x1, y1, x2, y2), person, _ in here:
+                table.write(f"{frame},{person},{x1},{y1},{x2 - x1},{y2 - y1},person {person}\n")
     return folder, _database(work / "actor_db", centres[::3], rng)
 
 
@@ -129,7 +163,7 @@ def _write_shard(
     folder: MovieFolder,
     plan: Plan,
     shard: int,
-    faces: list[list[tuple[tuple[int, ...], int]]],
+    faces: Faces,
     cuts: set[int],
     centres: NDArray[np.float32],
     jpeg: bytes,
@@ -137,7 +171,7 @@ def _write_shard(
 ) -> None:
     beg, end = plan.range_of(shard)
     files = folder.shard(beg, end)
-    here = [(frame, box, person) for frame in range(beg, end) for box, person in sorted(faces[frame])]
+    here = [(frame, box) for frame in range(beg, end) for box, *_ in sorted(faces[frame])]
     with (
         files.frame_records.open("wb") as evidence,
         files.features.open("wb") as features,
@@ -145,10 +179,13 @@ def _write_shard(
     ):
         for frame in range(beg, end):
             save = frame % SAVE_EVERY == 0
-            seen = tuple(FaceRecord(box, 0.9, 80.0 if save else None) for box, _ in sorted(faces[frame]))  # type: ignore[arg-type]
+            seen = tuple(
+                FaceRecord(box, 0.9, sharpness if save else None)  # type: ignore[arg-type]
+                for box, _, sharpness in sorted(faces[frame])
+            )
             change = 60.0 if frame in cuts else 1.0 + float(rng.random())
             evidence.write(to_line(FrameRecord(frame, change if frame else None, seen)))
-            for box, person in sorted(faces[frame]) if save else ():
+            for box, person, _ in sorted(faces[frame]) if save else ():
                 vector = centres[person] + rng.normal(0, SPREAD / DIMENSION**0.5, DIMENSION).astype(
                     np.float32
                 )
@@ -157,8 +194,8 @@ def _write_shard(
                 features.write(to_line(feature))
                 add_picture(feature.tag, jpeg)
     own = sorted(cut for cut in cuts if beg < cut < end)
-    boxes = np.array([box for _, box, _ in here], np.int64).reshape(-1, 4)
-    tracks = track([frame for frame, _, _ in here], boxes, own)
+    boxes = np.array([box for _, box in here], np.int64).reshape(-1, 4)
+    tracks = track([frame for frame, _ in here], boxes, own)
     with files.trajectories.open("wb") as file:
         file.writelines(to_line(one) for one in to_trajectories(tracks, MOVIE, WIDTH, HEIGHT))
     files.scene_changes.write_bytes(scene_changes_bytes(MOVIE, own))

@@ -89,7 +89,8 @@ def _draw_card(
     left, y = _MARGIN + _CARD_PADDING, top + _CARD_PADDING
     colour = _CLUSTER_COLOURS[cluster.id % len(_CLUSTER_COLOURS)] if cluster.name else _DIM
     _fill(sheet, (left, y + 3, left + 5, y + 29), colour, 2)
-    title = names.get(cluster.name, cluster.name) if cluster.name else "unknown"
+    nameless = "too poor to compare" if cluster.poor else "unknown"
+    title = names.get(cluster.name, cluster.name) if cluster.name else nameless
     title_colour, width = _BRIGHT if cluster.name else _DIM, _TEXT_WIDTH - 30
     _draw_text(sheet, (left + 16, y), title, 22, title_colour, bold=True, width=width)
     for i, line in enumerate(_card_lines(cluster, overview, names)):

@@ -9,7 +9,7 @@ from fractions import Fraction
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import read_manifest, recorded_missing, recorded_warnings
+from facerec.folder.manifest import read_manifest, recorded_missing, recorded_poor_pages, recorded_warnings
 from facerec.folder.plan import format_ranges, read_plan
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
@@ -26,12 +26,14 @@ class ClusterView:
         names: actor id and probability, the most likely first.
         trajectories: in the order of trajectories.jsonl.
         thumbnails: for each trajectory the tags of its thumbnails, by frame.
+        poor: a page that trajectories too poor to compare share; it is not one person.
     """
 
     id: int
     names: tuple[tuple[str, float], ...]
     trajectories: tuple[Trajectory, ...]
     thumbnails: tuple[tuple[str, ...], ...]
+    poor: bool = False
 
     @property
     def name(self) -> str | None:
@@ -92,17 +94,19 @@ def read_overview(folder: MovieFolder) -> Overview:
     members: dict[int, list[Trajectory]] = {cluster: [] for cluster in names}
     for trajectory, label in zip(trajectories, labels, strict=True):
         members[label].append(trajectory)
+    manifest = read_manifest(folder)
+    shared = recorded_poor_pages(manifest)
     clusters = tuple(
         ClusterView(
             cluster,
             tuple(sorted(names[cluster].items(), key=lambda item: -item[1])),
             tuple(members[cluster]),
             tuple(thumbnails[trajectory.index] for trajectory in members[cluster]),
+            cluster in shared,
         )
         for cluster in sorted(members)
     )
     plan = read_plan(folder)
-    manifest = read_manifest(folder)
     holes = recorded_missing(manifest, plan) if plan else set()
     return Overview(
         folder.movie_id,

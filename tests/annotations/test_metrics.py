@@ -104,6 +104,19 @@ def test_trajectory_with_several_identities_counts_as_nobody_and_misplaced() -> 
     assert (made.purity, made.clicks, made.nmi) == (0.5, 2 + 1, 1.0)
 
 
+def test_shared_page_of_poor_trajectories_costs_one_click_and_is_no_part_of_purity() -> None:
+    """Two people in cluster 0, one of them out of place, and three trajectories on the poor page 1."""
+    matched = people("ada", "ada", "bob", "ada", "cy", MIXED, pictures=2)
+    made = score(matched, [0, 0, 0, 1, 1, 1], {0: {"ada": 0.9}, 1: {}}, {}, poor_pages=[1, 2])
+    assert (made.judged, made.clusters, made.poor_pages, made.on_poor_pages) == (6, 1, 1, 3)
+    assert (made.people, made.clusters_a_person, made.mixed) == (3, 1, 1)
+    assert made.purity == pytest.approx(2 / 3)
+    assert made.clicks == 1 + 2 + 1
+    assert (made.right, made.wrong, made.silent) == (2, 1, 2)
+    only = score(matched, [0] * 6, {0: {}}, {}, poor_pages=[0])
+    assert (only.purity, only.nmi, only.clusters_a_person, only.clicks) == (None, None, None, 1)
+
+
 def test_name_is_shown_only_above_040() -> None:
     who = people("ada", "ada", "ada", "ada", "ada", NO_FACE)
     made = scored(

@@ -171,6 +171,23 @@ def test_one_rejected_picture_of_two_never_makes_a_right_name_wrong(
     assert made["forecasts"] == 1 - mixed
 
 
+@pytest.mark.parametrize("status", ["discarded", "mixed"])
+def test_discarded_page_of_poor_trajectories_says_nothing_about_them(
+    folder: MovieFolder, status: str
+) -> None:
+    """Its pictures are `same` by default, and a label that was typed before does not count."""
+    manifest = json.loads(folder.manifest.read_bytes())
+    record = {"report": {"poor_pages": [1]}, "inputs": {}, "outputs": {}, "settings": {}, "made_at": ""}
+    manifest["stages"]["cluster"] = record
+    folder.manifest.write_text(json.dumps(manifest))
+    folder.clusters.write_bytes(clusters_bytes(7, [0, 1, 1, 1]))
+    rows = picture(0, 0, "same") + "".join(picture(f, 1, "same", cluster=status) for f in (30, 45))
+    made = figures(folder, EXPORT + rows)
+    assert [made[key] for key in ("judged", "poor_pages", "clicks", "purity")] == [1, 0, 1, 1]
+    made = figures(folder, EXPORT + rows + picture(60, 2, "invalid", cluster=status))
+    assert [made[key] for key in ("judged", "on_poor_pages", "clicks", "purity")] == [2, 1, 2, 1]
+
+
 def test_trajectory_is_mixed_however_many_pictures_show_its_person(folder: MovieFolder) -> None:
     rows = [picture(frame, 0, "same") for frame in (0, 5, 10)] + [picture(15, 0, "different")]
     assert truth_of(folder, EXPORT + "".join(rows)).identity(0) == MIXED

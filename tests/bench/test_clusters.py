@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.clusters import Episode, methods, read_episode, scored, shown_pictures, simulate
+from bench.clusters import Episode, methods, read_episode, scored, shown_pictures, simulate, unshared
 from bench.learning import learned, named
 from bench.real_faces import Faces, cosines_to_person, pairwise, unit
 from facerec.errors import ContractError
@@ -107,10 +107,12 @@ def test_figures_leave_unknown_people_out_and_count_pictures(tmp_path: Path) -> 
 
     tracks = [track(i, 20) for i in range(4)] + [track(4, 3)]
     made = Episode("e", tracks, ["ada", "ada", "bob", None, "bob"], [])
-    figures = scored(np.array([0, 0, 0, 0, 1]), made)
+    figures = scored(unshared(np.array([0, 0, 0, 0, 1])), made)
     assert figures["wcp"] == 0.75 and figures["clusters_a_person"] == 1
     assert figures["clicks"] == 2 + 2  # both pictures of Bob among Ada's
-    assert scored(np.array([0, 0, 1, 0, 0]), made)["clicks"] == 2 + 1  # the short one shows one picture
+    assert (
+        scored(unshared(np.array([0, 0, 1, 0, 0])), made)["clicks"] == 2 + 1
+    )  # the short one shows one picture
 
 
 def test_every_method_labels_every_trajectory_and_tells_plain_cases_apart(
@@ -123,10 +125,16 @@ def test_every_method_labels_every_trajectory_and_tells_plain_cases_apart(
     )
     made = episode(tmp_path, rows)
     vectors, quality = simulate(made.identities, faces, 0.5, np.random.default_rng(0))
-    for name, method in methods(vectors, quality, made, 1.1).items():
-        labels = method()
-        assert labels.shape == (40,)
-        assert scored(labels, made)["wcp"] == 1, name
+    for name, method in methods(vectors, quality, np.ones(40, bool), made, 1.1).items():
+        pages = method()
+        assert pages.labels.shape == (40,)
+        assert scored(pages, made)["wcp"] == 1, name
+    usable = np.arange(40) % 4 > 0
+    chosen = {name: scored(method(), made) for name, method in
+              methods(vectors * usable[:, None], quality, usable, made, 1.1).items()}  # fmt: skip
+    assert chosen.keys() == {"facerec, --poor pages", "facerec, --poor alone"}
+    shared, alone = chosen["facerec, --poor pages"]["pages"], chosen["facerec, --poor alone"]["pages"]
+    assert shared == 2 + 1 and alone > shared
 
 
 def test_labels_of_one_episode_name_the_next_better_than_distant_portraits(

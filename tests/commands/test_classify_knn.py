@@ -15,6 +15,7 @@ from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
 from facerec.classify_knn import main
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_predictions
 from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import read_manifest, write_manifest
 from facerec.support.atomic import sha256_of
 from tests.merged_folder import EMBEDDER, HEIGHT, WIDTH, Seen, merged_folder, person
 
@@ -63,6 +64,17 @@ def test_only_people_of_the_cast_are_named(folder: MovieFolder, tmp_path: Path) 
     assert names[1] == {}  # person 1 is in no database
     assert names[2].keys() == {"1"}
     assert names[3] == {}  # too blurred to compare
+
+
+def test_page_that_poor_trajectories_share_never_has_a_name(folder: MovieFolder, tmp_path: Path) -> None:
+    """Whatever is on it: the list in the manifest counts, not a second reckoning of qualities."""
+    manifest = read_manifest(folder)
+    assert manifest["stages"]["cluster"]["report"]["poor_pages"] == [3]
+    manifest["stages"]["cluster"]["report"]["poor_pages"] = [0, 3]
+    write_manifest(folder, manifest)
+    assert run(folder, actor_db(tmp_path / "db", {"nm01": 0, "1": 2})) == 0
+    names = names_of(folder)
+    assert names[0] == names[3] == {} and names[2].keys() == {"1"}
 
 
 def test_a_missing_database_is_reported_before_anything_about_its_contents(

@@ -20,8 +20,9 @@ from facerec.actors.provenance import SHOWN_LAST, read_origins
 from facerec.annotations import learning
 from facerec.annotations.learning import ConfirmedFace, choose_faces, learn_folder
 from facerec.errors import ContractError, InputError
-from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions
+from facerec.folder.documents import DISPLAY_THRESHOLD, clusters_bytes, read_clusters, read_predictions
 from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import read_manifest, write_manifest
 from facerec.folder.readers import read_features
 from facerec.folder.records import Feature
 from facerec.folder.thumbnails import thumbnail_bytes
@@ -386,6 +387,21 @@ def test_nothing_is_learnt_from_a_trajectory_that_shows_two_people(
     mixed = {face.tag for face, k, _ in faces_of(folder) if k == 3}
     learn_folder(folder, labels(folder, at120=answer), database, LearnSettings(100))
     assert len(learnt(database)) == 54 - 6 and mixed.isdisjoint(learnt(database))
+
+
+def test_nothing_is_learnt_from_a_page_that_poor_trajectories_share(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    """Its faces are `same` by default, also where somebody labels the page."""
+    folder = film(tmp_path, 7)
+    folder.clusters.write_bytes(clusters_bytes(7, [0, 1, 2, 0, 1, 2, 3, 3, 2, 4]))
+    manifest = read_manifest(folder)
+    report = {"report": {"poor_pages": [3]}, "inputs": {}, "outputs": {}, "settings": {}, "made_at": ""}
+    manifest["stages"]["cluster"] = report
+    write_manifest(folder, manifest)
+    learn_folder(folder, labels(folder), database, LearnSettings(100))
+    poor = {face.tag for face, k, _ in faces_of(folder) if k in (6, 7)}
+    assert len(learnt(database)) == 54 - len(poor) and poor.isdisjoint(learnt(database))
 
 
 def test_other_faces_of_a_trajectory_with_an_unusable_one_are_learnt(

@@ -40,6 +40,14 @@ def test_missing_shards_are_read_from_the_manifest(tmp_path: Path) -> None:
     assert read_overview(folder).missing_shards == "1-2,5 of 8"
 
 
+def test_shared_pages_of_poor_trajectories_are_read_from_the_manifest(tmp_path: Path) -> None:
+    folder = finished_folder(tmp_path, [(0, 9), (0, 9)], [0, 1], {0: {}, 1: {}})
+    assert [one.poor for one in read_overview(folder).clusters] == [False, False]
+    entry = '{"report": {"poor_pages": [1]}, "inputs": {}, "outputs": {}, "settings": {}, "made_at": ""}'
+    folder.manifest.write_text(f'{{"movie_id": 7, "stages": {{"cluster": {entry}}}, "history": []}}')
+    assert [one.poor for one in read_overview(folder).clusters] == [False, True]
+
+
 def test_thumbnails_of_no_trajectory_are_not_counted(tmp_path: Path) -> None:
     folder = finished_folder(tmp_path, [(0, 6)], [0], {0: {}})
     PIL.Image.new("RGB", (9, 9)).save(folder.images / "7:0:0_10_51_70.jpeg")
