@@ -3,6 +3,10 @@
 Runs the OpenCV Zoo's file with onnxruntime, which takes half the time of OpenCV. Its twelve outputs are
 decoded as `cv2.FaceDetectorYN` does (modules/objdetect/src/face_detect.cpp); a test compares the results.
 
+A pass finds faces up to about 600 pixels high; of a higher face it finds parts or nothing. A frame that can
+hold a higher one gets a second pass, downscaled, and the large faces are taken from that (`merge_passes`).
+Only such frames can have other detections than OpenCV's, and only of or in large faces.
+
 Each frame is processed alone and on one core, in parallel threads: its result depends neither on the batch
 nor on the number of cores.
 """
@@ -16,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import ModelError, NonFiniteError
-from facerec.geometry import Image
+from facerec.geometry import Image, iou
 from facerec.models.base import Detections, check_finite, make_detections
 from facerec.models.device import Placement, cpu_threads, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
@@ -28,6 +32,21 @@ NMS_IOU = 0.3  # as in the OpenCV Zoo
 # Pixels to which a face of the minimum size may be downscaled. On real film that lost 0 of 91 faces (60
 # pixels to 40) and 1 of 62 (80 to 40); downscaling to 30 pixels lost 10 of 91, blurred ones, to 20 more.
 SAFE_SIZE = 40
+# Measured on 12 portraits: one pass found every face up to 600 pixels, with an overlap of at least 0.84 up to
+# 400. Of faces of 600 to 2,160 pixels it found parts, all but one of 409 to 740 pixels.
+SINGLE_PASS = 600  # pixels; a frame that cannot hold a higher face gets one pass
+FACE_ASPECT = 1.4  # height / width of a long face
+LARGE = 400  # pixels; longer side of a box from which the downscaled pass decides
+REDUCED = (640, 400)  # pixels of the longer and shorter side of that pass, at most
+SURE_SIZE = (
+    24  # pixels; smallest face that a pass surely finds (12 of 12 portraits; 11 of those of 20 pixels)
+)
+CONFIRMING = 0.5  # share of the minimum score with which the downscaled pass confirms a face of the full pass
+# Scale of a third pass against the downscaled one. In it 32 true large faces kept a score of 0.73 or more; of
+# nine false ones (a hand, a painting) seven fell below 0.6.
+CHECK_SCALE = 0.4
+
+Rows = NDArray[np.float32]  # (n, 15): x, y, width, height, five keypoints x, y, score
 
 
 class YuNet:
@@ -73,22 +92,32 @@ class YuNet:
 
     def _detect(self, frame: Image) -> Detections:
         height, width = frame.shape[:2]
-        scale = min(1.0, SAFE_SIZE / self.min_face_size)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        cells = [-(-side // STRIDES[-1]) * STRIDES[-1] for side in size]  # multiples of the coarsest stride
-        edge = cells[1] - size[1], cells[0] - size[0]
-        image = cv2.copyMakeBorder(image, 0, edge[0], 0, edge[1], cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        image = _downscale(frame, min(1.0, SAFE_SIZE / self.min_face_size))
+        rows, saturated = self._find(image, self._face_threshold)
+        if min(image.shape[0], FACE_ASPECT * image.shape[1]) > SINGLE_PASS:
+            rows = self._with_large_faces(image, rows)
+        rows = _rescale(rows, image, frame)
+        keypoints = rows[:, 4:14].reshape(-1, 5, 2)
+        return make_detections(
+            corners(rows), rows[:, 14], keypoints, (height, width), self.min_face_size, saturated
+        )
+
+    def _find(self, image: Image, threshold: float) -> tuple[Rows, bool]:
+        """Run the network over `image`.
+
+        Returns:
+            Detections with a score of at least `threshold`, and whether they are saturated, see `Detections`.
+        """
+        height, width = image.shape[:2]
+        coarsest = STRIDES[-1]  # the network takes multiples of it
+        bottom, right = -height % coarsest, -width % coarsest
+        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
         values = self._session.run(OUTPUTS, {self._input: cv2.dnn.blobFromImage(image, swapRB=True)})
         outputs = dict(zip(OUTPUTS, values, strict=True))
         self._check(outputs)
-        rows, candidates = decode(outputs, cells[0], self._face_threshold)
+        rows, candidates = decode(outputs, width + right, threshold)
         check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
-        saturated = 2 * candidates >= sum(outputs[f"cls_{stride}"].size for stride in STRIDES)
-        rows[:, :14] *= np.array([width / size[0], height / size[1]] * 7, np.float32)
-        boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
-        keypoints = rows[:, 4:14].reshape(-1, 5, 2)
-        return make_detections(boxes, rows[:, 14], keypoints, (height, width), self.min_face_size, saturated)
+        return rows, 2 * candidates >= sum(outputs[f"cls_{stride}"].size for stride in STRIDES)
 
     def _check(self, outputs: Mapping[str, NDArray[np.float32]]) -> None:
         """Check what the network returned."""
@@ -96,10 +125,91 @@ class YuNet:
             what = {"bbox": "boxes", "kps": "keypoints"}.get(name.partition("_")[0], "scores")
             check_finite(self.card, "float32", **{what: values})
 
+    def _with_large_faces(self, image: Image, full: Rows) -> Rows:
+        """Complete the detections of a pass over `image` with those of a pass over the downscaled image.
 
-def decode(
-    outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float
-) -> tuple[NDArray[np.float32], int]:
+        A large face that the full pass has not found must also be found by a third pass.
+        """
+        threshold = self._face_threshold
+        scale = min(REDUCED[0] / max(image.shape[:2]), REDUCED[1] / min(image.shape[:2]))
+        reduced = self._find_at(image, scale, CONFIRMING * threshold)
+        doubtful = _large(reduced) & ~_same(reduced, full).any(axis=1)
+        doubtful &= reduced[:, 2:4].max(axis=1) * scale * CHECK_SCALE >= SURE_SIZE
+        if (doubtful & (reduced[:, 14] >= np.float32(threshold))).any():
+            third = self._find_at(image, scale * CHECK_SCALE, threshold)
+            reduced = reduced[~doubtful | _same(reduced, third).any(axis=1)]
+        return merge_passes(full, reduced, threshold, scale)
+
+    def _find_at(self, image: Image, scale: float, threshold: float) -> Rows:
+        """Run `_find` over `image` at `scale`; return detections in pixels of `image`."""
+        small = _downscale(image, scale)
+        return _rescale(self._find(small, threshold)[0], small, image)
+
+
+def merge_passes(full: Rows, reduced: Rows, threshold: float, scale: float) -> Rows:
+    """Merge the detections of a pass over a frame with those of a pass over the downscaled frame.
+
+    Faces of at least `LARGE` pixels are taken from the downscaled pass, smaller ones from the full pass.
+    Detections of the full pass are dropped where they are
+
+    - the same face as a large one, unless they are smaller than `LARGE` and have the better score;
+    - parts of a face or false: of at least `LARGE`, or in a large face with a better score, where the
+      downscaled pass sees no face, although the size is one that it surely finds.
+
+    Args:
+        full: detections with scores of at least `threshold`.
+        reduced: detections with scores of at least `CONFIRMING` times `threshold`, in pixels of the frame too.
+        threshold: minimum score.
+        scale: of the downscaled frame, below 1.
+    """
+    small, same = ~_large(full), _same(full, reduced)
+    better = reduced[None, :, 14] > full[:, 14, None]
+    taken = _large(reduced) & (reduced[:, 14] >= np.float32(threshold))
+    taken &= ~(same & ~better & small[:, None]).any(axis=0)
+    replaced = (same & taken & (better | ~small[:, None])).any(axis=1)
+    unlikely = ~small | (_inside(full, reduced) & better & taken).any(axis=1)
+    unlikely &= ~same.any(axis=1) & (full[:, 2:4].max(axis=1) * scale >= SURE_SIZE)
+    return np.vstack([full[~replaced & ~unlikely], reduced[taken]])
+
+
+def corners(rows: Rows) -> NDArray[np.float32]:
+    """Return the boxes of detections as (n, 4) x1, y1, x2, y2."""
+    return np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
+
+
+def _large(rows: Rows) -> NDArray[np.bool_]:
+    return np.asarray(rows[:, 2:4].max(axis=1) >= LARGE)
+
+
+def _same(rows: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Return (n, m): whether two detections are one face by the rule of non-maximum suppression."""
+    return np.asarray(iou(corners(rows)[:, None], corners(others)[None]) > NMS_IOU)
+
+
+def _inside(rows: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Return (n, m): whether at least half of the area of a detection of `rows` lies in one of `others`."""
+    boxes, outer = corners(rows)[:, None], corners(others)[None]
+    sides = np.minimum(boxes[..., 2:], outer[..., 2:]) - np.maximum(boxes[..., :2], outer[..., :2])
+    return np.asarray(np.maximum(sides, 0).prod(axis=2) >= 0.5 * rows[:, 2:4].prod(axis=1)[:, None])
+
+
+def _downscale(image: Image, scale: float) -> Image:
+    """Downscale `image` by averaging; at scale 1 it is returned itself."""
+    if scale == 1:
+        return image
+    height, width = image.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _rescale(rows: Rows, image: Image, other: Image) -> Rows:
+    """Convert detections in pixels of `image` to pixels of `other`, the same picture at another scale."""
+    (height, width), (other_height, other_width) = image.shape[:2], other.shape[:2]
+    ratio = np.array([other_width / width, other_height / height] * 7, np.float32)
+    return np.hstack([rows[:, :14] * ratio, rows[:, 14:]])
+
+
+def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float) -> tuple[Rows, int]:
     """Decode the network's outputs for one frame, with non-maximum suppression.
 
     Args:

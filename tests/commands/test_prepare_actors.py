@@ -394,3 +394,26 @@ def test_real_portraits_name_each_other_and_pictures_of_two_are_not_used(
     assert run_main(prepare_actors.main, [*arguments[:2], "--evaluate"]) == 0
     said = capsys.readouterr().out
     assert "top-1 accuracy 1.0000" in said and "false-name rate 0.0000" in said
+
+
+def test_a_large_clean_portrait_has_one_face(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ActorDatabase(tmp_path)
+    made.pictures.mkdir()
+    with PIL.Image.open(shared / "data" / "people" / "lin-manuel-miranda.png") as picture:
+        large = picture.convert("RGB").resize((2000, 2000 * picture.height // picture.width))
+    large.save(made.pictures / "portrait.jpg")
+    close = large.crop((400, 200, 1600, 1600))  # the face fills it, and the picture keeps its size
+    close.save(made.pictures / "close-up.jpg")
+    made.actors.write_text(
+        "movie_id,movie_name,movie_year,id,name,role,birthday,birthplace\n1,A,2016,lmm,L,self,1980,\n"
+    )
+    made.images.write_text("actor_id,movie_id,filename\nlmm,1,portrait.jpg\nlmm,1,close-up.jpg\n")
+    detector = f"yunet:{shared / 'data' / 'weights' / 'face_detection_yunet_2026may.onnx'}"
+    embedder = f"arcface:{shared / 'data' / 'weights' / 'MobileFaceNet.onnx'}"
+    arguments = ["--actor-db", str(tmp_path), "--detector", detector, "--embedder", embedder]
+    assert run_main(prepare_actors.main, arguments) == 0
+    assert "2 pictures, 2 with one face" in capsys.readouterr().out
+    one, other = (faces.vectors[0] for _, faces in made.read_embeddings())
+    assert float(np.linalg.norm(one - other)) < 0.6
