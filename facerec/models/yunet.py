@@ -158,7 +158,7 @@ def merge_passes(full: Rows, reduced: Rows, threshold: float, scale: float) -> R
 
     Args:
         full: detections with scores of at least `threshold`.
-        reduced: detections with scores of at least `CONFIRMING` times `threshold`, in pixels of the frame too.
+        reduced: detections with scores of at least `CONFIRMING` times `threshold`, in the same pixels.
         threshold: minimum score.
         scale: of the downscaled frame, below 1.
     """
