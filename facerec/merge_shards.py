@@ -7,11 +7,8 @@ the thumbnails that annotators see: the best two saved faces of each trajectory 
 
 from __future__ import annotations
 
-import os
-import sys
-
-if not __package__:  # a script: import from the root, not from this folder, which is not on the path with -P
-    sys.path[0 : not sys.flags.safe_path] = [os.path.dirname(os.path.dirname(os.path.realpath(__file__)))]
+if not __package__:  # run as a script, see _script.py
+    import _script  # noqa: F401
 
 import argparse
 from collections.abc import Sequence

@@ -85,7 +85,7 @@ def imported(*folders: str) -> dict[str, Path]:
                 modules |= {alias.name.partition(".")[0]: path for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 modules[node.module.partition(".")[0]] = path
-    ours = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()} | {"_script"}
     return {
         canonicalize_name(distributions[module][0]): path
         for module, path in modules.items()
