@@ -55,7 +55,7 @@ def arrange_pages(
     settings = settings or ClusterSettings()
     sizes = np.bincount(people)
     is_poor = np.bincount(people, usable) == 0
-    category = np.where(is_poor, 2, np.where(sizes == 1, 1, 0))[people]
+    category = np.where(is_poor, 2, np.where(sizes == 1, 1, 0))[people]  # poor, single, several
     shared = is_poor[people] & (settings.poor == POOR_ON_PAGES)
     person_of = np.where(shared, len(sizes), people)  # all shared pages side by side, as if of one person
     page_of = np.empty(len(people), np.int64)
@@ -65,16 +65,11 @@ def arrange_pages(
     page_of[shared] = first_shared + _fill_pages(shots[shared], settings.max_size)
     _, first, page_of = np.unique(page_of, return_index=True, return_inverse=True)
     page_frames = np.bincount(page_of, np.where(shared, 0, frames))  # shared pages stay in order of time
-    first_of_person = np.unique(person_of, return_index=True)[1]
+    _, first_of_person, person_of = np.unique(person_of, return_index=True, return_inverse=True)
+    person = person_of[first]  # of each page
     person_frames = np.bincount(person_of, frames)
     order = np.lexsort(
-        (
-            first,
-            -page_frames,
-            first_of_person[np.unique(person_of, return_inverse=True)[1]][first],
-            -person_frames[person_of[first]],
-            category[first],
-        )
+        (first, -page_frames, first_of_person[person], -person_frames[person], category[first])
     )
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
