@@ -1,7 +1,10 @@
 """MTCNN (Zhang et al., "Joint face detection and alignment using multi-task cascaded CNNs", 2016).
 
-Networks and weights are facenet-pytorch's; the cascade is reimplemented: it returns what
-`facenet_pytorch.MTCNN.detect` returns, several times as fast. That library averages each pyramid level and
+Networks and weights are facenet-pytorch's; the cascade is reimplemented: for boxes inside the frame it
+returns what `facenet_pytorch.MTCNN.detect` returns, several times as fast. Where the frame's border cuts off
+part of a box, the rest is stretched to the network's input. The library maps the keypoints of such a face to
+the whole box, which misplaces them by up to an eye distance; here they are mapped to the rest, which is all
+that the network saw. Boxes and scores are the same. The library averages each pyramid level and
 each candidate's crop pixel by pixel. Here an integral image (Crow, "Summed-area tables for texture
 mapping", 1984) gives them by look-ups, for all candidates of a frame at once; integer sums are exact, so this
 costs no accuracy. The networks are defined here because importing that library (and torchvision with it)
@@ -146,8 +149,7 @@ class MTCNN:
         scores, moves, points = self._run(2, crops)
         kept = np.flatnonzero(scores > self.face_threshold)
         boxes, scores, moves, points = boxes[kept], scores[kept], moves[kept], points[kept]
-        sizes = boxes[:, 2:] - boxes[:, :2] + 1
-        keypoints = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sizes[:, None] + boxes[:, None, :2] - 1
+        keypoints = _keypoints(points, boxes, height, width)
         boxes = _moved(boxes, moves)
         best = _nms_inside(boxes, scores, 0.7)
         return make_detections(
@@ -280,6 +282,25 @@ def _square(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 def _moved(boxes: NDArray[np.float32], moves: NDArray[np.float32]) -> NDArray[np.float32]:
     """Correct boxes (n, 4) by `moves` (n, 4), given as fractions of their sizes."""
     return boxes + moves * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+
+
+def _keypoints(
+    points: NDArray[np.float32], boxes: NDArray[np.float32], height: int, width: int
+) -> NDArray[np.float32]:
+    """Map the last network's keypoints to pixels of the frame.
+
+    Args:
+        points: (n, 10) five x, then five y, as fractions of the crop.
+        boxes: (n, 4) what was to be cropped. The crop is the part inside the frame, stretched to a square.
+
+    Returns:
+        (n, 5, 2) x, y.
+    """
+    begin = np.maximum(boxes[:, :2], 1)  # facenet-pytorch counts pixels from 1
+    end = np.minimum(boxes[:, 2:], np.array([width, height], np.float32))
+    fractions = points.reshape(-1, 2, 5).transpose(0, 2, 1)
+    mapped: NDArray[np.float32] = fractions * (end - begin + 1)[:, None] + begin[:, None] - 1
+    return mapped
 
 
 def _nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ import pytest
 from skimage import data
 
 from facerec.models import load_detector
+from facerec.models.mtcnn import _keypoints
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,36 @@ def test_keypoints_are_in_the_order_of_the_constant(ours, frames):
     left_eye, right_eye, nose, mouth_left, mouth_right = ours.detect(frames[:1])[0].keypoints[0]
     assert left_eye[0] < nose[0] < right_eye[0] and mouth_left[0] < mouth_right[0]
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
+
+
+def test_keypoints_of_a_cut_box_are_mapped_through_the_part_inside_the_frame():
+    """The crop is that part, stretched: the library maps its keypoints to the whole box."""
+    points = np.array([[0, 0.5, 1, 0.25, 0.75, 0, 0.5, 1, 0.25, 0.75]], np.float32)
+    for box, begin, end in (
+        ([-29, 31, 70, 130], [0, 30], [70, 130]),
+        ([31, -29, 130, 70], [30, 0], [130, 70]),
+        ([251, 31, 350, 130], [250, 30], [320, 130]),
+        ([31, 171, 130, 270], [30, 170], [130, 240]),
+        ([31, 51, 130, 150], [30, 50], [130, 150]),  # inside: the whole box, as the library
+    ):
+        found = _keypoints(points, np.array([box], np.float32), height=240, width=320)[0]
+        fractions = points.reshape(2, 5).T
+        np.testing.assert_allclose(found, begin + fractions * (np.array(end) - begin), atol=1e-4)
+
+
+def test_keypoints_of_a_cut_face_lie_where_they_are_in_the_whole_one(ours):
+    picture = data.astronaut()[:300, 60:463]
+    (whole,) = ours.detect([np.ascontiguousarray(picture)])
+    eyes = np.linalg.norm(whole.keypoints[0, 1] - whole.keypoints[0, 0])
+    x1, y1, x2, y2 = whole.boxes[0].round().astype(int)
+    quarter = (x2 - x1) // 4, (y2 - y1) // 4
+    cuts = {
+        "left": (slice(None), slice(x1 + quarter[0], None)),
+        "top": (slice(y1 + quarter[1], None), slice(None)),
+        "right": (slice(None), slice(None, x2 - quarter[0])),
+        "bottom": (slice(None, y2 - quarter[1]), slice(None)),
+    }
+    for rows, columns in cuts.values():
+        (cut,) = ours.detect([np.ascontiguousarray(picture[rows, columns])])
+        away = cut.keypoints[0] + [columns.start or 0, rows.start or 0] - whole.keypoints[0]
+        assert np.linalg.norm(away, axis=1).mean() < 0.2 * eyes

@@ -109,6 +109,26 @@ def test_min_face_size_downscales_the_frame_and_boxes_are_in_its_pixels(weights)
     assert np.mean(matched(2 * expected.boxes, found.boxes) >= 0) > 0.9  # its pixels were rounded
 
 
+def test_keypoints_outside_the_frame_stay_where_the_network_puts_them(weights):
+    """A face that the border cuts off: its box is clipped, its keypoints are not moved."""
+
+    class OneFace(torch.nn.Module):
+        def forward(self, pixels):
+            count = len(anchors(*pixels.shape[2:]))
+            moves, logits, points = (torch.zeros(len(pixels), count, size) for size in (4, 2, 10))
+            logits[..., 1], logits[:, 0, 1] = -9, 9  # at the first anchor: centre 4, 4, side 16
+            moves[:, 0] = torch.tensor([-5.0, 2.5, 0, 0])  # tenths of the side: 8 left, 4 down
+            points[:, 0] = torch.tensor([-7.5, 0, -2.5, 0, -5, 2.5, -7.5, 5, -2.5, 5])
+            return moves, logits, points
+
+    ours = detector(weights)
+    ours._network = OneFace()
+    (found,) = ours.detect([np.zeros((96, 128, 3), np.uint8)])
+    np.testing.assert_allclose(found.boxes, [[0, 0, 4, 16]], atol=1e-4)
+    expected = [[-8, 4], [0, 4], [-4, 8], [-8, 12], [0, 12]]
+    np.testing.assert_allclose(found.keypoints[0], expected, atol=1e-4)
+
+
 def test_anchors_equal_the_librarys():
     from retinaface.prior_box import priorbox
 
