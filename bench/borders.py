@@ -4,8 +4,8 @@
     python bench/borders.py PORTRAITS [--detector NAME[:FILE]] [--embedder NAME[:FILE]]
 
 Each portrait with one whole face is scaled and put on a grey canvas. Then 1/8, 1/4 or 3/8 of the face's box
-is cut off at each border. The truth is the same face uncut: its keypoints and its embedding. Prints a Markdown
-table with a row for each border and share:
+is cut off at each border. The truth is the same face uncut: its keypoints and its embedding. Prints a
+Markdown table with a row for each border and share:
 
     found     share of the faces that are found
     error     median distance of a keypoint from its place in the uncut face, in eye distances
