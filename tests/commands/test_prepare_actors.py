@@ -20,7 +20,7 @@ from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import Prepared, faces_of, prepare
 from facerec.actors.gallery_checks import find_mistakes
 from facerec.demo.film import COLLINS, HOPPER, write_gallery
-from facerec.errors import ContractError, InputError
+from facerec.errors import ContractError, InputError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard
 from facerec.settings import GallerySettings
@@ -125,6 +125,19 @@ def test_only_pictures_with_one_face_are_used_and_counts_are_in_the_table(databa
     gallery = database.gallery(1, Colour.dimension)
     assert gallery.actors == ("ada", "bob") and gallery.images == ("ada.png", "ada2.png", "bob.png")
     assert gallery.vectors[2] @ np.array(BLUE) > 0.99 * np.linalg.norm(BLUE)
+
+
+def test_a_network_that_returns_nan_names_the_picture_and_writes_nothing(database: ActorDatabase) -> None:
+    class Broken(Blocks):
+        def _detect(self, frame: Image) -> Detections:
+            if frame[..., 2].max() > 200:  # a blue face
+                raise NonFiniteError("blocks, computed in float16, returned scores that are NaN")
+            return super()._detect(frame)
+
+    before = files(database.folder)
+    with pytest.raises(NonFiniteError, match=r"bob\.png: blocks, computed in float16, returned scores"):
+        run(database, Broken())
+    assert files(database.folder) == before
 
 
 def test_embeddings_have_the_format_of_the_backend(database: ActorDatabase) -> None:
