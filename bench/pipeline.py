@@ -35,7 +35,7 @@ from bench.measure import Cost, cost, interleaved, random_weights
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
 from facerec.models.device import cpu_threads
-from facerec.settings import ExtractSettings
+from facerec.settings import ExtractSettings, smallest_box
 
 STAGES = ("decode", "detect", "embed", "write")
 
@@ -93,7 +93,11 @@ def settings_of(args: argparse.Namespace, work: Path) -> ExtractSettings:
         return f"{name}:{random_weights(name, work)}" if file == "random" else text
 
     return ExtractSettings(
-        spec(args.detector), spec(args.embedder), min_face_size=args.min_face_size, precision=args.precision
+        spec(args.detector),
+        spec(args.embedder),
+        min_face_size=args.min_face_size,
+        min_box_size=smallest_box(args.min_face_size),
+        precision=args.precision,
     )
 
 
@@ -132,13 +136,16 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         device=args.device,
         precision=settings.precision,
         min_face_size=settings.min_face_size,
+        min_box_size=settings.min_box_size,
         face_threshold=settings.face_threshold,
     )
     embedder = load_embedder(settings.embedder, device=args.device, precision=settings.precision)
     if args.faces:
         detector = ArtificialFaces(detector, args.faces)
     limit_threads()
-    extractor = Extractor(detector, embedder, settings.save_every, settings.min_face_size, True)
+    extractor = Extractor(
+        detector, embedder, settings.save_every, settings.min_face_size, settings.min_box_size, True
+    )
     folders = itertools.count()
 
     def begin() -> tuple[MovieFolder, Any]:

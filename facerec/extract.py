@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import InputError
-from facerec.settings import ExtractSettings
+from facerec.settings import ExtractSettings, smallest_box
 from facerec.support.cli import configure_logging, parser, progress, run_main
 from facerec.support.signals import stop_on_signals
 
@@ -92,7 +92,9 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=s.min_face_size,
         metavar="PIXELS",
-        help="ignore faces smaller than this: minimum of the shorter side of the box, in display pixels",
+        help="minimum of the shorter side of a face's box, in display pixels; smaller faces are not saved. "
+        "Boxes down to half of it (at least 8 pixels) are followed at no cost, so that a trajectory begins "
+        "before its face is large enough",
     )
     command_line.add_argument(
         "--face-threshold",
@@ -186,6 +188,7 @@ def _settings(args: argparse.Namespace) -> ExtractSettings:
         embedder=args.embedder,
         save_every=args.save_every,
         min_face_size=args.min_face_size,
+        min_box_size=smallest_box(args.min_face_size),
         face_threshold=args.face_threshold,
         images=not args.no_images,
         precision=_precision(args),
@@ -255,6 +258,7 @@ def _load_models(args: argparse.Namespace) -> tuple[Detector, Embedder]:
         batch_size=args.batch_size,
         precision=args.precision,
         min_face_size=args.min_face_size,
+        min_box_size=smallest_box(args.min_face_size),
         face_threshold=args.face_threshold,
     )
     embedder = load_embedder(args.embedder, device=args.device, precision=args.precision)
@@ -274,8 +278,14 @@ def _extract(
     from facerec.extraction.shard import Extractor, extract_shard
     from facerec.folder.shards import done_markers
 
-    save_thumbnails = not args.no_images
-    extractor = Extractor(*models(), args.save_every, args.min_face_size, save_thumbnails, args.detect_every)
+    extractor = Extractor(
+        *models(),
+        save_every=args.save_every,
+        min_face_size=args.min_face_size,
+        min_box_size=smallest_box(args.min_face_size),
+        save_thumbnails=not args.no_images,
+        detect_every=args.detect_every,
+    )
     film = planned_film(plan, args.film)
     with stop_on_signals() as stop:
         for shard in shards:

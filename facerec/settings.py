@@ -19,8 +19,11 @@ class ExtractSettings:
         detector, embedder: model specs, `NAME` or `NAME:FILE`.
         save_every: save and embed the faces of frames whose number is a multiple of this. Lower: more
             thumbnails and embeddings per trajectory, more time.
-        min_face_size: minimum shorter side of a box, in display pixels. Higher: fewer and better faces, less
-            time.
+        min_face_size: minimum shorter side of a saved face's box, in display pixels. Higher: fewer, better
+            faces, less time.
+        min_box_size: minimum shorter side of any box, in display pixels; `smallest_box(min_face_size)`. A
+            face between the two sizes is followed but not saved: it belongs to a trajectory that is larger
+            at another time.
         face_threshold: smallest detection score, 0 to 1; None: the detector's default. Higher: fewer
             false faces, more missed ones.
         images: whether thumbnails are saved.
@@ -34,10 +37,20 @@ class ExtractSettings:
     embedder: str = "facenet"
     save_every: int = 5
     min_face_size: int = 20
+    min_box_size: int = 10
     face_threshold: float | None = None
     images: bool = True
     precision: str = "float32"
     detect_every: int = 1
+
+
+def smallest_box(min_face_size: int) -> int:
+    """Return the `min_box_size` for a minimum size of faces, both in display pixels.
+
+    Half of it: the detectors find such faces without a finer scale of the frames, so at no cost. Not below 8
+    pixels, where most boxes are no faces.
+    """
+    return min(min_face_size, max(8, min_face_size // 2))
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class ToyDetector:
 
     card = ModelCard("toy", "toy-detector.none", "d" * 64, "none")
     batch_size = 4
+    least_area = 300  # pixels
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         return [self._one(frame) for frame in frames]
@@ -47,7 +48,7 @@ class ToyDetector:
     def _one(self, frame: Image) -> Detections:
         colourful = (frame.max(2).astype(np.int16) - frame.min(2) > 90).astype(np.uint8)
         _, _, stats, _ = cv2.connectedComponentsWithStats(colourful, connectivity=4)
-        x, y, w, h, area = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= 300].T.astype(np.float32)
+        x, y, w, h, area = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= self.least_area].T.astype(np.float32)
         boxes = np.stack([x, y, x + w, y + h], 1)
         places = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
         keypoints = boxes[:, None, :2] + places * np.stack([w, h], 1)[:, None]

@@ -29,13 +29,19 @@ def integer_boxes(
     """
     boxes = np.rint(detections.boxes).astype(np.int64).reshape(-1, 4)
     boxes = np.clip(boxes, 0, [width, height, width, height])
-    size = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    size = shorter_sides(boxes)
     order = np.lexsort((-detections.scores, *boxes.T[::-1]))
     order = order[size[order] >= max(1, min_size)]
     sorted_boxes = boxes[order]
     first = np.ones(len(order), bool)
     first[1:] = (sorted_boxes[1:] != sorted_boxes[:-1]).any(1)
     return sorted_boxes[first], order[first]
+
+
+def shorter_sides(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the shorter side (n,) in pixels of boxes (n, 4) x1, y1, x2, y2."""
+    sides: NDArray[np.int64] = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.iinfo(np.int64).max)
+    return sides
 
 
 def sharpness(frame: Image, box: NDArray[np.int64]) -> float:

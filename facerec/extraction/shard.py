@@ -49,7 +49,8 @@ class Extractor:
 
     Attributes:
         save_every: faces are saved on frames with a number that is a multiple of this.
-        min_face_size: shorter side of a box in display pixels below which a face is ignored.
+        min_face_size: shorter side of a box in display pixels below which a face is not saved.
+        min_box_size: shorter side of a box in display pixels below which a face is ignored.
         save_thumbnails: whether saved faces get thumbnails.
         detect_every: faces are detected on frames with a number that is a multiple of this.
     """
@@ -58,6 +59,7 @@ class Extractor:
     embedder: Embedder
     save_every: int
     min_face_size: int
+    min_box_size: int
     save_thumbnails: bool
     detect_every: int = 1
 
@@ -197,20 +199,21 @@ def embed_batches(
                 if frame.image is None or frame.detections is None:
                     results.append(_FrameResult(FrameRecord(frame.number, frame.change, ())))
                     continue
-                boxes, indices = faces.integer_boxes(frame.detections, width, height, extractor.min_face_size)
-                save = frame.number % extractor.save_every == 0
+                boxes, indices = faces.integer_boxes(frame.detections, width, height, extractor.min_box_size)
+                saves = faces.shorter_sides(boxes) >= extractor.min_face_size
+                saves &= frame.number % extractor.save_every == 0
                 face_records = tuple(
                     FaceRecord(
                         tuple(box.tolist()),
                         round(float(frame.detections.scores[index]), 4),
                         faces.sharpness(frame.image, box) if save else None,
                     )
-                    for box, index in zip(boxes, indices, strict=True)
+                    for box, index, save in zip(boxes, indices, saves, strict=True)
                 )
                 record = FrameRecord(frame.number, frame.change, face_records)
                 result = _FrameResult(record, frame.detections.saturated)
                 results.append(result)
-                for box, index in zip(boxes, indices, strict=True) if save else ():
+                for box, index in zip(boxes[saves], indices[saves], strict=True):
                     keypoints = frame.detections.keypoints[index]
                     crops.append(extractor.embedder.crop(frame.image, box.astype(np.float32), keypoints))
                     thumbnail = thumbnail_bytes(frame.image, box) if extractor.save_thumbnails else None

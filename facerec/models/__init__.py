@@ -66,6 +66,7 @@ def load_detector(
     batch_size: int | None = None,
     precision: str = "auto",
     min_face_size: float = ExtractSettings.min_face_size,
+    min_box_size: float | None = None,
     face_threshold: float | None = ExtractSettings.face_threshold,
 ) -> Detector:
     """Load a face detector.
@@ -76,8 +77,10 @@ def load_detector(
         batch_size: frames at once; None for the model's own choice.
         precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU). Only
             RetinaFace and FaceNet have reduced precision; the others compute in float32.
-        min_face_size: faces with a longer side below this are dropped, in pixels. `extract.py` then also
-            drops those with a shorter side below it; see `ExtractSettings`.
+        min_face_size: size of the faces to search for, in pixels; decides the scale of the frames.
+        min_box_size: boxes with a longer side below this are dropped, in pixels; None: below
+            `min_face_size`. Smaller faces than searched for are found as far as the scale allows, at no cost.
+            `extract.py` then also drops boxes with a shorter side below it.
         face_threshold: minimum score; see `ExtractSettings`.
 
     Raises:
@@ -91,7 +94,13 @@ def load_detector(
     entry, found = _look_up(spec, DETECTORS, "detector")
     threshold = entry.threshold if face_threshold is None else face_threshold
     placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
-    loaded: Detector = _class(entry)(found, placement, min_face_size=min_face_size, face_threshold=threshold)
+    loaded: Detector = _class(entry)(
+        found,
+        placement,
+        min_face_size=min_face_size,
+        min_box_size=min_face_size if min_box_size is None else min_box_size,
+        face_threshold=threshold,
+    )
     return loaded
 
 

@@ -95,7 +95,7 @@ def make_detections(
     scores: NDArray[np.float32],
     keypoints: NDArray[np.float32],
     size: tuple[int, int],
-    min_face_size: float,
+    min_box_size: float,
     saturated: bool = False,
 ) -> Detections:
     """Build `Detections` from a network's output: clip boxes, drop small and empty ones, sort by score.
@@ -103,11 +103,11 @@ def make_detections(
     Args:
         boxes, scores, keypoints: as in `Detections`, in any order; boxes may exceed the frame or be inverted.
         size: height and width of the frame.
-        min_face_size: minimum of the longer side of a box before clipping, in pixels.
+        min_box_size: minimum of the longer side of a box before clipping, in pixels.
         saturated: as in `Detections`.
     """
     height, width = size
-    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= min_face_size
+    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= min_box_size
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     kept = np.flatnonzero(large & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
     kept = kept[np.argsort(-scores[kept], kind="stable")]

@@ -113,16 +113,24 @@ class MTCNN:
     Args:
         found: the weights of the three networks.
         placement: device, and frames in a batch.
-        min_face_size: pixels; smaller faces are dropped. The time falls with its inverse square.
+        min_face_size: size of the faces to search for, in pixels. The time falls with its inverse square.
+        min_box_size: pixels; smaller boxes are dropped.
         face_threshold: minimum score of the last network, 0..1.
     """
 
     def __init__(
-        self, found: WeightFiles, placement: Placement, *, min_face_size: float, face_threshold: float
+        self,
+        found: WeightFiles,
+        placement: Placement,
+        *,
+        min_face_size: float,
+        min_box_size: float,
+        face_threshold: float,
     ) -> None:
         self.card = found.card
         self.batch_size = placement.batch_size or max(8, cpu_threads())
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
+        self._min_box_size = min_box_size
         self._device = torch.device(placement.device)
         with torch.device("meta"):
             self._networks = _networks()
@@ -153,7 +161,7 @@ class MTCNN:
         boxes = _moved(boxes, moves)
         best = _nms_inside(boxes, scores, 0.7)
         return make_detections(
-            boxes[best], scores[best], keypoints[best], (height, width), self.min_face_size, saturated
+            boxes[best], scores[best], keypoints[best], (height, width), self._min_box_size, saturated
         )
 
     def _proposals(self, integral: Tensor, height: int, width: int) -> tuple[NDArray[np.float32], bool]:

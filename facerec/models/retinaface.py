@@ -45,7 +45,8 @@ class RetinaFace:
     Args:
         found: the network's weights.
         placement: device, precision and frames in a batch (default: 16 on a GPU, one in each CPU thread).
-        min_face_size: pixels; smaller faces are dropped.
+        min_face_size: size of the faces to search for, in pixels.
+        min_box_size: pixels; smaller boxes are dropped.
         face_threshold: minimum score, 0..1.
 
     Raises:
@@ -53,10 +54,17 @@ class RetinaFace:
     """
 
     def __init__(
-        self, found: WeightFiles, placement: Placement, *, min_face_size: float, face_threshold: float
+        self,
+        found: WeightFiles,
+        placement: Placement,
+        *,
+        min_face_size: float,
+        min_box_size: float,
+        face_threshold: float,
     ) -> None:
         self.card = found.card
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
+        self._min_box_size = min_box_size
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._precision = placement.precision
         on_cpu = self._device.type == "cpu"
@@ -106,7 +114,7 @@ class RetinaFace:
                 part[:, 4],
                 (part[:, 5:] * scale[4:]).reshape(-1, 5, 2),
                 (height, width),
-                self.min_face_size,
+                self._min_box_size,
                 saturated=count == maximum,
             )
             for part, count in zip(np.split(rows, ends), counts[: len(frames)], strict=True)

@@ -55,8 +55,9 @@ class YuNet:
     Args:
         found: the ONNX file.
         placement: only its batch size is used; the network runs on the CPU.
-        min_face_size: pixels; smaller faces are dropped. Above `SAFE_SIZE` frames are downscaled, and the
-            time falls with the inverse square.
+        min_face_size: size of the faces to search for, in pixels. Above `SAFE_SIZE` frames are downscaled,
+            and the time falls with the inverse square.
+        min_box_size: pixels; smaller boxes are dropped.
         face_threshold: minimum score, 0..1.
 
     Raises:
@@ -65,11 +66,18 @@ class YuNet:
     """
 
     def __init__(
-        self, found: WeightFiles, placement: Placement, *, min_face_size: float, face_threshold: float
+        self,
+        found: WeightFiles,
+        placement: Placement,
+        *,
+        min_face_size: float,
+        min_box_size: float,
+        face_threshold: float,
     ) -> None:
         self.card = found.card
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
         self.min_face_size, self._face_threshold = min_face_size, face_threshold
+        self._min_box_size = min_box_size
         path = found.paths[0]
         self._session = onnx_session(path, threads=1)
         _, outputs = check_onnx(path, self._session, inputs=1, outputs=len(OUTPUTS))
@@ -99,7 +107,7 @@ class YuNet:
         rows = _rescale(rows, image, frame)
         keypoints = rows[:, 4:14].reshape(-1, 5, 2)
         return make_detections(
-            corners(rows), rows[:, 14], keypoints, (height, width), self.min_face_size, saturated
+            corners(rows), rows[:, 14], keypoints, (height, width), self._min_box_size, saturated
         )
 
     def _find(self, image: Image, threshold: float) -> tuple[Rows, bool]:

@@ -76,7 +76,7 @@ def test_detections_equal_the_librarys(library, weights, frames):
         boxes = np.array([face["bbox"] for face in theirs], np.float32).reshape(-1, 4)
         points = np.array([face["landmarks"] for face in theirs], np.float32).reshape(-1, 5, 2)
         scores = np.array([face["score"] for face in theirs], np.float32)
-        their = make_detections(boxes, scores, points, frame.shape[:2], min_face_size=16)
+        their = make_detections(boxes, scores, points, frame.shape[:2], min_box_size=16)
         compared += len(their)
         # Box, keypoints and score side by side; the library rounds them to two digits.
         rows = [
