@@ -77,7 +77,7 @@ def random_retinaface() -> dict[str, torch.Tensor]:
 def retinaface(state: dict[str, torch.Tensor], path: Path, **placement: str) -> RetinaFace:
     torch.save(state, path)
     found = WeightFiles((path,), ModelCard("retinaface", path.name, "0" * 64, "none"))
-    return RetinaFace(found, Placement(**placement), min_face_size=16, face_threshold=0.5)
+    return RetinaFace(found, Placement(**placement), min_face_size=16, min_box_size=16, face_threshold=0.5)
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
