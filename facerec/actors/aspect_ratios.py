@@ -11,7 +11,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -31,13 +31,13 @@ class AspectRow:
         line: 1-based line.
         name: cell `filename`, as written.
         size: width and height in pixels.
-        columns: the table's header.
+        cells: all cells by column, in the table's order.
     """
 
     line: int
     name: str
     size: tuple[int, int]
-    columns: tuple[str, ...]
+    cells: Mapping[str, str]
 
 
 def read_aspect_rows(table: Path) -> Iterator[AspectRow]:
@@ -56,7 +56,7 @@ def read_aspect_rows(table: Path) -> Iterator[AspectRow]:
         if name in seen:
             raise ContractError(table, f"{name!r} has a second row; keep one", line)
         seen.add(name)
-        yield AspectRow(line, row["filename"], (int(sides[0]), int(sides[1])), tuple(row))
+        yield AspectRow(line, row["filename"], (int(sides[0]), int(sides[1])), row)
 
 
 def read_aspect_ratio(table: Path, film_name: str) -> Fraction | None:
@@ -87,18 +87,18 @@ def find_size_error(
     Raises:
         as `read_aspect_rows`.
     """
-    columns: tuple[str, ...] = COLUMNS
+    no_cells: Mapping[str, str] = dict.fromkeys(COLUMNS, "")
     listed = False
     similar: AspectRow | None = None
     for row in read_aspect_rows(table):
-        columns = row.columns
+        no_cells = dict.fromkeys(row.cells, "")
         if row.name == film_name or (film_name is None and is_film_of(movie_id, row.name)):
             listed = True
             if size is not None and row.size != size:
                 rule = (
                     f"{row.name!r} is {row.size[0]} x {row.size[1]} here, but its boxes are in pixels of "
                     f"{size[0]} x {size[1]}, so the labeling backend would draw them in wrong places; "
-                    f"replace the row by: {_csv_row(columns, row.name, size)}"
+                    f"replace the row by: {_csv_row(row.cells, row.name, size)}"
                 )
                 return ContractError(table, rule, row.line)
         elif film_name is not None and _comparable(row.name) == _comparable(film_name):
@@ -110,15 +110,16 @@ def find_size_error(
     if similar is not None:
         rule += f"; line {similar.line} has {similar.name!r}, which is another name for the labeling backend"
     if film_name is not None and size is not None:
-        rule += f"; {'replace it by' if similar else 'add'}: {_csv_row(columns, film_name, size)}"
+        pasted = _csv_row(similar.cells if similar else no_cells, film_name, size)
+        rule += f"; {'replace it by' if similar else 'add'}: {pasted}"
     return ContractError(table, rule, similar.line if similar else None)
 
 
-def _csv_row(columns: Sequence[str], name: str, size: tuple[int, int]) -> str:
-    """Return a row of the table; other columns than `COLUMNS` stay empty."""
+def _csv_row(cells: Mapping[str, str], name: str, size: tuple[int, int]) -> str:
+    """Return a row of the table: `cells` with another name and size; other columns stay as they are."""
     text = io.StringIO()
-    cells = dict(zip(COLUMNS, (name, *size), strict=True))
-    csv.writer(text, lineterminator="").writerow([cells.get(column, "") for column in columns])
+    changed = {**cells, **dict(zip(COLUMNS, map(str, (name, *size)), strict=True))}
+    csv.writer(text, lineterminator="").writerow(changed.values())
     return text.getvalue()
 
 

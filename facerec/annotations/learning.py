@@ -60,7 +60,7 @@ def learn_folder(
     """Add a movie's confirmed faces to the actor database; returns a summary of one line.
 
     All files change together or none does. A face is learnt once. A rejected face is never learnt, whatever
-    later labels say. Nothing is learnt from a trajectory that shows several people, and from a page that
+    later labels say. Nothing is learnt from a trajectory that shows several people, or from a page that
     trajectories too poor to compare share. A learnt face is removed if it is rejected, given to another
     actor, or found in such a trajectory later.
 

@@ -57,8 +57,8 @@ def check_pages(
         _check_same_frame(folder, trajectories, labels, shared, violations)
     poor = [too_poor.issuperset(one) for one in members]
     frames = [sum(len(trajectories[i].boxes) for i in one) for one in members]
-    if recorded["report"].get("split"):  # which pages are of one person is not recorded
-        keys = [(int(is_poor), 0) for is_poor in poor]
+    if recorded["report"].get("split"):  # which pages are of one person, poor ones included, is not recorded
+        keys = [(int(page in shared), 0) for page in range(len(members))]
     else:
         keys = [
             (2, 0) if page in shared else (2 if poor[page] else int(len(one) == 1), -frames[page])

@@ -58,6 +58,12 @@ def test_row_to_paste_has_the_columns_of_the_table(tmp_path: Path) -> None:
     assert said(path, "10005-a, b.mp4")[1].endswith('add: 576,"10005-a, b.mp4",,1024')
 
 
+@pytest.mark.parametrize("name", [FILM, f"{FILM} "])
+def test_row_to_paste_keeps_the_other_cells_of_the_row_that_it_replaces(name: str, tmp_path: Path) -> None:
+    path = table(tmp_path, f'"from TV, cut",{name},16,9', header="note,filename,display_width,display_height")
+    assert said(path)[1].endswith(f'by: "from TV, cut",{ROW}')
+
+
 def test_without_a_plan_the_rows_of_the_movie_are_compared(tmp_path: Path) -> None:
     path = table(tmp_path, "1-a.mp4,4,3", f"0{FILM},704,576")
     assert said(path, None)[0] == 3

@@ -76,6 +76,12 @@ def test_order_of_split_people_is_not_known_but_poor_pages_are_last(folder: Movi
     assert "not in the order" in found(folder, [3, 3, 1, 1, 2, 0, 0]).warnings[0]
 
 
+def test_page_of_poor_trajectories_of_a_split_person_need_not_be_last(folder: MovieFolder) -> None:
+    """Continuations add poor trajectories to a person; a split may put them on a page of their own."""
+    report(folder, split=1, too_poor_to_compare=[1, 5, 6], poor_pages=[4])
+    assert found(folder, [1, 0, 2, 2, 3, 4, 4]).warnings == []
+
+
 def test_folder_of_an_earlier_release_has_warnings_only(folder: MovieFolder) -> None:
     """It numbered clusters by trajectories and knew no shared pages."""
     manifest = read_manifest(folder)
