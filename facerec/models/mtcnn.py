@@ -149,16 +149,17 @@ class MTCNN:
         height, width = frame.shape[:2]
         integral = _integral(frame).to(self._device)
         boxes, saturated = self._proposals(integral, height, width)
-        boxes, crops = _crops(integral, _square(boxes), 24)
+        boxes, crops = _crops(integral, self._squares(boxes), 24)
         scores, moves, _ = self._run(1, crops)
         kept = np.flatnonzero(scores > REFINE_THRESHOLD)
         kept = kept[_nms(boxes[kept], scores[kept], 0.7)]
-        boxes, crops = _crops(integral, _square(_moved(boxes[kept], moves[kept])), 48)
+        boxes, crops = _crops(integral, self._squares(_moved(boxes[kept], moves[kept])), 48)
         scores, moves, points = self._run(2, crops)
         kept = np.flatnonzero(scores > self.face_threshold)
         boxes, scores, moves, points = boxes[kept], scores[kept], moves[kept], points[kept]
         keypoints = _keypoints(points, boxes, height, width)
         boxes = _moved(boxes, moves)
+        check_finite(self.card, "float32", boxes=boxes, keypoints=keypoints)
         best = _nms_inside(boxes, scores, 0.7)
         return make_detections(
             boxes[best], scores[best], keypoints[best], (height, width), self._min_box_size, saturated
@@ -196,6 +197,12 @@ class MTCNN:
         sizes = candidates[:, 2:4] - candidates[:, :2]
         moved: NDArray[np.float32] = candidates[:, :4] + candidates[:, 4:] * np.tile(sizes, 2)
         return moved, 2 * candidates_found >= places
+
+    def _squares(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return `_square(boxes)`; a finite correction of a box may overflow, and would drop the box."""
+        squares = _square(boxes)
+        check_finite(self.card, "float32", boxes=squares)
+        return squares
 
     def _check(self, **outputs: Tensor) -> None:
         """Check what a network returned; on a CPU numpy, which shares the memory, is faster than torch."""

@@ -62,6 +62,26 @@ def test_mtcnn_with_a_bad_number_in_its_weights_is_an_error(
         detector.detect([face])
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("key", "output"),
+    [
+        ("conv4_2.bias", "boxes"),
+        ("dense5_2.bias", "boxes"),
+        ("dense6_2.bias", "boxes"),
+        ("dense6_3.bias", "keypoints"),
+    ],
+)
+def test_mtcnn_with_a_correction_that_overflows_is_an_error(key: str, output: str, face: Image) -> None:
+    """The network's output is finite; the box or keypoint computed from it is not."""
+    detector = load_detector("mtcnn", device="cpu", min_face_size=40)
+    for network in detector._networks:  # type: ignore[attr-defined]
+        if key in network.state_dict():
+            poison(network, key, 3e38)
+    with pytest.raises(NonFiniteError, match=f"mtcnn, computed in float32, returned {output} that are NaN"):
+        detector.detect([face])
+
+
 @pytest.fixture(scope="module")
 def random_retinaface() -> dict[str, torch.Tensor]:
     torch.manual_seed(7)
