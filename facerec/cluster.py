@@ -93,7 +93,7 @@ def cluster_folder(
     import numpy as np
 
     from facerec.folder.documents import clusters_bytes, read_scene_changes
-    from facerec.folder.manifest import checked_inputs, read_embedder
+    from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest, recorded_tracking
     from facerec.folder.publish import publish, staging
     from facerec.folder.readers import read_trajectories
     from facerec.people.clustering import cluster
@@ -110,7 +110,7 @@ def cluster_folder(
         pooled.quality,
         pooled.usable,
         cannot_links(trajectories, settings),
-        continuations(trajectories, cuts, settings),
+        continuations(trajectories, cuts, settings, recorded_tracking(read_manifest(folder))),
         read_embedder(folder).same_person,
         settings,
     )

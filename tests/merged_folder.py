@@ -51,6 +51,7 @@ def merged_folder(
     spread: float = 0.5,
     embedder: Mapping[str, object] = EMBEDDER,
     overwrite: bool = False,
+    settings: Mapping[str, object] | None = None,
 ) -> MovieFolder:
     """Make the folder under `out` with one trajectory for each of `seen`, in this order."""
     folder = MovieFolder(out / f"{movie_id}-data")
@@ -89,7 +90,7 @@ def merged_folder(
             "merge_shards",
             {path: directory / path.name for path in made_files},
             inputs={},
-            settings={},
+            settings=settings or {},
             report={},
             overwrite=overwrite,
             manifest_entries={"models": {"embedder": dict(embedder)}},

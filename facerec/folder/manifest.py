@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from facerec import stages
 from facerec.errors import ContractError, FacerecError, StaleError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, parse_ranges, read_plan
+from facerec.settings import TrackSettings
 from facerec.stages import Stage
 from facerec.support.atomic import sha256_of, write_bytes
 from facerec.support.jsonl import is_int, read_json, require
@@ -65,6 +66,15 @@ def recorded_warnings(manifest: Mapping[str, Any]) -> list[str]:
     report = manifest.get("stages", {}).get("merge_shards", {}).get("report", {})
     warnings = report.get("warnings")
     return list(map(str, warnings)) if isinstance(warnings, list) else []
+
+
+def recorded_tracking(manifest: Mapping[str, Any]) -> TrackSettings:
+    """Return the settings with which the merge linked detections; defaults where it recorded none."""
+    settings = manifest.get("stages", {}).get("merge_shards", {}).get("settings", {})
+    names = [field.name for field in fields(TrackSettings)]
+    return TrackSettings(
+        **{name: settings[name] for name in names if isinstance(settings.get(name), int | float)}
+    )
 
 
 def _parse_manifest(value: object) -> dict[str, Any]:

@@ -56,7 +56,10 @@ def cannot_links(trajectories: Sequence[Trajectory], settings: ClusterSettings |
 
 
 def continuations(
-    trajectories: Sequence[Trajectory], cuts: ArrayLike, settings: ClusterSettings | None = None
+    trajectories: Sequence[Trajectory],
+    cuts: ArrayLike,
+    settings: ClusterSettings | None = None,
+    tracking: TrackSettings | None = None,
 ) -> Continuations:
     """Find the trajectories that may continue another one of the same shot.
 
@@ -65,9 +68,9 @@ def continuations(
 
     Args:
         cuts: the first frame of each new shot, ascending.
+        tracking: with which the trajectories were linked.
     """
-    settings = settings or ClusterSettings()
-    tracking = TrackSettings()
+    settings, tracking = settings or ClusterSettings(), tracking or TrackSettings()
     n = len(trajectories)
     starts = np.array([t.start for t in trajectories], np.int64)
     first_boxes = np.array([t.boxes[0] for t in trajectories], np.float64).reshape(n, 4)

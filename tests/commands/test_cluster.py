@@ -96,6 +96,15 @@ def test_the_person_longest_on_screen_comes_before_the_one_seen_most_often(
     assert labels_of(folder) == [3, *[1] * 5, *[0] * 3, 2]
 
 
+@pytest.mark.parametrize(("settings", "continued"), [({}, 0), ({"max_gap": 10}, 0), ({"max_gap": 3}, 1)])
+def test_a_gap_that_the_merge_was_not_to_link_may_be_a_continuation(
+    tmp_path: Path, settings: dict[str, object], continued: int
+) -> None:
+    folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 25)], settings=settings)
+    assert run(folder) == 0
+    assert read_manifest(folder)["stages"]["cluster"]["report"]["continued"] == continued
+
+
 def test_films_of_no_and_of_one_trajectory_are_clustered(tmp_path: Path) -> None:
     empty = merged_folder(
         tmp_path, [], embedder={"kind": "toy", "sha256": "", "dimension": None, "same_person": None}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from facerec.folder.records import Trajectory
 from facerec.people.constraints import cannot_links, continuations
-from facerec.settings import ClusterSettings
+from facerec.settings import ClusterSettings, TrackSettings
 
 
 def trajectory(
@@ -59,6 +59,14 @@ def test_the_parts_of_a_track_that_was_split_by_appearance_are_no_continuation()
     assert continued(trajectory(0, 10), trajectory(20, 10, x=5)) == []
     assert continued(trajectory(0, 10), trajectory(10, 10, x=35)) == [[0, 1]]
     assert continued(trajectory(0, 10), trajectory(21, 10, x=5)) == [[0, 1]]
+
+
+def test_trajectories_that_the_tracker_was_not_to_link_may_continue_each_other() -> None:
+    """After `merge_shards.py --max-gap 3` a gap of 5 frames is no sign of a change of embeddings."""
+    pair = [trajectory(0, 10, index=0), trajectory(15, 10, x=5, index=1)]
+    assert continuations(pair, ()).pairs.tolist() == []
+    assert continuations(pair, (), tracking=TrackSettings(max_gap=3)).pairs.tolist() == [[0, 1]]
+    assert continuations(pair, (), tracking=TrackSettings(iou_threshold=0.9)).pairs.tolist() == [[0, 1]]
 
 
 def test_no_continuation_crosses_a_cut_a_long_gap_or_a_large_distance() -> None:
