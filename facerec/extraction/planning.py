@@ -71,9 +71,14 @@ def ensure_plan(
         raise PlanError(f"{folder.path}: another task is replacing the plan; run the same command again")
     differences = _differences(plan, film, requested)
     if differences:
+        # an option that an earlier release did not have cannot be given the value of its plan
+        earlier = requested["settings"].keys() - plan.settings.keys()
+        complete = (
+            "Complete them with the earlier release that made them" if earlier else "Use the same options"
+        )
         raise PlanError(
             f"{folder.path} contains shards of another run: {'; '.join(differences)}. "
-            "Use the same options, or --fresh to discard those shards and start again"
+            f"{complete}, or use --fresh to discard those shards and start again"
         )
     folder.create()
     return plan

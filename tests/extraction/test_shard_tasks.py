@@ -213,6 +213,26 @@ def test_other_settings_are_refused_by_name(
     assert contents(folder) == before
 
 
+def test_a_folder_of_an_earlier_release_is_refused_without_advice_to_use_the_same_options(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No option gives the setting that the plan lacks."""
+    requested_run = facerec.extraction.planning._requested_run
+
+    def earlier_run(*args: Any) -> dict[str, Any]:
+        run = requested_run(*args)
+        del run["settings"]["min_box_size"]
+        return run
+
+    with mock.patch.object(facerec.extraction.planning, "_requested_run", earlier_run):
+        folder = run_extract(film, tmp_path, 2, shards="0")
+    before = contents(folder)
+    line = _refusal(_words(film, tmp_path, "1"), capsys)
+    assert "settings min_box_size is None in the plan" in line
+    assert "earlier release" in line and "--fresh" in line and "same options" not in line
+    assert contents(folder) == before
+
+
 def test_another_model_is_refused_by_name(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
