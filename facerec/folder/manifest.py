@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,20 @@ def recorded_warnings(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def recorded_tracking(manifest: Mapping[str, Any]) -> TrackSettings:
-    """Return the settings with which the merge linked detections; defaults where it recorded none."""
+    """Return the settings with which the merge linked detections; defaults where it recorded none.
+
+    `max_gap` is the longest gap in a track, in frames of the film. Where faces were detected in every d-th
+    frame only, that is up to d - 1 frames more than the setting, see `tracking.track_sampled_frames`.
+    """
     settings = manifest.get("stages", {}).get("merge_shards", {}).get("settings", {})
     names = [field.name for field in fields(TrackSettings)]
-    return TrackSettings(
+    recorded = TrackSettings(
         **{name: settings[name] for name in names if isinstance(settings.get(name), int | float)}
     )
+    every = manifest.get("settings", {}).get("detect_every", 1)
+    if not is_int(every) or every < 1:
+        return recorded
+    return replace(recorded, max_gap=(recorded.max_gap // every + 1) * every - 1)
 
 
 def _parse_manifest(value: object) -> dict[str, Any]:

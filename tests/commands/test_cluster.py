@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facerec.cluster import main
 from facerec.folder.documents import read_clusters
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import read_manifest
+from facerec.folder.manifest import read_manifest, recorded_tracking
+from facerec.settings import TrackSettings
+from facerec.tracking.trajectories import track_sampled_frames
 from tests.merged_folder import Seen, merged_folder
 
 FILM = [Seen(0, 0), Seen(1, 0, x=200), Seen(0, 30, x=200), Seen(1, 30), Seen(2, 60), Seen(0, 62, x=300)]
@@ -103,6 +106,24 @@ def test_a_gap_that_the_merge_was_not_to_link_may_be_a_continuation(
     folder = merged_folder(tmp_path, [Seen(0, 0), Seen(0, 25)], settings=settings)
     assert run(folder) == 0
     assert read_manifest(folder)["stages"]["cluster"]["report"]["continued"] == continued
+
+
+@pytest.mark.parametrize(
+    ("max_gap", "detect_every", "longest"), [(10, 1, 10), (0, 1, 0), (10, 5, 14), (3, 5, 4), (9, 5, 9)]
+)
+def test_the_longest_gap_of_a_track_counts_the_frames_without_detection(
+    max_gap: int, detect_every: int, longest: int
+) -> None:
+    def tracks(gap: int) -> int:
+        before = np.arange(0, 5 * detect_every, detect_every)
+        frames = np.concatenate([before, before + before[-1] + gap + 1])
+        boxes = np.tile(np.array([0, 0, 50, 50]), (len(frames), 1))
+        return len(track_sampled_frames(detect_every, frames, boxes, [], TrackSettings(max_gap=max_gap)))
+
+    assert (tracks(longest), tracks(longest + detect_every)) == (1, 2)
+    stages = {"merge_shards": {"settings": {"max_gap": max_gap}}}
+    manifest = {"stages": stages, "settings": {"detect_every": detect_every}}
+    assert recorded_tracking(manifest).max_gap == longest
 
 
 def test_films_of_no_and_of_one_trajectory_are_clustered(tmp_path: Path) -> None:
