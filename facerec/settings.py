@@ -117,6 +117,10 @@ class SplitSettings:
     min_between: float = 1.0
     max_within: float = 0.8
 
+    def __post_init__(self) -> None:
+        if self.min_faces < 1:
+            raise InputError(f"min_faces must be at least 1, not {self.min_faces}")
+
 
 @dataclass(frozen=True)
 class KeepSettings:

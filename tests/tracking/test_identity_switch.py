@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from facerec.errors import InputError
 from facerec.models import load_detector, load_embedder
 from facerec.settings import SplitSettings
 from facerec.tracking.identity_switch import split_by_appearance
@@ -125,6 +126,11 @@ def test_a_long_track_is_split_by_a_sample_of_its_faces(monkeypatch):
     monkeypatch.setattr("facerec.tracking.identity_switch._MAX_FACES", 10)
     faces = embeddings_of(np.random.default_rng(4), (0, 60), (1, 40))
     assert first_frames(still_face(100, jump=60), faces, every=1) == [0, 60]
+
+
+def test_segments_of_no_face_are_refused_instead_of_searched_forever() -> None:
+    with pytest.raises(InputError, match="min_faces must be at least 1"):
+        SplitSettings(min_faces=0)
 
 
 def test_a_track_without_an_embedded_face_stays_whole():
