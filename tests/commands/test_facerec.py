@@ -13,7 +13,10 @@ from facerec.__main__ import COMMANDS, run
 from facerec.support import shell
 
 
-def test_help_lists_every_command_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_command_with_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")  # a narrow terminal wraps the lines
     assert run(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     listed = {line.split()[0]: line.split(None, 1)[1] for line in lines if line.startswith("  ")}
