@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.folder.command import add_path_argument, run_on_folders
+from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
 from facerec.settings import NamingSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -32,9 +32,7 @@ def arguments() -> argparse.ArgumentParser:
     command_line = parser(__doc__)
     n = NamingSettings
     add_path_argument(command_line)
-    command_line.add_argument(
-        "--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database"
-    )
+    add_actor_db_argument(command_line, "the actor database")
     command_line.add_argument(
         "--k",
         type=int,

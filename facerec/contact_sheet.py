@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facerec.errors import InputError
+from facerec.folder.command import add_actor_db_argument, add_folder_argument
 from facerec.support.cli import configure_logging, parser, run_main
 
 MAX_CLUSTERS = 40  # drawn by default; a film has hundreds
@@ -22,21 +23,15 @@ MAX_CLUSTERS = 40  # drawn by default; a film has hundreds
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
-    command_line.add_argument(
-        "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
-    )
+    add_folder_argument(command_line)
     command_line.add_argument(
         "--out",
         type=Path,
         metavar="FILE.png",
         help="file to write (default: contact_sheet.png in the movie folder)",
     )
-    command_line.add_argument(
-        "--actor-db",
-        type=Path,
-        default=Path("actor_db"),
-        metavar="DIR",
-        help="actor database, for names of actors that the folder's manifest does not have",
+    add_actor_db_argument(
+        command_line, "actor database, for names of actors that the folder's manifest does not have"
     )
     command_line.add_argument(
         "--clusters",

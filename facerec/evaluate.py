@@ -13,15 +13,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from facerec.folder.command import add_actor_db_argument, add_folder_argument
 from facerec.support.cli import configure_logging, parser, run_main
 
 
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
-    command_line.add_argument(
-        "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
-    )
+    add_folder_argument(command_line)
     command_line.add_argument(
         "--truth",
         type=Path,
@@ -29,12 +28,8 @@ def arguments() -> argparse.ArgumentParser:
         metavar="FILE",
         help="ground truth: table of boxes, or the labeling backend's export",
     )
-    command_line.add_argument(
-        "--actor-db",
-        type=Path,
-        default=Path("actor_db"),
-        metavar="DIR",
-        help="actor database, for names of actors that the folder's manifest does not have",
+    add_actor_db_argument(
+        command_line, "actor database, for names of actors that the folder's manifest does not have"
     )
     command_line.add_argument(
         "--min-trajectory",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import InputError
+from facerec.folder.command import add_actor_db_argument
 from facerec.settings import ExtractSettings, smallest_box
 from facerec.support.cli import configure_logging, parser, progress, run_main
 from facerec.support.signals import stop_on_signals
@@ -103,12 +104,9 @@ def arguments() -> argparse.ArgumentParser:
         metavar="SCORE",
         help="minimum detection score, 0 to 1 (default: chosen for the detector)",
     )
-    command_line.add_argument(
-        "--actor-db",
-        type=Path,
-        default=Path("actor_db"),
-        metavar="DIR",
-        help="actor database; its aspect_ratios.csv, if there is one, overrides the film's display size",
+    add_actor_db_argument(
+        command_line,
+        "actor database; its aspect_ratios.csv, if there is one, overrides the film's display size",
     )
     command_line.add_argument(
         "--no-images", action="store_true", help="save no thumbnails; annotators will see none"

@@ -17,7 +17,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from facerec.folder.command import add_path_argument, run_on_folders
+from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
 from facerec.settings import LearnSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -29,13 +29,7 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument(
         "--labels", type=Path, required=True, metavar="FILE", help="the labeling backend's export, a CSV file"
     )
-    command_line.add_argument(
-        "--actor-db",
-        type=Path,
-        default=Path("actor_db"),
-        metavar="DIR",
-        help="actor database to which the faces are added",
-    )
+    add_actor_db_argument(command_line, "actor database to which the faces are added")
     command_line.add_argument(
         "--per-actor",
         type=int,

@@ -15,9 +15,9 @@ import argparse
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facerec.folder.command import add_actor_db_argument
 from facerec.settings import ExtractSettings, GallerySettings
 from facerec.support.cli import configure_logging, parser, progress, run_main
 
@@ -30,7 +30,7 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
     add, models, faces = command_line.add_argument, ExtractSettings, GallerySettings
-    add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
+    add_actor_db_argument(command_line, "the actor database")
     add(
         "--detector",
         default=models.detector,

@@ -1,4 +1,4 @@
-"""Shared code of commands that work on movie folders: `--path`, and one summary line per folder."""
+"""Shared code of commands that work on movie folders: their arguments, and one summary line per folder."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ def add_path_argument(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="movie folders, <out>/<movie_id>-data",
     )
+
+
+def add_folder_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--path`, which takes one movie folder."""
+    parser.add_argument(
+        "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
+    )
+
+
+def add_actor_db_argument(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add `--actor-db`, the folder of the actor database; `help` says what the command takes from it."""
+    parser.add_argument("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help=help)
 
 
 def run_on_folders(paths: Sequence[Path], work: Callable[[MovieFolder], str]) -> int:
