@@ -38,9 +38,8 @@ SINGLE_PASS = 600  # pixels; a frame that cannot hold a higher face gets one pas
 FACE_ASPECT = 1.4  # height / width of a long face
 LARGE = 400  # pixels; longer side of a box from which the downscaled pass decides
 REDUCED = (640, 400)  # pixels of the longer and shorter side of that pass, at most
-SURE_SIZE = (
-    24  # pixels; smallest face that a pass surely finds (12 of 12 portraits; 11 of those of 20 pixels)
-)
+# pixels; smallest face that a pass surely finds (12 of 12 portraits; 11 of those of 20 pixels)
+SURE_SIZE = 24
 CONFIRMING = 0.5  # share of the minimum score with which the downscaled pass confirms a face of the full pass
 # Scale of a third pass against the downscaled one. In it 32 true large faces kept a score of 0.73 or more; of
 # nine false ones (a hand, a painting) seven fell below 0.6.

@@ -21,9 +21,8 @@ from facerec.tracking.motion import Floats, Ints
 from facerec.tracking.tracker import Track
 
 _MAX_FACES = 1000  # of a track that are compared with each other; bounds time and memory
-_PENALTY = (
-    0.5  # of a segment, as a share of the gain of the smallest change that counts: more segments than people
-)
+# of a segment, as a share of the gain of the smallest change that counts: more segments than people
+_PENALTY = 0.5
 
 
 def split_by_appearance(
