@@ -8,6 +8,7 @@
     images/                                   the thumbnails that annotators see, at most two per trajectory
     features.jsonl trajectories.jsonl scene_changes.json quality.jsonl    of the whole film
     clusters.json predictions.json
+    people.json                               what annotators said, by trajectory; optional
     plan.json manifest.json                   how the results were made
     previous/                                 replaced versions of published results
     .lock                                     empty; locked by a process that changes the folder
@@ -76,6 +77,7 @@ class MovieFolder:
         self.scene_changes = self.path / "scene_changes.json"
         self.clusters = self.path / "clusters.json"
         self.predictions = self.path / "predictions.json"
+        self.people = self.path / "people.json"
         self.plan = self.path / "plan.json"
         self.manifest = self.path / "manifest.json"
         self.previous = self.path / "previous"
