@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 
-def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = ()) -> None:
+def load_state(
+    path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = (), *, checkpoint: bool = False
+) -> None:
     """Load a PyTorch state dict into `network` and switch it to inference.
 
     Reads tensors only (`weights_only`), so a file cannot run code.
@@ -21,9 +23,28 @@ def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = 
     Args:
         network: may be on the meta device.
         ignored: prefixes of keys that the file may have in addition.
+        checkpoint: the file may be a checkpoint of a training, see `_unwrap`.
 
     Raises:
         ModelError: the file is not a state dict, is one of another network, or has NaN or infinite numbers.
+    """
+    expected = network.state_dict()
+    state = read_state(path, type(network).__name__, checkpoint=checkpoint)
+    state = {key: value for key, value in state.items() if not key.startswith(ignored or ("\0",))}
+    if checkpoint:
+        state = _with_counters(state, expected)
+    assign_state(path, state, network)
+
+
+def read_state(path: Path, network: str, *, checkpoint: bool = False) -> dict[str, torch.Tensor]:
+    """Read the tensors of a PyTorch weights file by name.
+
+    Args:
+        network: its name, for messages.
+        checkpoint: as in `load_state`.
+
+    Raises:
+        ModelError: the file is not a table of tensors.
     """
     import torch
 
@@ -31,11 +52,23 @@ def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = 
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for files of other kinds
         raise ModelError(f"{path}: not a PyTorch weights file ({_first_line(error)})") from error
+    if checkpoint:
+        state = _unwrap(state)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(
-            f"{path}: contains no table of tensors, so it cannot be weights of {type(network).__name__}"
-        )
-    state = {key: value for key, value in state.items() if not key.startswith(ignored or ("\0",))}
+        raise ModelError(f"{path}: contains no table of tensors, so it cannot be weights of {network}")
+    return state
+
+
+def assign_state(path: Path, state: dict[str, torch.Tensor], network: torch.nn.Module) -> None:
+    """Give the tensors of the file `path` to `network` and switch it to inference.
+
+    Args:
+        state: with the names of the network's own tensors.
+        network: may be on the meta device.
+
+    Raises:
+        ModelError: tensors are missing, unknown, of another shape, or have NaN or infinite numbers.
+    """
     expected = network.state_dict()
     wrong = sorted(expected.keys() ^ state.keys()) or sorted(
         key for key, value in expected.items() if state[key].shape != value.shape
@@ -52,6 +85,28 @@ def load_state(path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = 
     network.load_state_dict(state, assign=True)
     network.requires_grad_(False)
     network.eval()
+
+
+def _unwrap(state: Any) -> Any:
+    """Return the tensors of a training's checkpoint: in `state_dict`, names without the prefix `module.`."""
+    if isinstance(state, dict):
+        for key in ("state_dict", "model_state"):
+            if isinstance(state.get(key), dict):
+                state = state[key]
+                break
+        if state and all(isinstance(key, str) and key.startswith("module.") for key in state):
+            state = {key.removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
+def _with_counters(
+    state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Add the counters that batch normalisations have since torch 0.4.1; inference ignores them."""
+    import torch
+
+    counters = {key for key in expected if key.endswith(".num_batches_tracked")}
+    return {**{key: torch.tensor(0) for key in counters - state.keys()}, **state}
 
 
 def check_onnx(

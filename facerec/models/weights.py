@@ -81,6 +81,18 @@ CATALOGUE: Mapping[str, Weights] = {
         package="face_recognition_models/models",
         sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
     ),
+    # of the extractors of features
+    "resnet152": Weights(
+        ("resnet152-394f9c45.pth",),
+        "https://download.pytorch.org/models/resnet152-394f9c45.pth",
+        "BSD-3-Clause",
+        hint="394f9c45",
+    ),
+    "place": Weights(
+        ("resnet50_places365.pth.tar",),
+        "http://places2.csail.mit.edu/models_places365/resnet50_places365.pth.tar",
+        "CC BY",
+    ),
 }
 
 

@@ -1,0 +1,122 @@
+"""Feature extractors for films, shots and clips: loading by name.
+
+Works on pictures, sound samples and tensors; does not depend on films, movie folders or lists.
+
+An extractor is given by a *spec*, `NAME` or `NAME:FILE`, where FILE is its weights file; one with several
+models takes `NAME:FILE+FILE`, in the order of its `weights`. To add an extractor, add a module with a
+class that satisfies one of the interfaces in `base`, a line in `EXTRACTORS` and, if its weights are
+published, an entry in `facerec.models.weights.CATALOGUE`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from facerec.errors import ModelError
+from facerec.features.base import Options
+from facerec.models.base import ModelCard
+from facerec.models.device import choose_placement
+from facerec.models.weights import WeightFiles, find_weights
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the registry.
+
+    Attributes:
+        module, name: module in this package and its class.
+        kind: `windows`, `frames` or `sound`: the interface of `base` that the class satisfies.
+        weights: names of its models' weights in the catalogue, in the order in which it takes them.
+        options: names of the `Options` that it has.
+        runs_on_cuda: whether it can use a GPU, and compute in float16 or bfloat16 there.
+    """
+
+    module: str
+    name: str
+    kind: str
+    weights: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    runs_on_cuda: bool = True
+
+
+EXTRACTORS: Mapping[str, Entry] = {
+    "resnet152": Entry("resnet", "ResNet152", "windows", weights=("resnet152",)),
+    "place": Entry("resnet", "Place", "windows", weights=("place",)),
+}
+
+
+def load_extractor(
+    spec: str,
+    *,
+    device: str = "auto",
+    batch_size: int | None = None,
+    precision: str = "float32",
+    layers: tuple[int, ...] | None = None,
+    step: int | None = None,
+    window: float | None = None,
+    reduce: bool | None = None,
+) -> Any:
+    """Load a feature extractor.
+
+    Args:
+        spec: a name in `EXTRACTORS`, or one with `:FILE`.
+        device: `auto`, `cpu`, `cuda` or `cuda:i`.
+        batch_size: windows at once; None for the extractor's own choice.
+        precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU).
+        layers, step, window, reduce: see `base.Options`.
+
+    Returns:
+        A `WindowExtractor`, `FrameExtractor` or `SoundExtractor`, by the kind of its entry.
+
+    Raises:
+        ModelError: there is no such extractor, its weights are missing or wrong, the device is not available,
+            or a value is not valid.
+    """
+    entry, files = _look_up(spec)
+    options = Options(layers=layers, step=step, window=window, reduce=reduce)
+    name = spec.partition(":")[0]
+    for field in fields(options):
+        if getattr(options, field.name) is not None and field.name not in entry.options:
+            having = ", ".join(other for other, line in EXTRACTORS.items() if field.name in line.options)
+            raise ModelError(f"{name} has no option {field.name}; these have it: {having or 'none'}")
+    placement = choose_placement(device, precision, batch_size, name, entry.runs_on_cuda)
+    make = getattr(importlib.import_module(f"facerec.features.{entry.module}"), entry.name)
+    return make(files, placement, options)
+
+
+def entry_of(spec: str) -> Entry:
+    """Return the registry's line for `spec`.
+
+    Raises:
+        ModelError: there is no such extractor.
+    """
+    name = spec.partition(":")[0]
+    if name not in EXTRACTORS:
+        raise ModelError(f"unknown feature {name!r}; valid names are {', '.join(EXTRACTORS)}")
+    return EXTRACTORS[name]
+
+
+def cards_of(spec: str) -> tuple[ModelCard, ...]:
+    """Return the identities of an extractor's models; hashes their weights without loading them.
+
+    Raises:
+        ModelError: there is no such extractor, or its weights are missing or wrong.
+    """
+    return tuple(files.card for files in _look_up(spec)[1])
+
+
+def _look_up(spec: str) -> tuple[Entry, tuple[WeightFiles, ...]]:
+    entry = entry_of(spec)
+    _, colon, file = spec.partition(":")
+    given: list[str | None] = [None] * len(entry.weights)
+    if colon:
+        given = [*file.split("+")] if len(entry.weights) > 1 else [file]
+        if len(given) != len(entry.weights):
+            raise ModelError(
+                f"{spec}: {len(given)} weights files given, {len(entry.weights)} needed"
+                + (f", for {' + '.join(entry.weights)}" if entry.weights else "")
+            )
+    return entry, tuple(find_weights(kind, path) for kind, path in zip(entry.weights, given, strict=True))

@@ -1,0 +1,154 @@
+"""Features of single frames: torchvision's ResNets (He et al., 2016) before their classification layer.
+
+`resnet152` is ResNet-152 trained on ImageNet-1k, one frame a second; `place` is ResNet-50 trained on
+Places365 (Zhou et al., 2017), three key frames a clip.
+
+On a CPU each frame is computed alone, in a thread of its own; so its features do not depend on the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Resampling
+from torch import nn
+from torchvision.models import resnet50, resnet152
+
+from facerec.features.base import FEATURES, Arrays, Clip, Options, Window, group_by_shape, sample_at_rate
+from facerec.features.pictures import MEAN, STD, crop_centre, resize, resize_shorter_side
+from facerec.geometry import Image
+from facerec.models.base import check_finite
+from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
+from facerec.models.loading import fold_batch_norms, load_state
+from facerec.models.weights import WeightFiles
+
+GPU_BATCH = 64  # frames
+
+
+class _ResNet:
+    """What both have in common; see `WindowExtractor`.
+
+    Args:
+        files: the network's weights.
+        placement: device, precision and frames in a batch (default: 64 on a GPU, one in each CPU thread).
+        options: none.
+
+    Raises:
+        ModelError: the file is not this network's weights.
+    """
+
+    name: ClassVar[str]
+    sampling: ClassVar[Mapping[str, Any]]
+    arrays = (FEATURES,)
+
+    def __init__(self, files: Sequence[WeightFiles], placement: Placement, options: Options) -> None:
+        self.cards = tuple(file.card for file in files)
+        self.settings: dict[str, Any] = {**self.sampling, "precision": placement.precision}
+        self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
+        self._precision = placement.precision
+        self._on_cpu = self._device.type == "cpu"
+        self._network_batch = placement.batch_size or (1 if self._on_cpu else GPU_BATCH)
+        self.batch_size = self._network_batch * (cpu_threads() if self._on_cpu else 1)
+        with torch.device("meta"):
+            self._network = self.network()
+            self._network.fc = nn.Identity()
+        load_state(files[0].paths[0], self._network, ignored=("fc.",), checkpoint=True)
+        fold_batch_norms(self._network)
+        self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
+        if self._on_cpu:
+            use_winograd_convolutions(self._network)
+            fuse_convolutions(self._network)
+
+    @staticmethod
+    def network() -> Any:
+        """Build the network without weights."""
+        raise NotImplementedError
+
+    def prepare(self, picture: Image) -> NDArray[np.uint8]:
+        """Resize and crop a frame."""
+        raise NotImplementedError
+
+    def forward(self, windows: Sequence[Sequence[NDArray[np.uint8]]]) -> list[Arrays]:
+        """Compute the features of windows of one prepared frame each: rows (2048,) float32."""
+        return group_by_shape(windows, self._rows)
+
+    def extract(self, *pictures: Image) -> NDArray[np.float32]:
+        """Compute the features of pictures (height, width, 3) RGB uint8: (n, 2048) float32."""
+        rows = self.forward([[self.prepare(picture)] for picture in pictures])
+        return np.stack([row[FEATURES] for row in rows])
+
+    def _rows(self, windows: NDArray[np.uint8]) -> list[Arrays]:
+        size = self._network_batch
+        batches = [windows[beg : beg + size, 0] for beg in range(0, len(windows), size)]
+        found = parallel_map(self._embed, batches) if self._on_cpu else map(self._embed, batches)
+        return [{FEATURES: row} for rows in found for row in rows]
+
+    @torch.inference_mode()
+    def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with oom_as_model_error(f"{len(pictures)} frames of {self.name}"):
+            pixels = torch.from_numpy(pictures).to(self._device).float()
+            mean, std = (torch.tensor(values, device=self._device) for values in (MEAN, STD))
+            images = ((pixels - mean) / std).to(self._type).permute(0, 3, 1, 2)
+            output = self._network(images.contiguous(memory_format=torch.channels_last)).float()
+        check_finite(self.cards[0], self._precision, features=output)
+        rows: NDArray[np.float32] = output.cpu().numpy()
+        return rows
+
+
+class ResNet152(_ResNet):
+    """One frame a second, its shorter side resized to 224 pixels, not cropped.
+
+    A clip of less than half a second gives its middle frame.
+    """
+
+    name = "resnet152"
+    sampling: ClassVar[Mapping[str, Any]] = {"rate": 1, "shorter_side": 224}
+
+    @staticmethod
+    def network() -> Any:
+        """Build the network without weights."""
+        return resnet152(weights=None)
+
+    def windows(self, clip: Clip) -> Iterator[Window]:
+        """Yield one frame for each second."""
+        found = False
+        for frame in sample_at_rate(clip, self.sampling["rate"]):
+            found = True
+            yield Window((frame,), float(clip.times[frame]))
+        if not found:
+            middle = len(clip) // 2
+            yield Window((middle,), float(clip.times[middle]), padded=True)
+
+    def prepare(self, picture: Image) -> NDArray[np.uint8]:
+        """Resize a frame."""
+        return resize_shorter_side(picture, self.sampling["shorter_side"], Resampling.BICUBIC)
+
+
+class Place(_ResNet):
+    """The first, the middle and the last frame of a clip, resized to 256x256, cropped to 224x224.
+
+    As the authors' code does, the resizing ignores the aspect ratio.
+    """
+
+    name = "place"
+    sampling: ClassVar[Mapping[str, Any]] = {"frames": "first, middle, last", "size": 256, "crop": 224}
+
+    @staticmethod
+    def network() -> Any:
+        """Build the network without weights."""
+        return resnet50(weights=None)
+
+    def windows(self, clip: Clip) -> Iterator[Window]:
+        """Yield the key frames; fewer than three if the clip has fewer frames."""
+        for frame in sorted({0, (len(clip) - 1) // 2, len(clip) - 1}):
+            yield Window((frame,), float(clip.times[frame]))
+
+    def prepare(self, picture: Image) -> NDArray[np.uint8]:
+        """Resize and crop a frame."""
+        size = self.sampling["size"]
+        return crop_centre(resize(picture, size, size, Resampling.BILINEAR), self.sampling["crop"])
