@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 import struct
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,25 @@ def try_lock(handle: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def locks_work(folder: Path) -> bool:
+    """Whether locks on files in `folder` exclude other processes of this machine.
+
+    Raises:
+        OSError: no file can be created in `folder`.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".lock-") as one, Path(one.name).open("r+b") as other:
+        return try_lock(one.fileno()) and not try_lock(other.fileno())
+
+
+def is_same_file(path: Path, handle: int) -> bool:
+    """Whether `path` is still the file that is open as `handle`, not a later one of that name."""
+    try:
+        named, opened = path.stat(), os.fstat(handle)
+    except FileNotFoundError:
+        return False
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def unlock(handle: int) -> None:
