@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facerec.errors import ContractError, InputError
@@ -45,6 +46,54 @@ def read_export(path: Path, movie_id: int, trajectories: Sequence[Trajectory]) -
         ContractError: a row has an unknown status, or a tag or trajectory that the folder does not have.
         InputError: the file has no row of this movie.
     """
+    for row, box in _read_rows(path, movie_id):
+        index, frame = row.trajectory, row.frame
+        one = trajectories[index] if 0 <= index < len(trajectories) else None
+        found = one.boxes[frame - one.start].tolist() if one and one.start <= frame < one.end else None
+        if found != list(box):
+            rule = (
+                f"trajectory {index} has no box {row.tag}; "
+                "the labels were made with another version of this movie folder"
+            )
+            raise ContractError(path, rule, row.line)
+        yield row
+
+
+def read_export_by_tag(
+    path: Path, movie_id: int, trajectories: Sequence[Trajectory]
+) -> tuple[list[Annotation], int]:
+    """Read the rows of one movie, also if they were made with another version of its folder.
+
+    Returns:
+        The rows of the faces that the folder still has, each with the index of the face's trajectory in
+        this folder, and the number of other rows.
+
+    Raises:
+        ContractError: a row has an unknown status, or its tag or trajectory cannot be read.
+        InputError: the file has no row of this movie, or none of a face that the folder has.
+    """
+    rows = list(_read_rows(path, movie_id))
+    wanted = sorted({row.frame for row, _ in rows})
+    trajectory_of: dict[tuple[int, ...], int] = {}  # by frame and box; no two have the same
+    for one in trajectories:
+        for frame in wanted[bisect_left(wanted, one.start) : bisect_left(wanted, one.end)]:
+            trajectory_of[(frame, *one.boxes[frame - one.start].tolist())] = one.index
+    indices = [trajectory_of.get((row.frame, *box)) for row, box in rows]
+    kept = [
+        replace(row, trajectory=index)
+        for (row, _), index in zip(rows, indices, strict=True)
+        if index is not None
+    ]
+    if not kept:
+        raise InputError(
+            f"{path}: none of the {len(rows)} faces of movie {movie_id} is in its folder; "
+            "the labels were made with another version of it"
+        )
+    return kept, len(rows) - len(kept)
+
+
+def _read_rows(path: Path, movie_id: int) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
+    """Yield each row of one movie and the box in its tag, x1, y1, x2, y2."""
     rows = 0
     for line, row in read_table(path, EXPORT_COLUMNS):
         if row["movie_id"] != str(movie_id):
@@ -58,16 +107,9 @@ def read_export(path: Path, movie_id: int, trajectories: Sequence[Trajectory]) -
             index = int(row["trajectory"])
         except ValueError as error:
             raise ContractError(path, f"tag or trajectory is not valid: {error}", line) from None
-        one = trajectories[index] if 0 <= index < len(trajectories) else None
-        found = one.boxes[frame - one.start].tolist() if one and one.start <= frame < one.end else None
-        if tag_movie_id != movie_id or found != list(box):
-            rule = (
-                f"trajectory {index} has no box {row['tag']}; "
-                "the labels were made with another version of this movie folder"
-            )
-            raise ContractError(path, rule, line)
-        yield Annotation(
-            line, row["cluster_status"], row["label"].strip(), row["tag"], frame, row["image_status"], index
-        )
+        if tag_movie_id != movie_id:
+            raise ContractError(path, f"the tag {row['tag']} is not of movie {movie_id}", line)
+        status, label, tag = row["cluster_status"], row["label"].strip(), row["tag"]
+        yield Annotation(line, status, label, tag, frame, row["image_status"], index), box
     if not rows:
         raise InputError(f"{path}: no row has the movie_id {movie_id}")

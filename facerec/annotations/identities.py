@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Container, Mapping
 
 NO_FACE = "NOT_A_FACE"  # identity of a box without a face
 MIXED = "MIXED"  # identity of a trajectory that shows several, none of them on most of its boxes
@@ -25,3 +26,24 @@ def plain_name(name: str) -> str:
 def is_person(identity: str) -> bool:
     """Return whether an identity is a person's plain name."""
     return identity not in (NO_FACE, MIXED) and not identity.startswith(NOT)
+
+
+def ids_by_name(names: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the ids that have each plain name.
+
+    Args:
+        names: by id, in any spelling.
+    """
+    ids: dict[str, list[str]] = {}
+    for one, name in names.items():
+        ids.setdefault(plain_name(name), []).append(one)
+    return ids
+
+
+def ids_of_label(label: str, ids: Container[str], by_name: Mapping[str, list[str]]) -> list[str]:
+    """Return the actors that a label may mean: the one with this id, or else those with this name.
+
+    Args:
+        ids: of all actors; by_name: see `ids_by_name`.
+    """
+    return [label] if label in ids else by_name.get(plain_name(label), [])

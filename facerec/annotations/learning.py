@@ -19,7 +19,7 @@ from facerec.actors.database import IMAGE_COLUMNS, ActorDatabase
 from facerec.actors.embeddings import to_line
 from facerec.actors.provenance import SHOWN_LAST, Origin, origins_bytes, read_origins, show_last
 from facerec.annotations.export import Annotation, read_export
-from facerec.annotations.identities import plain_name
+from facerec.annotations.identities import ids_by_name, ids_of_label
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import read_clusters
 from facerec.folder.layout import MovieFolder
@@ -150,16 +150,14 @@ def _confirmed_actors(
 ) -> dict[str, str]:
     """Return the actor of each confirmed face, by tag, and warn of labels that name no actor."""
     ids = database.cast(None)
-    by_name: dict[str, list[str]] = {}
-    for actor, name in database.cast(movie_id).items():
-        by_name.setdefault(plain_name(name), []).append(actor)
+    by_name = ids_by_name(database.cast(movie_id))
     actors: dict[str, str] = {}
     unknown: Counter[str] = Counter()
     contradictory = set()
     for row in rows:
         if row.image_status != "same" or row.cluster_status != "labeled" or row.tag in rejected:
             continue
-        namesakes = [row.label] if row.label in ids else by_name.get(plain_name(row.label), [])
+        namesakes = ids_of_label(row.label, ids, by_name)
         if len(namesakes) != 1:
             unknown[row.label] += 1
         elif actors.setdefault(row.tag, namesakes[0]) != namesakes[0]:

@@ -17,9 +17,12 @@ from facerec.errors import ContractError
 from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
 from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
+from facerec.folder.people import read_people
 from facerec.folder.readers import find_shared_boxes, scan_features, scan_trajectories
 from facerec.folder.records import Trajectory
+from facerec.support.atomic import sha256_of
 from facerec.support.jsonl import scan_lines
+from facerec.support.shell import stage_command
 
 _NO_FACES = (
     "the film has no face: the labeling backend starts with this folder but cannot show the movie's page; "
@@ -47,6 +50,8 @@ def check_results(
     if clusters == 0:
         violations.warn(folder.clusters, _NO_FACES)
     predictions = _check_predictions(folder, clusters, cast, violations)
+    if folder.people.exists():
+        _check_people(folder, lines, violations)
     if labels and complete:
         check_pages(folder, [one for _, one in trajectories], labels, predictions, violations)
     named = sum(any(p > DISPLAY_THRESHOLD for p in names.values()) for names in predictions.values())
@@ -164,3 +169,25 @@ def _check_predictions(
             rule = f"cluster {cluster}: actors.csv has no row with the id {actor!r}"
             violations.add(folder.predictions, rule)
     return predictions
+
+
+def _check_people(folder: MovieFolder, trajectories: int, violations: Violations) -> None:
+    """Check people.json, which apply_labels.py wrote; warn if the folder has changed since."""
+    again = f"run: {stage_command('apply_labels', '--path', str(folder.path), '--labels', 'LABELS.csv')}"
+    try:
+        people = read_people(folder.people, folder.movie_id)
+    except ContractError as error:
+        violations.add_error(error)
+        return
+    changed = [
+        name
+        for name, digest in people.inputs.items()
+        if (path := folder.path / name).is_file() and sha256_of(path) != digest
+    ]
+    if changed:
+        violations.warn(folder.people, f"was made for another version of {', '.join(changed)}; {again}")
+        return
+    try:
+        read_people(folder.people, folder.movie_id, trajectories)
+    except ContractError as error:
+        violations.add_error(error)

@@ -10,6 +10,7 @@
     clusters.json predictions.json
     people.json                               what annotators said, by trajectory; optional
     plan.json manifest.json                   how the results were made
+    people.json                               names by annotators and predictions; not a stage's
     previous/                                 replaced versions of published results
     .lock                                     empty; locked by a process that changes the folder
 """

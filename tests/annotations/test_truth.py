@@ -217,7 +217,7 @@ def test_rows_of_other_movies_are_ignored_but_one_of_this_movie_is_required(fold
         (picture(0, -4, "same"), "trajectory -4 has no box"),
         (picture(30, 0, "same"), "another version"),
         (picture(0, 0, "same").replace("7:0:0_10_100", "7:0:0_10_101"), "another version"),
-        (picture(0, 0, "same").replace("7:0:", "8:0:"), "another version"),
+        (picture(0, 0, "same").replace("7:0:", "8:0:"), "the tag 8:0:0_10_100_110 is not of movie 7"),
         (picture(0, 0, "same").replace("7:0:", "../7:0:"), "tag or trajectory is not valid"),
         (picture(0, 0, "same").replace(",0\n", ",first\n"), "tag or trajectory is not valid"),
     ],

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from facerec import classify_knn, cluster
+from facerec import apply_labels, classify_knn, cluster
 from facerec.errors import FacerecError
 from facerec.folder.documents import (
     clusters_bytes,
@@ -34,6 +34,7 @@ from facerec.folder.documents import (
 from facerec.folder.frame_records import FrameRecord, QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
+from facerec.folder.people import read_people
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_features, read_trajectories
 from facerec.folder.records import Feature, Record, Trajectory, to_line
@@ -58,10 +59,16 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, database: Path) -> MovieFolder:
-    """A folder that the four stages made of a film of 60 frames in four shards."""
+    """A folder that the four stages made of a film of 60 frames in four shards, and a label."""
     out = tmp_path_factory.mktemp("film")
     film = toy.Story(60, cuts=(30,)).make(out / f"{toy.MOVIE}-Film.mp4")
-    return toy.run_naming(toy.run_merge(toy.run_extract(film, out, 4)), database)
+    made = toy.run_naming(toy.run_merge(toy.run_extract(film, out, 4)), database)
+    tag = min(made.images.iterdir()).stem
+    header = "movie_id,cluster_id,cluster_status,label,tag,image_status,trajectory"
+    (out / "labels.csv").write_text(f"{header}\n{toy.MOVIE},0,labeled,actor0,{tag},same,0\n")
+    argv = ["--path", str(made.path), "--labels", str(out / "labels.csv"), "--actor-db", str(database)]
+    assert apply_labels.main(argv) == 0
+    return made
 
 
 def written(folder: MovieFolder, name: str) -> Json:
@@ -234,6 +241,7 @@ READERS: dict[str, tuple[Callable[[MovieFolder], Path], Callable[[MovieFolder], 
     "plan": (lambda f: f.plan, _read_plan),
     "done": (lambda f: f.shard(0, 15).marker, _read_done),
     "manifest": (lambda f: f.manifest, read_manifest),
+    "people": (lambda f: f.people, lambda f: read_people(f.people, f.movie_id)),
 }
 
 
@@ -341,6 +349,16 @@ BROKEN: list[tuple[str, str, Json]] = [
     ("done", "report.same_person", "1.1"),
     ("done", "files", {}),
     ("done", "files.readme_txt", {"bytes": 0, "sha256": "0" * 64}),
+    ("people", "movie_id", MISSING),
+    ("people", "inputs.labels", "none"),
+    ("people", "people", {}),
+    ("people", "people.0.name", ""),
+    ("people", "people.0.actor_id", ""),
+    ("people", "people.0.source", "guess"),
+    ("people", "people.0.trajectories", ["0"]),
+    ("people", "people.0.colour", "red"),
+    ("people", "no_face", [-1]),
+    ("people", "mixed", [0, 0]),
     ("manifest", "stages", MISSING),
     ("manifest", "history", {}),
     ("manifest", "film", []),
@@ -381,6 +399,9 @@ BEYOND: list[tuple[str, str, Json, str]] = [
     ("clusters", "clusters", [0, 2], "dense"),
     ("predictions", "predictions", {"0": {"nm1": 0.123456}}, "at most 5 decimals"),
     ("predictions", "predictions", {"0": {"nm1": 0.9, "nm2": 0.9}}, "add up to at most 1"),
+    ("people", "movie_id", 8, "the number in the name of the folder"),
+    ("people", "people.0.trajectories", [], "those of a person are not empty"),
+    ("people", "no_face", [0], "each trajectory of trajectories.jsonl is in one list"),
     ("plan", "run.n", 4.0, "without a decimal point"),
     ("done", "fingerprint", "0" * 64, "Fingerprint of the plan"),
     ("done", "report.skipped", [50], "skipped frames lie inside the shard"),
