@@ -14,7 +14,7 @@ batch beyond rounding (1e-5 of the value), because the batches depend on how the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, NDArray[Any]]  # by name: "features", or "layer_0", "layer_1", …
 
 FEATURES = "features"  # name of the array of an extractor that has only one
+FRAMES = "frames"  # name of an array (n,) int64: the frame of each row, from the start of the clip
+TRACKS = "tracks"  # name of an array (n,) int64: the track of each row, from 0
 PICTURES = "pictures"  # name of an array of objects (bytes): a JPEG for each row
 
 
@@ -165,8 +167,11 @@ class FrameRun(Protocol):
         """
         ...
 
-    def finish(self) -> Arrays:
-        """Return the arrays of the clip; they may have no rows. Called once, after the last frame."""
+    def finish(self) -> Iterable[Arrays]:
+        """Return the arrays of the clip in blocks of rows, so that memory does not grow with the clip.
+
+        Called once, after the last frame. There is one block at least; it may have no rows.
+        """
         ...
 
 
@@ -180,11 +185,11 @@ class FrameExtractor(Extractor, Protocol):
         """Begin a clip."""
         ...
 
-    def join(self, parts: Sequence[tuple[int, Arrays]]) -> Arrays:
-        """Join the results of the shots of a film.
+    def join(self, parts: Iterable[tuple[int, Iterable[Arrays]]]) -> Iterator[Arrays]:
+        """Join the results of the shots of a film, block by block.
 
         Args:
-            parts: first frame of the shot in the film, and its arrays; in order.
+            parts: first frame of the shot in the film, and the blocks of its arrays; in order.
         """
         ...
 
@@ -252,3 +257,17 @@ def group_by_shape(
         rows = compute(np.stack([np.stack(windows[k]) for k in members]))
         found.update(zip(members, rows, strict=True))
     return [found[k] for k in range(len(windows))]
+
+
+def join_tracks(parts: Iterable[tuple[int, Iterable[Arrays]]]) -> Iterator[Arrays]:
+    """Join arrays of shots that have `FRAMES` and `TRACKS`: `FrameExtractor.join` of most extractors.
+
+    Frames are then counted from the start of the film, tracks on through all shots.
+    """
+    next_track = 0
+    for first_frame, blocks in parts:
+        first_track = next_track
+        for block in blocks:
+            tracks = block[TRACKS] + first_track
+            next_track = max(next_track, int(tracks.max(initial=-1)) + 1)
+            yield {**block, FRAMES: block[FRAMES] + first_frame, TRACKS: tracks}
