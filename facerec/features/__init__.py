@@ -45,6 +45,14 @@ class Entry:
 EXTRACTORS: Mapping[str, Entry] = {
     "resnet152": Entry("resnet", "ResNet152", "windows", weights=("resnet152",)),
     "place": Entry("resnet", "Place", "windows", weights=("place",)),
+    "resnext101_3d": Entry("resnext101_3d", "ResNeXt101", "windows", weights=("resnext101_3d",)),
+    "slowfast_r50": Entry(
+        "slowfast_r50",
+        "SlowFastR50",
+        "windows",
+        weights=("slowfast_r50",),
+        options=("layers", "step", "window"),
+    ),
 }
 
 

@@ -28,11 +28,10 @@ def load_state(
     Raises:
         ModelError: the file is not a state dict, is one of another network, or has NaN or infinite numbers.
     """
-    expected = network.state_dict()
     state = read_state(path, type(network).__name__, checkpoint=checkpoint)
     state = {key: value for key, value in state.items() if not key.startswith(ignored or ("\0",))}
     if checkpoint:
-        state = _with_counters(state, expected)
+        state = add_counters(state, network)
     assign_state(path, state, network)
 
 
@@ -87,6 +86,14 @@ def assign_state(path: Path, state: dict[str, torch.Tensor], network: torch.nn.M
     network.eval()
 
 
+def add_counters(state: dict[str, torch.Tensor], network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Add the counters that batch normalisations have since torch 0.4.1; inference ignores them."""
+    import torch
+
+    counters = {key for key in network.state_dict() if key.endswith(".num_batches_tracked")}
+    return {**{key: torch.tensor(0) for key in counters - state.keys()}, **state}
+
+
 def _unwrap(state: Any) -> Any:
     """Return the tensors of a training's checkpoint: in `state_dict`, names without the prefix `module.`."""
     if isinstance(state, dict):
@@ -97,16 +104,6 @@ def _unwrap(state: Any) -> Any:
         if state and all(isinstance(key, str) and key.startswith("module.") for key in state):
             state = {key.removeprefix("module."): value for key, value in state.items()}
     return state
-
-
-def _with_counters(
-    state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Add the counters that batch normalisations have since torch 0.4.1; inference ignores them."""
-    import torch
-
-    counters = {key for key in expected if key.endswith(".num_batches_tracked")}
-    return {**{key: torch.tensor(0) for key in counters - state.keys()}, **state}
 
 
 def check_onnx(
@@ -171,7 +168,7 @@ def fold_batch_norms(network: torch.nn.Module) -> None:
 
     for module in list(network.modules()):
         for (first, conv), (second, norm) in pairwise(list(module.named_children())):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            if isinstance(conv, nn.Conv2d | nn.Conv3d) and isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
                 setattr(module, first, fuse_conv_bn_eval(conv, norm))
                 setattr(module, second, nn.Identity())
 

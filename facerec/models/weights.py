@@ -93,6 +93,21 @@ CATALOGUE: Mapping[str, Weights] = {
         "http://places2.csail.mit.edu/models_places365/resnet50_places365.pth.tar",
         "CC BY",
     ),
+    "resnext101_3d": Weights(
+        ("resnext101.pth",),
+        "https://www.rocq.inria.fr/cluster-willow/amiech/howto100m/models/resnext101.pth",
+        "MIT (of the authors' code; none is stated for the weights)",
+    ),
+    "slowfast_r50": Weights(
+        ("SLOWFAST_8x8_R50.pyth",),
+        "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/SLOWFAST_8x8_R50.pyth",
+        "Apache-2.0 (of pytorchvideo; none is stated for the weights)",
+    ),
+    "action": Weights(
+        ("SLOWFAST_8x8_R50_DETECTION.pyth",),
+        "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/ava/SLOWFAST_8x8_R50_DETECTION.pyth",
+        "Apache-2.0 (of pytorchvideo; none is stated for the weights)",
+    ),
 }
 
 

@@ -1,0 +1,90 @@
+"""Applies a network to windows of frames on its device, in batches, each window the same in any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from facerec.features.base import Arrays, group_by_shape
+from facerec.models.base import ModelCard, check_finite, split_into_batches
+from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+
+Forward = Callable[[torch.Tensor], Sequence[torch.Tensor]]
+
+
+class WindowNetwork:
+    """A network of windows of frames on a GPU or CPU.
+
+    Args:
+        network: with its weights, for inference.
+        card: of its weights.
+        placement: device, precision and windows in a batch (default: one in each CPU thread).
+        gpu_batch: default windows in a batch on a GPU.
+        mean, std: of pixel values 0..255, RGB.
+
+    Attributes:
+        batch_size: best number of windows for one call of `apply`.
+        network: on its device.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        placement: Placement,
+        gpu_batch: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        self._card, self._precision = card, placement.precision
+        self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
+        self._on_cpu = self._device.type == "cpu"
+        self._network_batch = placement.batch_size or (1 if self._on_cpu else gpu_batch)
+        self._mean, self._std = (
+            torch.tensor(values, dtype=torch.float32, device=self._device)[:, None, None, None]
+            for values in (mean, std)
+        )
+        self.batch_size = self._network_batch * (cpu_threads() if self._on_cpu else 1)
+        self.network = network.to(self._device, self._type)
+
+    def apply(
+        self, windows: Sequence[Sequence[NDArray[Any]]], names: Sequence[str], forward: Forward
+    ) -> list[Arrays]:
+        """Compute arrays from windows of pictures.
+
+        Args:
+            windows: frames (height, width, 3) uint8 RGB; sizes may differ among windows.
+            names: of the arrays.
+            forward: computes the arrays (n, …) of a batch (n, 3, frames, height, width), normalised.
+
+        Returns:
+            For each window its row of each array, float32.
+
+        Raises:
+            NonFiniteError: a result is NaN or infinite.
+        """
+
+        def compute(batch: Sequence[NDArray[Any]]) -> list[Arrays]:
+            return self._compute(np.asarray(batch), names, forward)
+
+        def compute_all(stacked: NDArray[Any]) -> list[Arrays]:
+            batches = split_into_batches(cast("Sequence[NDArray[Any]]", stacked), self._network_batch)
+            found = parallel_map(compute, batches) if self._on_cpu else map(compute, batches)
+            return [row for rows in found for row in rows]
+
+        return group_by_shape(windows, compute_all)
+
+    @torch.inference_mode()
+    def _compute(self, batch: NDArray[Any], names: Sequence[str], forward: Forward) -> list[Arrays]:
+        with oom_as_model_error(f"{len(batch)} windows of {self._card.kind}"):
+            pixels = torch.from_numpy(batch).to(self._device).permute(0, 4, 1, 2, 3).float()
+            outputs = forward(((pixels - self._mean) / self._std).to(self._type))
+            named = {name: output.float() for name, output in zip(names, outputs, strict=True)}
+        check_finite(self._card, self._precision, **named)
+        arrays = {name: output.cpu().numpy() for name, output in named.items()}
+        return [{name: array[k] for name, array in arrays.items()} for k in range(len(batch))]
