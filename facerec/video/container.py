@@ -1,4 +1,4 @@
-"""Containers: open a film file safely and read the packets of its video stream."""
+"""Containers: open a film or sound file safely and read the packets of one of its streams."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import av
 
 from facerec.errors import InputError
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
+
+    Stream = TypeVar("Stream", VideoStream, AudioStream)
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,vc1,"
     "flv,live_flv,asf,ogg,mxf,gxf,lxf,dv,nut,rm,wtv,swf,mjpeg,yuv4mpegpipe,dirac,h263,h261,nsv,nuv,roq,bink,smk,vob"
 )
+# Containers of sound alone, in addition.
+SOUND_FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ac3,eac3,dts,truehd,ape,wv,tta,amr,voc"
 DEMUX_RETRIES = 16  # consecutive unreadable packets after which the film is considered to end
 
 
@@ -36,6 +41,40 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     Raises:
         InputError: the file is not a film, has no video stream, or may not be read.
     """
+    with _opened(path, FORMATS) as container:
+        for stream in container.streams.video:
+            if not stream.disposition & av.stream.Disposition.attached_pic:
+                break
+        else:
+            raise InputError(f"{path}: has no video stream, perhaps only sound; is it the right file?")
+        if stream.codec_context is None:
+            raise InputError(f"{path}: no decoder for its video codec")
+        _discard_others(container, stream)
+        yield container, stream
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator[tuple[InputContainer, AudioStream | None]]:
+    """Open a film or sound file and its audio stream; None if it has none.
+
+    Of several, the one that the file marks as its default, else the first.
+
+    Raises:
+        InputError: the file is not a film or sound file, or may not be read; the codec has no decoder.
+    """
+    with _opened(path, f"{FORMATS},{SOUND_FORMATS}") as container:
+        streams = list(container.streams.audio)
+        marked = [stream for stream in streams if stream.disposition & av.stream.Disposition.default]
+        stream = next(iter(marked or streams), None)
+        if stream is not None and stream.codec_context is None:
+            raise InputError(f"{path}: no decoder for its audio codec")
+        _discard_others(container, stream)
+        yield container, stream
+
+
+@contextmanager
+def _opened(path: Path, formats: str) -> Iterator[InputContainer]:
+    """Open a file of one of the containers `formats`; raise InputError if that is not possible."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a film")
     try:
@@ -43,7 +82,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise InputError(f"{path}: is empty (0 bytes); copy the film again")
         container = av.open(
             "file:" + os.path.abspath(path),
-            options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+            options={"format_whitelist": formats, "protocol_whitelist": "file"},
             metadata_errors="ignore",
         )
     except FileNotFoundError:
@@ -54,17 +93,13 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         log.debug("%s: %s", path, error)
         raise InputError(f"{path}: {_unreadable_reason(path)}") from None
     with container:
-        for stream in container.streams.video:
-            if not stream.disposition & av.stream.Disposition.attached_pic:
-                break
-        else:
-            raise InputError(f"{path}: has no video stream, perhaps only sound; is it the right file?")
-        if stream.codec_context is None:
-            raise InputError(f"{path}: no decoder for its video codec")
-        for other in container.streams:
-            if other is not stream:
-                other.discard = av.stream.Discard.all
-        yield container, stream
+        yield container
+
+
+def _discard_others(container: InputContainer, stream: VideoStream | AudioStream | None) -> None:
+    for other in container.streams:
+        if other is not stream:
+            other.discard = av.stream.Discard.all
 
 
 def _unreadable_reason(path: Path) -> str:
@@ -75,7 +110,7 @@ def _unreadable_reason(path: Path) -> str:
     return "not a readable film; is it a video file?"
 
 
-def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def packets(container: InputContainer, stream: Stream) -> Iterator[Packet[Stream]]:
     """Read the stream's packets with data; skip unreadable ones."""
     failures = 0
     while failures <= DEMUX_RETRIES:
