@@ -107,6 +107,23 @@ def _parse_clusters(value: object, movie_id: int, trajectories: int | None) -> l
 Predictions = Mapping[int, Mapping[str, float]]  # probability by actor id, by cluster
 
 
+def shown_actor(
+    probabilities: Mapping[str, float], least: float = DISPLAY_THRESHOLD
+) -> tuple[str, float] | None:
+    """Return the most likely actor of a cluster with its probability.
+
+    Args:
+        probabilities: by actor id.
+        least: an actor needs a probability above this.
+
+    Returns:
+        None if no actor is that likely, or two are equally likely.
+    """
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:2]
+    likely = [(actor, p) for actor, p in ranked if p > least]
+    return likely[0] if likely and len({p for _, p in likely}) == len(likely) else None
+
+
 def predictions_bytes(movie_id: int, predictions: Predictions) -> bytes:
     """Return the contents of `predictions.json`, the probabilities rounded and small ones left out.
 

@@ -114,6 +114,10 @@ class Plan:
         """Return the frames `[beg, end)` of a shard."""
         return shard_range(self.frame_count, shard, self.n)
 
+    def shard_of(self, frame: int) -> int:
+        """Return the shard that owns a frame."""
+        return ((frame + 1) * self.n - 1) // self.frame_count
+
     def differences(self, requested: Mapping[str, Any]) -> list[str]:
         """Return a phrase for each value of `requested` (nested as in `to_json`) that differs here."""
         return _differences("", requested, self.to_json())
@@ -147,6 +151,11 @@ def read_plan(folder: MovieFolder) -> Plan | None:
     if not folder.plan.exists():
         return None
     return _read(folder)[0]
+
+
+def planned_film_path(folder: MovieFolder) -> Path:
+    """Return where the film was when the folder's plan was made."""
+    return Path(_read(folder)[1]["film"])
 
 
 def rerun_command(folder: MovieFolder, plan: Plan, shards: Iterable[int]) -> str:

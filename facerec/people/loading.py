@@ -32,7 +32,7 @@ def load_faces(
     tags = [(face.frame, *face.box) for face, _ in faces]
     embeddings = np.array([face.embedding for face, _ in faces], np.float32)
     return (
-        _trajectory_of_face(tags, trajectories),
+        trajectory_of_face(tags, trajectories),
         embeddings.reshape(len(faces), -1 if faces else 0),
         saved_face_quality(faces, settings),
     )
@@ -50,7 +50,7 @@ def load_trajectory_vectors(
     return trajectory_vectors(*load_faces(folder, trajectories, settings), len(trajectories), settings)
 
 
-def _trajectory_of_face(
+def trajectory_of_face(
     faces: Sequence[tuple[int, ...]], trajectories: Sequence[Trajectory]
 ) -> NDArray[np.int64]:
     """(m,) the index of the trajectory in which each face (frame, x1, y1, x2, y2) was detected, or -1."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
+from facerec.folder.documents import read_clusters, read_predictions, read_scene_changes, shown_actor
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest, recorded_missing, recorded_poor_pages, recorded_warnings
@@ -38,8 +38,8 @@ class ClusterView:
     @property
     def name(self) -> str | None:
         """The most likely actor id; None where annotators see no name, or two that are equally likely."""
-        shown = [(actor, p) for actor, p in self.names[:2] if p > DISPLAY_THRESHOLD]
-        return shown[0][0] if shown and len({p for _, p in shown}) == len(shown) else None
+        shown = shown_actor(dict(self.names))
+        return shown[0] if shown else None
 
     @property
     def spans(self) -> list[Span]:

@@ -1,0 +1,89 @@
+"""The cast of a movie as people read it: names, roles and the identifiers of authority files.
+
+`actors.csv` may have a column `uri` with the identifiers of an actor in authority files (Wikidata, VIAF, GND,
+IMDb), separated by spaces, such as `http://www.wikidata.org/entity/Q7259`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from facerec.actors.database import ActorDatabase, cast_names
+from facerec.errors import ContractError
+from facerec.folder.layout import MovieFolder
+
+_URI = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`\x00-\x20\x7f]+""")
+_SCRIPTS = ("javascript", "data", "vbscript")  # schemes that a browser would run
+
+
+@dataclass(frozen=True)
+class CastMember:
+    """An actor of a movie.
+
+    Attributes:
+        name: the actor id where no name is known.
+        uris: identifiers in authority files.
+    """
+
+    actor_id: str
+    name: str
+    role: str = ""
+    uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Title, year and actors of a movie; what is not known is empty.
+
+    Attributes:
+        members: by actor id, in the order of actors.csv.
+    """
+
+    title: str = ""
+    year: str = ""
+    members: Mapping[str, CastMember] = field(default_factory=dict)
+
+    def name(self, actor_id: str) -> str:
+        """Return the name of an actor; the id itself where none is known."""
+        member = self.members.get(actor_id)
+        return member.name if member else actor_id
+
+
+def read_cast(folder: MovieFolder, database: ActorDatabase) -> Cast:
+    """Read the cast that a folder's manifest records, completed from the actor database if that exists.
+
+    Raises:
+        ContractError: a row of actors.csv cannot be used, or a `uri` is not one.
+    """
+    names = cast_names(folder, database)
+    title = year = ""
+    roles: dict[str, list[str]] = {}
+    uris: dict[str, list[str]] = {}
+    for line, movie_id, row in database.read_actors() if database.actors.exists() else ():
+        found = _uris(row.get("uri", ""), database, line) if row["id"] in names else []
+        uris.setdefault(row["id"], []).extend(found)
+        if movie_id == folder.movie_id:
+            title, year = title or row["movie_name"].strip(), year or row["movie_year"].strip()
+            roles.setdefault(row["id"], []).append(row["role"].strip())
+    members = {
+        actor: CastMember(
+            actor,
+            name.strip() or actor,
+            ", ".join(dict.fromkeys(filter(None, roles.get(actor, [])))),
+            tuple(dict.fromkeys(uris.get(actor, []))),
+        )
+        for actor, name in names.items()
+    }
+    return Cast(title, year, members)
+
+
+def _uris(cell: str, database: ActorDatabase, line: int) -> list[str]:
+    """Return the identifiers in a cell of the column `uri`."""
+    found = cell.split()
+    for uri in found:
+        if not _URI.fullmatch(uri) or uri.partition(":")[0].lower() in _SCRIPTS:
+            rule = f"uri {uri[:100]!r} is not a URI such as http://www.wikidata.org/entity/Q7259"
+            raise ContractError(database.actors, rule, line)
+    return found

@@ -1,0 +1,1 @@
+"""Finished movies in the formats of other programs, one module per format."""
