@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.features.base import FEATURES, Arrays
+from facerec.features.base import EMBEDDINGS, FEATURES, PICTURES, Arrays
 
 IN_MEMORY = 4 << 20  # bytes of an array before it goes to a temporary file
 _BLOCK = 1 << 20  # bytes copied at once
@@ -20,19 +20,19 @@ _BLOCK = 1 << 20  # bytes copied at once
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How features are stored.
+    """How vectors are stored: arrays named `features`, `embeddings` or `layer_…`, not boxes and the like.
 
     Attributes:
-        float16: store real numbers in 16 bits instead of 32.
-        l2: scale each row of an array with two axes to Euclidean length 1, before anything else.
+        float16: store them in 16 bits instead of 32.
+        l2: scale each row to Euclidean length 1, before anything else.
     """
 
     float16: bool = False
     l2: bool = False
 
-    def apply(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return a block of rows as it is stored."""
-        if rows.dtype.kind != "f":
+    def apply(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return a block of rows of the array `name` as it is stored."""
+        if not (name in (FEATURES, EMBEDDINGS) or name.startswith("layer_")):
             return rows
         if self.l2 and rows.ndim == 2:
             lengths = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1, keepdims=True))
@@ -62,6 +62,12 @@ class _Array:
             yield np.frombuffer(data, self.dtype).reshape(-1, *self.row_shape)
         self._file.seek(0, 2)
 
+    def pieces(self, sizes: Sequence[int]) -> Iterator[bytes]:
+        """Read consecutive pieces of `sizes` bytes from the start."""
+        self._file.seek(0)
+        yield from map(self._file.read, sizes)
+        self._file.seek(0, 2)
+
     def close(self) -> None:
         self._file.close()
 
@@ -77,14 +83,18 @@ class Rows:
     def __init__(self, format: OutputFormat, folder: Path | None = None, transposed: bool = False) -> None:
         self._format, self._folder, self._transposed = format, folder, transposed
         self._arrays: dict[str, _Array] = {}
+        self._picture_sizes: list[int] = []
         self.padded = False
 
     def append(self, block: Arrays) -> None:
-        """Add rows: for each array a block (rows, …)."""
+        """Add rows: for each array a block (rows, …); `pictures` is an array of bytes objects."""
         for name, values in block.items():
+            if name == PICTURES:
+                self._picture_sizes += map(len, values)
+                values = np.frombuffer(b"".join(values), np.uint8)
             if name not in self._arrays:
                 self._arrays[name] = _Array(self._folder)
-            self._arrays[name].append(self._format.apply(values))
+            self._arrays[name].append(self._format.apply(name, values))
 
     def extend(self, other: Rows) -> None:
         """Add the rows of `other`, which are in their stored form already."""
@@ -92,12 +102,14 @@ class Rows:
             own = self._arrays.setdefault(name, _Array(self._folder))
             for block in array.blocks(_rows_per_block(array)):
                 own.append(block)
+        self._picture_sizes += other._picture_sizes
         self.padded |= other.padded
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each array as it is stored."""
-        return {name: self._shape(array) for name, array in self._arrays.items()}
+        shapes = {name: self._shape(array) for name, array in self._arrays.items()}
+        return {**shapes, PICTURES: (len(self._picture_sizes),)} if PICTURES in shapes else shapes
 
     @property
     def dtypes(self) -> Mapping[str, str]:
@@ -112,12 +124,18 @@ class Rows:
         return whole.T if self._is_transposed(array) else whole
 
     def write(self, file: BinaryIO) -> None:
-        """Write an NPY file, or an NPZ archive if there is more than one array or none named `features`."""
+        """Write an NPY file, or an NPZ archive if there is another array than `features`.
+
+        The archive has each picture as a JPEG file of its own, `pictures/000000.jpeg`, ….
+        """
         if self._arrays.keys() == {FEATURES}:
             self._write_npy(self._arrays[FEATURES], file.write)
             return
         with zipfile.ZipFile(file, "w") as archive:
             for name, array in self._arrays.items():
+                if name == PICTURES:
+                    self._write_pictures(array, archive)
+                    continue
                 entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980: equal features give equal bytes
                 with archive.open(entry, "w", force_zip64=True) as member:
                     self._write_npy(array, member.write)
@@ -133,6 +151,10 @@ class Rows:
     def _shape(self, array: _Array) -> tuple[int, ...]:
         shape = (array.rows, *array.row_shape)
         return shape[::-1] if self._is_transposed(array) else shape
+
+    def _write_pictures(self, array: _Array, archive: zipfile.ZipFile) -> None:
+        for number, picture in enumerate(array.pieces(self._picture_sizes)):
+            archive.writestr(zipfile.ZipInfo(f"{PICTURES}/{number:06d}.jpeg"), picture)
 
     def _write_npy(self, array: _Array, write: Callable[[Any], object]) -> None:
         transposed = self._is_transposed(array)

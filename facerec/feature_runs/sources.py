@@ -13,11 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.errors import FacerecError
+from facerec.errors import FacerecError, InputError
 from facerec.feature_runs.rows import Rows
 from facerec.geometry import Image
 
 Frame = tuple[int, Callable[[], Image]]  # its number, and the conversion to RGB, done only if it is needed
+
+
+class NoSoundError(InputError):
+    """A clip has no sound; this is no failure, but there are no features of its sound."""
 
 
 class Footage(Protocol):

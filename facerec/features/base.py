@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, NDArray[Any]]  # by name: "features", or "layer_0", "layer_1", …
 
-FEATURES = "features"  # name of the array of an extractor that has only one
-FRAMES = "frames"  # name of an array (n,) int64: the frame of each row, from the start of the clip
-TRACKS = "tracks"  # name of an array (n,) int64: the track of each row, from 0
-PICTURES = "pictures"  # name of an array of objects (bytes): a JPEG for each row
+# Names of arrays. Vectors (`features`, `embeddings`, `layer_…`) are stored as --float16 and --l2 say; others,
+# such as boxes, never.
+FEATURES = "features"  # of an extractor that has only one array
+EMBEDDINGS = "embeddings"
+FRAMES = "frames"  # (n,) int64: the frame of each row, from the start of the clip
+TRACKS = "tracks"  # (n,) int64: the track of each row, from 0
+PICTURES = "pictures"  # (n,) bytes objects: a JPEG for each row
 
 
 @dataclass(frozen=True, eq=False)

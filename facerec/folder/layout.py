@@ -10,7 +10,11 @@
     clusters.json predictions.json
     people.json                               what annotators said, by trajectory; optional
     plan.json manifest.json                   how the results were made
+<<<<<<< HEAD
     people.json                               names by annotators and predictions; not a stage's
+=======
+    shot_features/                            a folder for each feature of the film and its shots
+>>>>>>> 67e218f (Add the engine that computes features of clips)
     previous/                                 replaced versions of published results
     .lock                                     empty; locked by a process that changes the folder
 """
@@ -42,6 +46,56 @@ class ShardFiles:
     def results(self) -> tuple[Path, ...]:
         """All files but the marker, which is written last."""
         return self.features, self.trajectories, self.scene_changes, self.frame_records, self.faces
+
+
+@dataclass(frozen=True)
+class ShotFeatureFiles:
+    """The files of one feature of a film and its shots, in `shot_features/<feature>/`.
+
+    Attributes:
+        index: a line for each shot and for the film.
+        provenance: what the features were made from, and how.
+        lock: empty; locked by a process that changes the folder.
+        claims: of units of work; empty when no process runs.
+        parts: the film's features by unit of work, until they are joined.
+        suffix: of the files of features: `.npy` for one array, `.npz` for several.
+    """
+
+    folder: Path
+    suffix: str
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.jsonl"
+
+    @property
+    def provenance(self) -> Path:
+        return self.folder / "provenance.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    @property
+    def claims(self) -> Path:
+        return self.folder / ".claims"
+
+    @property
+    def parts(self) -> Path:
+        return self.folder / ".parts"
+
+    @property
+    def film(self) -> Path:
+        """Features of the whole film."""
+        return self.folder / f"film{self.suffix}"
+
+    def shot(self, number: int) -> Path:
+        """Return the file of the features of a shot, counted from 0."""
+        return self.folder / f"shot_{number:05d}{self.suffix}"
+
+    def part(self, unit: str) -> Path:
+        """Return the file of the part of the film's features that the unit of work `unit` owns."""
+        return self.parts / f"{unit}.npz"
 
 
 def ensure_dir(path: Path) -> None:
@@ -128,6 +182,10 @@ class MovieFolder:
             faces / f"faces_{suffix}.zip",
             markers / f"done_{suffix}.json",
         )
+
+    def shot_features(self, feature: str, suffix: str) -> ShotFeatureFiles:
+        """Return the files of a feature, see `ShotFeatureFiles`."""
+        return ShotFeatureFiles(self.path / "shot_features" / feature, suffix)
 
     def thumbnail(self, tag: str) -> Path:
         """Return the path of the thumbnail of the face `tag` in `images/`."""

@@ -8,9 +8,10 @@ it is decoded again leniently, from a position that depends only on the segment.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,6 +172,20 @@ def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterat
         decodable frame before `beg` if there is one, then every decodable frame of `[beg, end)`. Missing
         numbers are frames that cannot be decoded. Nothing if `[beg, end)` has no decodable frame.
     """
+    return ((number, convert()) for number, convert in read_unconverted(film, beg, end, thread_count))
+
+
+def read_unconverted(
+    film: Film, beg: int, end: int, thread_count: int = 0
+) -> Iterator[tuple[int, Callable[[], Image]]]:
+    """Read the same frames as `read_frames`, but convert a frame to RGB only when it is asked for.
+
+    Args:
+        beg, end, thread_count: as in `read_frames`.
+
+    Yields:
+        (frame number, function that returns the RGB image), numbers increasing.
+    """
     end = min(end, film.frame_count)
     if beg >= end:
         return
@@ -183,9 +198,9 @@ def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterat
         if not started:
             started, context = True, context or _last_before(film, beg)
             if context:
-                yield context[0], _to_image(film, context[1])
+                yield context[0], partial(_to_image, film, context[1])
             context = None
-        yield number, _to_image(film, frame)
+        yield number, partial(_to_image, film, frame)
 
 
 def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:

@@ -1,0 +1,42 @@
+"""Films as footage of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.feature_runs.sources import Frame
+from facerec.video.film import Film, read_unconverted
+
+
+class FilmFootage:
+    """The frames and the sound of a film, see `sources.Footage`.
+
+    Args:
+        threads: of the decoder; 0 for all cores.
+    """
+
+    def __init__(self, film: Film, threads: int = 0) -> None:
+        self._film, self._threads = film, threads
+        self.name = str(film.path)
+        self.times = frame_times(film)
+        self.duration = float(self.times[-1]) + float(1 / film.frame_rate)
+        self.width, self.height = film.display_width, film.display_height
+
+    def frames(self, beg: int, end: int) -> Iterator[Frame]:
+        """Read the frames `[beg, end)`, and the one before them."""
+        return read_unconverted(self._film, beg, end, self._threads)
+
+    def sound(self, beg: float, end: float | None, rate: int) -> Iterator[NDArray[np.float32]] | None:
+        """Read the sound from `beg` to `end` seconds."""
+        return None
+
+
+def frame_times(film: Film) -> NDArray[np.float64]:
+    """Return the times of a film's frames in seconds from the first; evenly spaced if the film has none."""
+    if not film.seekable:  # then `pts` are frame numbers
+        return np.arange(film.frame_count) / float(film.frame_rate)
+    ticks = np.asarray(film.pts - film.pts[0], np.float64)
+    return ticks * film.time_base.numerator / film.time_base.denominator
