@@ -133,8 +133,9 @@ class FeatureEngine:
     def flush(self) -> None:
         """Compute what still waits for a full batch."""
         for feature, windows in self._pending.items():
-            self._pending[feature] = []
-            self._compute(_Batch(feature, windows))
+            if windows:
+                self._pending[feature] = []
+                self._compute(_Batch(feature, windows))
 
     def _read_pictures(self, footage: Footage, works: Sequence[Work], advance: Callable[[int], None]) -> None:
         if not works:
