@@ -139,7 +139,12 @@ def make(work: Path, frames: int, n: int, people: int, poor: float, seed: int) -
     plan = Plan(
         movie_id=MOVIE,
         film={"name": f"{MOVIE}-made-up.mp4", "bytes": 0, "probe": "", "sha256": ""},
-        video={"display_size": [WIDTH, HEIGHT], "times": pack_times(np.arange(frames))},
+        video={
+            "display_size": [WIDTH, HEIGHT],
+            "frame_rate": "24",
+            "time_base": "1/24",
+            "times": pack_times(np.arange(frames)),
+        },
         frame_count=frames,
         n=n,
         settings={"save_every": SAVE_EVERY, "images": True},

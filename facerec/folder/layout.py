@@ -140,6 +140,8 @@ class MovieFolder:
         names = ("features", "trajectories", "scene_changes", "evidence", "faces", "done")
         self.shard_dirs = tuple(self.path / name for name in names)
         self.contact_sheet = self.path / "contact_sheet.png"
+        self.report = self.path / "report.html"
+        self.standalone_report = self.path / "report-standalone.html"
 
     @classmethod
     def existing(cls, path: Path | str) -> MovieFolder:

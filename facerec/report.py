@@ -1,0 +1,68 @@
+"""Make a page that shows a finished movie: who is on screen, when, with whom, and how sure that is.
+
+Writes report.html into each movie folder. It opens from the file system in any browser, and loads nothing from
+a network. Beside two or more reports, index.html in the folder above says who appears in which film.
+"""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script, see _script.py
+    import _script  # noqa: F401
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facerec.errors import InputError
+from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
+from facerec.support.cli import configure_logging, parser, run_main
+
+if TYPE_CHECKING:
+    from facerec.folder.layout import MovieFolder
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    add_path_argument(command_line)
+    add_actor_db_argument(command_line, "actor database, for titles and names that the manifest does not have")
+    command_line.add_argument("--labels", type=Path, metavar="FILE.csv",
+        help="the labeling backend's export, for names by annotators (default: the folder's people.json)")  # fmt: skip
+    command_line.add_argument("--least", type=float, default=0.40, metavar="P",
+        help="show predicted names with a probability above P, 0 to 1")  # fmt: skip
+    command_line.add_argument("--standalone", action="store_true",
+        help="write report-standalone.html instead: one file to be mailed, with the best pictures inside "
+        "(about 8 MB at most for a feature film)")  # fmt: skip
+    return command_line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    if not 0 <= args.least <= 1:
+        raise InputError(f"--least {args.least}: must be a probability, 0 to 1")
+    from facerec.movies.movie import open_movie
+    from facerec.reporting.index_page import INDEX, write_index
+    from facerec.reporting.report_page import report_page
+    from facerec.support.atomic import write_bytes
+
+    def report(folder: MovieFolder) -> str:
+        movie = open_movie(folder.path, actor_db=args.actor_db, labels=args.labels, least=args.least)
+        page = folder.standalone_report if args.standalone else folder.report
+        index = folder.path.parent / INDEX
+        several = index.exists() or sum(path.absolute().parent == folder.path.parent for path in args.path) > 1
+        made = report_page(movie, page, standalone=args.standalone, index=index if several else None)
+        write_bytes(page, made)
+        return str(page)
+
+    status = run_on_folders(args.path, report)
+    if not args.standalone:
+        for parent in dict.fromkeys(path.absolute().parent for path in args.path):
+            if page := write_index(parent):
+                print(f"all films: {page}")  # noqa: T201
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

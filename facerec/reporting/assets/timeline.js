@@ -1,0 +1,407 @@
+"use strict";
+// Who is on screen when: a canvas that draws the visible rows of the visible span, and the moment below it.
+(() => {
+  const { data, movie, people, seconds, el, clock, timeOf, frameAt } = facerec;
+  const ROW = 26, RULER = 26, MIN_SPAN = 0.2; // pixels, pixels, seconds
+  const scroller = document.getElementById("timeline"), spacer = document.getElementById("timeline-space");
+  const canvas = document.getElementById("timeline-canvas"), overview = document.getElementById("overview");
+  const tip = document.getElementById("timeline-tip"), moment = document.getElementById("moment");
+  const pen = canvas.getContext("2d"), length = seconds[movie.frames] || 1;
+  let from = 0, to = length; // the visible span in seconds
+  let rows = [], current = -1, frame = null, width = 0, height = 0, gutter = 150, colours = {}, queued = false;
+
+  function readColours() {
+    const style = getComputedStyle(document.documentElement);
+    for (const name of ["ink", "quiet", "line", "card", "sure", "unsure", "unknown", "shared", "accent", "hole", "shot"])
+      colours[name] = style.getPropertyValue(`--${name}`).trim();
+  }
+  function fit(target, w, h) { // the canvas in device pixels
+    const ratio = window.devicePixelRatio || 1;
+    if (target.width !== Math.round(w * ratio) || target.height !== Math.round(h * ratio)) {
+      target.width = Math.round(w * ratio);
+      target.height = Math.round(h * ratio);
+    }
+    const context = target.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, w, h);
+    return context;
+  }
+  const xOf = (time) => gutter + (time - from) / (to - from) * (width - gutter);
+  const timeAtX = (x) => from + (x - gutter) / (width - gutter) * (to - from);
+
+  function niceStep(least) {
+    const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+    return steps.find((step) => step >= least) || 7200;
+  }
+  function layout() {
+    width = scroller.clientWidth;
+    gutter = Math.min(170, Math.max(92, Math.round(width * 0.16)));
+    height = Math.min(rows.length, 14) * ROW + RULER + 2;
+    scroller.style.height = `${height + 2}px`;
+    canvas.style.height = `${height}px`;
+    canvas.style.width = `${width}px`;
+    spacer.style.height = `${rows.length * ROW + RULER + 2}px`;
+    redraw();
+  }
+  function redraw() {
+    if (queued) return;
+    queued = true;
+    requestAnimationFrame(() => {
+      queued = false;
+      draw();
+      drawOverview();
+    });
+  }
+
+  function draw() {
+    fit(canvas, width, height);
+    const top = scroller.scrollTop, firstRow = Math.floor(top / ROW);
+    const lastRow = Math.min(rows.length, firstRow + Math.ceil(height / ROW) + 1);
+    pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    pen.textBaseline = "middle";
+    drawShots();
+    pen.save();
+    pen.beginPath();
+    pen.rect(0, RULER, width, height - RULER);
+    pen.clip();
+    for (let row = firstRow; row < lastRow; row++) drawRow(row, RULER + row * ROW - top);
+    pen.restore();
+    drawRuler();
+    if (frame !== null) {
+      const x = xOf(timeOf(frame));
+      if (x >= gutter - 1 && x <= width) {
+        pen.fillStyle = colours.accent;
+        pen.fillRect(x - 0.75, RULER - 8, 1.5, height);
+        pen.beginPath();
+        pen.moveTo(x - 5, RULER - 10);
+        pen.lineTo(x + 5, RULER - 10);
+        pen.lineTo(x, RULER - 3);
+        pen.fill();
+      }
+    }
+  }
+  function drawShots() { // shots as bands where they are wide enough, holes in the coverage as hatched areas
+    const cuts = data.cuts, first = facerec.shotOf(frameAt(from)), last = facerec.shotOf(frameAt(to));
+    if ((width - gutter) / (last - first + 1) > 7) {
+      for (let shot = first; shot <= last; shot++) {
+        const [begin, end] = facerec.shotRange(shot);
+        const x1 = Math.max(gutter, xOf(timeOf(begin))), x2 = Math.min(width, xOf(timeOf(end)));
+        if (shot % 2) {
+          pen.fillStyle = colours.shot;
+          pen.fillRect(x1, RULER, x2 - x1, height);
+        }
+      }
+    }
+    pen.fillStyle = colours.hole;
+    for (const [begin, end] of data.coverage.holes) {
+      const x1 = Math.max(gutter, xOf(timeOf(begin))), x2 = Math.min(width, xOf(timeOf(end)));
+      if (x2 > x1) pen.fillRect(x1, RULER, x2 - x1, height);
+    }
+  }
+  function drawRow(row, y) {
+    const index = rows[row], person = people[index], kind = facerec.certainty(person), spans = person.spans;
+    if (row === current) {
+      pen.fillStyle = colours.line;
+      pen.globalAlpha = 0.55;
+      pen.fillRect(0, y, width, ROW);
+      pen.globalAlpha = 1;
+    }
+    pen.fillStyle = colours.line;
+    pen.fillRect(gutter, y + ROW - 1, width - gutter, 0.5);
+    pen.fillStyle = colours[kind];
+    const beginFrame = frameAt(from), endFrame = frameAt(to) + 1;
+    let low = 0, high = spans.length / 2; // the first span that ends after the left edge
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (spans[2 * middle + 1] <= beginFrame) low = middle + 1; else high = middle;
+    }
+    let right = -1;
+    for (let i = low; 2 * i < spans.length && spans[2 * i] < endFrame; i++) {
+      const x1 = Math.max(gutter, xOf(timeOf(spans[2 * i])));
+      const x2 = Math.min(width, Math.max(x1 + 1.5, xOf(timeOf(spans[2 * i + 1]))));
+      if (x2 <= right) continue;
+      pen.fillRect(x1, y + 6, x2 - x1, ROW - 13);
+      if (kind === "unsure" && x2 - x1 > 3) { // a pattern besides the colour
+        pen.fillStyle = colours.card;
+        pen.fillRect(x1 + 1, y + ROW / 2 - 1, x2 - x1 - 2, 1);
+        pen.fillStyle = colours.unsure;
+      }
+      right = x2;
+    }
+    pen.fillStyle = row === current || kind === "sure" || kind === "unsure" ? colours.ink : colours.quiet;
+    fillText(person.name, 10, y + ROW / 2, gutter - 18);
+  }
+  function fillText(text, x, y, most) {
+    let shown = text.slice(0, 60);
+    if (pen.measureText(shown).width > most) {
+      while (shown && pen.measureText(`${shown}…`).width > most) shown = shown.slice(0, -1);
+      shown += "…";
+    }
+    pen.direction = "ltr";
+    pen.fillText(`\u2068${shown}\u2069`, x, y);
+  }
+  function drawRuler() {
+    pen.fillStyle = colours.card;
+    pen.fillRect(0, 0, width, RULER - 1);
+    pen.fillStyle = colours.line;
+    pen.fillRect(0, RULER - 1, width, 1);
+    pen.fillStyle = colours.quiet;
+    const step = niceStep((to - from) * 84 / (width - gutter)), digits = step < 1 ? 1 : 0;
+    for (let k = Math.ceil(from / step - 1e-6); k * step <= to; k++) {
+      const x = xOf(k * step), text = facerec.clockOf(k * step, digits);
+      pen.fillRect(x, RULER - 6, 1, 5);
+      if (x + pen.measureText(text).width / 2 < width - 2 && x - 20 > gutter - 26)
+        pen.fillText(text, Math.max(gutter, x - pen.measureText(text).width / 2), RULER / 2 - 2);
+    }
+    if (width > 600) pen.fillText(`${rows.length.toLocaleString("en")} rows`, 10, RULER / 2 - 1);
+  }
+
+  // --- the whole film above: how many are on screen, and the visible span -----------------------------
+  const density = (() => {
+    const bins = new Float32Array(600);
+    for (const { spans, shared } of people) {
+      if (shared) continue;
+      for (let i = 0; i < spans.length; i += 2) {
+        const a = timeOf(spans[i]) / length * 600, b = timeOf(spans[i + 1]) / length * 600;
+        for (let bin = Math.floor(a); bin < b && bin < 600; bin++)
+          bins[bin] += Math.min(b, bin + 1) - Math.max(a, bin);
+      }
+    }
+    return bins;
+  })();
+  const densest = density.reduce((most, value) => Math.max(most, value), 0) || 1;
+  function drawOverview() {
+    const w = overview.clientWidth, h = overview.clientHeight, brush = fit(overview, w, h);
+    brush.fillStyle = colours.unknown;
+    for (let bin = 0; bin < 600; bin++) {
+      const tall = density[bin] / densest * (h - 6);
+      const left = Math.round(bin * w / 600);
+      brush.fillRect(left, h - 1 - tall, Math.round((bin + 1) * w / 600) - left, tall);
+    }
+    brush.fillStyle = colours.hole;
+    for (const [begin, end] of data.coverage.holes)
+      brush.fillRect(timeOf(begin) / length * w, 0, Math.max(2, (timeOf(end) - timeOf(begin)) / length * w), h);
+    const x1 = from / length * w, x2 = Math.max(x1 + 3, to / length * w);
+    brush.globalAlpha = 0.16;
+    brush.fillStyle = colours.accent;
+    brush.fillRect(x1, 0, x2 - x1, h);
+    brush.globalAlpha = 1;
+    brush.strokeStyle = colours.accent;
+    brush.lineWidth = 1.5;
+    brush.strokeRect(x1 + 0.75, 0.75, Math.max(1.5, x2 - x1 - 1.5), h - 1.5);
+    if (frame !== null) {
+      brush.fillStyle = colours.accent;
+      brush.fillRect(timeOf(frame) / length * w - 0.75, 0, 1.5, h);
+    }
+  }
+
+  // --- moving ----------------------------------------------------------------------------------------
+  function view(begin, end) {
+    const span = Math.min(length, Math.max(MIN_SPAN, end - begin));
+    from = Math.max(0, Math.min(length - span, begin));
+    to = from + span;
+    const text = span >= length ? "the whole film" : `${facerec.clockOf(from, 1)} to ${facerec.clockOf(to, 1)}`;
+    document.getElementById("timeline-span").textContent = text;
+    redraw();
+  }
+  const zoom = (factor, at = (from + to) / 2) => view(at - (at - from) * factor, at + (to - at) * factor);
+  const pan = (share) => view(from + (to - from) * share, to + (to - from) * share);
+  function zoomToShot(shot) {
+    const [begin, end] = facerec.shotRange(shot), a = timeOf(begin), b = timeOf(end);
+    view(a - (b - a) * 0.04, b + (b - a) * 0.04);
+  }
+  function stepShot(step) {
+    const here = frame !== null ? frame : frameAt((from + to) / 2);
+    const shot = Math.max(0, Math.min(data.cuts.length, facerec.shotOf(here) + step));
+    zoomToShot(shot);
+    choose(facerec.shotRange(shot)[0]);
+  }
+
+  // --- the moment ------------------------------------------------------------------------------------
+  function choose(at, quiet) {
+    frame = Math.max(0, Math.min(movie.frames - 1, at));
+    const time = timeOf(frame);
+    if (time < from || time > to) view(time - (to - from) / 2, time + (to - from) / 2);
+    const shot = facerec.shotOf(frame), [begin, end] = facerec.shotRange(shot), here = facerec.onScreen(frame);
+    const film = facerec.filmHref(frame), code = facerec.timecode(frame);
+    const who = here.slice(0, 12).map((index) => el("li", null, face(index), facerec.personLink(index)));
+    moment.replaceChildren(
+      el("div", { class: "moment-head" },
+        el("strong", { class: "code" }, code), el("span", { class: "quiet" }, `frame ${frame.toLocaleString("en")} · shot ${shot + 1} of ${(data.cuts.length + 1).toLocaleString("en")} (${clock(begin)} to ${clock(end)})`)),
+      who.length ? el("ul", { class: "who" }, who) : el("p", { class: "quiet" }, "No face is on screen."),
+      el("div", { class: "buttons" },
+        el("button", { type: "button", onclick: () => facerec.copy(code) }, "Copy timecode"),
+        el("button", { type: "button", onclick: () => facerec.copy(String(frame)) }, "Copy frame"),
+        el("button", { type: "button", onclick: () => zoomToShot(shot) }, "Zoom to this shot"),
+        film ? el("a", { class: "button", href: film, target: "_blank", rel: "noopener" }, "Open the film here") : null));
+    moment.hidden = false;
+    if (!quiet) facerec.announce(`${code}, shot ${shot + 1}. On screen: ${here.map((i) => people[i].name).join(", ") || "nobody"}`);
+    redraw();
+  }
+  function face(index) { // the thumbnail of this person that is nearest to the chosen frame
+    const { begin, end, pictures } = facerec.trajectories;
+    let best = null, least = Infinity;
+    for (const i of facerec.trajectoriesOf(index)) {
+      if (begin[i] > frame || end[i] <= frame) continue;
+      for (const tag of pictures[i]) {
+        const far = Math.abs(facerec.frameOfTag(tag) - frame);
+        if (far < least && facerec.pictureUrl(tag)) [best, least] = [tag, far];
+      }
+    }
+    best = best || people[index].faces[0];
+    return best ? facerec.picture(best, "", { width: 48, height: 48 }) : null;
+  }
+  function go(at) { // from a link
+    if (to - from > 60) view(timeOf(at) - 20, timeOf(at) + 20);
+    choose(at);
+  }
+
+  // --- pointer ---------------------------------------------------------------------------------------
+  const pointers = new Map();
+  let pressed = null, pinch = null;
+  const local = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  const rowAt = (y) => Math.floor((y - RULER + scroller.scrollTop) / ROW);
+  canvas.addEventListener("pointerdown", (event) => {
+    pointers.set(event.pointerId, event.clientX);
+    pressed = { x: event.clientX, from, to, moved: false };
+    if (pointers.size === 2) {
+      const [a, b] = [...pointers.values()];
+      pinch = { far: Math.max(10, Math.abs(a - b)), from, to, at: timeAtX((a + b) / 2 - canvas.getBoundingClientRect().left) };
+    }
+    if (event.pointerType !== "touch") canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (pointers.has(event.pointerId)) pointers.set(event.pointerId, event.clientX);
+    if (pinch && pointers.size === 2) {
+      const [a, b] = [...pointers.values()], factor = pinch.far / Math.max(10, Math.abs(a - b));
+      view(pinch.at - (pinch.at - pinch.from) * factor, pinch.at + (pinch.to - pinch.at) * factor);
+    } else if (pressed) {
+      const by = (pressed.x - event.clientX) / (width - gutter) * (pressed.to - pressed.from);
+      if (Math.abs(event.clientX - pressed.x) > 4) pressed.moved = true;
+      if (pressed.moved) view(pressed.from + by, pressed.to + by);
+    } else hover(event);
+  });
+  const release = (event) => {
+    pointers.delete(event.pointerId);
+    if (pointers.size < 2) pinch = null;
+    if (!pointers.size) setTimeout(() => { pressed = null; });
+  };
+  canvas.addEventListener("pointerup", release);
+  canvas.addEventListener("pointercancel", release);
+  canvas.addEventListener("click", (event) => {
+    if (pressed?.moved) return;
+    const [x, y] = local(event), row = rowAt(y);
+    current = y > RULER && row < rows.length ? row : current;
+    if (x < gutter && y > RULER && row < rows.length) location.hash = facerec.personHref(rows[row]);
+    else if (x >= gutter) choose(frameAt(timeAtX(x)));
+    redraw();
+  });
+  canvas.addEventListener("dblclick", (event) => {
+    const [x] = local(event);
+    if (x >= gutter) zoomToShot(facerec.shotOf(frameAt(timeAtX(x))));
+  });
+  canvas.addEventListener("wheel", (event) => {
+    if (event.ctrlKey || event.metaKey) zoom(Math.exp(event.deltaY * 0.004), timeAtX(Math.max(gutter, local(event)[0])));
+    else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) pan(event.deltaX / width);
+    else if (event.shiftKey) pan(event.deltaY / width);
+    else return; // rows and page scroll as usual
+    event.preventDefault();
+  }, { passive: false });
+  function hover(event) {
+    const [x, y] = local(event), row = rowAt(y);
+    if (x < gutter || y < RULER || row >= rows.length) {
+      tip.hidden = true;
+      return;
+    }
+    const at = frameAt(timeAtX(x)), person = people[rows[row]];
+    tip.textContent = `${person.name.slice(0, 60)} · ${clock(at)} · frame ${at} · shot ${facerec.shotOf(at) + 1}`;
+    tip.hidden = false;
+    tip.style.left = `${Math.max(4, Math.min(x + 12, width - tip.offsetWidth - 4))}px`;
+    tip.style.top = `${Math.min(y + 16, height - 26)}px`;
+  }
+  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  let dragging = false;
+  const centre = (event) => {
+    const box = overview.getBoundingClientRect(), time = (event.clientX - box.left) / box.width * length;
+    view(time - (to - from) / 2, time + (to - from) / 2);
+  };
+  overview.addEventListener("pointerdown", (event) => {
+    dragging = true;
+    overview.setPointerCapture(event.pointerId);
+    if (to - from >= length) view(0, length / 8);
+    centre(event);
+  });
+  overview.addEventListener("pointermove", (event) => dragging && centre(event));
+  overview.addEventListener("pointerup", () => { dragging = false; });
+
+  // --- keys ------------------------------------------------------------------------------------------
+  function select(row) {
+    if (!rows.length) return;
+    current = Math.max(0, Math.min(rows.length - 1, row));
+    const y = current * ROW;
+    if (y < scroller.scrollTop) scroller.scrollTop = y;
+    if (y + ROW > scroller.scrollTop + height - RULER) scroller.scrollTop = y + ROW - height + RULER;
+    const person = people[rows[current]];
+    facerec.announce(`${person.name}, ${facerec.duration(person.seconds)} on screen`);
+    redraw();
+  }
+  function appearance(step) { // the next or the previous appearance of the selected person
+    if (current < 0) return select(0);
+    const { spans } = people[rows[current]];
+    const begins = spans.filter((_, i) => i % 2 === 0), at = frame === null ? -1 : frame;
+    const next = step > 0 ? begins.find((begin) => begin > at) : begins.filter((begin) => begin < at).pop();
+    if (next !== undefined) choose(next);
+  }
+  const keys = {
+    ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2), "+": () => zoom(0.5), "=": () => zoom(0.5),
+    "-": () => zoom(2), Home: () => view(0, to - from), End: () => view(length - (to - from), length),
+    ArrowUp: () => select(current - 1), ArrowDown: () => select(current + 1), 0: () => view(0, length),
+    n: () => appearance(1), p: () => appearance(-1), s: () => stepShot(0),
+    ".": () => stepShot(1), ",": () => stepShot(-1),
+    Enter: () => current >= 0 && facerec.showPerson(rows[current]),
+  };
+  scroller.addEventListener("keydown", (event) => {
+    const action = keys[event.key];
+    if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    action();
+  });
+  const press = (id, action) => document.getElementById(id).addEventListener("click", action);
+  press("zoom-in", () => zoom(0.5, frame !== null && timeOf(frame) >= from && timeOf(frame) <= to ? timeOf(frame) : undefined));
+  press("zoom-out", () => zoom(2));
+  press("zoom-all", () => view(0, length));
+  press("shot-before", () => stepShot(-1));
+  press("shot-after", () => stepShot(1));
+  const goTo = document.getElementById("go");
+  document.getElementById("go-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const at = parseMoment(goTo.value);
+    goTo.setAttribute("aria-invalid", String(at === null));
+    if (at === null) facerec.announce("Give a timecode such as 1:02:03.5, or a frame such as f1500.");
+    else go(at);
+  });
+  function parseMoment(text) { // "1:02:03.5" or "62:03", "f1500" or "1500"
+    const number = text.trim().match(/^(?:f|frame)?\s*(\d+)$/i);
+    if (number) return Math.min(movie.frames - 1, Number(number[1]));
+    if (!/^\d+(:\d{1,2}){1,2}(\.\d+)?$/.test(text.trim())) return null;
+    return frameAt(text.trim().split(":").reduce((all, part) => all * 60 + Number(part), 0));
+  }
+
+  scroller.addEventListener("scroll", redraw, { passive: true });
+  new ResizeObserver(layout).observe(scroller);
+  facerec.on("order", (order) => {
+    const before = rows[current];
+    rows = order;
+    current = rows.indexOf(before);
+    layout();
+  });
+  facerec.on("theme", () => {
+    readColours();
+    redraw();
+  });
+  readColours();
+  facerec.timeline = { view, zoomToShot, choose, go, span: () => [from, to], frame: () => frame };
+})();

@@ -1,0 +1,121 @@
+"""The page over several movies: the films, the people who are named in them, and who appears where.
+
+It is made from the summaries inside the reports of the folder, not from the movie folders: so it can be renewed
+after each report, and shows what the reports show.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from facerec import __version__
+from facerec.errors import InputError
+from facerec.folder.layout import MovieFolder
+from facerec.reporting.page import json_block, render
+from facerec.reporting.page_facts import format_seconds
+from facerec.support.atomic import write_bytes
+
+INDEX = "index.html"
+STYLES = ("report.css",)
+SCRIPTS = ("index.js",)
+_SUMMARY = re.compile(rb'<script type="application/json" id="facerec-summary">([^<]*)</script>')
+_HEAD = 4 << 20  # bytes of a report; the summary of a film with thousands of names lies within
+_MARK = b'<meta name="facerec" content="index">'
+_FACES = 40  # people with a picture
+
+
+def write_index(parent: Path) -> Path | None:
+    """Write the index of the reports in the movie folders under `parent`, if there are two or more.
+
+    Returns:
+        The page; None if there are fewer than two reports, or another program's index.html is in the way.
+    """
+    summaries = read_summaries(parent)
+    page = parent / INDEX
+    if len(summaries) < 2:
+        return None
+    if page.exists() and _MARK not in page.read_bytes()[:4096]:
+        logging.warning("%s: is not a page of facerec, so it is kept; move it away to get the index", page)
+        return None
+    write_bytes(page, index_page(summaries))
+    return page
+
+
+def read_summaries(parent: Path) -> dict[MovieFolder, dict[str, Any]]:
+    """Return the summaries of the reports under `parent`, by movie folder, in the order of the movie ids."""
+    found = {}
+    for path in parent.glob("*-data/report.html"):
+        try:
+            folder = MovieFolder(path.parent)
+            with path.open("rb") as file:
+                match = _SUMMARY.search(file.read(_HEAD))
+            summary = orjson.loads(match[1]) if match else None
+        except (InputError, OSError, orjson.JSONDecodeError):
+            summary = None
+        if isinstance(summary, dict) and summary.get("format") == 1:
+            found[folder] = summary
+        else:
+            logging.warning("%s: is no report of this release; left out of the index", path)
+    return dict(sorted(found.items(), key=lambda item: item[0].movie_id))
+
+
+def index_page(summaries: Mapping[MovieFolder, Mapping[str, Any]]) -> bytes:
+    """Return the page over the movies."""
+    films, people = [], dict[str, dict[str, Any]]()
+    for number, (folder, summary) in enumerate(summaries.items()):
+        movie = summary["movie"]
+        href = f"{quote(folder.path.name)}/report.html"
+        seconds = movie["frames"] / movie["frame_rate"] if movie["frame_rate"] else 0.0
+        films.append(
+            {
+                **movie,
+                "href": href,
+                "seconds": seconds,
+                "length": format_seconds(seconds),
+                "shots": summary["shots"],
+                "named": len(summary["people"]),
+                "unnamed": summary["unnamed"],
+            }
+        )
+        for person in summary["people"]:
+            entry = people.setdefault(person["person"], {"name": person["name"], "uri": person["uri"], "in": []})
+            face = person["face"]
+            entry["in"].append(
+                {
+                    "film": number,
+                    "seconds": person["seconds"],
+                    "href": f"{href}#person={quote(person['person'], safe='')}",
+                    "sure": person["source"] == "annotator" or (person["probability"] or 0) >= 0.9,
+                    "face": _face_address(folder, face) if face else "",
+                }
+            )
+    rows = sorted(people.values(), key=lambda row: (-len(row["in"]), -sum(i["seconds"] for i in row["in"])))
+    for row in rows:
+        row["seconds"] = round(sum(i["seconds"] for i in row["in"]), 3)
+        row["face"] = next((i["face"] for i in sorted(row["in"], key=lambda i: -i["seconds"]) if i["face"]), "")
+    return render(
+        "index.html.j2",
+        STYLES,
+        SCRIPTS,
+        standalone=False,
+        mark=_MARK.decode(),
+        films=films,
+        people_count=len(rows),
+        across=sum(len(row["in"]) > 1 for row in rows),
+        total=format_seconds(sum(film["seconds"] for film in films)),
+        program=f"facerec {__version__}",
+        data_json=json_block({"films": films, "people": rows}),
+    )
+
+
+def _face_address(folder: MovieFolder, face: str) -> str:
+    """Return the address of a thumbnail as seen from the index."""
+    path = folder.thumbnail(f"{folder.movie_id}:{face}")
+    return quote(path.relative_to(folder.path.parent).as_posix())
