@@ -30,6 +30,7 @@ COMMANDS = {
     "classify_knn": "facerec.classify_knn",
     "check": "facerec.check",
     "contact_sheet": "facerec.contact_sheet",
+    "report": "facerec.report",
     "apply_labels": "facerec.apply_labels",
     "evaluate": "facerec.evaluate",
     "learn_from_labels": "facerec.learn_from_labels",

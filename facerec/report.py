@@ -1,7 +1,7 @@
 """Make a page that shows a finished movie: who is on screen, when, with whom, and how sure that is.
 
-Writes report.html into each movie folder. It opens from the file system in any browser, and loads nothing from
-a network. Beside two or more reports, index.html in the folder above says who appears in which film.
+Writes report.html into each movie folder. It opens from the file system in any browser and loads nothing
+from a network. Beside two or more reports, index.html in the folder above says who appears in which film.
 """
 
 from __future__ import annotations
@@ -26,14 +26,26 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
     add_path_argument(command_line)
-    add_actor_db_argument(command_line, "actor database, for titles and names that the manifest does not have")
-    command_line.add_argument("--labels", type=Path, metavar="FILE.csv",
-        help="the labeling backend's export, for names by annotators (default: the folder's people.json)")  # fmt: skip
-    command_line.add_argument("--least", type=float, default=0.40, metavar="P",
-        help="show predicted names with a probability above P, 0 to 1")  # fmt: skip
-    command_line.add_argument("--standalone", action="store_true",
-        help="write report-standalone.html instead: one file to be mailed, with the best pictures inside "
-        "(about 8 MB at most for a feature film)")  # fmt: skip
+    add_actor_db_argument(command_line, "actor database, for titles and for names that the manifest lacks")
+    command_line.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE.csv",
+        help="the labeling backend's export, for names by annotators (default: people.json in the folder)",
+    )
+    command_line.add_argument(
+        "--least",
+        type=float,
+        default=0.40,
+        metavar="P",
+        help="show predicted names with a probability above P, 0 to 1",
+    )
+    command_line.add_argument(
+        "--standalone",
+        action="store_true",
+        help="write report-standalone.html instead: one file to be mailed, with the best pictures of each "
+        "person inside (6 MB, more if a film has thousands of people)",
+    )
     return command_line
 
 
@@ -47,18 +59,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.reporting.report_page import report_page
     from facerec.support.atomic import write_bytes
 
+    parents = [path.absolute().parent for path in args.path]
+
     def report(folder: MovieFolder) -> str:
         movie = open_movie(folder.path, actor_db=args.actor_db, labels=args.labels, least=args.least)
         page = folder.standalone_report if args.standalone else folder.report
         index = folder.path.parent / INDEX
-        several = index.exists() or sum(path.absolute().parent == folder.path.parent for path in args.path) > 1
+        several = (
+            index.exists() or sum(path.absolute().parent == folder.path.parent for path in args.path) > 1
+        )
         made = report_page(movie, page, standalone=args.standalone, index=index if several else None)
         write_bytes(page, made)
         return str(page)
 
     status = run_on_folders(args.path, report)
     if not args.standalone:
-        for parent in dict.fromkeys(path.absolute().parent for path in args.path):
+        for parent in dict.fromkeys(parents):
             if page := write_index(parent):
                 print(f"all films: {page}")  # noqa: T201
     return status

@@ -1,7 +1,7 @@
 """The page over several movies: the films, the people who are named in them, and who appears where.
 
-It is made from the summaries inside the reports of the folder, not from the movie folders: so it can be renewed
-after each report, and shows what the reports show.
+It is made from the summaries inside the reports, not from the movie folders: so it can be renewed after each
+report, and shows what the reports show.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SCRIPTS = ("index.js",)
 _SUMMARY = re.compile(rb'<script type="application/json" id="facerec-summary">([^<]*)</script>')
 _HEAD = 4 << 20  # bytes of a report; the summary of a film with thousands of names lies within
 _MARK = b'<meta name="facerec" content="index">'
-_FACES = 40  # people with a picture
+SURE = 0.9  # probability of a name, as in the reports
 
 
 def write_index(parent: Path) -> Path | None:
@@ -68,38 +68,19 @@ def read_summaries(parent: Path) -> dict[MovieFolder, dict[str, Any]]:
 
 def index_page(summaries: Mapping[MovieFolder, Mapping[str, Any]]) -> bytes:
     """Return the page over the movies."""
-    films, people = [], dict[str, dict[str, Any]]()
+    films: list[dict[str, Any]] = []
+    people: dict[str, dict[str, Any]] = {}
     for number, (folder, summary) in enumerate(summaries.items()):
-        movie = summary["movie"]
         href = f"{quote(folder.path.name)}/report.html"
-        seconds = movie["frames"] / movie["frame_rate"] if movie["frame_rate"] else 0.0
-        films.append(
-            {
-                **movie,
-                "href": href,
-                "seconds": seconds,
-                "length": format_seconds(seconds),
-                "shots": summary["shots"],
-                "named": len(summary["people"]),
-                "unnamed": summary["unnamed"],
-            }
-        )
+        films.append(_film(summary, href))
         for person in summary["people"]:
-            entry = people.setdefault(person["person"], {"name": person["name"], "uri": person["uri"], "in": []})
-            face = person["face"]
-            entry["in"].append(
-                {
-                    "film": number,
-                    "seconds": person["seconds"],
-                    "href": f"{href}#person={quote(person['person'], safe='')}",
-                    "sure": person["source"] == "annotator" or (person["probability"] or 0) >= 0.9,
-                    "face": _face_address(folder, face) if face else "",
-                }
-            )
-    rows = sorted(people.values(), key=lambda row: (-len(row["in"]), -sum(i["seconds"] for i in row["in"])))
+            new = {"name": person["name"], "uri": person["uri"], "in": []}
+            people.setdefault(person["person"], new)["in"].append(_appearance(number, folder, href, person))
+    rows = sorted(people.values(), key=lambda row: (-len(row["in"]), -_seconds(row)))
     for row in rows:
-        row["seconds"] = round(sum(i["seconds"] for i in row["in"]), 3)
-        row["face"] = next((i["face"] for i in sorted(row["in"], key=lambda i: -i["seconds"]) if i["face"]), "")
+        row["seconds"] = round(_seconds(row), 3)
+        pictured = sorted((one for one in row["in"] if one["face"]), key=lambda one: -one["seconds"])
+        row["face"] = pictured[0]["face"] if pictured else ""
     return render(
         "index.html.j2",
         STYLES,
@@ -113,6 +94,35 @@ def index_page(summaries: Mapping[MovieFolder, Mapping[str, Any]]) -> bytes:
         program=f"facerec {__version__}",
         data_json=json_block({"films": films, "people": rows}),
     )
+
+
+def _film(summary: Mapping[str, Any], href: str) -> dict[str, Any]:
+    """Return the row of a film."""
+    movie = summary["movie"]
+    seconds = movie["seconds"]
+    return {
+        **movie,
+        "href": href,
+        "length": format_seconds(seconds),
+        "shots": summary["shots"],
+        "named": len(summary["people"]),
+        "unnamed": summary["unnamed"],
+    }
+
+
+def _appearance(film: int, folder: MovieFolder, href: str, person: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page says about a person in one film."""
+    return {
+        "film": film,
+        "seconds": person["seconds"],
+        "href": f"{href}#person={quote(person['person'], safe='')}",
+        "sure": person["source"] == "annotator" or (person["probability"] or 0) >= SURE,
+        "face": _face_address(folder, person["face"]) if person["face"] else "",
+    }
+
+
+def _seconds(row: Mapping[str, Any]) -> float:
+    return float(sum(one["seconds"] for one in row["in"]))
 
 
 def _face_address(folder: MovieFolder, face: str) -> str:

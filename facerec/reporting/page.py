@@ -1,8 +1,8 @@
 """Render a page from its template: one HTML file that loads nothing from a network.
 
 Styles and scripts are inside the page, allowed by their hashes in its Content-Security-Policy, so that no
-other script can run, whatever a name or a title contains. Values are escaped by the template; data is JSON in a
-script element of a type that browsers do not run, without characters that could end it.
+other script can run, whatever a name or a title contains. Values are escaped by the template; data is JSON in
+a script element of a type that browsers do not run, without characters that could end it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 
 import jinja2
 import orjson
-from markupsafe import Markup
 
 _HERE = Path(__file__).parent
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -37,18 +36,18 @@ def render(template: str, styles: Sequence[str], scripts: Sequence[str], **value
     )
     page = _environment().get_template(template)
     text = page.render(
-        styles=[Markup(text) for text in style_texts],
-        scripts=[Markup(text) for text in script_texts],
+        styles=style_texts,
+        scripts=script_texts,
         policy=policy,
         **values,
     )
     return text.encode()
 
 
-def json_block(value: object) -> Markup:
-    """Return `value` as JSON for a script element of the type application/json."""
+def json_block(value: object) -> str:
+    """Return `value` as JSON for a script element of the type application/json; templates mark it as safe."""
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    return Markup(text.translate({ord(character): escape for character, escape in _ESCAPED.items()}))
+    return text.translate({ord(character): escape for character, escape in _ESCAPED.items()})
 
 
 @cache

@@ -3,20 +3,23 @@
 Faces are named without the movie id (`50:0_31_191_289` for the tag `1:50:0_31_191_289`). Frames are numbers
 from 0, intervals are half-open, times are seconds. The fields:
 
-    movie         {id, title, year, film, film_href, frames, frame_rate, width, height}; film_href is the film's
-                  address as seen from the page, or null
-    times         {unit, runs}: presentation times as plan.json has them: runs of [step, count] in ticks of
-                  `unit` seconds
+    movie         {id, title, year, film, film_href, frames, seconds, frame_rate, width, height}; film_href
+                  is the address of the film as seen from the page, or null
+    times         {unit, runs}: presentation times as in plan.json: runs of [step, count] in ticks of `unit`
+                  seconds
     cuts          first frame of each shot but the first
     coverage      {holes: [[begin, end]], skipped: [frames]}: what was not analysed
-    images        address of the folder of thumbnails, or null; pictures: {face: data URI} or null (standalone)
+    images        address of the folder of thumbnails, or null
+    pictures      {face: data URI} in a standalone page, else null
     made_from     {file name: SHA-256} of the results that the page shows
     people        in the order of `Movie.people`: {person, name, actor_id, source, probability, uri, shared,
-                  clusters: [ids], trajectories: number, shots: number, seconds, share, height (of the face, as
-                  a share of the frame's), first, last, spans: [begin, end, begin, end, …], faces: [best first]}
+                  clusters: [ids], trajectories: number, shots: number, seconds, share, height (of the face,
+                  as a share of the frame's), first, last, spans: [begin, end, begin, end, …], faces: [best
+                  first]}
     together      [[index of a person, index of another, seconds, shots]]
-    clusters      by id: {names: [[actor id, name, probability]], trajectories: number, seconds, shared, faces}
-    trajectories  columns by index: begin, end, cluster, person (index or -1: no face), pictures: [faces with a
+    clusters      by id: {names: [[actor id, name, probability]], trajectories: number, seconds, shared,
+                  faces: [best first]}
+    trajectories  columns by index: begin, end, cluster, person (index; -1: no face), pictures: [faces with a
                   thumbnail, by frame], quality (mean of the saved faces, 0..1)
     cast          [[actor id, name]]
     histograms    {name: {edges, counts}}
@@ -44,7 +47,7 @@ from facerec.folder.manifest import recorded_poor_pages
 from facerec.folder.names import thumbnail_name
 from facerec.folder.plan import planned_film_path
 from facerec.movies.movie import Movie
-from facerec.movies.tables import union
+from facerec.movies.tables import Span, union
 
 FACES_SHOWN = 8  # best faces of a person or a cluster
 _HEIGHTS, _QUALITIES = 12, 10  # bars of the histograms
@@ -81,7 +84,9 @@ def page_data(movie: Movie, page: Path) -> dict[str, Any]:
             "holes": movie.manifest.get("shards", {}).get("missing_frames", []),
             "skipped": movie.manifest.get("skipped_frames", []),
         },
-        "images": relative_address(folder.images, page) if any(face.shown for face in chain(*faces)) else None,
+        "images": relative_address(folder.images, page)
+        if any(face.shown for face in chain(*faces))
+        else None,
         "pictures": None,
         "made_from": {
             path.name: _recorded_hash(movie.manifest, path.name)
@@ -121,6 +126,7 @@ def _movie(movie: Movie, folder: MovieFolder, page: Path) -> dict[str, Any]:
         "film": movie.film_name,
         "film_href": relative_address(film, page) if film.is_file() else None,
         "frames": movie.frame_count,
+        "seconds": round(movie.duration_s, 3),
         "frame_rate": movie.frame_rate,
         "width": movie.width,
         "height": movie.height,
@@ -146,9 +152,7 @@ def _faces(movie: Movie, folder: MovieFolder) -> Faces:
 def _best(faces: Sequence[Sequence[_Face]]) -> list[str]:
     """Return the best faces with a thumbnail of some trajectories: first the best one of each."""
     ranked = [sorted((face for face in saved if face.shown), key=lambda f: -f.quality) for saved in faces]
-    order = sorted(
-        ((rank, -face.quality, face.name) for saved in ranked for rank, face in enumerate(saved))
-    )
+    order = sorted(((rank, -face.quality, face.name) for saved in ranked for rank, face in enumerate(saved)))
     return [name for *_, name in order[:FACES_SHOWN]]
 
 
@@ -194,17 +198,26 @@ def _clusters(movie: Movie, folder: MovieFolder, faces: Faces) -> list[dict[str,
     return [
         {
             "names": [
-                [actor, names.get(actor, actor), p] for actor, p in sorted(likely.items(), key=lambda e: -e[1])
+                [actor, names.get(actor, actor), p]
+                for actor, p in sorted(likely.items(), key=lambda e: -e[1])
             ],
             "trajectories": len(members[cluster]),
             "seconds": round(
-                sum(float(movie.times.between(*span)) for span in union([spans[t] for t in members[cluster]])), 3
+                sum(
+                    float(movie.times.between(*span)) for span in union([spans[t] for t in members[cluster]])
+                ),
+                3,
             ),
             "shared": cluster in shared,
             "faces": _best([faces[trajectory] for trajectory in members[cluster]]),
         }
         for cluster, likely in sorted(read_predictions(folder.predictions, movie.movie_id).items())
     ]
+
+
+def _seconds(movie: Movie, spans: Sequence[Span]) -> float:
+    """Return how long at least one of the spans is shown."""
+    return sum(float(movie.times.between(begin, end)) for begin, end in union(spans))
 
 
 def _histograms(movie: Movie) -> dict[str, Any]:

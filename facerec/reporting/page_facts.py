@@ -76,7 +76,7 @@ def _headline(movie: Movie) -> list[Row]:
 
 def _missing_frames(manifest: Mapping[str, Any]) -> int:
     holes = manifest.get("shards", {}).get("missing_frames", [])
-    return sum(end - beg for beg, end in holes) + len(manifest.get("skipped_frames", []))
+    return sum(int(end) - int(beg) for beg, end in holes) + len(manifest.get("skipped_frames", []))
 
 
 def _notices(movie: Movie) -> list[Row]:
@@ -86,8 +86,8 @@ def _notices(movie: Movie) -> list[Row]:
     found = []
     if shards.get("missing"):
         lost = sum(end - beg for beg, end in shards["missing_frames"])
-        text = f"shards {shards['missing']} of {shards['n']} were left out: nobody was looked for in {lost:,} frames."
-        found.append(_fact("Incomplete:", text))
+        which = f"shards {shards['missing']} of {shards['n']} were left out"
+        found.append(_fact("Incomplete:", f"{which}: no face was looked for in {lost:,} frames."))
     if skipped:
         runs = format_ranges(skipped)
         shown = runs if len(runs) < 120 else f"{runs[:120].rpartition(',')[0]}, …"
@@ -98,7 +98,10 @@ def _notices(movie: Movie) -> list[Row]:
 
 
 def _detection(movie: Movie) -> Row:
-    settings, reports = movie.manifest.get("settings", {}), movie.manifest.get("shards", {}).get("reports", [])
+    settings, reports = (
+        movie.manifest.get("settings", {}),
+        movie.manifest.get("shards", {}).get("reports", []),
+    )
     faces = sum(report["faces"] for report in reports if isinstance(report.get("faces"), int))
     every = settings.get("detect_every", 1)
     boxes = int(movie.trajectories["n_detected"].sum())
@@ -122,10 +125,11 @@ def _embedding(movie: Movie) -> Row:
     embedder = movie.manifest.get("models", {}).get("embedder", {})
     faces = movie.faces
     every = movie.manifest.get("settings", {}).get("save_every")
+    outliers = _report(movie, "cluster").get("outlying_faces")
     rows = _known(
         ("Saved faces", len(faces), f"in every {every}th frame" if every else ""),
         ("of these in trajectories", int(faces["trajectory"].notna().sum())),
-        ("Outliers left out", _report(movie, "cluster").get("outlying_faces"), "saved faces unlike the rest of their trajectory"),
+        ("Outliers left out", outliers, "saved faces unlike the rest of their trajectory"),
         ("Numbers per embedding", embedder.get("dimension")),
         ("Same-person distance", embedder.get("same_person"), "at which one person is as likely as two"),
         ("Least quality", _setting(movie, "cluster", "min_quality"), "of a trajectory that is compared"),
@@ -135,14 +139,15 @@ def _embedding(movie: Movie) -> Row:
 
 def _clustering(movie: Movie) -> Row:
     report = _report(movie, "cluster")
-    poor = report.get("too_poor_to_compare")
-    ratio = report.get("min_log_likelihood_ratio")
+    listed, ratio = report.get("too_poor_to_compare"), report.get("min_log_likelihood_ratio")
+    poor = len(listed) if isinstance(listed, list) else None
+    required = f"{ratio:.2f} nats" if isinstance(ratio, float) else None
     rows = _known(
         ("Trajectories", len(movie.trajectories)),
         ("Clusters", report.get("clusters")),
-        ("Too poor to compare", len(poor) if isinstance(poor, list) else None, "trajectories, on shared pages"),
+        ("Too poor to compare", poor, "trajectories, on shared pages"),
         ("Method", _setting(movie, "cluster", "method")),
-        ("Evidence required to join", f"{ratio:.2f} nats" if isinstance(ratio, float) else None, "log-likelihood ratio"),
+        ("Evidence required to join", required, "log-likelihood ratio"),
         ("Joined as a continuation", report.get("continued"), "one trajectory goes on where another ends"),
         ("Split as too large", report.get("split")),
     )  # fmt: skip
@@ -183,7 +188,9 @@ def _stages(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
             for key, value in stage["report"].items()
             if isinstance(value, int | float | list) and not isinstance(value, bool) and value != []
         ]
-        rows.append(_stage_row(_STAGES.get(name, name), stage["made_at"], stage.get("seconds"), stage, counts))
+        rows.append(
+            _stage_row(_STAGES.get(name, name), stage["made_at"], stage.get("seconds"), stage, counts)
+        )
     return rows
 
 

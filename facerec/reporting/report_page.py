@@ -42,7 +42,10 @@ def report_page(movie: Movie, page: Path, *, standalone: bool = False, index: Pa
     data = page_data(movie, page)
     if standalone:
         _embed_pictures(data, MovieFolder(movie.path))
-    made = {"program": f"facerec {__version__}", "at": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"}
+    made = {
+        "program": f"facerec {__version__}",
+        "at": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+    }
     return render(
         "report.html.j2",
         STYLES,
@@ -73,7 +76,7 @@ def summary(data: Mapping[str, Any]) -> dict[str, Any]:
     people = [person for person in data["people"] if not person["shared"]]
     return {
         "format": 1,
-        "movie": {key: data["movie"][key] for key in ("id", "title", "year", "frames", "frame_rate")},
+        "movie": {key: data["movie"][key] for key in ("id", "title", "year", "seconds")},
         "shots": len(data["cuts"]) + 1 if data["movie"]["frames"] else 0,
         "unnamed": sum(person["source"] == "none" for person in people),
         "people": [
