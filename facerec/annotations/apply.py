@@ -12,7 +12,13 @@ from facerec.actors.database import ActorDatabase, cast_names
 from facerec.annotations.export import Annotation, read_export_by_tag
 from facerec.annotations.identities import MIXED, NO_FACE, NOT, ids_by_name, ids_of_label, plain_name
 from facerec.errors import ContractError
-from facerec.folder.documents import DISPLAY_THRESHOLD, Predictions, read_clusters, read_predictions
+from facerec.folder.documents import (
+    DISPLAY_THRESHOLD,
+    Predictions,
+    read_clusters,
+    read_predictions,
+    shown_actor,
+)
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_stages, read_manifest, recorded_poor_pages
 from facerec.folder.people import (
@@ -26,6 +32,7 @@ from facerec.folder.people import (
     people_bytes,
 )
 from facerec.folder.readers import read_trajectories
+from facerec.folder.records import Trajectory
 from facerec.stages import PIPELINE
 from facerec.support.atomic import sha256_of, write_changed
 from facerec.support.locks import locked
@@ -54,6 +61,35 @@ def apply_labels(
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     clusters = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     predictions = read_predictions(folder.predictions, folder.movie_id, len(set(clusters)))
+    made = people_from_labels(folder, labels, database, trajectories, clusters, predictions, least)
+    data = people_bytes(made, len(trajectories))
+    with locked(folder.lock, 0):
+        changed = write_changed({folder.people: data})
+    counts = dict.fromkeys(SOURCES, 0)
+    for one in made.people:
+        counts[one.source] += len(one.trajectories)
+    return (
+        f"{len(trajectories)} trajectories, {counts[ANNOTATOR]} with an annotator's answer, "
+        f"{counts[PREDICTION]} with a predicted name, {counts[NONE]} without a name, "
+        f"{len(made.no_face)} without a face, {len(made.mixed)} of several people"
+        f"{'' if changed else '; nothing changed'}"
+    )
+
+
+def people_from_labels(
+    folder: MovieFolder,
+    labels: Path,
+    database: ActorDatabase,
+    trajectories: Sequence[Trajectory],
+    clusters: Sequence[int],
+    predictions: Predictions,
+    least: float,
+) -> People:
+    """Return what people.json says after an export of annotators' labels; see `apply_labels`.
+
+    Args:
+        trajectories, clusters, predictions: of the folder.
+    """
     rows, lost = read_export_by_tag(labels, folder.movie_id, trajectories)
     if lost:
         message = "%s: %d of %d rows are ignored; their faces are not in %s, which was made again since"
@@ -70,18 +106,7 @@ def apply_labels(
     named = {cluster: one for cluster, one in named.items() if cluster not in poor}
     made = arrange(folder.movie_id, clusters, answers, {one.person: one for one in persons.values()}, named)
     inputs = {name: sha256_of(folder.path / name) for name in INPUTS} | {"labels": sha256_of(labels)}
-    data = people_bytes(replace(made, inputs=inputs), len(trajectories))
-    with locked(folder.lock, 0):
-        changed = write_changed({folder.people: data})
-    counts = dict.fromkeys(SOURCES, 0)
-    for one in made.people:
-        counts[one.source] += len(one.trajectories)
-    return (
-        f"{len(trajectories)} trajectories, {counts[ANNOTATOR]} with an annotator's answer, "
-        f"{counts[PREDICTION]} with a predicted name, {counts[NONE]} without a name, "
-        f"{len(made.no_face)} without a face, {len(made.mixed)} of several people"
-        f"{'' if changed else '; nothing changed'}"
-    )
+    return replace(made, inputs=inputs)
 
 
 def arrange(
@@ -186,13 +211,9 @@ def _common(answers: set[str]) -> str:
 
 
 def predicted_persons(predictions: Predictions, cast: Mapping[str, str], least: float) -> dict[int, Person]:
-    """Return the most likely person of each cluster if its probability is above `least`.
-
-    The persons have no trajectories.
-    """
+    """Return the most likely person of each cluster, see `shown_actor`; the persons have no trajectories."""
     persons = {}
     for cluster, names in predictions.items():
-        actor = max(names, key=lambda actor: (names[actor], actor), default="")
-        if actor and names[actor] > least:
-            persons[cluster] = Person(actor, cast.get(actor, actor), actor, PREDICTION, ())
+        if shown := shown_actor(names, least):
+            persons[cluster] = Person(shown[0], cast.get(shown[0], shown[0]), shown[0], PREDICTION, ())
     return persons

@@ -8,13 +8,10 @@
     images/                                   the thumbnails that annotators see, at most two per trajectory
     features.jsonl trajectories.jsonl scene_changes.json quality.jsonl    of the whole film
     clusters.json predictions.json
-    people.json                               what annotators said, by trajectory; optional
+    exports/                                  files for other programs, by export.py
     plan.json manifest.json                   how the results were made
-<<<<<<< HEAD
     people.json                               names by annotators and predictions; not a stage's
-=======
     shot_features/                            a folder for each feature of the film and its shots
->>>>>>> 67e218f (Add the engine that computes features of clips)
     previous/                                 replaced versions of published results
     .lock                                     empty; locked by a process that changes the folder
 """
@@ -142,6 +139,7 @@ class MovieFolder:
         self.contact_sheet = self.path / "contact_sheet.png"
         self.report = self.path / "report.html"
         self.standalone_report = self.path / "report-standalone.html"
+        self.exports = self.path / "exports"
 
     @classmethod
     def existing(cls, path: Path | str) -> MovieFolder:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from facerec.actors.cast import Cast
 from facerec.folder.documents import Predictions, shown_actor
-from facerec.folder.people_document import PREDICTION, PeopleDocument, PersonRecord
+from facerec.folder.people import ANNOTATOR, NONE, PREDICTION, People, Person
 
-UNNAMED = "none"  # source of a person without a name
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories
 
 
@@ -19,13 +18,14 @@ class Identity:
     """Who a trajectory shows.
 
     Attributes:
-        person: id; trajectories with equal ids show one person. An actor id, `name:` and a plain name,
-            `cluster:` and the id of an unnamed cluster, or `trajectory:` and an index.
-        name: on one line; `unknown 17` for an unnamed person of cluster 17.
+        person: id; trajectories with equal ids show one person. An actor id, `typed:` and a plain name,
+            `unknown:` and the id of an unnamed cluster, or `trajectory:` and an index.
+        name: on one line; `unknown 17` for the unnamed cluster 17.
         actor_id: None if it is no actor of the cast.
         source: `annotator`, `prediction` or `none`.
         probability: of the prediction; None where it is not the source.
-        shared: a page that trajectories too poor to compare share; it is not one person.
+        shared: not one person: a page that trajectories too poor to compare share, or a trajectory in which
+            annotators saw several people.
     """
 
     person: str
@@ -41,7 +41,7 @@ def identify(
     predictions: Predictions,
     shared_pages: Collection[int],
     cast: Cast,
-    said: PeopleDocument | None,
+    said: People | None,
     least: float,
 ) -> list[Identity | None]:
     """Decide who each trajectory shows; None where annotators say that it shows no face.
@@ -52,7 +52,7 @@ def identify(
     Args:
         clusters: cluster of each trajectory.
         shared_pages: clusters that are not one person.
-        said: what annotators said; it wins over predictions.
+        said: what annotators said wins over `predictions`; the predictions in it are not used.
         least: a prediction needs a probability above this.
     """
     by_cluster = {
@@ -60,11 +60,15 @@ def identify(
         for cluster in sorted(set(clusters))
     }
     found: list[Identity | None] = [by_cluster[cluster] for cluster in clusters]
-    for record in said.people if said else ():
-        if record.trajectories:
-            identity = _said(record, clusters[record.trajectories[0]], cast)
-            for index in record.trajectories:
+    for person in said.people if said else ():
+        if person.source == ANNOTATOR:
+            identity = _said(person, cast)
+            for index in person.trajectories:
                 found[index] = identity
+    for index in said.mixed if said else ():
+        found[index] = Identity(
+            f"trajectory:{index}", f"unknown, trajectory {index}", None, ANNOTATOR, shared=True
+        )
     for index in said.no_face if said else ():
         found[index] = None
     return found
@@ -80,15 +84,13 @@ def _predicted(
 ) -> Identity:
     shown = None if shared else shown_actor(probabilities, least)
     if shown is None:
-        return Identity(f"cluster:{cluster}", f"unknown {cluster}", None, UNNAMED, shared=shared)
+        return Identity(f"unknown:{cluster}", f"unknown {cluster}", None, NONE, shared=shared)
     actor, probability = shown
     return Identity(actor, one_line(cast.name(actor)) or actor, actor, PREDICTION, probability)
 
 
-def _said(record: PersonRecord, cluster: int, cast: Cast) -> Identity:
-    """Return the identity of a person that annotators named or set apart; `cluster` is of its first face."""
-    named = cast.name(record.actor_id) if record.actor_id is not None else record.name
-    name = one_line(named) or one_line(record.name)
-    if name:
-        return Identity(record.actor_id or record.person, name, record.actor_id, record.source)
-    return Identity(record.person, f"unknown {cluster} ({record.person.replace(':', ' ')})", None, UNNAMED)
+def _said(person: Person, cast: Cast) -> Identity:
+    """Return the identity of a person that annotators named or set apart."""
+    member = cast.members.get(person.actor_id) if person.actor_id is not None else None
+    name = member.name if member else person.name
+    return Identity(person.person, one_line(name) or person.person, person.actor_id, ANNOTATOR)

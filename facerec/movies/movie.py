@@ -198,17 +198,18 @@ class Movie:
 
     @property
     def people(self) -> pd.DataFrame:
-        """One row per person, the longest on screen first, shared pages last.
+        """One row per person, the longest on screen first, `shared` ones last.
 
         Columns:
-            person: id: an actor id; `name:` and a plain name for a typed name that is no actor's;
-                `cluster:17` for an unnamed cluster; `trajectory:8` for one that annotators set apart.
+            person: id: an actor id; `typed:` and a plain name for a typed name that is no actor's;
+                `unknown:17` for an unnamed cluster; `trajectory:8` for one that annotators set apart.
             name: of the actor, as typed, or `unknown 17` with the number of the cluster.
             actor_id: in actors.csv; missing if it is no actor.
             probability: of the name, 0..1, the highest of the person's clusters; missing where it is not a
                 prediction.
             source: `annotator` if people named any of the trajectories, else `prediction`, else `none`.
-            shared: a page that trajectories too poor to compare share; it is not one person.
+            shared: it is not one person: a page that trajectories too poor to compare share, or a
+                trajectory in which annotators saw several people.
             clusters: tuple of ids in clusters.json.
             n_trajectories, n_shots: numbers of trajectories and of shots with the person.
             seconds: time on screen; a frame with two faces of the person counts once.
@@ -234,7 +235,7 @@ class Movie:
 
     @property
     def co_presence(self) -> pd.DataFrame:
-        """One row for each two people who are seen in one shot; shared pages are left out.
+        """One row for each two people who are seen in one shot; `shared` ones are left out.
 
         Columns:
             person_a, name_a, person_b, name_b: as in `people`; a is longer on screen than b.

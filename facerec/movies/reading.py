@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 from facerec.actors.cast import Cast, read_cast
 from facerec.actors.database import ActorDatabase
-from facerec.annotations.labeled_people import people_from_labels
+from facerec.annotations.apply import people_from_labels
 from facerec.errors import ContractError, StaleError
 from facerec.folder.documents import read_clusters, read_predictions, read_scene_changes
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_stages, read_manifest, recorded_poor_pages
-from facerec.folder.people_document import PeopleDocument, read_people
+from facerec.folder.people import People, read_people
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
@@ -71,8 +70,9 @@ def read_records(
     _check_length(folder, trajectories, cuts, times.frame_count)
     cast = read_cast(folder, database)
     if labels is not None:
-        names = {actor: member.name for actor, member in cast.members.items()}
-        said: PeopleDocument | None = people_from_labels(labels, folder, trajectories, names)
+        said: People | None = people_from_labels(
+            folder, labels, database, trajectories, clusters, predictions, least
+        )
     else:
         said = _read_people(folder, len(trajectories), hashes)
     identities = identify(clusters, predictions, recorded_poor_pages(manifest), cast, said, least)
@@ -82,24 +82,21 @@ def read_records(
     )
 
 
-def _read_people(folder: MovieFolder, trajectories: int, hashes: Mapping[str, str]) -> PeopleDocument | None:
+def _read_people(folder: MovieFolder, trajectories: int, hashes: Mapping[str, str]) -> People | None:
     """Return what people.json says; None if there is none.
 
     Raises:
-        StaleError: it was made for other trajectories.
+        StaleError: it was made for other trajectories. Annotators' answers outlive another clustering.
     """
     if not folder.people.exists():
         return None
-    said = read_people(folder.people, folder.movie_id, trajectories)
-    changed = [name for name, digest in said.made_from.items() if hashes.get(name) != digest]
-    if folder.trajectories.name in changed or folder.trajectories.name not in said.made_from:
+    name = folder.trajectories.name
+    if read_people(folder.people, folder.movie_id).inputs[name] != hashes[name]:
         raise StaleError(
-            f"{folder.people}: was made for another version of {folder.trajectories.name}; make it again "
-            "from the annotators' labels with apply_labels.py, or move it away"
+            f"{folder.people}: was made for another version of {name}; "
+            "run apply_labels.py again with the annotators' labels, or move it away"
         )
-    if changed:
-        logging.warning("%s: was made before %s changed; it still applies", folder.people, changed[0])
-    return said
+    return read_people(folder.people, folder.movie_id, trajectories)
 
 
 def _check_length(

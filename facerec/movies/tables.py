@@ -12,8 +12,9 @@ import pandas as pd
 
 from facerec.actors.cast import Cast
 from facerec.folder.frame_records import QualityRecord
+from facerec.folder.people import SOURCES
 from facerec.folder.records import Feature, Trajectory
-from facerec.movies.identities import UNNAMED, Identity
+from facerec.movies.identities import Identity
 from facerec.movies.times import FrameTimes
 
 Span = tuple[int, int]  # frames [begin, end)
@@ -170,7 +171,7 @@ def people_table(
             "name": members[0].name,
             "actor_id": actor,
             "probability": max((_number(one.probability) for one in members), key=_or_below_all),
-            "source": min(sources, key=("annotator", "prediction", UNNAMED).index),
+            "source": min(sources, key=SOURCES.index),
             "shared": members[0].shared,
             "clusters": tuple(sorted(set(rows["cluster"].tolist()))),
             "n_trajectories": len(rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from facerec.annotations.export import EXPORT_COLUMNS
 from facerec.errors import ContractError, FacerecError, InputError, StaleError
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
-from facerec.folder.people_document import PeopleDocument, PersonRecord, people_bytes
+from facerec.folder.people import People, Person, people_bytes
 from facerec.folder.readers import read_trajectories
 from facerec.support.atomic import sha256_of
 from tests.conftest import ROOT
@@ -51,8 +52,8 @@ def row(table: pd.DataFrame, **where: object) -> dict[str, object]:
 
 def test_two_clusters_with_one_name_are_one_person_seen_once_at_a_time(folder: MovieFolder) -> None:
     movie = facerec.open_movie(folder.path)
-    assert list(movie.people["person"]) == ["nm1", "cluster:1"]
-    ada, unknown = (row(movie.people, person=person) for person in ("nm1", "cluster:1"))
+    assert list(movie.people["person"]) == ["nm1", "unknown:1"]
+    ada, unknown = (row(movie.people, person=person) for person in ("nm1", "unknown:1"))
     assert (ada["name"], ada["source"], ada["probability"]) == ("Ada Lovelace", "prediction", 0.9)
     assert (ada["clusters"], ada["n_trajectories"], ada["n_shots"]) == ((0, 2), 3, 2)
     assert ada["seconds"] == pytest.approx(40 / 25) and ada["share"] == pytest.approx(0.4)
@@ -70,9 +71,9 @@ def test_presence_is_the_longest_intervals_inside_shots(folder: MovieFolder) -> 
     found = presence[["person", "shot", "begin", "end"]].to_numpy().tolist()
     assert found == [
         ["nm1", 0, 0, 20],
-        ["cluster:1", 0, 10, 20],
+        ["unknown:1", 0, 10, 20],
         ["nm1", 1, 20, 40],
-        ["cluster:1", 2, 60, 70],
+        ["unknown:1", 2, 60, 70],
     ]
     assert presence["begin_s"].tolist() == [0, 0.4, 0.8, 2.4]
     assert presence["end_s"].tolist() == [0.8, 0.8, 1.6, 2.8]
@@ -81,7 +82,7 @@ def test_presence_is_the_longest_intervals_inside_shots(folder: MovieFolder) -> 
 
 def test_co_presence_counts_shots_and_the_time_both_are_on_screen(folder: MovieFolder) -> None:
     (pair,) = facerec.open_movie(folder.path).co_presence.to_dict("records")
-    assert (pair["person_a"], pair["person_b"], pair["name_b"]) == ("nm1", "cluster:1", "unknown 1")
+    assert (pair["person_a"], pair["person_b"], pair["name_b"]) == ("nm1", "unknown:1", "unknown 1")
     assert (pair["shots"], pair["frames"], pair["seconds"]) == (1, 10, pytest.approx(0.4))
 
 
@@ -179,40 +180,48 @@ def test_annotators_labels_win_and_the_rest_stays_predicted(folder: MovieFolder,
     labels = tmp_path / "labels.csv"
     labels.write_text("\n".join([",".join(EXPORT_COLUMNS), *lines]) + "\n")
     movie = facerec.open_movie(folder.path, labels=labels)
-    assert movie.trajectories["person"].fillna("").tolist() == ["nm1", "nm2", "nm1", "name:a_passer_by", ""]
+    assert movie.trajectories["person"].fillna("").tolist() == ["nm1", "nm2", "nm1", "typed:a_passer_by", ""]
     assert movie.trajectories["source"].fillna("").tolist() == [
         "prediction", "annotator", "prediction", "annotator", "",
     ]  # fmt: skip
     people = movie.people.set_index("person")
-    assert people.loc["name:a_passer_by", "name"] == "A passer-by"
+    assert people.loc["typed:a_passer_by", "name"] == "A passer-by"
     assert people["source"].to_dict() == {
-        "nm1": "prediction", "nm2": "annotator", "name:a_passer_by": "annotator",
+        "nm1": "prediction", "nm2": "annotator", "typed:a_passer_by": "annotator",
     }  # fmt: skip
     assert pd.isna(people.loc["nm2", "probability"])
     assert 4 not in set(movie.presence["shot"]) and len(movie.presence) == 4
 
 
-def test_people_json_is_preferred_until_the_trajectories_change(
-    folder: MovieFolder, caplog: pytest.LogCaptureFixture
-) -> None:
-    made_from = {path.name: sha256_of(path) for path in (folder.trajectories, folder.clusters)}
-    said = (PersonRecord("nm2", "Bob", "nm2", (0, 4)), PersonRecord("trajectory:2", "", None, (2,)))
-    folder.people.write_bytes(people_bytes(PeopleDocument(7, made_from, said, (3,))))
+def test_people_json_is_preferred_until_the_trajectories_change(folder: MovieFolder) -> None:
+    inputs = {
+        path.name: sha256_of(path) for path in (folder.trajectories, folder.clusters, folder.predictions)
+    }
+    people = (
+        Person("nm2", "Bob", "nm2", "annotator", (0,)),
+        Person("nm2", "Bob", "nm2", "prediction", (1,)),  # by an earlier clustering: 1 is unknown now
+        Person("trajectory:2", "unknown, trajectory 2", None, "annotator", (2,)),
+    )
+    said = People(7, inputs | {"labels": "0" * 64}, people, no_face=(3,), mixed=(4,))
+    folder.people.write_bytes(people_bytes(said, 5))
     movie = facerec.open_movie(folder.path)
     assert movie.trajectories["name"].fillna("").tolist() == [
-        "Bob", "unknown 1", "unknown 0 (trajectory 2)", "", "Bob",
+        "Bob", "unknown 1", "unknown, trajectory 2", "", "unknown, trajectory 4",
     ]  # fmt: skip
-    assert not caplog.records
-    folder.people.write_bytes(people_bytes(PeopleDocument(7, {**made_from, "clusters.json": "0"}, said)))
-    facerec.open_movie(folder.path)
-    assert "clusters.json changed; it still applies" in caplog.text
-    folder.people.write_bytes(people_bytes(PeopleDocument(7, {**made_from, "trajectories.jsonl": "0"}, said)))
+    shared = movie.people.set_index("person")["shared"]
+    assert shared.to_dict() == {
+        "nm2": False, "trajectory:2": False, "unknown:1": False, "trajectory:4": True,
+    }  # fmt: skip
+    folder.people.write_bytes(
+        people_bytes(replace(said, inputs=said.inputs | {"clusters.json": "0" * 64}), 5)
+    )
+    assert facerec.open_movie(folder.path).people["name"].tolist() == movie.people["name"].tolist()
+    stale = replace(said, inputs=said.inputs | {"trajectories.jsonl": "0" * 64})
+    folder.people.write_bytes(people_bytes(stale, 5))
     with pytest.raises(StaleError, match=r"people.json: was made for another version of trajectories.jsonl"):
         facerec.open_movie(folder.path)
-    folder.people.write_bytes(
-        people_bytes(PeopleDocument(7, made_from, (PersonRecord("a", "A", None, (5,)),)))
-    )
-    with pytest.raises(ContractError, match="trajectory 5 does not exist"):
+    folder.people.write_bytes(people_bytes(said, 5).replace(b"[4]", b"[]"))
+    with pytest.raises(ContractError, match="each of the 5 trajectories must be in one list"):
         facerec.open_movie(folder.path)
 
 
