@@ -1,0 +1,131 @@
+"""A folder of features: its index, the claims of its workers, and outputs that appear with their entries.
+
+<out>/
+    index.jsonl           an entry for each item and feature
+    log_<host>_<pid>_<timestamp>.json    what a run did
+    .work/                claims, locks, and parts of outputs that are not complete
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facerec.errors import InputError
+from facerec.feature_runs.index import Entry, Index, Key
+from facerec.feature_runs.rows import Rows
+from facerec.support.atomic import atomic_write, sha256_of
+
+_MAGIC = (b"\x93NUMPY", b"PK\x03\x04")  # of NPY and NPZ files
+
+
+class FeatureFolder:
+    """The folder `path` of outputs; created if missing.
+
+    Args:
+        fresh: outputs that another program left may be replaced.
+    """
+
+    def __init__(self, path: Path, fresh: bool = False) -> None:
+        self.path, self._fresh = path, fresh
+        try:
+            (path / ".work").mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"{error.filename or path}: this must be a folder; move the file away") from None
+        self.claims = path / ".work" / "claims"
+        self.parts = path / ".work" / "parts"
+        self.index = Index(path / "index.jsonl", path / ".work" / "index.lock")
+
+    def forget_failures(self) -> None:
+        """Remove the entries of failed items, so that they are tried again."""
+        self.index.remove([*failed_keys(self.index)])
+
+    def is_done(self, item: str, feature: str) -> bool:
+        """Whether an item has failed in this run, or its output is there as the index describes it."""
+        entry = self.index.get(item, feature)
+        if entry is None:
+            return False
+        if entry["reason"] is not None or entry["output"] is None:
+            return True
+        try:
+            return (self.path / str(entry["output"])).stat().st_size == int(entry["bytes"])
+        except OSError:
+            return False
+
+    def write(self, item: str, feature: str, output: Path, rows: Rows, facts: Mapping[str, Any]) -> None:
+        """Write an output and its entry; the entry comes first, and counts only with the output.
+
+        Args:
+            facts: more fields of the entry.
+        """
+        with atomic_write(output) as file:
+            rows.write(file)
+            file.flush()
+            part = Path(file.name)
+            arrays = {
+                name: {"shape": shape, "dtype": rows.dtypes[name]} for name, shape in rows.shapes.items()
+            }
+            entry = {
+                "item": item, "feature": feature, "output": self.name_of(output), "arrays": arrays,
+                "bytes": part.stat().st_size, "sha256": sha256_of(part), "padded": rows.padded,
+                "reason": None, **facts,
+            }  # fmt: skip
+            self.index.add([entry])
+
+    def without_output(self, item: str, feature: str, note: str, facts: Mapping[str, Any]) -> None:
+        """Record that an item has no features of this kind, which is no failure."""
+        self.index.add(
+            [{"item": item, "feature": feature, "output": None, "note": note, "reason": None, **facts}]
+        )
+
+    def failed(self, item: str, feature: str, reason: str, facts: Mapping[str, Any]) -> None:
+        """Record that an item failed."""
+        self.index.add([{"item": item, "feature": feature, "output": None, "reason": reason, **facts}])
+
+    def name_of(self, output: Path) -> str:
+        """Return the path of an output as the index has it: from this folder, or absolute outside it."""
+        path, folder = os.path.abspath(output), os.path.abspath(self.path)
+        inside = os.path.relpath(path, folder)
+        return path if inside.startswith("..") else inside
+
+    def check_place(self, item: str, feature: str, output: Path) -> None:
+        """Check that an output may be written; create its folder.
+
+        Raises:
+            InputError: it would be outside this folder because of a link, or a file that is not an output of
+                this item is in its place.
+        """
+        folder, inside = os.path.realpath(self.path), os.path.realpath(output.parent)
+        is_named_inside = os.path.abspath(output).startswith(os.path.abspath(self.path) + os.sep)
+        if is_named_inside and os.path.commonpath([folder, inside]) != folder:
+            raise InputError(f"{output}: a link leads out of {self.path}")
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"{error.filename}: is a file, but {output} needs a folder there") from None
+        if output.is_dir():
+            raise InputError(f"{output}: is a folder")
+        entry = self.index.get(item, feature)
+        is_own = entry is not None and entry["output"] == self.name_of(output)
+        if is_own or not os.path.lexists(output):
+            return
+        if self._fresh and output.is_file():
+            with output.open("rb") as file:
+                if file.read(8).startswith(_MAGIC):
+                    return
+        raise InputError(
+            f"{output}: is there already, but by the index it is not {feature} of {item}; move it away, or "
+            "replace it with --fresh"
+        )
+
+
+def failed_keys(index: Index) -> list[Key]:
+    """Return the items and features that failed."""
+    return [(entry["item"], entry["feature"]) for entry in index.entries() if is_failed(entry)]
+
+
+def is_failed(entry: Entry) -> bool:
+    """Whether an entry is that of a failed item."""
+    return entry["reason"] is not None

@@ -1,0 +1,185 @@
+"""Lists of videos, folders of frames, pictures and sound files as a source: a unit for each item."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facerec.errors import ContractError, FacerecError, InputError, NonFiniteError
+from facerec.feature_runs.claims import claim_name
+from facerec.feature_runs.feature_folder import FeatureFolder, is_failed
+from facerec.feature_runs.listing import FEATURE, Item, Problem
+from facerec.feature_runs.media import is_video
+from facerec.feature_runs.rows import Rows
+from facerec.feature_runs.sources import ClipRequest, Engine, Footage, NoSoundError
+from facerec.features.base import FEATURES
+
+log = logging.getLogger(__name__)
+
+OpenFootage = Callable[[Path], Footage]
+
+
+@dataclass(frozen=True)
+class OutputName:
+    """What the names of a feature's outputs depend on.
+
+    Attributes:
+        arrays: names of its arrays; several are written as NPZ.
+        window: frames in a window, appended to the name of a video's output; None for sound.
+    """
+
+    arrays: tuple[str, ...] = (FEATURES,)
+    window: int | None = None
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of its output files."""
+        return ".npy" if self.arrays == (FEATURES,) else ".npz"
+
+
+class ListSource:
+    """The items of a list, see `sources.Source`.
+
+    Args:
+        entries: as `listing.read_items` returns them.
+        features: those that are wanted, by name.
+        open_footage: opens an item; raises InputError if it cannot.
+
+    Raises:
+        InputError: a table names one file for several features.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Item | Problem],
+        features: Mapping[str, OutputName],
+        folder: FeatureFolder,
+        open_footage: OpenFootage,
+    ) -> None:
+        self._features, self._folder, self._open = features, folder, open_footage
+        exact = next((item for item in entries if isinstance(item, Item) and item.exact), None)
+        if exact and len(features) > 1 and FEATURE not in str(exact.output):
+            raise InputError(
+                f"the table names one feature_path for each video, but {len(features)} features are asked "
+                f"for; write {FEATURE} in it (features/{FEATURE}/a.npy), or ask for one feature at a time"
+            )
+        self._units = [ListUnit(entry, features, folder, open_footage) for entry in entries]
+
+    def units(self) -> Sequence[ListUnit]:
+        """Return a unit for each line of the list, in its order."""
+        return self._units
+
+    def finish(self) -> dict[str, Any]:
+        """Write the index in the order of the list if all items are done.
+
+        Returns:
+            The numbers of items by result: `finished`, `failed`, and `unfinished`, which other workers have.
+        """
+        index = self._folder.index
+        index.finish((unit.name, feature) for unit in self._units for feature in self._features)
+        failed = unfinished = 0
+        for unit in self._units:
+            entries = [index.get(unit.name, feature) for feature in self._features]
+            failed += any(entry is not None and is_failed(entry) for entry in entries)
+            unfinished += not unit.is_done()
+        return {
+            "finished": len(self._units) - failed - unfinished, "failed": failed, "unfinished": unfinished
+        }  # fmt: skip
+
+
+class ListUnit:
+    """A line of a list, see `sources.Unit`."""
+
+    def __init__(
+        self,
+        entry: Item | Problem,
+        features: Mapping[str, OutputName],
+        folder: FeatureFolder,
+        open_footage: OpenFootage,
+    ) -> None:
+        self._entry, self._features, self._folder, self._open = entry, features, folder, open_footage
+        self.name, self.key, self.label = entry.name, claim_name(entry.name), entry.source or entry.name
+        self._facts: dict[str, Any] = {"source": entry.source}
+
+    def is_done(self) -> bool:
+        """Whether all features of the item are there, or it failed in this run."""
+        return all(self._folder.is_done(self.name, feature) for feature in self._features)
+
+    def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
+        """Compute the features of the item that are missing."""
+        missing = [feature for feature in self._features if not self._folder.is_done(self.name, feature)]
+        try:
+            if isinstance(self._entry, Problem):
+                raise InputError(self._entry.reason)
+            wanted = [feature for feature in missing if self._has_place(feature)]
+            footage = self._open(self._entry.path)
+            count = len(footage.times)
+            self._facts |= {"duration": round(footage.duration, 6), "frames": count}
+            self._facts |= {"width": footage.width, "height": footage.height}
+            engine.compute(footage, [ClipRequest(self.name, 0, count)], wanted, self._take, advance)
+            engine.flush()
+        except (InputError, ContractError, NonFiniteError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            for feature in missing:
+                if not self._folder.is_done(self.name, feature):
+                    self._fail(feature, reason_of(error))
+        entries = [self._folder.index.get(self.name, feature) for feature in missing]
+        return int(any(entry is not None and is_failed(entry) for entry in entries))
+
+    def _has_place(self, feature: str) -> bool:
+        """Whether the output of a feature can be written; records why not."""
+        try:
+            self._folder.check_place(self.name, feature, self._output(feature))
+        except InputError as error:
+            self._fail(feature, str(error))
+            return False
+        return True
+
+    def _take(self, clip: ClipRequest, feature: str, rows: Rows | FacerecError) -> None:
+        """Write what the engine computed, see `sources.Finished`."""
+        if isinstance(rows, NoSoundError):
+            log.warning("%s; it gives no %s", rows, feature)
+            self._folder.without_output(self.name, feature, str(rows), self._facts)
+        elif isinstance(rows, FacerecError):
+            self._fail(feature, str(rows))
+        else:
+            self._folder.write(self.name, feature, self._output(feature), rows, self._facts)
+
+    def _fail(self, feature: str, reason: str) -> None:
+        log.error("%s: no %s: %s", self.label, feature, reason)
+        self._folder.failed(self.name, feature, reason, self._facts)
+
+    def _output(self, feature: str) -> Path:
+        """Return the output file of a feature.
+
+        Raises:
+            InputError: a table names a file of the wrong type.
+        """
+        assert isinstance(self._entry, Item)
+        name = self._features[feature]
+        if self._entry.exact:
+            output = Path(str(self._entry.output).replace(FEATURE, feature))
+            if output.suffix in (".npy", ".npz") and output.suffix != name.suffix:
+                arrays = (
+                    "one array" if name.suffix == ".npy" else f"several arrays ({', '.join(name.arrays)})"
+                )
+                raise InputError(f"feature_path {output} must end in {name.suffix}: {feature} has {arrays}")
+            return output
+        stem = self._entry.output
+        if len(self._features) > 1:
+            stem = self._folder.path / feature / stem.relative_to(self._folder.path)
+        if name.window is not None and is_video(self._entry.path):
+            return stem.with_name(f"{stem.name}_{name.window}{name.suffix}")
+        return stem.with_name(stem.name + name.suffix)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why an item failed, as one line."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    return str(error)
