@@ -32,6 +32,7 @@ COMMANDS = {
     "contact_sheet": "facerec.contact_sheet",
     "report": "facerec.report",
     "apply_labels": "facerec.apply_labels",
+    "export": "facerec.export",
     "evaluate": "facerec.evaluate",
     "learn_from_labels": "facerec.learn_from_labels",
     "slurm": "slurm.cli",

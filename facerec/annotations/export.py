@@ -92,6 +92,23 @@ def read_export_by_tag(
     return kept, len(rows) - len(kept)
 
 
+def labels_by_movie(paths: Sequence[Path]) -> dict[int, Path]:
+    """Return which of several exports has the rows of each movie.
+
+    Raises:
+        ContractError: a row has no movie id, or a movie has rows in two files.
+    """
+    found: dict[int, Path] = {}
+    for path in paths:
+        for line, row in read_table(path, EXPORT_COLUMNS):
+            movie = row["movie_id"]
+            if not (movie.isascii() and movie.isdigit()):
+                raise ContractError(path, f"movie_id {movie[:40]!r} is not an integer", line)
+            if found.setdefault(int(movie[:20]), path) != path:
+                raise ContractError(path, f"movie {movie} also has rows in {found[int(movie)]}", line)
+    return found
+
+
 def _read_rows(path: Path, movie_id: int) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
     """Yield each row of one movie and the box in its tag, x1, y1, x2, y2."""
     rows = 0

@@ -1,0 +1,140 @@
+"""Write finished movies in the formats of other programs: tables, networks, subtitles, annotations.
+
+People are named by annotators where --labels or the folder's people.json name them, else by the most likely
+prediction above --least, else "unknown 17", where 17 is the cluster.
+"""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script, see _script.py
+    import _script  # noqa: F401
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facerec.errors import InputError
+from facerec.exporting.registry import FORMATS, Format, find_format
+from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
+from facerec.support.cli import configure_logging, parser, progress, run_main
+
+if TYPE_CHECKING:
+    from facerec.folder.layout import MovieFolder
+    from facerec.movies.movie import Movie
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of this command's command line."""
+    command_line = parser(f"{__doc__}\nFormats:\n{_list_of_formats()}")
+    add_path_argument(command_line)
+    command_line.add_argument(
+        "--format",
+        required=True,
+        metavar="FORMAT",
+        help="one of the formats above; where it has two kinds of files, also as in screen-time.parquet",
+    )
+    command_line.add_argument(
+        "--labels",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="exports of the labeling backend; a movie that none of them has keeps its predictions",
+    )
+    command_line.add_argument(
+        "--least",
+        type=float,
+        default=0.40,
+        metavar="P",
+        help="a prediction names a person if its probability is above this, 0 to 1",
+    )
+    add_actor_db_argument(command_line, "actor database, for names, roles and the identifiers of actors")
+    command_line.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="file with the format's suffix, or folder with one file per movie; only formats marked with * "
+        "take several movies in one file (default: exports/ in each movie folder)",
+    )
+    return command_line
+
+
+def _list_of_formats() -> str:
+    width = max(map(len, FORMATS)) + 2
+    return "\n".join(
+        f"  {one.name:<{width}}{'* ' if one.joint else '  '}{one.contents} ({', '.join(one.suffixes)})"
+        for one in FORMATS.values()
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    chosen, suffix = find_format(args.format)
+    if not 0 <= args.least <= 1:
+        raise InputError(f"--least {args.least}: must be in 0..1")
+    file = single_file(args.out, chosen, suffix)
+    if file and not chosen.joint and len(args.path) > 1:
+        rule = f"{chosen.name} has one file per movie; give a folder for {len(args.path)} movies"
+        raise InputError(f"--out {file}: {rule}")
+    from facerec.annotations.export import labels_by_movie
+    from facerec.folder.layout import MovieFolder
+    from facerec.movies.movie import open_movie
+
+    labels = labels_by_movie(args.labels or [])
+
+    def opened(folder: MovieFolder) -> Movie:
+        if labels and folder.movie_id not in labels:
+            logging.warning("movie %d: no file of --labels has a row of it", folder.movie_id)
+        own = labels.get(folder.movie_id)
+        return open_movie(folder.path, actor_db=args.actor_db, labels=own, least=args.least)
+
+    if file:
+        movies = []
+        with progress("export", len(args.path), "movies") as advance:
+            for path in args.path:
+                movies.append(opened(MovieFolder.existing(path)))
+                advance(1)
+        print(write(movies, chosen, file))  # noqa: T201
+        return 0
+
+    def export(folder: MovieFolder) -> str:
+        name = f"{folder.movie_id}.{chosen.name}.{suffix or chosen.suffixes[0]}"
+        return write([opened(folder)], chosen, (args.out or folder.exports) / name)
+
+    return run_on_folders(args.path, export)
+
+
+def single_file(out: Path | None, chosen: Format, suffix: str | None) -> Path | None:
+    """Return `out` if it is the file to write; None if it is a folder for files, or not given.
+
+    Args:
+        suffix: that the user asked for.
+
+    Raises:
+        InputError: `out` has another suffix.
+    """
+    if out is None or out.is_dir() or not (out.suffix or out.exists()):
+        return None
+    if out.suffix[1:] in ((suffix,) if suffix else chosen.suffixes):
+        return out
+    expected = " or ".join(f".{one}" for one in ((suffix,) if suffix else chosen.suffixes))
+    raise InputError(f"--out {out}: a file of {chosen.name} ends in {expected}; or give an existing folder")
+
+
+def write(movies: Sequence[Movie], chosen: Format, path: Path) -> str:
+    """Write a file about `movies` and return a line of summary."""
+    from facerec.folder.layout import ensure_dir
+    from facerec.support.atomic import atomic_write
+
+    ensure_dir(path.parent)
+    with atomic_write(path) as file:
+        for part in chosen.export(movies, path.suffix[1:]):
+            file.write(part)
+    people = sum(len(movie.people) for movie in movies)
+    return f"{people} people{f' in {len(movies)} movies' if len(movies) > 1 else ''}, written to {path}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,69 @@
+"""The table of export formats. To add one: a module with `export`, and a line here.
+
+`export(movies, suffix)` yields the contents of the file in parts, so that a feature film needs no memory for
+all of it. A format that is not `joint` gets one movie at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from facerec.errors import InputError
+
+if TYPE_CHECKING:
+    from facerec.movies.movie import Movie
+
+
+@dataclass(frozen=True)
+class Format:
+    """One export format.
+
+    Attributes:
+        name: as given to `--format`.
+        suffixes: of its files, without the dot; the first is the default.
+        contents: what is in a file, for the help.
+        joint: several movies can be in one file.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    contents: str
+    joint: bool = False
+
+    def export(self, movies: Sequence[Movie], suffix: str) -> Iterator[bytes]:
+        """Yield the contents of a file about `movies`, of which there is one unless the format is `joint`."""
+        module = importlib.import_module(f"facerec.exporting.{self.name.replace('-', '_')}")
+        parts: Iterator[bytes] = module.export(movies, suffix)
+        return parts
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format(
+            "screen-time", ("csv", "parquet"), "one row per person: seconds, shots, face height", joint=True
+        ),
+        Format("presence", ("csv",), "one row per interval in which a person is on screen", joint=True),
+        Format(
+            "co-presence", ("csv", "graphml"), "who is on screen with whom, as pairs or a graph", joint=True
+        ),
+    )
+}
+
+
+def find_format(name: str) -> tuple[Format, str | None]:
+    """Return a format and the suffix that `name` asks for, as in `screen-time.parquet`.
+
+    Raises:
+        InputError: there is no such format, or it has no such suffix.
+    """
+    base, _, suffix = name.partition(".")
+    if base not in FORMATS:
+        raise InputError(f"--format {name}: no such format; there are {', '.join(FORMATS)}")
+    found = FORMATS[base]
+    if suffix and suffix not in found.suffixes:
+        raise InputError(f"--format {name}: {base} is written as {' or '.join(found.suffixes)}")
+    return found, suffix or None
