@@ -53,6 +53,8 @@ EXTRACTORS: Mapping[str, Entry] = {
         weights=("slowfast_r50",),
         options=("layers", "step", "window"),
     ),
+    "audio_stft": Entry("audio_stft", "AudioSTFT", "sound", options=("reduce",), runs_on_cuda=False),
+    "vggish": Entry("vggish", "VGGish", "sound", weights=("vggish",), options=("layers", "reduce")),
 }
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -210,7 +211,7 @@ class SoundRun(Protocol):
         """Take the next samples (n,), mono, -1 to 1; return blocks of rows that are complete."""
         ...
 
-    def finish(self) -> Sequence[Arrays]:
+    def finish(self) -> Iterable[Arrays]:
         """Return the last blocks of rows. Called once, after the last sample; there is one at least."""
         ...
 
@@ -226,8 +227,12 @@ class SoundExtractor(Extractor, Protocol):
     sample_rate: int
     transposed: bool
 
-    def open(self, duration: float) -> SoundRun:
-        """Begin a clip of `duration` seconds."""
+    def open(self, duration: float, folder: Path | None = None) -> SoundRun:
+        """Begin a clip of `duration` seconds.
+
+        Args:
+            folder: for temporary files; None for the system's.
+        """
         ...
 
 

@@ -108,6 +108,12 @@ CATALOGUE: Mapping[str, Weights] = {
         "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/ava/SLOWFAST_8x8_R50_DETECTION.pyth",
         "Apache-2.0 (of pytorchvideo; none is stated for the weights)",
     ),
+    "vggish": Weights(
+        ("vggish-10086976.pth",),
+        "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+        "Apache-2.0",
+        hint="10086976",
+    ),
 }
 
 
