@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facerec.feature_runs.sources import Frame
 from facerec.video.film import Film, read_unconverted
+from facerec.video.sound import Sound, SoundReading, open_sound, sample_at
 
 
 class FilmFootage:
@@ -30,8 +31,14 @@ class FilmFootage:
         return read_unconverted(self._film, beg, end, self._threads)
 
     def sound(self, beg: float, end: float | None, rate: int) -> Iterator[NDArray[np.float32]] | None:
-        """Read the sound from `beg` to `end` seconds."""
-        return None
+        """Read the sound from `beg` to `end` seconds; None if there is none."""
+        sound = open_sound(self._film.path, self._film)
+        return None if sound is None else read_sound(sound, beg, end)
+
+
+def read_sound(sound: Sound, beg: float, end: float | None) -> Iterator[NDArray[np.float32]]:
+    """Read a sound from `beg` to `end` seconds; `end` None: to its end."""
+    return SoundReading(sound, sample_at(beg), None if end is None else sample_at(end)).blocks()
 
 
 def frame_times(film: Film) -> NDArray[np.float64]:

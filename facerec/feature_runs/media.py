@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import InputError
-from facerec.feature_runs.film_footage import FilmFootage
+from facerec.feature_runs.film_footage import FilmFootage, read_sound
 from facerec.feature_runs.sources import Footage, Frame
 from facerec.feature_runs.stills import SUFFIXES, open_frame_folder, open_picture
 from facerec.video import open_film
-from facerec.video.sound import RATE, Sound, SoundReading, open_sound, sample_at
+from facerec.video.sound import RATE, SoundReading, open_sound
 
 SOUNDS = frozenset(
     (
@@ -102,8 +102,3 @@ class SoundFile:
     def sound(self, beg: float, end: float | None, rate: int) -> Iterator[NDArray[np.float32]] | None:
         """Read the sound from `beg` to `end` seconds."""
         return read_sound(self._sound, beg, end)
-
-
-def read_sound(sound: Sound, beg: float, end: float | None) -> Iterator[NDArray[np.float32]]:
-    """Read a sound from `beg` to `end` seconds; `end` None: to its end."""
-    return SoundReading(sound, sample_at(beg), None if end is None else sample_at(end)).blocks()

@@ -76,11 +76,14 @@ class Rows:
     """The arrays of one clip, built row by row; all have the rows on their first axis.
 
     Args:
+        format: how vectors are stored; None if the rows that are added have their stored form already.
         folder: where temporary files are made; None for the system's.
         transposed: arrays with two axes are stored as (features, rows).
     """
 
-    def __init__(self, format: OutputFormat, folder: Path | None = None, transposed: bool = False) -> None:
+    def __init__(
+        self, format: OutputFormat | None, folder: Path | None = None, transposed: bool = False
+    ) -> None:
         self._format, self._folder, self._transposed = format, folder, transposed
         self._arrays: dict[str, _Array] = {}
         self._picture_sizes: list[int] = []
@@ -94,16 +97,7 @@ class Rows:
                 values = np.frombuffer(b"".join(values), np.uint8)
             if name not in self._arrays:
                 self._arrays[name] = _Array(self._folder)
-            self._arrays[name].append(self._format.apply(name, values))
-
-    def extend(self, other: Rows) -> None:
-        """Add the rows of `other`, which are in their stored form already."""
-        for name, array in other._arrays.items():
-            own = self._arrays.setdefault(name, _Array(self._folder))
-            for block in array.blocks(_rows_per_block(array)):
-                own.append(block)
-        self._picture_sizes += other._picture_sizes
-        self.padded |= other.padded
+            self._arrays[name].append(self._format.apply(name, values) if self._format else values)
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -139,6 +133,10 @@ class Rows:
                 entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980: equal features give equal bytes
                 with archive.open(entry, "w", force_zip64=True) as member:
                     self._write_npy(array, member.write)
+
+    def write_array(self, name: str, file: BinaryIO) -> None:
+        """Write one array as an NPY file."""
+        self._write_npy(self._arrays[name], file.write)
 
     def close(self) -> None:
         """Delete the temporary files."""

@@ -47,14 +47,9 @@ class ShardFiles:
 
 @dataclass(frozen=True)
 class ShotFeatureFiles:
-    """The files of one feature of a film and its shots, in `shot_features/<feature>/`.
+    """The files of one feature of a film and its shots.
 
     Attributes:
-        index: a line for each shot and for the film.
-        provenance: what the features were made from, and how.
-        lock: empty; locked by a process that changes the folder.
-        claims: of units of work; empty when no process runs.
-        parts: the film's features by unit of work, until they are joined.
         suffix: of the files of features: `.npy` for one array, `.npz` for several.
     """
 
@@ -62,24 +57,9 @@ class ShotFeatureFiles:
     suffix: str
 
     @property
-    def index(self) -> Path:
-        return self.folder / "index.jsonl"
-
-    @property
     def provenance(self) -> Path:
+        """What the features were made from, and how."""
         return self.folder / "provenance.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.folder / ".lock"
-
-    @property
-    def claims(self) -> Path:
-        return self.folder / ".claims"
-
-    @property
-    def parts(self) -> Path:
-        return self.folder / ".parts"
 
     @property
     def film(self) -> Path:
@@ -89,10 +69,6 @@ class ShotFeatureFiles:
     def shot(self, number: int) -> Path:
         """Return the file of the features of a shot, counted from 0."""
         return self.folder / f"shot_{number:05d}{self.suffix}"
-
-    def part(self, unit: str) -> Path:
-        """Return the file of the part of the film's features that the unit of work `unit` owns."""
-        return self.parts / f"{unit}.npz"
 
 
 def ensure_dir(path: Path) -> None:
@@ -140,6 +116,7 @@ class MovieFolder:
         self.report = self.path / "report.html"
         self.standalone_report = self.path / "report-standalone.html"
         self.exports = self.path / "exports"
+        self.shot_features = self.path / "shot_features"  # its own files: see feature_runs.feature_folder
 
     @classmethod
     def existing(cls, path: Path | str) -> MovieFolder:
@@ -183,9 +160,9 @@ class MovieFolder:
             markers / f"done_{suffix}.json",
         )
 
-    def shot_features(self, feature: str, suffix: str) -> ShotFeatureFiles:
-        """Return the files of a feature, see `ShotFeatureFiles`."""
-        return ShotFeatureFiles(self.path / "shot_features" / feature, suffix)
+    def feature_files(self, feature: str, suffix: str) -> ShotFeatureFiles:
+        """Return the files of a feature of the film and its shots."""
+        return ShotFeatureFiles(self.shot_features / feature, suffix)
 
     def thumbnail(self, tag: str) -> Path:
         """Return the path of the thumbnail of the face `tag` in `images/`."""

@@ -1,0 +1,68 @@
+"""What features were made from, and how: recorded beside them, and compared by every later run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from facerec import __version__
+from facerec.errors import ContractError, StaleError
+from facerec.support.atomic import create_once
+from facerec.support.jsonl import RuleViolation, read_json
+
+
+class Provenance:
+    """A file that records what the features in its folder were made from.
+
+    Args:
+        path: the file; its folder is created when needed.
+        wanted: what this run makes them from; JSON values.
+    """
+
+    def __init__(self, path: Path, wanted: Mapping[str, Any]) -> None:
+        self._path, self._wanted = path, wanted
+
+    def differences(self) -> list[str]:
+        """Return a phrase for each way in which the features that are there were made otherwise."""
+        if not self._path.exists():
+            return []
+        try:
+            recorded = read_json(self._path, _parse)
+        except ContractError as error:
+            return [str(error)]
+        return [
+            f"{key} was {_shortened(recorded.get(key))} and is now {_shortened(value)}"
+            for key, value in self._wanted.items()
+            if recorded.get(key) != value
+        ]
+
+    def record(self) -> None:
+        """Write the file, unless it is there.
+
+        Raises:
+            StaleError: the features that are there were made otherwise.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        record = {**self._wanted, "program": f"facerec {__version__}"}
+        create_once(self._path, orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
+        differences = self.differences()
+        if differences:
+            raise StaleError(
+                f"{self._path.parent}: has features that were made otherwise: {'; '.join(differences)}. Use "
+                "the same options and inputs, or --fresh to discard those features and start again (when no "
+                "other process works on them)"
+            )
+
+
+def _parse(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RuleViolation("a JSON object is expected")
+    return value
+
+
+def _shortened(value: object) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else f"{text[:40]}…"
