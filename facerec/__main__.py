@@ -28,6 +28,7 @@ COMMANDS = {
     "merge_shards": "facerec.merge_shards",
     "cluster": "facerec.cluster",
     "classify_knn": "facerec.classify_knn",
+    "extract_features": "facerec.extract_features",
     "check": "facerec.check",
     "contact_sheet": "facerec.contact_sheet",
     "report": "facerec.report",

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from facerec.feature_runs.claims import Claims
 from facerec.feature_runs.feature_folder import FeatureFolder, is_failed
 from facerec.feature_runs.film_footage import FilmFootage
 from facerec.feature_runs.film_parts import FilmParts
+from facerec.feature_runs.loading import Feature
 from facerec.feature_runs.movie_inputs import MovieInputs
 from facerec.feature_runs.movie_units import FILM, SHOT, SOUND, MovieUnit, shot_name
 from facerec.feature_runs.provenance import Provenance
@@ -33,24 +33,6 @@ from facerec.folder.plan import shard_range
 from facerec.support.atomic import remove_stale_temporaries, temporary_name
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MovieFeature:
-    """A feature that is wanted.
-
-    Attributes:
-        kind: of its extractor: `windows`, `frames` or `sound`.
-        arrays: names of its arrays.
-        description: what its values depend on besides film and cuts: models, settings, format.
-        extractor: joins the shots of an extractor with state.
-    """
-
-    name: str
-    kind: str
-    arrays: tuple[str, ...]
-    description: Mapping[str, Any]
-    extractor: Any
 
 
 class MovieSource:
@@ -68,7 +50,7 @@ class MovieSource:
         self,
         folder: MovieFolder,
         inputs: MovieInputs,
-        features: Sequence[MovieFeature],
+        features: Sequence[Feature],
         threads: int = 0,
         fresh: bool = False,
     ) -> None:
