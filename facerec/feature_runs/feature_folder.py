@@ -16,7 +16,7 @@ from typing import Any
 from facerec.errors import InputError
 from facerec.feature_runs.index import Entry, Index, Key
 from facerec.feature_runs.rows import Rows
-from facerec.support.atomic import atomic_write, sha256_of
+from facerec.support.atomic import atomic_write
 
 _MAGIC = (b"\x93NUMPY", b"PK\x03\x04")  # of NPY and NPZ files
 
@@ -69,7 +69,7 @@ class FeatureFolder:
             }
             entry = {
                 "item": item, "feature": feature, "output": self.name_of(output), "arrays": arrays,
-                "bytes": part.stat().st_size, "sha256": sha256_of(part), "padded": rows.padded,
+                "bytes": part.stat().st_size, "padded": rows.padded,
                 "reason": None, **facts,
             }  # fmt: skip
             self.index.add([entry])
