@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
 from facerec.demo.film import FILM, demo_shots, write_film, write_gallery
 from tests.conftest import ROOT
+from tests.films import make_film
+from tests.movie_folder import Shown, movie_folder
 
 README = (ROOT / "README.md").read_text()
 
@@ -21,7 +24,34 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
 
 
-def test_the_example_in_python_runs_as_it_stands(tmp_path: Path) -> None:
+def python_example(word: str) -> str:
+    """The example with a word, which has ten lines."""
+    (example,) = (block for block in blocks("python") if word in block)
+    assert sum(bool(line.strip()) for line in example.splitlines()) == 10
+    return example
+
+
+def test_the_example_with_tables_runs_as_it_stands(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "12345-Film.mp4", frames=100)
+    pts = [512 * i for i in range(100)]
+    shown = [Shown(0, 0, 60), Shown(1, 30, 60, x=100)]
+    movie_folder(tmp_path / "data", shown, movie_id=12345, film=film, pts=pts, time_base="1/12800")
+    done = subprocess.run(
+        [sys.executable, "-c", python_example("open_movie")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"unknown 0 +none +2\.4 +0\.6 +1 ", done.stdout)
+    assert re.search(r"unknown 0 +unknown 1 +1 +1\.2", done.stdout)
+    assert PIL.Image.open(tmp_path / "star.jpg").size == (40, 50)
+    assert PIL.Image.open(tmp_path / "frame.png").size == (640, 360)
+
+
+def test_the_example_with_models_runs_as_it_stands(tmp_path: Path) -> None:
     from facerec.actors.database import ActorDatabase
 
     database = ActorDatabase(tmp_path / "actor_db")
@@ -29,10 +59,8 @@ def test_the_example_in_python_runs_as_it_stands(tmp_path: Path) -> None:
     one, two = sorted(database.pictures.iterdir())
     shutil.copyfile(one, tmp_path / "one.jpg")
     shutil.copyfile(two, tmp_path / "two.jpg")
-    (example,) = blocks("python")
-    assert sum(bool(line.strip()) for line in example.splitlines()) == 10
     done = subprocess.run(
-        [sys.executable, "-c", example],
+        [sys.executable, "-c", python_example("load_detector")],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -76,7 +104,7 @@ def test_every_target_that_is_named_is_listed_by_make(target: str) -> None:
 
 def test_no_option_is_named_that_no_stage_has() -> None:
     stages = ("extract", "merge_shards", "cluster", "classify_knn", "prepare_actors", "check")
-    stages += ("evaluate", "learn_from_labels")
+    stages += ("evaluate", "learn_from_labels", "export")
     known = {"--help", "--no-deps"}
     for stage in stages:
         shown = subprocess.run(
