@@ -9,12 +9,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from facerec.errors import InputError
-from facerec.feature_runs.index import Entry, Index, Key
+from facerec.feature_runs.index import Entry, Index, Key, entry_key
 from facerec.feature_runs.rows import Rows
 from facerec.support.atomic import atomic_write
 
@@ -42,6 +43,14 @@ class FeatureFolder:
         """Remove the entries of failed items, so that they are tried again."""
         self.index.remove([*failed_keys(self.index)])
 
+    def reset(self) -> None:
+        """Remove all outputs, and the index."""
+        for entry in self.index.entries():
+            if entry["output"] is not None:
+                (self.path / entry["output"]).unlink(missing_ok=True)
+        shutil.rmtree(self.parts, ignore_errors=True)
+        self.index.remove([entry_key(entry) for entry in self.index.entries()])
+
     def is_done(self, item: str, feature: str) -> bool:
         """Whether an item has failed in this run, or its output is there as the index describes it."""
         entry = self.index.get(item, feature)
@@ -58,21 +67,24 @@ class FeatureFolder:
         """Write an output and its entry; the entry comes first, and counts only with the output.
 
         Args:
-            facts: more fields of the entry.
+            facts: more fields of the entry, or others instead.
         """
         with atomic_write(output) as file:
             rows.write(file)
-            file.flush()
-            part = Path(file.name)
             arrays = {
                 name: {"shape": shape, "dtype": rows.dtypes[name]} for name, shape in rows.shapes.items()
             }
-            entry = {
-                "item": item, "feature": feature, "output": self.name_of(output), "arrays": arrays,
-                "bytes": part.stat().st_size, "padded": rows.padded,
-                "reason": None, **facts,
-            }  # fmt: skip
-            self.index.add([entry])
+            facts = {"arrays": arrays, "padded": rows.padded, "reason": None, **facts}
+            self.add_output(item, feature, output, file, facts)
+
+    def add_output(
+        self, item: str, feature: str, output: Path, file: BinaryIO, facts: Mapping[str, Any]
+    ) -> None:
+        """Record an output that is written to the temporary file `file` and renamed to `output` next."""
+        file.flush()
+        size = Path(file.name).stat().st_size
+        entry = {"item": item, "feature": feature, "output": self.name_of(output), "bytes": size}
+        self.index.add([{**entry, **facts}])
 
     def without_output(self, item: str, feature: str, note: str, facts: Mapping[str, Any]) -> None:
         """Record that an item has no features of this kind, which is no failure."""

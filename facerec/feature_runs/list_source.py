@@ -123,11 +123,10 @@ class ListUnit:
             engine.compute(footage, [ClipRequest(self.name, 0, count)], wanted, self._take, advance)
             engine.flush()
         except (InputError, ContractError, NonFiniteError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_disk_full(error):
                 raise
-            for feature in missing:
-                if not self._folder.is_done(self.name, feature):
-                    self._fail(feature, reason_of(error))
+            failed = [feature for feature in missing if not self._folder.is_done(self.name, feature)]
+            self._fail(failed, reason_of(error))
         entries = [self._folder.index.get(self.name, feature) for feature in missing]
         return int(any(entry is not None and is_failed(entry) for entry in entries))
 
@@ -136,23 +135,24 @@ class ListUnit:
         try:
             self._folder.check_place(self.name, feature, self._output(feature))
         except InputError as error:
-            self._fail(feature, str(error))
+            self._fail([feature], str(error))
             return False
         return True
 
     def _take(self, clip: ClipRequest, feature: str, rows: Rows | FacerecError) -> None:
         """Write what the engine computed, see `sources.Finished`."""
         if isinstance(rows, NoSoundError):
-            log.warning("%s; it gives no %s", rows, feature)
+            log.warning("%s: %s (no %s)", self.label, rows, feature)
             self._folder.without_output(self.name, feature, str(rows), self._facts)
         elif isinstance(rows, FacerecError):
-            self._fail(feature, str(rows))
+            self._fail([feature], str(rows))
         else:
             self._folder.write(self.name, feature, self._output(feature), rows, self._facts)
 
-    def _fail(self, feature: str, reason: str) -> None:
-        log.error("%s: no %s: %s", self.label, feature, reason)
-        self._folder.failed(self.name, feature, reason, self._facts)
+    def _fail(self, features: Sequence[str], reason: str) -> None:
+        log.error("%s: %s (no %s)", self.label, reason, ", ".join(features))
+        for feature in features:
+            self._folder.failed(self.name, feature, reason, self._facts)
 
     def _output(self, feature: str) -> Path:
         """Return the output file of a feature.
@@ -176,6 +176,11 @@ class ListUnit:
         if name.window is not None and is_video(self._entry.path):
             return stem.with_name(f"{stem.name}_{name.window}{name.suffix}")
         return stem.with_name(stem.name + name.suffix)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error concerns the outputs, not an item."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason_of(error: Exception) -> str:

@@ -1,0 +1,251 @@
+"""Tar shards of clips as a source: a unit for each shard, an item for each clip."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facerec.errors import ContractError, FacerecError, InputError, NonFiniteError
+from facerec.feature_runs.braces import expand
+from facerec.feature_runs.claims import claim_name
+from facerec.feature_runs.feature_folder import FeatureFolder, is_failed
+from facerec.feature_runs.list_source import OpenFootage, OutputName, is_disk_full, reason_of
+from facerec.feature_runs.rows import Rows
+from facerec.feature_runs.shard_outputs import ClipOutput, jsonl_bytes, write_npz, write_pickle
+from facerec.feature_runs.sources import ClipRequest, Engine, NoSoundError
+from facerec.feature_runs.tar_shard import Clip, extracted, read_shard, scratch_folder
+from facerec.features import EXTRACTORS
+from facerec.support.atomic import atomic_write, write_bytes
+
+log = logging.getLogger(__name__)
+
+_KNOWN = ("duration", "frames", "width", "height")  # of a clip, in its index entries
+
+SHARD = "shard"  # stands for the feature in the index entry of a whole shard
+
+
+def find_shards(patterns: Sequence[str]) -> list[Path]:
+    """Return the tar files that brace expressions stand for; those that are not there are reported.
+
+    Raises:
+        InputError: none is there, or two have the same name.
+    """
+    names = [
+        name for pattern in patterns for name in ([pattern] if Path(pattern).exists() else expand(pattern))
+    ]
+    found: dict[str, Path] = {}
+    for path in map(Path, dict.fromkeys(names)):
+        if not path.exists():
+            log.warning("%s: no such file; skipped", path)
+        elif found.setdefault(path.stem, path) != path:
+            raise InputError(
+                f"{found[path.stem]} and {path} have the same name; give them to two --out folders"
+            )
+    if not found:
+        raise InputError(f"{' '.join(patterns)}: none of the {len(names)} tar files is there")
+    return [*found.values()]
+
+
+class TarSource:
+    """Tar shards, see `sources.Source`.
+
+    Args:
+        shards: the tar files, with different names.
+        features: those that are wanted, by name.
+        open_footage: opens a clip; raises InputError if it cannot.
+        pickled: write `.pkl` files instead of `.npz` and `.jsonl`.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        features: Mapping[str, OutputName],
+        folder: FeatureFolder,
+        open_footage: OpenFootage,
+        pickled: bool = False,
+    ) -> None:
+        self._features, self._folder = features, folder
+        self._units = [TarUnit(path, features, folder, open_footage, pickled) for path in shards]
+
+    def units(self) -> Sequence[TarUnit]:
+        """Return a unit for each shard."""
+        return self._units
+
+    def finish(self) -> dict[str, Any]:
+        """Write the index in the order of the shards and their clips if all are done.
+
+        Returns:
+            The numbers of clips by result, `finished` and `failed`, and of `unfinished` shards.
+        """
+        index, order = self._folder.index, {feature: n for n, feature in enumerate(self._features)}
+        ranks = {unit.name: n for n, unit in enumerate(self._units)}
+        keys = []
+        results: dict[str, bool] = {}  # by clip, or by shard if it could not be read: whether it failed
+        for entry in index.entries():
+            rank = ranks.get(entry.get("shard", ""))
+            if rank is None or (entry["feature"] not in order and entry["feature"] != SHARD):
+                continue
+            number = entry.get("number", -1)
+            keys.append(((rank, number, order.get(entry["feature"], -1)), (entry["item"], entry["feature"])))
+            if entry["feature"] != SHARD or entry.get("clips") == 0:
+                results[entry["item"]] = results.get(entry["item"], False) or is_failed(entry)
+        unfinished = sum(not unit.is_done() for unit in self._units)
+        if not unfinished:
+            index.finish([key for _, key in sorted(keys)])
+            for unit in self._units:
+                unit.remove_parts()
+        failed = sum(results.values())
+        return {"finished": len(results) - failed, "failed": failed, "unfinished": unfinished}
+
+
+class TarUnit:
+    """One tar shard, see `sources.Unit`.
+
+    Each clip's features are written to a file of their own, with an entry of the index; when all clips are
+    done, the files are joined. They are kept as long as a clip failed, so that a later run can try it again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        features: Mapping[str, OutputName],
+        folder: FeatureFolder,
+        open_footage: OpenFootage,
+        pickled: bool,
+    ) -> None:
+        self._path, self._features, self._folder = path, features, folder
+        self._open, self._pickled = open_footage, pickled
+        self.name, self.key, self.label = path.stem, claim_name(path.stem), str(path)
+        self._parts = folder.parts / self.key
+        self._output = folder.path / f"{path.stem}{'.pkl' if pickled else '.npz'}"
+        self._clips: dict[str, Clip] = {}  # by item
+        self._facts: dict[str, dict[str, Any]] = {}  # by item: for its index entries
+        self._scratch = Path()
+
+    def is_done(self) -> bool:
+        """Whether the shard's output is there, or clips of it failed in this run."""
+        return self._folder.is_done(self.name, SHARD)
+
+    def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
+        """Compute the features of the clips that are missing, and join them."""
+        try:
+            clips = read_shard(self._path)
+            if not self._parts.exists():  # else the output of an earlier run, in which clips failed
+                self._folder.check_place(self.name, SHARD, self._output)
+        except (InputError, ContractError, OSError) as error:
+            log.error("%s: %s", self.label, reason_of(error))
+            self._folder.failed(self.name, SHARD, reason_of(error), {"shard": self.name, "clips": 0})
+            return 1
+        self._parts.mkdir(parents=True, exist_ok=True)
+        self._clips = {f"{self.name}/{clip.filename}": clip for clip in clips}
+        with scratch_folder() as self._scratch:
+            for number, (item, clip) in enumerate(self._clips.items()):
+                self._facts[item] = {"shard": self.name, "number": number, "source": clip.filename}
+                missing = [feature for feature in self._features if not self._has(item, feature)]
+                if missing:
+                    self._compute(item, clip, missing, engine, advance)
+            engine.flush()
+        return self._join()
+
+    def remove_parts(self) -> None:
+        """Remove the files of single clips, unless a later run needs them."""
+        entry = self._folder.index.get(self.name, SHARD)
+        if entry is not None and not is_failed(entry):
+            shutil.rmtree(self._parts, ignore_errors=True)
+
+    def _compute(
+        self,
+        item: str,
+        clip: Clip,
+        missing: Sequence[str],
+        engine: Engine,
+        advance: Callable[[int], None],
+    ) -> None:
+        try:
+            if clip.reason is not None:
+                raise InputError(clip.reason)
+            with extracted(self._path, clip, self._scratch) as path:
+                footage = self._open(path)
+                count = len(footage.times)
+                self._facts[item] |= {"duration": round(footage.duration, 6), "frames": count}
+                self._facts[item] |= {"width": footage.width, "height": footage.height}
+                engine.compute(footage, [ClipRequest(item, 0, count)], missing, self._take, advance)
+        except (InputError, NonFiniteError, OSError) as error:
+            if is_disk_full(error):
+                raise
+            self._fail(item, [name for name in missing if not self._has(item, name)], reason_of(error))
+
+    def _has(self, item: str, feature: str) -> bool:
+        """Whether a clip's feature is there, or failed in this run."""
+        entry = self._folder.index.get(item, feature)
+        if entry is None:
+            return False
+        if is_failed(entry) or entry["output"] is None:
+            return True
+        try:
+            return self._part(item, feature).stat().st_size == int(entry["bytes"])
+        except FileNotFoundError:
+            return False
+
+    def _part(self, item: str, feature: str) -> Path:
+        name = claim_name(self._clips[item].filename)
+        return self._parts / f"{name}.{feature}{self._features[feature].suffix}"
+
+    def _take(self, clip: ClipRequest, feature: str, rows: Rows | FacerecError) -> None:
+        """Write what the engine computed, see `sources.Finished`."""
+        item = clip.name
+        if isinstance(rows, NoSoundError):
+            note = self._named(item, str(rows))
+            log.warning("%s: %s (no %s)", item, note, feature)
+            self._folder.without_output(item, feature, note, self._facts[item])
+        elif isinstance(rows, FacerecError):
+            self._fail(item, [feature], str(rows))
+        else:
+            facts = {"output": self._folder.name_of(self._output), **self._facts[item]}
+            self._folder.write(item, feature, self._part(item, feature), rows, facts)
+
+    def _fail(self, item: str, features: Sequence[str], reason: str) -> None:
+        reason = self._named(item, reason)
+        log.error("%s: %s (no %s)", item, reason, ", ".join(features))
+        for feature in features:
+            self._folder.failed(item, feature, reason, self._facts[item])
+
+    def _named(self, item: str, text: str) -> str:
+        """Replace the name of the clip's temporary file in a message."""
+        return re.sub(
+            re.escape(str(self._scratch)) + r"/clip[^:\s]*", lambda _: self._clips[item].filename, text
+        )
+
+    def _join(self) -> int:
+        """Write the outputs of the shard; returns the number of clips that failed."""
+        clips = [self._clip_output(item) for item in self._clips]
+        failed = sum(any(is_failed(entry) for entry in clip.entries.values()) for clip in clips)
+        reason = f"{failed} of {len(clips)} clips failed" if failed else None
+        with atomic_write(self._output) as file:
+            if self._pickled:
+                sound = frozenset(name for name in self._features if EXTRACTORS[name].kind == "sound")
+                write_pickle(file, clips, sound)
+            else:
+                write_npz(file, clips)
+            facts = {"shard": self.name, "source": self.label, "clips": len(clips), "reason": reason}
+            self._folder.add_output(self.name, SHARD, self._output, file, facts)
+            if not self._pickled:
+                write_bytes(self._output.with_suffix(".jsonl"), jsonl_bytes(clips))
+        self.remove_parts()
+        return failed
+
+    def _clip_output(self, item: str) -> ClipOutput:
+        clip = self._clips[item]
+        entries = {feature: self._folder.index.get(item, feature) or {} for feature in self._features}
+        known = {
+            key: next((entry[key] for entry in entries.values() if key in entry), None) for key in _KNOWN
+        }
+        row = {"filename": clip.filename, "id": clip.id, "segment": clip.segment}
+        parts = {
+            feature: self._part(item, feature) for feature, entry in entries.items() if entry.get("output")
+        }
+        return ClipOutput({**row, **known}, parts, entries)
