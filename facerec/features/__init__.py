@@ -55,6 +55,7 @@ EXTRACTORS: Mapping[str, Entry] = {
     ),
     "audio_stft": Entry("audio_stft", "AudioSTFT", "sound", options=("reduce",), runs_on_cuda=False),
     "vggish": Entry("vggish", "VGGish", "sound", weights=("vggish",), options=("layers", "reduce")),
+    "clip": Entry("image_text", "ImageTextEmbedder", "windows", weights=("clip",)),
 }
 
 

@@ -253,6 +253,17 @@ def sample_at_rate(clip: Clip, rate: float) -> Iterator[int]:
         yield from (np.searchsorted(units, wanted, side="right") - 1).tolist()
 
 
+def windows_at_rate(clip: Clip, rate: float) -> Iterator[Window]:
+    """Yield a window of one frame for each of `sample_at_rate`; of a clip that has none, its middle frame."""
+    found = False
+    for frame in sample_at_rate(clip, rate):
+        found = True
+        yield Window((frame,), float(clip.times[frame]))
+    if not found:
+        middle = len(clip) // 2
+        yield Window((middle,), float(clip.times[middle]), padded=True)
+
+
 def group_by_shape(
     windows: Sequence[Sequence[NDArray[Any]]], compute: Callable[[NDArray[Any]], Sequence[Arrays]]
 ) -> list[Arrays]:

@@ -18,7 +18,7 @@ from PIL.Image import Resampling
 from torch import nn
 from torchvision.models import resnet50, resnet152
 
-from facerec.features.base import FEATURES, Arrays, Clip, Options, Window, group_by_shape, sample_at_rate
+from facerec.features.base import FEATURES, Arrays, Clip, Options, Window, group_by_shape, windows_at_rate
 from facerec.features.pictures import MEAN, STD, crop_centre, resize, resize_shorter_side
 from facerec.geometry import Image
 from facerec.models.base import check_finite
@@ -116,13 +116,7 @@ class ResNet152(_ResNet):
 
     def windows(self, clip: Clip) -> Iterator[Window]:
         """Yield one frame for each second."""
-        found = False
-        for frame in sample_at_rate(clip, self.sampling["rate"]):
-            found = True
-            yield Window((frame,), float(clip.times[frame]))
-        if not found:
-            middle = len(clip) // 2
-            yield Window((middle,), float(clip.times[middle]), padded=True)
+        return windows_at_rate(clip, self.sampling["rate"])
 
     def prepare(self, picture: Image) -> NDArray[np.uint8]:
         """Resize a frame."""

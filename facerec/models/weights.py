@@ -114,6 +114,11 @@ CATALOGUE: Mapping[str, Weights] = {
         "Apache-2.0",
         hint="10086976",
     ),
+    "clip": Weights(
+        ("CLIP-ViT-B-32-laion2B-s34B-b79K.bin",),
+        "https://huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K/resolve/main/open_clip_pytorch_model.bin",
+        "MIT",
+    ),
 }
 
 
