@@ -24,7 +24,7 @@ from facerec.support.atomic import write_bytes
 
 INDEX = "index.html"
 STYLES = ("report.css",)
-SCRIPTS = ("index.js",)
+SCRIPTS = ("sortable.js", "index.js")
 _SUMMARY = re.compile(rb'<script type="application/json" id="facerec-summary">([^<]*)</script>')
 _HEAD = 4 << 20  # bytes of a report; the summary of a film with thousands of names lies within
 _MARK = b'<meta name="facerec" content="index">'

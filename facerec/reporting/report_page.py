@@ -16,7 +16,7 @@ from facerec.reporting.page_data import page_data
 from facerec.reporting.page_facts import page_facts
 
 STYLES = ("report.css",)
-SCRIPTS = ("core.js", "people.js", "timeline.js", "tables.js", "page.js")
+SCRIPTS = ("core.js", "sortable.js", "people.js", "timeline.js", "tables.js", "page.js")
 FILTERS = (
     ("all", "Everybody"),
     ("named", "Named"),

@@ -39,9 +39,13 @@
 
   const badge = (person) => {
     const kind = facerec.certainty(person);
-    const text = { sure: "", unsure: "", unknown: "no name", shared: "too poor to compare" }[kind]
-      || (person.source === "annotator" ? "by an annotator" : `${facerec.sureness(person.probability)} sure`);
-    return el("span", { class: `badge ${kind}` }, text);
+    if (kind === "shared") return el("span", { class: "badge" }, "too poor to compare");
+    if (kind === "unknown") {
+      const [best] = person.clusters.flatMap((id) => clusters[id].names).sort((a, b) => b[2] - a[2]);
+      return el("span", { class: "badge unknown" }, best ? ["perhaps ", bdi(best[1]), ` ${facerec.sureness(best[2])}`] : "no likely name");
+    }
+    return el("span", { class: `badge ${kind}` },
+      person.source === "annotator" ? "by an annotator" : `${facerec.sureness(person.probability)} sure`);
   };
 
   function card(index) {
@@ -148,8 +152,9 @@
     list.replaceChildren(...cards);
     cards.slice(0, 6).forEach(fill); // without waiting for the observer
     cards.forEach((node) => near.observe(node));
-    total.textContent = order.length === people.length ? count(order.length, "person", "people")
-      : `${order.length.toLocaleString("en")} of ${count(people.length, "person", "people")}`;
+    const everybody = people.filter((person) => !person.shared).length;
+    total.textContent = order.length === everybody ? count(order.length, "person", "people")
+      : `${order.length.toLocaleString("en")} of ${count(everybody, "person", "people")}`;
     more.hidden = drawn.length >= order.length;
     more.textContent = `Show all ${order.length.toLocaleString("en")}`;
     list.classList.toggle("empty", !order.length);

@@ -1,5 +1,5 @@
 "use strict";
-// The matrix of who is with whom, histograms, sortable tables, timings of shards.
+// The matrix of who is with whom, histograms, timings of shards.
 (() => {
   const { data, people, el, bdi, duration, count } = facerec;
 
@@ -100,25 +100,7 @@
       el("div", { class: "axis", "aria-hidden": "true" }, el("span", null, `${edges[0]}${unit}`), el("span", null, count(all, "face")), el("span", null, `${edges[edges.length - 1]}${unit}`)));
   }
 
-  // --- sortable tables -------------------------------------------------------------------------------
-  const collator = new Intl.Collator("en", { numeric: true });
-  function sortable(target) {
-    [...target.tHead.rows[0].cells].forEach((head, column) => {
-      const button = el("button", { type: "button" }, head.textContent);
-      head.replaceChildren(button);
-      button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") === "ascending";
-        [...target.tHead.rows[0].cells].forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
-        const rows = [...target.tBodies[0].rows];
-        rows.sort((a, b) => collator.compare(value(a), value(b)) * (down ? -1 : 1));
-        target.tBodies[0].append(...rows);
-      });
-    });
-  }
-  document.querySelectorAll("table.sortable").forEach(sortable);
-
+  // --- timings of shards -----------------------------------------------------------------------------
   const shards = document.getElementById("shards");
   shards?.addEventListener("toggle", () => {
     if (!shards.open || shards.querySelector("table")) return;
@@ -132,7 +114,7 @@
         el("td", null, number(row.seconds), meter(row.seconds / slowest)),
         parts.map((part) => el("td", null, number(row.parts[part]))), el("td", { class: "text" }, bdi(row.host || ""))))));
     shards.append(el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Shards" }, made));
-    sortable(made);
+    sortableTable(made);
   });
   const meter = (share) => el("svg", { class: "meter", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" },
     el("rect", { width: (100 * (share || 0)).toFixed(1), height: 4 }));
