@@ -45,7 +45,7 @@ models: $(READY)  ## fetch weights once, on a machine with a network: make model
 	$(PYTHON) -u ./facerec/fetch_models.py $(MODELS)
 
 demo: $(READY)  ## make a small film and take it through all stages, offline
-	@echo "the demo: a film of two people, four shards, four stages, with the models that need no download"
+	@echo "the demo: a film of two people, four shards, all stages, with the models that need no download"
 	@$(PYTHON) -u -m facerec.demo --out $(DEMO)
 
 test: $(READY)  ## the test suite, 5 to 10 minutes; what a machine cannot run is skipped with the reason

@@ -3,11 +3,11 @@
     python bench/report.py [--frames 220000] [--clusters 1500] [--work DIR]
 
 Makes a movie folder as in bench/feature_film.py (about 10,000 trajectories), draws clusters and names, makes
-report.html and opens it from the file system in headless Chromium, with an empty profile. Prints JSON: seconds to
-make the page; its size; in the browser, milliseconds until the first paint, until the page answers, and until all
-is drawn; the JavaScript heap and the memory of the renderer process (proportional set size); and, while all cards of
-people and then the timeline are scrolled and zoomed, the frames a second and the longest interval between two
-frames.
+report.html and opens it from the file system in headless Chromium, with an empty profile. Prints JSON:
+seconds to make the page; its size; in the browser, milliseconds until the first paint, until the page answers
+and until all is drawn; the JavaScript heap and the memory of the renderer process and of all processes of the
+browser (proportional set size); and, while all cards of people and then the timeline are scrolled and zoomed,
+the frames a second, and the 95th percentile and the longest of the intervals between two frames.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import statistics
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +140,12 @@ def measure(page: Path) -> dict[str, Any]:
 
 
 def _entry(tab: Any, entries: str) -> int:
-    return round(tab.evaluate(f"performance.{entries}[0].startTime"))
+    return int(tab.evaluate(f"Math.round(performance.{entries}[0].startTime)"))
 
 
 def _smoothness(times: list[float]) -> dict[str, float]:
     """Return the frames a second and the longest interval of an animation of 240 steps."""
-    intervals = [b - a for a, b in zip(times, times[1:], strict=False)]
+    intervals = [b - a for a, b in pairwise(times)]
     return {
         "frames_per_s": round(1000 / statistics.fmean(intervals), 1),
         "p95_ms": round(sorted(intervals)[int(0.95 * len(intervals))], 1),
@@ -153,7 +154,7 @@ def _smoothness(times: list[float]) -> dict[str, float]:
 
 
 def _memory(tab: Any, profile: str) -> dict[str, float]:
-    """Return MiB of the JavaScript heap, of the renderer of the page, and of all of the browser's processes."""
+    """Return MiB of the JavaScript heap, of the page's renderer, and of all processes of the browser."""
     metrics = tab.context.new_cdp_session(tab)
     metrics.send("Performance.enable")
     found = {entry["name"]: entry["value"] for entry in metrics.send("Performance.getMetrics")["metrics"]}
@@ -161,7 +162,7 @@ def _memory(tab: Any, profile: str) -> dict[str, float]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().decode(errors="replace")
-            if profile not in command and "--type=" not in command or "chromium" not in command:
+            if "chromium" not in command or not (profile in command or "--type=" in command):
                 continue
             rollup = (process / "smaps_rollup").read_text()
         except OSError:

@@ -27,8 +27,10 @@ class Stage:
         outputs: files it writes, as names of MovieFolder attributes. The files of single shards and the
             thumbnails in images/ are not listed: markers and the manifest prove them in their own ways.
         sharded: it takes `--shard`. Its results are proved by the plan and the markers; those of other stages
-            are recorded in manifest.json.
+            are recorded in manifest.json, if they are not optional.
         uses_actor_db: it takes `--actor-db`.
+        optional: it only shows the results. The folder is finished without its outputs, which neither the
+            manifest records nor the checker demands; a chain of stages in which it fails has not failed.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Stage:
     outputs: tuple[str, ...]
     sharded: bool = False
     uses_actor_db: bool = False
+    optional: bool = False
 
     @property
     def script(self) -> Path:
@@ -85,8 +88,8 @@ class StageGraph:
 
     @property
     def recorded(self) -> tuple[Stage, ...]:
-        """The stages that manifest.json records: those that are not sharded."""
-        return tuple(stage for stage in self if not stage.sharded)
+        """The stages that manifest.json records: those that are neither sharded nor optional."""
+        return tuple(stage for stage in self if not stage.sharded and not stage.optional)
 
     def upstream(self, name: str) -> tuple[Stage, ...]:
         """Return the stages that `name` depends on, directly or not, in topological order."""
@@ -123,6 +126,14 @@ PIPELINE = StageGraph(
             inputs=("merge_shards", "cluster"),
             outputs=("predictions",),
             uses_actor_db=True,
+        ),
+        Stage(
+            "report",
+            "report",
+            inputs=("merge_shards", "cluster", "classify_knn"),
+            outputs=("report",),
+            uses_actor_db=True,
+            optional=True,
         ),
     )
 )

@@ -37,7 +37,7 @@ _PREFIX = "FACEREC_"
 _CHAINS = {**{stage: (stage,) for stage in PIPELINE.short_names}, "movie": PIPELINE.short_names}
 _WATCH_S = 5.0
 _COMMANDS = (
-    "extract, merge, cluster, classify: run one stage. movie: run all four stages in order. "
+    "extract, merge, cluster, classify, report: run one stage. movie: run all of them in order. "
     "status: show the state of the movies. plan: extract a few hundred frames on this machine, and recommend "
     "shards, tasks, time and memory."
 )
@@ -160,7 +160,11 @@ def _variables_to_repeat(args: argparse.Namespace) -> list[str]:
 def _run_movie(runner: Runner, options: RunOptions, movie: int, stages: Sequence[str], several: bool) -> int:
     """Run one movie. If there are several, log its error and return the exit status, so that others run."""
     try:
-        return runner(options, movie, stages, echo)
+        status = runner(options, movie, stages, echo)
+        report = RunFolder(options.out, movie).movie_folder.report
+        if "report" in stages and (runner is not run_local or report.exists()):
+            echo(f"movie {movie}: report{'' if runner is run_local else ' when done'}: {report}")
+        return status
     except Interrupted:
         raise
     except FacerecError as error:

@@ -43,6 +43,8 @@ Environment = Mapping[str, str]  # variables that a worker process gets in addit
 def run_local(options: RunOptions, movie_id: int, stages: Sequence[str], echo: Echo) -> int:
     """Run stages on this machine, one after the other, up to the first that fails.
 
+    An optional stage that fails after others is reported, but the movie has not failed.
+
     Returns:
         The exit status: 0, or 1 if a stage failed.
 
@@ -62,8 +64,10 @@ def run_local(options: RunOptions, movie_id: int, stages: Sequence[str], echo: E
                 raise Interrupted(
                     f"movie {movie_id}: {stage} stopped; the same command{how} continues where it stopped"
                 )
-            if not succeeded:
+            if not succeeded and (not PIPELINE[stage].optional or len(stages) == 1):
                 return 1
+            if not succeeded:
+                log.warning("movie %d: %s failed, but all results are there; see above", movie_id, stage)
     return 0
 
 

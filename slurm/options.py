@@ -53,5 +53,5 @@ class RunOptions:
         """Return the command of a stage that is not sharded."""
         command = PIPELINE[stage].command("--path", str(folder))
         command += ["--actor-db", str(self.actor_db.absolute())] if PIPELINE[stage].uses_actor_db else []
-        command += ["--overwrite"] if self.overwrite else []
+        command += ["--overwrite"] if self.overwrite and not PIPELINE[stage].optional else []
         return [*command, *self.args.get(stage, ())]

@@ -136,7 +136,7 @@ def read_status(
         if task.submission.n == n:
             _update_shards(shards, task)
     newest = {task.submission.stage: task for task in tasks}
-    stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE.recorded}
+    stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE if not stage.sharded}
     for stage, last in stages.items():
         if last and last.state == "done" and not _has_outputs(run.movie_folder, stage):
             last.state, last.reason = "missing", "its results were removed; run the stage again"

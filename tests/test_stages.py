@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from graphlib import CycleError
 from pathlib import Path
 
@@ -28,8 +29,9 @@ def names(stages: tuple[Stage, ...]) -> str:
 
 
 def test_the_pipeline_runs_in_its_documented_order() -> None:
-    assert [stage.name for stage in PIPELINE] == ["extract", "merge_shards", "cluster", "classify_knn"]
-    assert PIPELINE.short_names == ("extract", "merge", "cluster", "classify")
+    assert PIPELINE.short_names == ("extract", "merge", "cluster", "classify", "report")
+    recorded = [stage.name for stage in PIPELINE.recorded]
+    assert recorded == ["merge_shards", "cluster", "classify_knn"] and PIPELINE["report"].optional
     assert [stage.name for stage in PIPELINE.predecessors("classify")] == ["cluster"]
 
 
@@ -64,8 +66,14 @@ def test_predecessors_leave_out_what_another_input_implies() -> None:
     assert names(BRANCHING.predecessors("a")) == ""
 
 
-def test_only_stages_that_are_not_sharded_are_recorded() -> None:
+def test_only_stages_that_are_neither_sharded_nor_optional_are_recorded() -> None:
     assert set(names(BRANCHING.recorded)) == {"b", "c", "d", "e"}
+    optional = replace(BRANCHING["e"], optional=True)
+    assert set(names(StageGraph((*(BRANCHING[name] for name in "abcd"), optional)).recorded)) == {
+        "b",
+        "c",
+        "d",
+    }
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     mistakes = find_mistakes(overview, shots)
     if mistakes:
         raise FacerecError(f"the demo's result is wrong: {'; '.join(mistakes)} (in {folder.path})")
-    _show(f"contact sheet: {folder.contact_sheet}", f"data folder: {folder.path}")
+    _show(
+        f"contact sheet: {folder.contact_sheet}",
+        f"report, for a browser: {folder.report}",
+        f"data folder: {folder.path}",
+    )
     return 0
 
 

@@ -70,6 +70,7 @@ def run_stages(
     show(*run_command("cluster", *path))
     show(*run_command("classify_knn", *path, *actors))
     show(*run_command("contact_sheet", *path, *actors))
+    show(*run_command("report", *path, *actors))
 
 
 def run_command(stage: str, *arguments: str, threads: int | None = None) -> list[str]:

@@ -8,6 +8,7 @@
     images/                                   the thumbnails that annotators see, at most two per trajectory
     features.jsonl trajectories.jsonl scene_changes.json quality.jsonl    of the whole film
     clusters.json predictions.json
+    contact_sheet.png report.html report-standalone.html      for people; not part of the results
     exports/                                  files for other programs, by export.py
     plan.json manifest.json                   how the results were made
     people.json                               names by annotators and predictions; not a stage's
@@ -19,6 +20,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +100,7 @@ class MovieFolder:
         if match is None:
             raise InputError(f"{path}: the folder of a movie must be named <movie_id>-data, as in 12345-data")
         self.movie_id = parse_movie_id(match[1], self.path)
+        self.opened = time.monotonic()  # when a stage began to work on the folder
         self.images = self.path / "images"
         self.features = self.path / "features.jsonl"
         self.quality = self.path / "quality.jsonl"

@@ -123,12 +123,12 @@ def checked_inputs(folder: MovieFolder, stage: str) -> dict[str, str]:
 def checked_stages(folder: MovieFolder, makers: Iterable[Stage]) -> dict[str, str]:
     """Check the results of the stages `makers`, given in topological order, as `checked_inputs` does.
 
-    Sharded stages are skipped: markers prove their results.
+    Sharded stages are skipped, because markers prove their results, and so are optional ones.
     """
     recorded = read_manifest(folder)["stages"]
     plan = read_plan(folder)
     now = {folder.relative(folder.plan): plan.fingerprint} if plan else {}
-    for maker in (stage.name for stage in makers if not stage.sharded):
+    for maker in (stage.name for stage in makers if not stage.sharded and not stage.optional):
         again = f"run: {stage_command(maker, '--path', str(folder.path))}"
         if maker not in recorded:
             raise StaleError(f"{folder.path}: {maker}.py has not run here; {again}")

@@ -12,6 +12,7 @@ import datetime
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -116,7 +117,8 @@ def publish(
                 write_manifest(folder, manifest)
             _install(folder, {} if same_files else files, None if same_thumbnails else thumbnails)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        manifest["stages"][stage] = {"made_at": now, "program": f"facerec {__version__}", **entry}
+        made = {"made_at": now, "seconds": round(time.monotonic() - folder.opened, 3)}
+        manifest["stages"][stage] = {**made, "program": f"facerec {__version__}", **entry}
         manifest.update(manifest_entries or {})
         write_manifest(folder, manifest)
         return True

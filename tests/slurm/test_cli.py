@@ -27,7 +27,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
     for name in os.environ:
         if name.startswith("FACEREC_"):
             monkeypatch.delenv(name)
-    for stage in ("extract", "merge", "cluster", "classify"):
+    for stage in PIPELINE.short_names:
         monkeypatch.setenv(f"FACEREC_{stage.upper()}_ARGS", f"--stage {stage}")
     monkeypatch.setenv("FACEREC_FILMS", str(tmp_path / "films"))
     monkeypatch.setenv("FACEREC_OUT", str(tmp_path / "out"))
@@ -68,7 +68,7 @@ def test_a_collection_continues_after_a_movie_that_fails(slurm: MockSlurm, tmp_p
     make_film(tmp_path / "films", movie=79)
     make_film(tmp_path / "films", movie=79, name="twice")
     assert cli.main(["movie", "--movies", "all", "--tasks", "1"]) == 1
-    assert len(slurm.states()) == 8  # two chains of four
+    assert len(slurm.states()) == 2 * len(PIPELINE.short_names)  # two chains
     assert [RunFolder(tmp_path / "out", movie).submissions() == [] for movie in (77, 78, 79)] == [
         False,
         False,

@@ -175,8 +175,8 @@ def test_each_stage_depends_on_the_success_of_the_one_before(site: Site) -> None
             and "#SBATCH --kill-on-invalid-dep=yes\n" in text
         )
         assert child.parents == [parent.key]
-    assert [all(site.run_all(submission)) for submission in submissions] == [True] * 4
-    assert site.run.movie_folder.predictions.exists()
+    assert [all(site.run_all(submission)) for submission in submissions] == [True] * len(STAGES)
+    assert site.run.movie_folder.predictions.exists() and site.run.movie_folder.report.exists()
 
 
 def test_a_second_chain_submits_nothing_twice(site: Site) -> None:
@@ -211,11 +211,12 @@ def test_a_stage_with_several_predecessors_waits_for_each(
             PIPELINE["merge"],
             replace(PIPELINE["cluster"], inputs=("extract",)),
             PIPELINE["classify"],
+            PIPELINE["report"],
         )
     )
     monkeypatch.setattr(launcher, "PIPELINE", graph)
     make_film(site.folder / "films")
-    extract, merge, cluster, classify = site.launch(*STAGES)
+    extract, merge, cluster, classify, _ = site.launch(*STAGES)
     for submission in (merge, cluster):
         assert f"--dependency=afterok:{extract.job}\n" in site.mock.script(str(submission.job))
     assert f"--dependency=afterok:{merge.job}:{cluster.job}\n" in site.mock.script(str(classify.job))

@@ -102,6 +102,14 @@ def test_a_failed_shard_is_retried_and_reported_while_the_others_run(laptop: Lap
     assert laptop.lines[-2].endswith("shard 1 cannot be extracted") and laptop.lines[-1].endswith("00001.log")
 
 
+def test_a_failed_report_does_not_fail_the_movie(laptop: Laptop, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(laptop.folder / "films", fail=["report"])
+    assert laptop.run_stages("tasks=1", stages=STAGES) == 0
+    assert laptop.run.movie_folder.predictions.exists() and not laptop.run.movie_folder.report.exists()
+    assert "report failed, but all results are there" in caplog.text
+    assert laptop.run_stages("tasks=1", stages=("report",)) == 1  # here it is all that was asked for
+
+
 def test_a_failed_stage_ends_the_chain(laptop: Laptop) -> None:
     make_film(laptop.folder / "films", fail=["cluster"])
     assert laptop.run_stages("tasks=1", stages=STAGES) == 1

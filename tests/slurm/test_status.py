@@ -313,5 +313,6 @@ def test_a_stage_with_removed_results_is_missing(movie: Movie) -> None:
         "merge": None,
         "cluster": "done",
         "classify": "missing",
+        "report": None,
     }
     assert "classify    missing  here (its results were removed; run the stage again)" in text(status)

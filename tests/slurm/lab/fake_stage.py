@@ -121,6 +121,7 @@ def stage(name: str, args: argparse.Namespace) -> None:
         "merge": [folder.shard(*plan.range_of(shard)).trajectories for shard in range(plan.n)],
         "cluster": [folder.trajectories],
         "classify": [folder.clusters],
+        "report": [folder.predictions],
     }[name]
     for path in outputs_of(folder, name):
         write_bytes(path, b"".join(source.read_bytes() for source in sources))

@@ -62,7 +62,7 @@ def test_16_shards_on_4_nodes_give_the_bytes_of_a_local_run_and_of_one_shard(
     status = json.loads(make("status", **cluster, JSON=1))
     assert status["counts"]["done"] == 16 and not status["failed"]
     assert {stage: task["state"] for stage, task in status["stages"].items()} == {
-        "merge": "done", "cluster": "done", "classify": "done",
+        "merge": "done", "cluster": "done", "classify": "done", "report": "done",
     }  # fmt: skip
     nodes = {
         json.loads(path.read_bytes())["host"]
