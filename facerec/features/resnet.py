@@ -18,11 +18,11 @@ from PIL.Image import Resampling
 from torch import nn
 from torchvision.models import resnet50, resnet152
 
-from facerec.features.base import FEATURES, Arrays, Clip, Options, Window, group_by_shape, windows_at_rate
+from facerec.features.base import FEATURES, Arrays, Clip, Options, Window, windows_at_rate
 from facerec.features.pictures import MEAN, STD, crop_centre, resize, resize_shorter_side
+from facerec.features.window_network import WindowNetwork
 from facerec.geometry import Image
-from facerec.models.base import check_finite
-from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.device import Placement
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import WeightFiles
@@ -49,20 +49,17 @@ class _ResNet:
     def __init__(self, files: Sequence[WeightFiles], placement: Placement, options: Options) -> None:
         self.cards = tuple(file.card for file in files)
         self.settings: dict[str, Any] = {**self.sampling, "precision": placement.precision}
-        self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
-        self._precision = placement.precision
-        self._on_cpu = self._device.type == "cpu"
-        self._network_batch = placement.batch_size or (1 if self._on_cpu else GPU_BATCH)
-        self.batch_size = self._network_batch * (cpu_threads() if self._on_cpu else 1)
         with torch.device("meta"):
-            self._network = self.network()
-            self._network.fc = nn.Identity()
-        load_state(files[0].paths[0], self._network, ignored=("fc.",), checkpoint=True)
-        fold_batch_norms(self._network)
-        self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
-        if self._on_cpu:
-            use_winograd_convolutions(self._network)
-            fuse_convolutions(self._network)
+            network = self.network()
+            network.fc = nn.Identity()
+        load_state(files[0].paths[0], network, ignored=("fc.",), checkpoint=True)
+        fold_batch_norms(network)
+        network.to(memory_format=torch.channels_last)
+        self._windows = WindowNetwork(network, self.cards[0], placement, GPU_BATCH, MEAN, STD)
+        self.batch_size = self._windows.batch_size
+        if placement.device == "cpu":
+            use_winograd_convolutions(self._windows.network)
+            fuse_convolutions(self._windows.network)
 
     @staticmethod
     def network() -> Any:
@@ -75,29 +72,16 @@ class _ResNet:
 
     def forward(self, windows: Sequence[Sequence[NDArray[np.uint8]]]) -> list[Arrays]:
         """Compute the features of windows of one prepared frame each: rows (2048,) float32."""
-        return group_by_shape(windows, self._rows)
+        return self._windows.apply(windows, self.arrays, self._compute)
+
+    def _compute(self, batch: torch.Tensor) -> list[torch.Tensor]:
+        images = batch[:, :, 0].contiguous(memory_format=torch.channels_last)
+        return [self._windows.network(images)]
 
     def extract(self, *pictures: Image) -> NDArray[np.float32]:
         """Compute the features of pictures (height, width, 3) RGB uint8: (n, 2048) float32."""
         rows = self.forward([[self.prepare(picture)] for picture in pictures])
         return np.stack([row[FEATURES] for row in rows])
-
-    def _rows(self, windows: NDArray[np.uint8]) -> list[Arrays]:
-        size = self._network_batch
-        batches = [windows[beg : beg + size, 0] for beg in range(0, len(windows), size)]
-        found = parallel_map(self._embed, batches) if self._on_cpu else map(self._embed, batches)
-        return [{FEATURES: row} for rows in found for row in rows]
-
-    @torch.inference_mode()
-    def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with oom_as_model_error(f"{len(pictures)} frames of {self.name}"):
-            pixels = torch.from_numpy(pictures).to(self._device).float()
-            mean, std = (torch.tensor(values, device=self._device) for values in (MEAN, STD))
-            images = ((pixels - mean) / std).to(self._type).permute(0, 3, 1, 2)
-            output = self._network(images.contiguous(memory_format=torch.channels_last)).float()
-        check_finite(self.cards[0], self._precision, features=output)
-        rows: NDArray[np.float32] = output.cpu().numpy()
-        return rows
 
 
 class ResNet152(_ResNet):
