@@ -122,7 +122,7 @@ class FeatureEngine:
         try:
             self._read_pictures(footage, [work for work in works if not _is_sound(work.feature)], advance)
             heard = [work for work in works if _is_sound(work.feature)]
-            compute_sound(footage, [(work, self._extractors[work.feature]) for work in heard])
+            compute_sound(footage, [(work, self._extractors[work.feature]) for work in heard], self._folder)
         except BaseException:
             for name, windows in self._pending.items():
                 self._pending[name] = [window for window in windows if window[0] not in works]

@@ -74,7 +74,7 @@ class FeatureFolder:
             arrays = {
                 name: {"shape": shape, "dtype": rows.dtypes[name]} for name, shape in rows.shapes.items()
             }
-            facts = {"arrays": arrays, "padded": rows.padded, "reason": None, **facts}
+            facts = {"arrays": arrays, "padded": rows.padded, "reason": None, **rows.facts, **facts}
             self.add_output(item, feature, output, file, facts)
 
     def add_output(

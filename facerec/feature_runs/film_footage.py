@@ -30,15 +30,15 @@ class FilmFootage:
         """Read the frames `[beg, end)`, and the one before them."""
         return read_unconverted(self._film, beg, end, self._threads)
 
-    def sound(self, beg: float, end: float | None, rate: int) -> Iterator[NDArray[np.float32]] | None:
-        """Read the sound from `beg` to `end` seconds; None if there is none."""
+    def sound(self, beg: float, end: float | None, rate: int) -> SoundReading | None:
+        """Open the sound from `beg` to `end` seconds; None if there is none."""
         sound = open_sound(self._film.path, self._film)
         return None if sound is None else read_sound(sound, beg, end)
 
 
-def read_sound(sound: Sound, beg: float, end: float | None) -> Iterator[NDArray[np.float32]]:
-    """Read a sound from `beg` to `end` seconds; `end` None: to its end."""
-    return SoundReading(sound, sample_at(beg), None if end is None else sample_at(end)).blocks()
+def read_sound(sound: Sound, beg: float, end: float | None) -> SoundReading:
+    """Open a sound from `beg` to `end` seconds; `end` None: to its end."""
+    return SoundReading(sound, sample_at(beg), None if end is None else sample_at(end))
 
 
 def frame_times(film: Film) -> NDArray[np.float64]:

@@ -99,6 +99,6 @@ class SoundFile:
         """Return nothing: there are no frames."""
         return iter(())
 
-    def sound(self, beg: float, end: float | None, rate: int) -> Iterator[NDArray[np.float32]] | None:
-        """Read the sound from `beg` to `end` seconds."""
+    def sound(self, beg: float, end: float | None, rate: int) -> SoundReading | None:
+        """Open the sound from `beg` to `end` seconds."""
         return read_sound(self._sound, beg, end)

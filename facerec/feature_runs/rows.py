@@ -79,6 +79,10 @@ class Rows:
         format: how vectors are stored; None if the rows that are added have their stored form already.
         folder: where temporary files are made; None for the system's.
         transposed: arrays with two axes are stored as (features, rows).
+
+    Attributes:
+        padded: whether the clip was too short for a window.
+        facts: more that the index says of them, JSON values by name.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Rows:
         self._arrays: dict[str, _Array] = {}
         self._picture_sizes: list[int] = []
         self.padded = False
+        self.facts: dict[str, Any] = {}
 
     def append(self, block: Arrays) -> None:
         """Add rows: for each array a block (rows, …); `pictures` is an array of bytes objects."""

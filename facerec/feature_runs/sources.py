@@ -24,6 +24,22 @@ class NoSoundError(InputError):
     """A clip has no sound; this is no failure, but there are no features of its sound."""
 
 
+class SoundStream(Protocol):
+    """One pass over the samples of a sound, and what is known of those that were read."""
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples in pieces: mono, -1 to 1."""
+        ...
+
+    def silent_samples(self, beg: int, end: int) -> int:
+        """Count the samples of `[beg, end)` for which the file has no sound; they are 0."""
+        ...
+
+    def damaged_packets(self, beg: int, end: int) -> int:
+        """Count the damaged packets of `[beg, end)`."""
+        ...
+
+
 class Footage(Protocol):
     """What is read of one video, folder of frames, picture or sound file.
 
@@ -49,8 +65,8 @@ class Footage(Protocol):
         """
         ...
 
-    def sound(self, beg: float, end: float | None, rate: int) -> Iterator[NDArray[np.float32]] | None:
-        """Read the sound from `beg` to `end` seconds (None: to its end) in pieces: mono, -1 to 1.
+    def sound(self, beg: float, end: float | None, rate: int) -> SoundStream | None:
+        """Open the sound from `beg` to `end` seconds (None: to its end); sample 0 is at time 0.
 
         Returns:
             None if there is no sound.

@@ -121,8 +121,9 @@ class SoundReading:
 
     def _add_gap(self, beg: int, end: int) -> None:
         if self._gaps and self._gaps[-1][1] >= beg:
-            beg = self._gaps.pop()[0]
-        self._gaps.append((beg, end))
+            self._gaps[-1] = self._gaps[-1][0], end  # at once: another thread may count them
+        else:
+            self._gaps.append((beg, end))
 
     def _silence(self) -> Iterator[Samples]:
         """Yield silence from the end of the sound on, if it is read to a given end."""

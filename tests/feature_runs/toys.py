@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class Loudness:
     name, cards, settings, arrays = "loudness", (), {}, ("features",)
     sample_rate, transposed = 1000, True
 
-    def open(self, duration: float) -> LoudnessRun:
+    def open(self, duration: float, folder: Path | None = None) -> LoudnessRun:
         return LoudnessRun()
 
 
@@ -141,10 +142,25 @@ class ToyFootage:
             picture[:30, bit * 13 : (bit + 1) * 13] = 235 * (number >> bit & 1)
         return picture
 
-    def sound(self, beg: float, end: float | None, rate: int) -> Iterator[NDArray[np.float32]] | None:
+    def sound(self, beg: float, end: float | None, rate: int) -> ToyStream | None:
         """Sample k is k / 1000."""
         if self._sound is None:
             return None
         stop = self._sound if end is None else min(end, self._sound)
-        samples = np.arange(round(beg * rate), round(stop * rate), dtype=np.float32) / 1000
-        return iter(np.array_split(samples, 7))
+        return ToyStream(np.arange(round(beg * rate), round(stop * rate), dtype=np.float32) / 1000)
+
+
+class ToyStream:
+    """A sound that is silent from sample 2000 to 2100, and has a damaged packet at 3000."""
+
+    def __init__(self, samples: NDArray[np.float32]) -> None:
+        self._samples = samples
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        return iter(np.array_split(self._samples, 7))
+
+    def silent_samples(self, beg: int, end: int) -> int:
+        return max(0, min(end, 2100) - max(beg, 2000))
+
+    def damaged_packets(self, beg: int, end: int) -> int:
+        return int(beg <= 3000 < end)
