@@ -28,7 +28,7 @@ from slurm.local import run_local
 from slurm.options import ROOT, RunOptions
 from slurm.records import RunFolder
 from slurm.report import as_json, show, status_lines
-from slurm.site import load_site
+from slurm.site import load_site, split_settings
 from slurm.sizing import plan_movie
 from slurm.status import MovieStatus, read_status
 
@@ -196,7 +196,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         films=Path(args.films),
         out=Path(args.out),
         actor_db=Path(args.actor_db),
-        site=load_site(site if site.exists() else ROOT / site, [*settings, *_split("--set", args.set)]),
+        site=load_site(site if site.exists() else ROOT / site, [*settings, *split_settings(args.set)]),
         shards=int(shards) if shards else None,
         detector=args.detector,
         embedder=args.embedder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,12 @@ from slurm.records import RunFolder, Submission
 from slurm.site import Resources
 from slurm.status import ACTIVE, MovieStatus
 
+# srun runs the task inside the job. Since SLURM 22.05 it does not take --cpus-per-task from sbatch, and
+# `sbatch --export=NONE` would also keep the job's environment from it.
+_FOR_SRUN = (
+    '[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
+    "export SLURM_EXPORT_ENV=ALL",
+)
 Dependencies = Sequence[tuple[str, Sequence[Submission]]]  # SLURM's dependency type, and the jobs
 
 
@@ -49,7 +56,8 @@ def _submit_extract(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
     resources = options.site.stages["extract"]
     packs = pack(extraction.missing, resources.tasks, extraction.failed)
     submitted: list[Submission] = []
-    for array in split_into_arrays(packs, queue.max_array_size(), resources.parallelism):
+    parallelism = resources.parallelism or len(packs)
+    for array in split_into_arrays(packs, queue.max_array_size(), parallelism):
         after = [("afterany", [submitted[array.after]])] if array.after is not None else []
         submission = _new_submission(options, run, "extract", array.packs, extraction.n)
         _submit(run, submission, resources, extraction.command, after, array.parallelism)
@@ -139,18 +147,24 @@ def _submit(
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-    executor = submitit.AutoExecutor(folder=run.stage_dir(submission.stage), cluster="slurm")
+    executor = submitit.SlurmExecutor(folder=run.stage_dir(submission.stage))
     executor.update_parameters(**_parameters(run, submission, resources, after, parallelism))
     function = tasks.run_shards if PIPELINE[submission.stage].sharded else tasks.run_stage
     indices = range(len(submission.packs))
     arguments = [(str(run.out), run.movie_id, submission.key, index, command) for index in indices]
     run.save(submission)
     try:
-        with redirect_stderr(StringIO()):  # submitit prints there what its exception repeats
+        # submitit prints to stderr what its exception repeats
+        with queue.cleaned_environment(), redirect_stderr(StringIO()):
             jobs = executor.map_array(function, *zip(*arguments, strict=True))
     except (FailedJobError, FailedSubmissionError) as error:
         run.delete(submission)
-        raise queue.SlurmError(f"sbatch: {queue.one_line(str(error))}") from None
+        message = queue.one_line(str(error))
+        if len(indices) > 1 and re.search(r"QOS|policy|limit", message, re.IGNORECASE):
+            message += (
+                f"; if the site limits the number of submitted tasks, give fewer: TASKS={len(indices) // 2}"
+            )
+        raise queue.SlurmError(f"sbatch: {message}") from None
     submission.set_job(str(jobs[0].job_id))
     run.save(submission)
 
@@ -159,14 +173,19 @@ def _parameters(
     run: RunFolder, submission: Submission, resources: Resources, after: Dependencies, parallelism: int
 ) -> dict[str, Any]:
     """Return the parameters of a submission under submitit's names."""
-    named = {
+    named: dict[str, Any] = {
         name: getattr(resources, name)
         for name in ("partition", "account", "qos", "constraint", "exclude", "gres")
         if getattr(resources, name)
     }
     if resources.gpus and not resources.gres:
         named["gpus_per_node"] = resources.gpus
-    extra: dict[str, Any] = {"requeue": True, "chdir": str(default_folder()), **resources.sbatch}
+    extra: dict[str, Any] = {"requeue": True, "chdir": str(default_folder())}
+    extra |= {name.replace("-", "_"): value for name, value in resources.sbatch.items() if value is not False}
+    if resources.megabytes and not extra.keys() & {"mem_per_cpu", "mem_per_gpu"}:
+        named["mem"] = f"{resources.megabytes}M"
+    if resources.cpus:
+        named["cpus_per_task"] = resources.cpus
     if after:
         dependencies = [
             f"{kind}:{':'.join(str(parent.job) for parent in parents)}" for kind, parents in after
@@ -177,20 +196,19 @@ def _parameters(
         [sys.executable, "-m", "slurm.tasks", str(run.out), str(run.movie_id), submission.key]
     )
     return {
-        "name": queue.job_name(run.movie_id, submission.stage),
-        "timeout_min": resources.minutes,
-        "slurm_mem": f"{resources.megabytes}M",
-        "cpus_per_task": resources.cpus,
-        "slurm_array_parallelism": parallelism,
-        "slurm_signal_delay_s": resources.warn,
-        "slurm_comment": submission.key,
-        "slurm_stderr_to_stdout": True,
-        "slurm_setup": [*modules, *resources.setup],
-        "slurm_teardown": [
+        "job_name": queue.job_name(run.movie_id, submission.stage),
+        "time": resources.minutes or None,  # None: not submitit's default of 5 minutes, but SLURM's
+        "wckey": None,  # submitit's default, "submitit", is refused where wckeys must be known
+        "array_parallelism": parallelism,
+        "signal_delay_s": resources.warn,
+        "comment": submission.key,
+        "stderr_to_stdout": True,
+        "setup": [*modules, *resources.setup, *_FOR_SRUN],
+        "teardown": [
             "status=$?",
             f'[ $status = 0 ] || {record_killed} "${{SLURM_ARRAY_TASK_ID:-0}}" $status',
             "exit $status",
         ],
-        "slurm_additional_parameters": extra,
-        **{f"slurm_{name}": value for name, value in named.items()},
+        "additional_parameters": extra,
+        **named,
     }

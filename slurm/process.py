@@ -94,18 +94,23 @@ def write_to(*files: BinaryIO) -> Sink:
     return write
 
 
+def ran_out_of_memory(memory: str) -> str:
+    """Describe a lack of memory; `memory` as in `failure_reason`."""
+    return f"out of memory ({f'requested {memory}' if memory else 'none was requested: give memory'})"
+
+
 def failure_reason(status: int, tail: Collection[str], memory: str) -> str:
     """Describe why a process failed.
 
     Args:
         status: exit status; negative for a signal.
         tail: last lines of the output.
-        memory: memory that the task requested.
+        memory: memory that the task requested; empty for the default of SLURM.
     """
     if out_of_memory(tail):
-        return f"out of memory (requested {memory})"
+        return ran_out_of_memory(memory)
     if status == -signal.SIGKILL or status == 128 + signal.SIGKILL:
-        return f"killed, most likely out of memory (requested {memory})"
+        return f"killed, most likely {ran_out_of_memory(memory)}"
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"exit status {status}"

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec.errors import FacerecError
+from facerec.errors import FacerecError, InputError
 from facerec.stages import PIPELINE
+from slurm.site import parse_minutes
 
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "SIGNALING", "STAGE_OUT", "STOPPED", "RESIZING"})
 ACTIVE = WAITING | RUNNING
+# Variables that SLURM's commands read in place of options, and those that describe the job they are in.
+# SLURM_CONF, SLURM_CONF_SERVER and SLURM_JWT are kept: without them the cluster cannot be reached.
+_OVERRIDES = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SCANCEL|SCONTROL|SINFO)_(?!CONF|JWT)")
 _TIMEOUT_S = 60.0  # without slurmctld or munge, SLURM's commands retry for minutes
 
 
@@ -60,14 +66,42 @@ def job_name(movie_id: int, stage: str) -> str:
     return f"{movie_id}-{stage}"
 
 
+def clean_environment() -> dict[str, str]:
+    """Return the environment without variables that change what SLURM's commands do or show.
+
+    Login profiles and `module load` set some of them (SBATCH_PARTITION, SQUEUE_ACCOUNT). A shell inside a job
+    has others (SLURM_MEM_PER_CPU), which describe that job and not the one to be submitted.
+    """
+    return {name: value for name, value in os.environ.items() if not _OVERRIDES.match(name)}
+
+
+@contextmanager
+def cleaned_environment() -> Iterator[None]:
+    """Give this process `clean_environment()` for the block, for libraries that call SLURM's commands."""
+    before = dict(os.environ)
+    for name in before.keys() - clean_environment().keys():
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
 def call(*command: str) -> str:
-    """Run a SLURM command and return its standard output.
+    """Run a SLURM command in a clean environment and return its standard output.
 
     Raises:
         SlurmError: the command is missing, fails, or does not answer within a minute.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            env=clean_environment(),
+        )
     except FileNotFoundError:
         raise SlurmError(f"{command[0]}: command not found on this machine") from None
     except subprocess.TimeoutExpired:
@@ -83,9 +117,12 @@ def one_line(stderr: str) -> str:
 
 
 def tasks_of(movie_id: int) -> dict[str, QueuedTask]:
-    """Return the movie's tasks that SLURM remembers, including ended ones, by task id (`4242_3`, `4243`)."""
+    """Return the movie's tasks that SLURM remembers, including ended ones, by task id (`4242_3`, `4243`).
+
+    Hidden partitions are included.
+    """
     names = ",".join(job_name(movie_id, stage) for stage in PIPELINE.short_names)
-    output = call("squeue", "-h", "-r", "-t", "all", "--name", names, "-o", "%i|%T|%N|%r|%k")
+    output = call("squeue", "--all", "-h", "-r", "-t", "all", "--name", names, "-o", "%i|%T|%N|%r|%k")
     found: dict[str, QueuedTask] = {}
     for line in output.splitlines():
         task_id, state, node, reason, comment = (line.split("|", 4) + [""] * 5)[:5]
@@ -96,9 +133,23 @@ def tasks_of(movie_id: int) -> dict[str, QueuedTask]:
 def job_state(job: str) -> str:
     """Return the state of a job (`RUNNING`, ...); empty if SLURM has forgotten it or does not answer."""
     try:
-        return call("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
+        return call("squeue", "--all", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
     except SlurmError:
         return ""
+
+
+def time_limit(job: str) -> int | None:
+    """Return the time limit of a job in minutes; None if it has none or SLURM does not answer."""
+    try:
+        return parse_minutes(call("squeue", "--all", "-h", "-t", "all", "-j", job, "-o", "%l"))
+    except (SlurmError, InputError):  # InputError: UNLIMITED, or no line for the job
+        return None
+
+
+def keeps_jobs_private() -> bool:
+    """Return whether squeue may show a user only their own jobs (SLURM's PrivateData=jobs)."""
+    match = re.search(r"^PrivateData\s*=\s*(.*)", call("scontrol", "show", "config"), re.MULTILINE)
+    return match is not None and "jobs" in match[1]
 
 
 def requeue(job: str) -> None:

@@ -11,6 +11,7 @@ record, the launcher writes the submissions; no file has two writers.
 
 from __future__ import annotations
 
+import getpass
 import os
 import secrets
 import time
@@ -27,6 +28,15 @@ from facerec.folder.layout import MovieFolder
 from facerec.support.atomic import host, temporary_name, write_bytes
 from facerec.support.jsonl import RuleViolation, read_json, require_keys
 from facerec.support.locks import locked, try_lock, unlock
+
+
+def user_name() -> str:
+    """Return the login name of this process's user, or its number if it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry in /etc/passwd
+        return str(os.getuid())
+
 
 Record = TypeVar("Record", "Submission", "TaskRecord")
 
@@ -47,6 +57,7 @@ class Submission:
         settle: seconds until a file is visible on other nodes, at most.
         parents: keys of the submissions that produce its inputs.
         host: host of the launcher; of the pool if `local`.
+        user: login name of who submitted it; empty if unknown.
         last: SLURM's final state of each task that ended, by task index as text.
     """
 
@@ -65,6 +76,7 @@ class Submission:
     job: str | None = None
     submitted: float = field(default_factory=time.time)
     host: str = field(default_factory=host)
+    user: str = field(default_factory=user_name)
     last: dict[str, str] = field(default_factory=dict)
 
     def set_job(self, task_id: str) -> None:
@@ -233,7 +245,10 @@ def _to_json(record: Submission | TaskRecord) -> bytes:
 
 def _read(path: Path, kind: type[Record]) -> Record:
     def parse(value: object) -> Record:
-        content: dict[str, Any] = require_keys(value, {item.name for item in fields(kind)})
+        names = {item.name for item in fields(kind)}
+        if isinstance(value, dict):  # an earlier release did not record the user
+            value = {"user": "", **value} if "user" in names else value
+        content: dict[str, Any] = require_keys(value, names)
         record = kind(**content)
         if isinstance(record, TaskRecord):
             try:

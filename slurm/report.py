@@ -14,6 +14,23 @@ from slurm.status import STATES, MovieStatus, TaskStatus, local_time_in, through
 
 _MAX_FAILURES = 5  # kinds of failures shown with their last log lines
 _INDENT = "      "
+# SLURM's reasons for which a task does not start by itself, and what the user can do; the first that is
+# contained in the reason
+_REMEDIES = {
+    "PartitionTimeLimit": "more time than the partition allows: cancel, and give a smaller WALLTIME",
+    "PartitionNodeLimit": "the partition has too few nodes: cancel, and give another PARTITION",
+    "PartitionDown": "the partition is down: wait, or cancel and give another PARTITION",
+    "PartitionInactive": "the partition is inactive: wait, or cancel and give another PARTITION",
+    "WallDuration": "more time than the QOS allows: cancel, and give a smaller WALLTIME",
+    "BadConstraints": "no node has what was requested: cancel, and change constraint, gres or PARTITION",
+    "MaxMemPerLimit": "more memory than allowed per node or CPU: cancel, and give a smaller MEMORY",
+    "MaxCpuPerNode": "more CPUs than the partition allows: cancel, and give fewer CPUS",
+    "ReqNodeNotAvail": "a node is down or reserved: wait, or cancel and change what is requested",
+    "JobHeldUser": "held; release it with scontrol release",
+    "JobHeldAdmin": "held by an administrator of the cluster",
+    "DependencyNeverSatisfied": "an earlier job failed; run the same command again",
+    "launch failed requeued held": "held after failures; see the node's log, then scontrol release",
+}
 _COLORS = {
     "done": "green",
     "running": "cyan",
@@ -60,6 +77,10 @@ def status_lines(movie: MovieStatus) -> Iterator[str]:
         shards = movie.shards_in(state)
         if shards or state in ("done", "running", "queued"):
             yield f"  {state:<10}{len(shards):>6}  {_shortened(format_ranges(shards))}".rstrip()
+        if state == "queued":
+            for reason, numbers in movie.waiting_shards().items():
+                what = f"shard{'s' * (len(numbers) > 1)} {_shortened(format_ranges(numbers))}"
+                yield f"{_INDENT}{what}: {_explained(reason)}"
     frames_per_s, seconds = throughput(movie)
     if frames_per_s:
         yield f"  {frames_per_s:.1f} frames/s, done about {local_time_in(seconds)}"
@@ -96,10 +117,16 @@ def failure_lines(movie: MovieStatus) -> Iterator[str]:
             yield f"{_INDENT}log: {movie.run.log(task.submission, task.index)}"
 
 
+def _explained(reason: str) -> str:
+    """Return SLURM's reason for waiting, with the remedy if the task cannot start by itself."""
+    hint = next((hint for name, hint in _REMEDIES.items() if name in reason), "")
+    return f"{reason} ({hint})" if hint else reason
+
+
 def _where(task: TaskStatus) -> str:
     job = "here" if task.submission.local else f"job {task.job}"
     node = f" on {task.node}" if task.node and not task.submission.local else ""
-    reason = f" ({task.reason})" if task.reason and task.state != "failed" else ""
+    reason = f" ({_explained(task.reason)})" if task.reason and task.state != "failed" else ""
     return f"{job}{node}{reason}"
 
 
@@ -120,6 +147,10 @@ def as_json(movie: MovieStatus) -> dict[str, Any]:
         "frames_per_s": frames_per_s and round(frames_per_s, 2),
         "seconds_left": seconds and round(seconds, 1),
         "ends_at": local_time_in(seconds),
+        "waiting": [
+            {"reason": reason, "shards": format_ranges(numbers)}
+            for reason, numbers in movie.waiting_shards().items()
+        ],
         "failed": [_failure(movie, number) for number in movie.shards_in("failed")],
         "stages": {stage: task and _task(task) for stage, task in movie.stages.items()},
     }

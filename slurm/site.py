@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +14,24 @@ from typing import Any
 from facerec.errors import InputError
 from facerec.stages import PIPELINE
 
+# options of sbatch by which the launcher finds its jobs and their logs, and which have a setting of their own
+_OWN_OPTIONS = {
+    "array",
+    "comment",
+    "dependency",
+    "error",
+    "job-name",
+    "open-mode",
+    "output",
+    "signal",
+    "wrap",
+}
+_SETTINGS_OF_OPTIONS = {
+    **{name: name for name in ("partition", "account", "qos", "constraint", "exclude", "time", "gres")},
+    "cpus-per-task": "cpus",
+    "gpus-per-node": "gpus",
+    "mem": "memory",
+}
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -25,13 +44,13 @@ class Resources:
         memory: memory of a task with its unit: `8G`, `500M`.
         cpus, gpus: number per task.
         gres: GPU request for sites that do not support `--gpus-per-node`: `gpu:a100:1`.
-        parallelism: number of tasks of a movie that run at once.
+        parallelism: number of tasks of a movie that run at once; 0 for all.
         tasks: number of tasks that share the shards; 0 for one task per shard.
         retry: number of times a failed shard is tried again.
         warn: seconds before the time limit at which SLURM signals a task to stop cleanly.
         modules: environment modules to load before a task.
         setup: shell lines to run before a task, unchanged.
-        sbatch: further options of sbatch by name.
+        sbatch: further options of sbatch by name; True for an option without a value, False to leave it out.
     """
 
     partition: str = ""
@@ -50,15 +69,17 @@ class Resources:
     warn: int = 90
     modules: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
-    sbatch: Mapping[str, str] = field(default_factory=dict)
+    sbatch: Mapping[str, str | bool] = field(default_factory=dict)
 
     @property
     def minutes(self) -> int:
-        return parse_minutes(self.time)
+        """The time limit in minutes; 0 for the default of SLURM."""
+        return parse_minutes(self.time) if self.time not in ("", "0") else 0
 
     @property
     def megabytes(self) -> int:
-        return parse_size(self.memory) >> 20
+        """The memory in MiB; 0 for the default of SLURM."""
+        return parse_size(self.memory) >> 20 if self.memory not in ("", "0") else 0
 
 
 @dataclass(frozen=True)
@@ -152,6 +173,23 @@ def load_site(path: Path, overrides: Iterable[str] = ()) -> Site:
     return _build_site(settings)
 
 
+def split_settings(text: str) -> list[str]:
+    """Split settings at spaces, but not inside quotes, brackets or braces: `a=1 b=["x", "y z"]`.
+
+    Quotes inside brackets belong to TOML and stay; those around a word or a value are removed.
+
+    Raises:
+        InputError: a quote or bracket is not closed.
+    """
+    words: list[str] = []
+    for word in re.findall(r"""(?:\[[^]]*\]|\{[^}]*\}|"[^"]*"|'[^']*'|[^\s\[{"'])+|\S+""", text):
+        try:
+            words += [word] if re.search(r"=\s*[\[{]", word) else shlex.split(word)
+        except ValueError as error:
+            raise InputError(f"--set: {error} in {text!r}") from None
+    return words
+
+
 def _parse_override(text: str) -> tuple[str, str, str, Any]:
     name, equals, value = text.partition("=")
     table, dot, key = name.strip().rpartition(".")
@@ -196,9 +234,7 @@ def _converted(source: str, name: str, value: Any, default: Any) -> Any:
             return tuple(values)
         raise InputError(f"{source}: {name} must be a list of strings, not {value!r}")
     if isinstance(default, Mapping):
-        if isinstance(value, dict) and all(isinstance(item, str | int) for item in value.values()):
-            return {str(key): str(item) for key, item in value.items()}
-        raise InputError(f'{source}: {name} must be a table of strings, as in {{ mail-user = "me@x.org" }}')
+        return _sbatch_options(source, name, value)
     if isinstance(default, str):
         if isinstance(value, str | int) and not isinstance(value, bool):
             return str(value)
@@ -207,6 +243,22 @@ def _converted(source: str, name: str, value: Any, default: Any) -> Any:
     if isinstance(value, bool) or not whole or value < 0:
         raise InputError(f"{source}: {name} must be a whole number of at least 0, not {value!r}")
     return int(value)
+
+
+def _sbatch_options(source: str, name: str, value: Any) -> dict[str, str | bool]:
+    """Convert a table of sbatch's options; its keys may have `-` or `_`."""
+    if not isinstance(value, dict) or not all(isinstance(item, str | int | float) for item in value.values()):
+        example = '{ mail-user = "me@x.org", exclusive = true }'
+        raise InputError(f"{source}: {name} must be a table of options, as in {example}")
+    options = {str(key).lstrip("-").replace("_", "-"): item for key, item in value.items()}
+    for option in options:
+        if option in _OWN_OPTIONS:
+            raise InputError(f"{source}: {name}: --{option} is used by the launcher itself; leave it out")
+        if option in _SETTINGS_OF_OPTIONS:
+            raise InputError(
+                f"{source}: {name}: give --{option} as the setting {_SETTINGS_OF_OPTIONS[option]!r} instead"
+            )
+    return {option: item if isinstance(item, bool) else str(item) for option, item in options.items()}
 
 
 def _require_known(source: str, what: str, name: str, valid: Iterable[str]) -> None:

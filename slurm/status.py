@@ -6,6 +6,7 @@ in the run folder when it is first seen.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -18,8 +19,9 @@ from facerec.folder.plan import parse_ranges
 from facerec.folder.shards import done_markers
 from facerec.stages import PIPELINE
 from slurm import queue
+from slurm.process import ran_out_of_memory
 from slurm.queue import QueuedTask
-from slurm.records import RunFolder, Submission, TaskRecord
+from slurm.records import RunFolder, Submission, TaskRecord, user_name
 from slurm.work import read_plan_or_none
 
 STATES = ("done", "running", "queued", "failed", "cancelled", "missing")
@@ -102,6 +104,15 @@ class MovieStatus:
         """Return the tasks of extract, oldest first."""
         return [task for task in self.tasks if task.submission.stage == "extract"]
 
+    def waiting_shards(self) -> dict[str, list[int]]:
+        """Return the shards of tasks that wait in SLURM's queue, by SLURM's reason."""
+        waiting: dict[str, list[int]] = {}
+        for number in self.shards_in("queued"):
+            task = self.shards[number].task
+            if task and task.state == "queued" and task.reason:
+                waiting.setdefault(task.reason, []).append(number)
+        return waiting
+
     def shards_in(self, *states: str) -> list[int]:
         """Return the shards in one of the states."""
         return [number for number, shard in self.shards.items() if shard.state in states]
@@ -159,6 +170,7 @@ def _tasks(
             return []
         submission.set_job(comments[submission.key])
     pool_runs = submission.local and run.pool_runs(submission)
+    hidden = queued is not None and _may_be_hidden(submission)
     before = dict(submission.last)
     tasks = []
     for index in range(len(submission.packs)):
@@ -167,7 +179,7 @@ def _tasks(
         if submission.local:
             _set_local_state(task, pool_runs)
         else:
-            _set_slurm_state(task, queued)
+            _set_slurm_state(task, queued, hidden)
         tasks.append(task)
     if job_recorded and submission.last != before:
         with suppress(OSError):  # users without write permission see the same status
@@ -182,7 +194,13 @@ def _set_local_state(task: TaskStatus, pool_runs: bool) -> None:
         _set_state_from_record(task)
 
 
-def _set_slurm_state(task: TaskStatus, queued: Mapping[str, QueuedTask] | None) -> None:
+def _may_be_hidden(submission: Submission) -> bool:
+    """Return whether a task that squeue does not list may be there all the same."""
+    others = not submission.local and submission.user not in ("", user_name())
+    return others and os.getuid() != 0 and queue.keeps_jobs_private()
+
+
+def _set_slurm_state(task: TaskStatus, queued: Mapping[str, QueuedTask] | None, hidden: bool) -> None:
     final_states, record, index = task.submission.last, task.record, str(task.index)
     in_queue = queued.get(task.submission.task_id(task.index)) if queued is not None else None
     if in_queue:
@@ -194,9 +212,9 @@ def _set_slurm_state(task: TaskStatus, queued: Mapping[str, QueuedTask] | None) 
         final_states[index] = in_queue.state
     final = final_states.get(index)
     ended = record is not None and record.outcome in ("done", "failed", "cancelled")
-    if queued is None and not ended and not final:
+    if (queued is None or hidden) and not ended and not final:
         task.state = "running" if record and record.ended is None else "queued"
-        task.reason = "last known state"
+        task.reason = "last known state" + (f"; SLURM hides the jobs of {task.submission.user}" * hidden)
     elif final is None or ended:
         _set_state_from_record(task)
     else:
@@ -221,13 +239,14 @@ def _set_final_state(task: TaskStatus, final: str) -> None:
     submission = task.submission
     task.state = _FINAL_STATES.get(final, "failed")
     task.reason = {
-        "OUT_OF_MEMORY": f"out of memory (requested {submission.memory})",
-        "TIMEOUT": f"stopped at the time limit of {submission.minutes} min",
+        "OUT_OF_MEMORY": ran_out_of_memory(submission.memory),
+        "TIMEOUT": "stopped at the time limit"
+        + (f" of {submission.minutes} min" if submission.minutes else ""),
         "NODE_FAIL": f"node {task.node} failed",
         "CANCELLED": "cancelled",
     }.get(final, f"SLURM reports {final}")
     if task.state == "failed" and queue.out_of_memory(task.tail()):
-        task.reason = f"out of memory (requested {submission.memory})"
+        task.reason = ran_out_of_memory(submission.memory)
 
 
 def _parents_ok(task: TaskStatus, tasks: Collection[TaskStatus]) -> bool:

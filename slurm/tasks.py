@@ -18,7 +18,7 @@ from pathlib import Path
 from facerec.support.cli import configure_logging
 from slurm import queue
 from slurm.process import StopRequest, failure_reason, write_to
-from slurm.records import RunFolder, Submission
+from slurm.records import RunFolder
 from slurm.work import Task, wait_until
 
 log = logging.getLogger(__name__)
@@ -115,17 +115,20 @@ def _end(task: Task, outcome: str, again: bool) -> None:
 def _record_timeout(task: Task) -> None:
     """Record a failure of the shard that used the whole time limit, if no shard was finished within it."""
     trying = task.parse(task.record.trying)
-    whole_limit = time.time() - task.record.since >= _usable_seconds(task.submission)
+    minutes = task.submission.minutes or queue.time_limit(_own_job())
+    if minutes is None:
+        return
+    whole_limit = time.time() - task.record.since >= _usable_seconds(minutes, task.submission.warn)
     if whole_limit and trying and task.to_do(trying) == trying:
-        limit = f"the time limit of {task.submission.minutes} min"
+        limit = f"the time limit of {minutes} min"
         reason = f"did not finish within {limit}: request more time or more shards"
         task.fail(trying[:1], reason, queue.last_lines(task.log))
 
 
-def _usable_seconds(submission: Submission) -> float:
-    """Return the time that a task can work before SLURM signals it, at least."""
-    limit = submission.minutes * 60
-    return max(limit - submission.warn - _EARLY_SIGNAL_S, limit / 2)
+def _usable_seconds(minutes: int, warn: int) -> float:
+    """Return how long a task can work, at least, until SLURM signals it `warn` seconds before its limit."""
+    limit = minutes * 60
+    return max(limit - warn - _EARLY_SIGNAL_S, limit / 2)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -73,12 +73,15 @@ class MockSlurm:
         self.install_script(
             "squeue",
             f"""[ ! -e {folder}/down ] || {{ echo "squeue: error: no answer" >&2; exit 1; }}
-            if [ "$4" = -j ]; then grep "^$5|" {self.queue} | cut -d'|' -f2; else cat {self.queue}; fi""",
+            [ "$1" = --all ] || exit 1  # without it, hidden partitions are missing
+            case "$*" in *%l) cat {folder}/limit;; *" -j "*) grep "^$6|" {self.queue} | cut -d'|' -f2;;
+            *) cat {self.queue};; esac""",
         )
         self.install_script(
             "scontrol",
             f"""[ ! -e {folder}/down ] || {{ echo "scontrol: error: no answer" >&2; exit 1; }}
-            case $1 in show) echo "MaxArraySize            = $(cat {folder}/max)";;
+            case $1 in show) echo "MaxArraySize            = $(cat {folder}/max)"
+                             echo "PrivateData             = none";;
             requeue) [ ! -e {folder}/no_requeue ] || {{ echo "no requeue here" >&2; exit 1; }}
                      echo "requeue $2" >>{self.log}
                      sed -i "s/^$2|[A-Z_]*/$2|PENDING/" {self.queue};; esac""",

@@ -355,3 +355,46 @@ def test_the_commands_of_the_stages_contain_the_options(tmp_path: Path) -> None:
     assert merge[-2:] == ["--overwrite", "--allow-missing"] and "--actor-db" not in merge
     assert classify[classify.index("--actor-db") + 1] == str(tmp_path / "actor_db")
     assert command[command.index("--out") + 1] == str(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines", "absent"),
+    [
+        (["extract.sbatch={exclusive = true, nice = false}"], ["--exclusive"], ["--nice"]),
+        (["extract.memory=", "extract.sbatch={mem-per-cpu = '1G'}"], ["--mem-per-cpu=1G"], ["--mem="]),
+        (["extract.sbatch={mem_per_gpu = '1G'}"], ["--mem-per-gpu=1G"], ["--mem="]),
+        (["extract.memory=0", "extract.cpus=0", "extract.time="], [], ["--mem", "--cpus-per-task", "--time"]),
+        (["extract.parallelism=0"], ["--array=0-3%4"], []),
+        ([], ["--cpus-per-task=2"], ["--wckey"]),
+    ],
+)
+def test_the_profile_keeps_its_promises(
+    site: Site, settings: list[str], lines: list[str], absent: list[str]
+) -> None:
+    make_film(site.folder / "films")
+    (submission,) = site.launch(options=make_options(site.folder, *settings, shards=4))
+    text = site.mock.script(str(submission.job))
+    assert not [option for option in absent if f"#SBATCH {option}" in text]
+    assert not [line for line in lines if f"#SBATCH {line}\n" not in text]
+
+
+def test_a_limit_of_the_site_on_submitted_tasks_names_the_remedy(site: Site) -> None:
+    make_film(site.folder / "films")
+    (site.mock.folder / "refuse").write_text(
+        "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Job violates accounting/QOS policy\n"
+    )
+    with pytest.raises(SlurmError, match="give fewer: TASKS=4"):
+        site.launch()
+
+
+def test_the_environment_of_the_shell_does_not_reach_sbatch(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_film(site.folder / "films")
+    sbatch = (site.mock.folder / "bin" / "sbatch").read_text().removeprefix("#!/bin/bash\n")
+    site.mock.install_script("sbatch", f"env >{site.folder}/seen\n{sbatch}")
+    monkeypatch.setenv("SBATCH_JOB_NAME", "mine")
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "300")
+    site.launch()
+    seen = (site.folder / "seen").read_text()
+    assert "SBATCH_JOB_NAME" not in seen and "SLURM_MEM_PER_CPU" not in seen and "\nPATH=" in seen

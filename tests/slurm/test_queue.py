@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,36 @@ def test_the_last_lines_of_a_log_leave_out_blank_ones(tmp_path: Path) -> None:
     log.write_bytes(b"x" * 9000 + b"\n1\n\n 2\rbar\n\xff3\n\n")
     assert queue.last_lines(log, 3) == [" 2", "bar", "\ufffd3"]
     assert queue.last_lines(tmp_path / "none") == []
+
+
+VARIABLES = {
+    "SBATCH_PARTITION": "x", "SQUEUE_ACCOUNT": "x", "SLURM_MEM_PER_CPU": "1", "SALLOC_QOS": "x",
+    "SRUN_MPI": "1", "SCONTROL_ALL": "0", "SLURM_CONF": "/etc/a.conf", "SLURM_JWT": "token", "HOME": "/h",
+    "MY_SLURM_DIR": "y",
+}  # fmt: skip
+
+
+def test_variables_that_override_options_are_kept_from_slurms_commands(
+    mock: MockSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    mock.install_script("squeue", "env")
+    seen = dict(line.partition("=")[::2] for line in queue.call("squeue").splitlines())
+    kept = {"SLURM_CONF", "SLURM_JWT", "HOME", "MY_SLURM_DIR"}
+    assert {name for name in VARIABLES if name in seen} == kept
+    with queue.cleaned_environment():  # as submitit gives it to sbatch
+        assert {name for name in VARIABLES if name in os.environ} == kept
+    assert all(os.environ[name] == value for name, value in VARIABLES.items())
+
+
+def test_a_time_limit_is_read_in_minutes(mock: MockSlurm) -> None:
+    for text, minutes in (("1-00:00:00", 1440), ("30:00", 30), ("UNLIMITED", None), ("", None)):
+        (mock.folder / "limit").write_text(text)
+        assert queue.time_limit("7") == minutes
+
+
+def test_jobs_are_private_if_slurm_says_so(mock: MockSlurm) -> None:
+    assert not queue.keeps_jobs_private()
+    mock.install_script("scontrol", "echo 'PrivateData             = accounts,jobs'")
+    assert queue.keeps_jobs_private()

@@ -8,7 +8,7 @@ import pytest
 
 from facerec.errors import InputError
 from slurm.options import ROOT
-from slurm.site import Resources, load_site, parse_minutes, parse_size
+from slurm.site import Resources, load_site, parse_minutes, parse_size, split_settings
 
 SHIPPED = ROOT / "slurm" / "cluster.toml"
 
@@ -60,9 +60,9 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("[all]\nmemory = true", "memory must be a string"),
         ("[all]\nmemory = '8'", "'8' is not an amount of memory"),
         ("[all]\ntime = 'soon'", "'soon' is not a time"),
-        ("[all]\ntime = '0'", "it must be above 0"),
+        ("[all]\ntime = '0:00'", "it must be above 0"),
         ("[all]\nmodules = [1]", "modules must be a list of strings"),
-        ("[all]\nsbatch = ['x']", "sbatch must be a table of strings"),
+        ("[all]\nsbatch = ['x']", "sbatch must be a table of options"),
         ("settle = 'long'", "settle must be a whole number"),
         ("[all", "not valid TOML"),
     ],
@@ -114,3 +114,25 @@ def test_sizes_need_a_unit() -> None:
     for text in ("8", "G", "0G", "1.5G", "-1G"):
         with pytest.raises(InputError):
             parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=1  b.c=2", ["a=1", "b.c=2"]),
+        ('all.modules=["python/3.11", "a b"] x=1', ['all.modules=["python/3.11", "a b"]', "x=1"]),
+        ("setup='one line' y=2", ["setup=one line", "y=2"]),
+        ('"account=a b"', ["account=a b"]),
+        ("all.sbatch={ mail-user = 'a b' }", ["all.sbatch={ mail-user = 'a b' }"]),
+        ("", []),
+    ],
+)
+def test_quotes_inside_lists_belong_to_toml(text: str, expected: list[str]) -> None:
+    assert split_settings(text) == expected
+    load_site(SHIPPED, [word for word in expected if word.startswith("all.")])
+
+
+@pytest.mark.parametrize("option", ["job-name", "output", "comment", "cpus_per_task", "time", "mem"])
+def test_options_that_the_launcher_needs_cannot_be_replaced(tmp_path: Path, option: str) -> None:
+    with pytest.raises(InputError, match=option.replace("_", "-")):
+        load_site(profile(tmp_path, f"[all]\nsbatch = {{ {option} = 'x' }}"))

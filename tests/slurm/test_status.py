@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+import orjson
 import pytest
 
 from facerec.folder.plan import Plan, shard_range, write_plan
 from facerec.folder.shards import marker_bytes
+from slurm import status as status_module
 from slurm.queue import QueuedTask
 from slurm.records import Failure, RunFolder, Submission, TaskRecord
 from slurm.report import as_json, status_lines
@@ -53,10 +56,10 @@ class Movie:
         self.run.save_task(submission.key, index, state)
         return state
 
-    def status(self, **states: str) -> MovieStatus:
+    def status(self, reason: str = "None", **states: str) -> MovieStatus:
         """Read the status, with squeue reporting `states`, as in `t5_0="RUNNING"`."""
         queued = {
-            name[1:]: QueuedTask(state, "n1" if state != "PENDING" else "", "None", "")
+            name[1:]: QueuedTask(state, "n1" if state != "PENDING" else "", reason, "")
             for name, state in states.items()
         }
         return read_status(self.run, queued)
@@ -316,3 +319,35 @@ def test_a_stage_with_removed_results_is_missing(movie: Movie) -> None:
         "report": None,
     }
     assert "classify    missing  here (its results were removed; run the stage again)" in text(status)
+
+
+def test_a_shard_that_can_never_start_is_shown_with_slurms_reason(movie: Movie) -> None:
+    movie.submit("0-3", "4-7")
+    status = movie.status("PartitionTimeLimit", t5_0="PENDING", t5_1="PENDING")
+    assert "shards 0-7: PartitionTimeLimit (more time than the partition allows" in text(status)
+    assert as_json(status)["waiting"] == [{"reason": "PartitionTimeLimit", "shards": "0-7"}]
+    running = movie.status(t5_0="RUNNING", t5_1="PENDING")
+    assert as_json(running)["waiting"] == [] and "None" not in text(running)
+
+
+def test_a_task_that_squeue_may_hide_is_not_lost(movie: Movie, monkeypatch: pytest.MonkeyPatch) -> None:
+    movie.submit("0-3", "4-7", user="anna")
+    monkeypatch.setattr(os, "getuid", lambda: 1234)
+    monkeypatch.setattr(status_module.queue, "keeps_jobs_private", lambda: True)
+    status = movie.status()
+    assert status.shards_in("queued") == list(range(8))
+    assert "last known state; SLURM hides the jobs of anna" in text(status)
+    monkeypatch.setattr(status_module.queue, "keeps_jobs_private", lambda: False)
+    assert movie.status().shards_in("cancelled") == list(range(8))  # squeue --all would show them
+
+
+def test_a_submission_of_an_earlier_release_is_read(movie: Movie) -> None:
+    submission = movie.submit("0-7")
+    path = movie.run.submissions_dir / f"{submission.key}.json"
+    content = orjson.loads(path.read_bytes())
+    del content["user"]
+    path.write_bytes(orjson.dumps(content))
+    assert movie.run.submission(submission.key).user == "" and counts(movie.status(t5="RUNNING")) == {
+        "running": 1,
+        "queued": 7,
+    }

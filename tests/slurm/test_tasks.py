@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,7 +109,7 @@ def test_a_time_limit_after_a_finished_shard_is_no_failure(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.submit(seconds=0.4)
-    monkeypatch.setattr(tasks, "_usable_seconds", lambda submission: 0.1)
+    monkeypatch.setattr(tasks, "_usable_seconds", lambda minutes, warn: 0.1)
     node.when_started(me(signal.SIGUSR2))
     assert not node.run_task() and node.record().failed == {} and len(node.mock.requeued()) == 1
 
@@ -119,11 +118,8 @@ def test_a_shard_that_uses_the_whole_time_limit_fails_and_the_others_run(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submission = node.submit("extract.time=1", seconds=2.0, n=3)
-    assert [tasks._usable_seconds(replace(submission, minutes=limit, warn=90)) for limit in (1, 60)] == [
-        30,
-        3450,
-    ]
-    monkeypatch.setattr(tasks, "_usable_seconds", lambda submission: 0.1)
+    assert [tasks._usable_seconds(limit, warn=90) for limit in (1, 60)] == [30, 3450]
+    monkeypatch.setattr(tasks, "_usable_seconds", lambda minutes, warn: 0.1)
     threading.Timer(1.0, me(signal.SIGUSR2)).start()
     assert not node.run_task() and node.mock.requeued() == [submission.task_id(0)]
     assert "did not finish within the time limit of 1 min" in node.record().failed["0"].reason
@@ -187,3 +183,22 @@ def test_without_an_answer_of_slurm_a_stopped_task_is_interrupted(
     monkeypatch.setattr(queue, "job_state", lambda job: "")
     node.when_started(me(signal.SIGTERM))
     assert not node.run_task() and node.mock.requeued() == [] and node.record().outcome == "interrupted"
+
+
+def test_without_a_time_limit_of_ours_slurms_own_is_asked_for(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission = node.submit("extract.time=0", seconds=2.0, n=3)
+    assert submission.minutes == 0
+    (node.mock.folder / "limit").write_text("1:00:00\n")
+    monkeypatch.setattr(tasks, "_usable_seconds", lambda minutes, warn: 0.1 if minutes == 60 else 1e9)
+    threading.Timer(1.0, me(signal.SIGUSR2)).start()
+    assert not node.run_task()
+    assert "did not finish within the time limit of 60 min" in node.record().failed["0"].reason
+
+
+def test_without_any_time_limit_an_interrupted_shard_has_not_failed(node: Node) -> None:
+    node.submit("extract.time=0", seconds=2.0, n=3)
+    (node.mock.folder / "limit").write_text("UNLIMITED\n")
+    threading.Timer(1.0, me(signal.SIGUSR2)).start()
+    assert not node.run_task() and node.record().failed == {} and len(node.mock.requeued()) == 1
