@@ -41,10 +41,16 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    from facerec.models.download import download_weights
+    from facerec.features import check_weights
+    from facerec.models import DETECTORS, EMBEDDERS
+    from facerec.models.download import download_weights, load_face_model
 
     args.path.mkdir(parents=True, exist_ok=True)
-    done = [download_weights(model, args.path) for model in args.models]
+    faces = {**DETECTORS, **EMBEDDERS}
+    done = [
+        download_weights(model, args.path, load_face_model if model in faces else check_weights)
+        for model in args.models
+    ]
     print(f"{args.path}: {'; '.join(done)}")  # noqa: T201
     return 0
 

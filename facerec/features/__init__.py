@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from facerec.errors import ModelError
@@ -117,6 +118,18 @@ def cards_of(spec: str) -> tuple[ModelCard, ...]:
         ModelError: there is no such extractor, or its weights are missing or wrong.
     """
     return tuple(files.card for files in _look_up(spec)[1])
+
+
+def check_weights(kind: str, path: Path) -> None:
+    """Load the file `path` as the catalogue's weights `kind`, if these alone make an extractor.
+
+    Raises:
+        ModelError: it is not such a file.
+    """
+    for name, entry in EXTRACTORS.items():
+        if entry.weights == (kind,):
+            load_extractor(f"{name}:{path}", device="cpu")
+            return
 
 
 def _look_up(spec: str) -> tuple[Entry, tuple[WeightFiles, ...]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from urllib.request import urlopen
@@ -24,8 +25,17 @@ TIMEOUT_S = 30.0  # seconds without a byte from the server
 _BLOCK = 1 << 20  # bytes read at once
 
 
-def download_weights(model: str, directory: Path) -> str:
+def load_face_model(model: str, path: Path) -> None:
+    """Load a weights file as the face detector or embedder `model`; raises ModelError if it cannot be one."""
+    load = load_detector if model in DETECTORS else load_embedder
+    load(f"{model}:{path}", device="cpu")
+
+
+def download_weights(model: str, directory: Path, load: Callable[[str, Path], None] = load_face_model) -> str:
     """Download the weights of `model` into `directory`, unless they are there or come with a package.
+
+    Args:
+        load: loads a file as the model; raises ModelError if it is not one.
 
     Returns:
         What was done, as a phrase.
@@ -46,7 +56,8 @@ def download_weights(model: str, directory: Path) -> str:
     part = path.with_name(temporary_name(path.name))
     try:
         _download(weights, part)
-        _check(model, weights, part)
+        _check(weights, part)
+        load(model, part)
         sha256 = combined_sha256((part,))
         part.replace(path)
     finally:
@@ -107,20 +118,24 @@ def _unpack(weights: Weights, archive: Path, path: Path) -> None:
                     file.write(block)
     except zipfile.BadZipFile as error:
         raise ModelError(f"{weights.source}: not a zip archive, or a damaged one ({error})") from error
-    hashes = combined_sha256((archive,)), combined_sha256((path,))
-    if weights.hint and not any(found.startswith(weights.hint) for found in hashes):
-        # only a warning: publishers do not promise that the name holds the hash; loading checks the file
-        message = "%s: its SHA-256 begins with %s, but its name with %s"
-        logging.warning(message, weights.source, hashes[0][:12], weights.hint)
+    _compare_with_hint(weights, combined_sha256((archive,)), combined_sha256((path,)))
 
 
-def _check(model: str, weights: Weights, path: Path) -> None:
-    """Raise ModelError unless the file has the published hash, if there is one, and loads as `model`."""
+def _check(weights: Weights, path: Path) -> None:
+    """Raise ModelError unless the file has the published hash, if there is one."""
     sha256 = combined_sha256((path,))
     if weights.sha256 and sha256 != weights.sha256:
         raise ModelError(
             f"{weights.source}: not the expected file (its SHA-256 is {sha256[:12]}…, "
             f"the published one {weights.sha256[:12]}…); nothing was kept"
         )
-    load = load_detector if model in DETECTORS else load_embedder
-    load(f"{model}:{path}", device="cpu")
+    if not weights.source.endswith(".zip"):
+        _compare_with_hint(weights, sha256)
+
+
+def _compare_with_hint(weights: Weights, *hashes: str) -> None:
+    """Warn if none of the hashes begins as the name of the download says."""
+    # only a warning: publishers do not promise that the name holds the hash; loading checks the file
+    if weights.hint and not any(found.startswith(weights.hint) for found in hashes):
+        message = "%s: its SHA-256 begins with %s, but its name with %s"
+        logging.warning(message, weights.source, hashes[0][:12], weights.hint)

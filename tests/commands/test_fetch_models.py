@@ -26,3 +26,14 @@ def test_command_prints_what_was_done_for_each_model(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "mtcnn comes with the package" in printed and "dlib comes with the package" in printed
     assert printed.count("\n") == 1
+
+
+def test_weights_of_a_feature_must_load_as_its_network(tmp_path, monkeypatch, capsys):
+    """A page that says that the server is busy must not be kept as weights."""
+    (tmp_path / "busy.html").write_text("<html>come back later</html>")
+    entry = replace(weights.CATALOGUE["place"], source=(tmp_path / "busy.html").as_uri())
+    monkeypatch.setattr(weights, "CATALOGUE", {"place": entry})
+    monkeypatch.setattr(download, "CATALOGUE", weights.CATALOGUE)
+    assert run_main(main, ["place", "--path", str(tmp_path / "weights")]) == 1
+    assert "not a PyTorch weights file" in capsys.readouterr().err
+    assert [*(tmp_path / "weights").iterdir()] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickletools
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,28 @@ def test_place_equals_torchvision_s_network_on_torchvision_s_preprocessing(place
         resnet50(num_classes=365), {**resnet50(num_classes=365).state_dict(), **places}, exact
     )
     assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_checkpoint_written_by_python_2_can_be_read(place, checkpoint, tmp_path):
+    """Places365's authors used PyTorch 0.2 with Python 2, whose pickles have byte strings."""
+    old = tmp_path / "python2.pth.tar"
+    old.write_bytes(as_python_2_wrote(checkpoint.read_bytes()))
+    assert old.read_bytes() != checkpoint.read_bytes()
+    found = load_extractor(f"place:{old}", device="cpu").extract(picture(1))
+    assert found.tolist() == place.extract(picture(1)).tolist()
+
+
+def as_python_2_wrote(data: bytes) -> bytes:
+    """Replace the Unicode strings in the pickles of a file in PyTorch's old format by byte strings."""
+    stream, written = io.BytesIO(data), io.BytesIO()
+    for _ in range(5):  # magic number, version, system, checkpoint, names of the storages
+        starts = [*pickletools.genops(stream)]
+        ends = [position for _, _, position in starts[1:]] + [stream.tell()]
+        for (opcode, argument, position), end in zip(starts, ends, strict=True):
+            text = argument.encode() if opcode.name == "BINUNICODE" else None
+            written.write(data[position:end] if text is None else b"U" + bytes([len(text)]) + text)
+    written.write(stream.read())
+    return written.getvalue()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])

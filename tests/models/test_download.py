@@ -116,6 +116,16 @@ def test_file_without_a_published_hash_must_load(server, tmp_path, monkeypatch):
     assert list(place.iterdir()) == []
 
 
+def test_file_whose_name_holds_another_hash_is_kept_with_a_warning(
+    server, dlib_file, tmp_path, monkeypatch, caplog
+):
+    served, url = server
+    shutil.copy(dlib_file, served / "net-0123abcd.dat")
+    publish(monkeypatch, f"{url}/net-0123abcd.dat", hint="0123abcd")
+    download_weights("dlib", tmp_path)
+    assert (tmp_path / dlib_file.name).is_file() and "but its name with 0123abcd" in caplog.text
+
+
 def test_unknown_model_error_lists_the_known_ones(tmp_path):
     with pytest.raises(ModelError, match="retinaface, mtcnn, yunet, facenet, dlib"):
         download_weights("retinanet", tmp_path)
