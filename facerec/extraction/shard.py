@@ -18,7 +18,6 @@ import numpy as np
 
 from facerec.errors import PlanError
 from facerec.extraction import faces
-from facerec.extraction.finite import frame_in_errors, run_model
 from facerec.extraction.shard_log import ShardLog
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive
@@ -31,6 +30,7 @@ from facerec.folder.shards import marker_bytes, read_marker
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector, Embedder
+from facerec.models.finite import frame_in_errors, run_model
 from facerec.support.atomic import host, sync_files, sync_folder
 from facerec.support.locks import locked
 from facerec.support.prefetch import Profile, prefetch

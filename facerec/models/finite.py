@@ -14,25 +14,29 @@ Results = TypeVar("Results")
 
 
 @contextmanager
-def frame_in_errors(film: Path, frame: int) -> Iterator[None]:
+def frame_in_errors(film: Path | None, frame: int) -> Iterator[None]:
     """Put film and frame number in front of a `NonFiniteError` that the block raises."""
     try:
         yield
     except NonFiniteError as error:
-        raise NonFiniteError(f"{film}: frame {frame}: {error}") from error
+        raise NonFiniteError(f"{_prefix(film)}frame {frame}: {error}") from error
 
 
 def run_model(
-    model: Callable[[Sequence[Image]], Results], images: Sequence[Image], frames: Sequence[int], film: Path
+    model: Callable[[Sequence[Image]], Results],
+    images: Sequence[Image],
+    frames: Sequence[int],
+    film: Path | None = None,
 ) -> Results:
     """Run a model on a batch; if a result is not finite, run it on each image alone to find the frame.
 
     Args:
         images: whole frames or crops.
         frames: frame number of each.
+        film: for the message; None if the caller names it.
 
     Raises:
-        NonFiniteError: the network returned NaN or an infinite number; the message names film and frame.
+        NonFiniteError: the network returned NaN or an infinite number; the message names the frame.
     """
     try:
         return model(images)
@@ -41,4 +45,9 @@ def run_model(
             with frame_in_errors(film, frame):
                 model([image])
         # not again: the device does not compute the same twice
-        raise NonFiniteError(f"{film}: frames {frames[0]} to {frames[-1]}: {error}") from error
+        where = f"{_prefix(film)}frames {frames[0]} to {frames[-1]}"
+        raise NonFiniteError(f"{where}: {error}") from error
+
+
+def _prefix(film: Path | None) -> str:
+    return "" if film is None else f"{film}: "
