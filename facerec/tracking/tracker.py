@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facerec.geometry import iou
 from facerec.settings import TrackSettings
+from facerec.tracking.appearance import Appearance
 from facerec.tracking.motion import Floats, Ints, estimate_motion, link_cost
 
 _MAX_JUMP_GAP = 2  # missed frames after which a face may still jump: another one rarely appears so soon
@@ -51,7 +52,11 @@ class Track:
 
 
 def track(
-    frames: ArrayLike, boxes: ArrayLike, cuts: Sequence[int] = (), settings: TrackSettings | None = None
+    frames: ArrayLike,
+    boxes: ArrayLike,
+    cuts: Sequence[int] = (),
+    settings: TrackSettings | None = None,
+    appearance: Appearance | None = None,
 ) -> list[Track]:
     """Link the detections of a film into tracks.
 
@@ -60,6 +65,7 @@ def track(
         boxes: (n, 4) x1, y1, x2, y2 in pixels.
         cuts: the first frame of each new shot, in any order.
         settings: see `TrackSettings`.
+        appearance: of the detections; None: only the boxes decide.
 
     Returns:
         Tracks sorted by first frame, then by first box. Each detection is in exactly one, none crosses a
@@ -76,7 +82,7 @@ def track(
     if len(all_frames) != len(all_boxes):
         raise ValueError(f"{len(all_frames)} frames for {len(all_boxes)} boxes")
     order = np.lexsort((*all_boxes.T[::-1], all_frames))  # the result must not depend on the input's order
-    detections = _Detections(all_frames[order], all_boxes[order], cuts)
+    detections = _Detections(all_frames[order], all_boxes[order], cuts, order, appearance)
     links = _Links(len(order))
     links.add(*_assign(*_adjacent_links(detections, settings)))
     for max_gap, jumps in _rounds(settings.max_gap):
@@ -105,14 +111,28 @@ def interpolate(track: Track) -> tuple[int, Floats, NDArray[np.bool_]]:
 
 
 class _Detections:
-    """All boxes of a film in order of frame, with the shot, centre and size of each."""
+    """All boxes of a film in order of frame, with the shot, centre and size of each.
 
-    def __init__(self, frames: Ints, boxes: Floats, cuts: Sequence[int]) -> None:
-        self.frames, self.boxes = frames, boxes
+    Args:
+        order: (n,) their indices in the input of `track`.
+    """
+
+    def __init__(
+        self, frames: Ints, boxes: Floats, cuts: Sequence[int], order: Ints, appearance: Appearance | None
+    ) -> None:
+        self.frames, self.boxes, self._order, self._appearance = frames, boxes, order, appearance
         self.shots = np.searchsorted(np.unique(np.asarray(cuts, np.int64)), frames, side="right")
         x1, y1, x2, y2 = boxes.T
         size = np.maximum(((x2 - x1) + (y2 - y1)) / 2, 1.0)
         self.states = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, size], axis=1)  # of the Kalman filter
+
+    def remove_unlike(self, one: Ints, other: Ints, passed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return `passed`, (m,), without the links `one` → `other` of boxes that do not look alike."""
+        if self._appearance is None:
+            return passed
+        alike = passed.copy()
+        alike[passed] = self._appearance.alike(self._order[one[passed]], self._order[other[passed]])
+        return alike
 
 
 class _Links:
@@ -180,6 +200,7 @@ def _adjacent_links(detections: _Detections, settings: TrackSettings) -> tuple[I
     for a, b in _frame_pairs(detections.frames, detections.frames, 0):
         overlap = iou(detections.boxes[a], detections.boxes[b])
         passed = (overlap >= settings.iou_threshold) & (detections.shots[a] == detections.shots[b])
+        passed = detections.remove_unlike(a, b, passed)
         blocks.append((a[passed], b[passed], overlap[passed]))
     a, b, gain = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return a, b, gain
@@ -214,6 +235,7 @@ def _gap_links(
         gate *= np.where(may_jump, np.where(single, _SINGLE_BOX_JUMP_FACTOR, _JUMP_FACTOR), 1.0)
         cost = link_cost(end_motion, i, start_motion, j, step) / (gate * gate)
         passed = (cost <= 1) & ~(single_end & single_start & (step - 1 > _MAX_GAP_OF_SINGLES))
+        passed = detections.remove_unlike(ends[i], starts[j], passed)
         blocks.append((ends[i[passed]], starts[j[passed]], 2 - cost[passed]))  # > 0: any link beats none
     a, b, gain = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return a, b, gain
