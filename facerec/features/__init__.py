@@ -3,9 +3,11 @@
 Works on pictures, sound samples and tensors; does not depend on films, movie folders or lists.
 
 An extractor is given by a *spec*, `NAME` or `NAME:FILE`, where FILE is its weights file; one with several
-models takes `NAME:FILE+FILE`, in the order of its `weights`. To add an extractor, add a module with a
-class that satisfies one of the interfaces in `base`, a line in `EXTRACTORS` and, if its weights are
-published, an entry in `facerec.models.weights.CATALOGUE`.
+models takes `NAME:FILE+FILE`, in the order of its `weights`. Where there is a choice of models, a file may
+have the model's name in front, or be that name alone: `person:faster_rcnn+osnet:FILE`.
+
+To add an extractor, add a module with a class that satisfies one of the interfaces in `base`, a line in
+`EXTRACTORS` and, if its weights are published, an entry in `facerec.models.weights.CATALOGUE`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Entry:
     Attributes:
         module, name: module in this package and its class.
         kind: `windows`, `frames` or `sound`: the interface of `base` that the class satisfies.
-        weights: names of its models' weights in the catalogue, in the order in which it takes them.
+        weights: names of its models' weights in the catalogue, in the order in which it takes them; where
+            there is a choice of models the names of all, the default first.
         options: names of the `Options` that it has.
         runs_on_cuda: whether it can use a GPU, and compute in float16 or bfloat16 there.
     """
@@ -38,7 +41,7 @@ class Entry:
     module: str
     name: str
     kind: str
-    weights: tuple[str, ...] = ()
+    weights: tuple[str | tuple[str, ...], ...] = ()
     options: tuple[str, ...] = ()
     runs_on_cuda: bool = True
 
@@ -57,6 +60,13 @@ EXTRACTORS: Mapping[str, Entry] = {
     "audio_stft": Entry("audio_stft", "AudioSTFT", "sound", options=("reduce",), runs_on_cuda=False),
     "vggish": Entry("vggish", "VGGish", "sound", weights=("vggish",), options=("layers", "reduce")),
     "clip": Entry("image_text", "ImageTextEmbedder", "windows", weights=("clip",)),
+    "person": Entry(
+        "person",
+        "Person",
+        "frames",
+        weights=(("yolox", "faster_rcnn"), ("osnet", "reid_resnet50")),
+        options=("step", "threshold"),
+    ),
 }
 
 
@@ -70,6 +80,7 @@ def load_extractor(
     step: int | None = None,
     window: float | None = None,
     reduce: bool | None = None,
+    threshold: float | None = None,
 ) -> Any:
     """Load a feature extractor.
 
@@ -78,7 +89,7 @@ def load_extractor(
         device: `auto`, `cpu`, `cuda` or `cuda:i`.
         batch_size: windows at once; None for the extractor's own choice.
         precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU).
-        layers, step, window, reduce: see `base.Options`.
+        layers, step, window, reduce, threshold: see `base.Options`.
 
     Returns:
         A `WindowExtractor`, `FrameExtractor` or `SoundExtractor`, by the kind of its entry.
@@ -88,7 +99,7 @@ def load_extractor(
             or a value is not valid.
     """
     entry, files = _look_up(spec)
-    options = Options(layers=layers, step=step, window=window, reduce=reduce)
+    options = Options(layers=layers, step=step, window=window, reduce=reduce, threshold=threshold)
     name = spec.partition(":")[0]
     for field in fields(options):
         if getattr(options, field.name) is not None and field.name not in entry.options:
@@ -138,9 +149,20 @@ def _look_up(spec: str) -> tuple[Entry, tuple[WeightFiles, ...]]:
     given: list[str | None] = [None] * len(entry.weights)
     if colon:
         given = [*file.split("+")] if len(entry.weights) > 1 else [file]
-        if len(given) != len(entry.weights):
-            raise ModelError(
-                f"{spec}: {len(given)} weights files given, {len(entry.weights)} needed"
-                + (f", for {' + '.join(entry.weights)}" if entry.weights else "")
-            )
-    return entry, tuple(find_weights(kind, path) for kind, path in zip(entry.weights, given, strict=True))
+    if len(given) != len(entry.weights):
+        needed = " + ".join(role if isinstance(role, str) else "|".join(role) for role in entry.weights)
+        raise ModelError(
+            f"{spec}: {len(given)} weights files given, {len(entry.weights)} needed"
+            + (f", for {needed}" if needed else "")
+        )
+    return entry, tuple(_find(role, text) for role, text in zip(entry.weights, given, strict=True))
+
+
+def _find(role: str | tuple[str, ...], text: str | None) -> WeightFiles:
+    """Find weights by their part of a spec: FILE, and where there is a choice also MODEL or MODEL:FILE."""
+    if isinstance(role, str):
+        return find_weights(role, text)
+    model, colon, file = (text or "").partition(":")
+    if model in role:
+        return find_weights(model, file if colon else None)
+    return find_weights(role[0], text)

@@ -89,12 +89,14 @@ class Options:
         step: frames from one window or detection to the next.
         window: length of a window, in frames, or seconds of sound.
         reduce: whether features with a time axis are reduced to a fixed size.
+        threshold: minimum score of persons, 0..1.
     """
 
     layers: tuple[int, ...] | None = None
     step: int | None = None
     window: float | None = None
     reduce: bool | None = None
+    threshold: float | None = None
 
 
 class Extractor(Protocol):

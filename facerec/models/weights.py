@@ -88,6 +88,24 @@ CATALOGUE: Mapping[str, Weights] = {
         "BSD-3-Clause",
         hint="394f9c45",
     ),
+    "yolox": Weights(
+        ("yolox_nano.onnx",),
+        "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/yolox_nano.onnx",
+        "Apache-2.0",
+        sha256="c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d",
+    ),
+    "faster_rcnn": Weights(
+        ("fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",),
+        "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+        "BSD-3-Clause",
+        hint="258fb6c6",
+    ),
+    "osnet": Weights(  # a conversion of the authors' file, which is a PyTorch checkpoint
+        ("osnet_x0_25_msmt17.onnx",),
+        "https://huggingface.co/anriha/osnet_x0_25_msmt17/resolve/main/osnet_x0_25_msmt17.onnx",
+        "MIT",
+        sha256="e78604f4ccda49b8f41cd0f8f7303800ce75d2361895ebb0729513c1bf53d277",
+    ),
     "place": Weights(
         ("resnet50_places365.pth.tar",),
         "http://places2.csail.mit.edu/models_places365/resnet50_places365.pth.tar",
