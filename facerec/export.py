@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     def export(folder: MovieFolder) -> str:
-        name = f"{folder.movie_id}.{chosen.name}.{suffix or chosen.suffixes[0]}"
+        name = chosen.file_name(folder.movie_id, suffix)
         return write([opened(folder)], chosen, (args.out or folder.exports) / name)
 
     return run_on_folders(args.path, export)

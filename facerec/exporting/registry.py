@@ -33,6 +33,11 @@ class Format:
     contents: str
     joint: bool = False
 
+    def file_name(self, movie_id: int, suffix: str | None = None) -> str:
+        """Return the name of a movie's file: `7.webvtt.vtt`, or `7.ass` where format and suffix are equal."""
+        suffix = suffix or self.suffixes[0]
+        return ".".join(dict.fromkeys((str(movie_id), self.name, suffix)))
+
     def export(self, movies: Sequence[Movie], suffix: str) -> Iterator[bytes]:
         """Yield the contents of a file about `movies`, of which there is one unless the format is `joint`."""
         module = importlib.import_module(f"facerec.exporting.{self.name.replace('-', '_')}")
@@ -40,18 +45,14 @@ class Format:
         return parts
 
 
-FORMATS = {
-    one.name: one
-    for one in (
-        Format(
-            "screen-time", ("csv", "parquet"), "one row per person: seconds, shots, face height", joint=True
-        ),
-        Format("presence", ("csv",), "one row per interval in which a person is on screen", joint=True),
-        Format(
-            "co-presence", ("csv", "graphml"), "who is on screen with whom, as pairs or a graph", joint=True
-        ),
-    )
-}
+_ALL = (
+    Format("screen-time", ("csv", "parquet"), "one row per person: seconds, shots, face height", joint=True),
+    Format("presence", ("csv",), "one row per interval in which a person is on screen", joint=True),
+    Format("co-presence", ("csv", "graphml"), "who is on screen with whom: pairs, or a graph", joint=True),
+    Format("webvtt", ("vtt",), "subtitles: the names of who is on screen"),
+    Format("ass", ("ass",), "subtitles: a box around each face, with its name"),
+)
+FORMATS = {one.name: one for one in _ALL}
 
 
 def find_format(name: str) -> tuple[Format, str | None]:

@@ -34,7 +34,9 @@ def test_without_out_each_movie_gets_its_file(
     for folder in folders:
         path = folder.path / "exports" / f"{folder.movie_id}.screen-time.csv"
         assert pd.read_csv(path)["name"].tolist() == ["Ada"]
-    first, second = capsys.readouterr().out.splitlines()
+    assert export(folders[:1], "--format", "ass") == 0
+    assert (folders[0].path / "exports" / "7.ass").is_file()
+    first, second, _ = capsys.readouterr().out.splitlines()
     assert first == f"movie 7: 1 people, written to {folders[0].path}/exports/7.screen-time.csv"
     assert second.startswith("movie 8: 1 people, written to ")
 
