@@ -1,8 +1,15 @@
-"""Extract features of a movie: of each shot of scene_changes.json and of the whole film.
+"""Extract features of a movie, of a list of files, or of tar shards of clips.
 
-Several features are computed in one pass over the film. They are written to
-<out>/<movie_id>-data/shot_features/<feature>. What is finished is not computed again; failed shots are
-recorded in index.jsonl with the reason, and tried again by the next run.
+A movie (a film named <movie_id>-Title.ext): features of each shot of scene_changes.json and of the whole
+film, in <out>/<movie_id>-data/shot_features/<feature>.
+A list (videos.csv): a table with the header video_path,feature_path; or a path a line, of a video, a folder
+of frames (img_*.jpg), a picture or a sound file, whose features are written to <out>/<path>_<window>.npy.
+Tar shards ('clips/shard-{000000..000004}.tar'): features of the clips that the .json beside each tar lists,
+in <out>/shard-000000.npz and .jsonl.
+
+Several features are computed in one pass. Several processes, also on several machines, can work on one
+folder. What is finished is not computed again; what failed is recorded in index.jsonl with the reason, and
+tried again by the next run.
 """
 
 from __future__ import annotations
@@ -22,10 +29,18 @@ if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
 
 
+MOVIE, LIST, TARS = "movie", "list", "tars"
+
+
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
-    command_line.add_argument("film", type=Path, nargs="?", help="film, named <movie_id>-Title.ext")
+    command_line.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="FILM | LIST | TAR",
+        help="a film, a list, or tar files (also as a quoted brace expression)",
+    )
     command_line.add_argument(
         "--features",
         required=True,
@@ -33,7 +48,12 @@ def arguments() -> argparse.ArgumentParser:
         help="features, separated by commas; FILE: the weights file (docs/features.md lists the names)",
     )
     command_line.add_argument(
-        "--out", type=Path, default=Path("data"), metavar="DIR", help="directory that has <movie_id>-data"
+        "--out",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="directory that has <movie_id>-data, or gets the features of a list or of tar shards (default: "
+        "data for a movie, else features)",
     )
     command_line.add_argument(
         "--path",
@@ -91,6 +111,32 @@ def arguments() -> argparse.ArgumentParser:
         "--reduce", action="store_true", help="reduce features with a time axis to a fixed size"
     )
     command_line.add_argument(
+        "--root",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="directory that the paths in a list count from (default: the list's own, else the current one)",
+    )
+    command_line.add_argument(
+        "--video-suffix",
+        default="",
+        metavar=".EXT",
+        help="appended to the paths in a list that lack it, as in .mp4",
+    )
+    command_line.add_argument(
+        "--frame-rate",
+        type=float,
+        default=25.0,
+        metavar="FPS",
+        help="of folders of frames, in frames per second",
+    )
+    command_line.add_argument(
+        "--format",
+        choices=("npz", "pkl"),
+        default="npz",
+        help="outputs of tar shards; pkl: pickled lists of dictionaries, as ACAV100M's tools write them",
+    )
+    command_line.add_argument(
         "--fresh",
         action="store_true",
         help="if there are features that were made with other options, discard them and start again",
@@ -103,6 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     _check_arguments(args)
 
+    from facerec.feature_runs.file_run import FileOptions, run_list, run_tars
+    from facerec.feature_runs.listing import Places
     from facerec.feature_runs.loading import load_features, parse_specs
     from facerec.feature_runs.movie_run import run_movie
     from facerec.feature_runs.rows import OutputFormat
@@ -111,7 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     specs = parse_specs(args.features)
     shards = parse_ranges(args.shard, args.n)
-    folder, film = _movie(args)
+    kind = _kind(args)
+    movie = _movie(args) if kind == MOVIE else None
     options = Options(
         layers=_layers(args.layers), step=args.step, window=args.window, reduce=args.reduce or None
     )
@@ -124,14 +173,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         precision=args.precision,
         batch_size=args.batch_size,
     )
-    counts = run_movie(
-        folder, film, features, format, shards=shards, n=args.n, threads=args.threads, fresh=args.fresh
-    )
-    summary = f"movie {folder.movie_id}: {', '.join(specs)}: {counts['finished']} shots and films finished"
+    out = args.out or Path("features")
+    files = FileOptions(args.frame_rate, args.threads, shards, args.n, args.fresh)
+    if movie is not None:
+        folder, film = movie
+        counts = run_movie(
+            folder, film, features, format, shards=shards, n=args.n, threads=args.threads, fresh=args.fresh
+        )
+        label, things, index = (
+            f"movie {folder.movie_id}",
+            "shots and films",
+            folder.shot_features / "index.jsonl",
+        )
+    elif kind == LIST:
+        (path,) = args.inputs
+        counts = run_list(Path(path), Places(out, args.root, args.video_suffix), features, format, files)
+        label, things, index = path, "items", out / "index.jsonl"
+    else:
+        counts = run_tars(args.inputs, out, features, format, files, args.format == "pkl")
+        label, things, index = " ".join(args.inputs), "clips", out / "index.jsonl"
+    summary = f"{label}: {', '.join(specs)}: {counts['finished']} {things} finished"
     if counts["unfinished"]:
-        summary += f", {counts['unfinished']} left to other shards or processes"
+        summary += f", {counts['unfinished']} {'shards ' * (kind == TARS)}left to other shards or processes"
     if counts["failed"]:
-        summary += f", {counts['failed']} failed (reasons in {folder.shot_features / 'index.jsonl'})"
+        summary += f", {counts['failed']} failed (reasons in {index})"
     print(summary, flush=True)  # noqa: T201
     return 1 if counts["failed"] else 0
 
@@ -148,8 +213,30 @@ def _check_arguments(args: argparse.Namespace) -> None:
         raise InputError(f"--window {args.window}: must be above 0")
     if args.n > MAX_SHARDS:
         raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards are possible")
-    if args.film is None and args.path is None:
-        raise InputError("give a film, or a movie folder with --path")
+    if not args.frame_rate > 0:
+        raise InputError(f"--frame-rate {args.frame_rate}: must be above 0")
+    if not args.inputs and args.path is None:
+        raise InputError("give a film, a list or tar files, or a movie folder with --path")
+
+
+def _kind(args: argparse.Namespace) -> str:
+    """Return which kind of input is given.
+
+    Raises:
+        InputError: several inputs that are not all tar files.
+    """
+    from facerec.feature_runs.media import FILMS
+
+    if args.path is not None or not args.inputs:
+        return MOVIE
+    suffixes = {Path(name).suffix.lower() for name in args.inputs}
+    if suffixes == {".tar"}:
+        return TARS
+    if len(args.inputs) > 1:
+        raise InputError(f"{' '.join(args.inputs)[:200]}: give one film, one list, or tar files only")
+    (name,) = args.inputs
+    has_id = Path(name).name.partition("-")[0].isdecimal()
+    return MOVIE if suffixes <= FILMS and has_id and not Path(name).is_dir() else LIST
 
 
 def _layers(text: str | None) -> tuple[int, ...] | None:
@@ -167,18 +254,22 @@ def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
     from facerec.folder.names import film_movie_id
     from facerec.folder.plan import planned_film_path
 
+    film = Path(args.inputs[0]) if args.inputs else None
     if args.path is None:
-        if not args.film.is_file():
-            raise InputError(f"{args.film}: no such film")
-        return MovieFolder.existing(MovieFolder.of_film(args.out, args.film).path), args.film
+        assert film is not None
+        if not film.is_file():
+            raise InputError(f"{film}: no such film")
+        return MovieFolder.existing(MovieFolder.of_film(args.out or Path("data"), film).path), film
     folder = MovieFolder.existing(args.path)
-    if args.film is None:
+    if film is None:
         if not folder.plan.is_file():
             raise InputError(f"{folder.path}: has no plan.json, so the path of its film is unknown; give it")
         return folder, planned_film_path(folder)
-    if film_movie_id(args.film) != folder.movie_id:
-        raise InputError(f"{args.film}: is not a film of movie {folder.movie_id}, whose folder --path names")
-    return folder, args.film
+    if len(args.inputs) > 1 or film_movie_id(film) != folder.movie_id:
+        raise InputError(
+            f"{' '.join(args.inputs)}: is not a film of movie {folder.movie_id}, whose folder --path names"
+        )
+    return folder, film
 
 
 if __name__ == "__main__":

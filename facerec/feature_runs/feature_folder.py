@@ -3,6 +3,7 @@
 <out>/
     index.jsonl           an entry for each item and feature
     log_<host>_<pid>_<timestamp>.json    what a run did
+    provenance/           for each feature, how it was made
     .work/                claims, locks, and parts of outputs that are not complete
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,24 +33,27 @@ class FeatureFolder:
     def __init__(self, path: Path, fresh: bool = False) -> None:
         self.path, self._fresh = path, fresh
         try:
-            (path / ".work").mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            (path / ".work").mkdir(exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(f"{error.filename or path}: this must be a folder; move the file away") from None
         self.claims = path / ".work" / "claims"
         self.parts = path / ".work" / "parts"
+        self.provenance = path / "provenance"
         self.index = Index(path / "index.jsonl", path / ".work" / "index.lock")
 
     def forget_failures(self) -> None:
         """Remove the entries of failed items, so that they are tried again."""
         self.index.remove([*failed_keys(self.index)])
 
-    def reset(self) -> None:
-        """Remove all outputs, and the index."""
-        for entry in self.index.entries():
+    def remove(self, features: Collection[str]) -> None:
+        """Remove all outputs and entries of some features, and all parts."""
+        unwanted = [entry for entry in self.index.entries() if entry["feature"] in features]
+        for entry in unwanted:
             if entry["output"] is not None:
                 (self.path / entry["output"]).unlink(missing_ok=True)
+        self.index.remove(map(entry_key, unwanted))
         shutil.rmtree(self.parts, ignore_errors=True)
-        self.index.remove([entry_key(entry) for entry in self.index.entries()])
 
     def is_done(self, item: str, feature: str) -> bool:
         """Whether an item has failed in this run, or its output is there as the index describes it."""

@@ -48,6 +48,7 @@ class ListSource:
         entries: as `listing.read_items` returns them.
         features: those that are wanted, by name.
         open_footage: opens an item; raises InputError if it cannot.
+        nested: outputs of a list of paths lie in a folder for each feature.
 
     Raises:
         InputError: a table names one file for several features.
@@ -59,15 +60,16 @@ class ListSource:
         features: Mapping[str, OutputName],
         folder: FeatureFolder,
         open_footage: OpenFootage,
+        nested: bool = False,
     ) -> None:
-        self._features, self._folder, self._open = features, folder, open_footage
+        self._features, self._folder = features, folder
         exact = next((item for item in entries if isinstance(item, Item) and item.exact), None)
         if exact and len(features) > 1 and FEATURE not in str(exact.output):
             raise InputError(
                 f"the table names one feature_path for each video, but {len(features)} features are asked "
                 f"for; write {FEATURE} in it (features/{FEATURE}/a.npy), or ask for one feature at a time"
             )
-        self._units = [ListUnit(entry, features, folder, open_footage) for entry in entries]
+        self._units = [ListUnit(entry, features, folder, open_footage, nested) for entry in entries]
 
     def units(self) -> Sequence[ListUnit]:
         """Return a unit for each line of the list, in its order."""
@@ -100,8 +102,10 @@ class ListUnit:
         features: Mapping[str, OutputName],
         folder: FeatureFolder,
         open_footage: OpenFootage,
+        nested: bool,
     ) -> None:
         self._entry, self._features, self._folder, self._open = entry, features, folder, open_footage
+        self._nested = nested
         self.name, self.key, self.label = entry.name, claim_name(entry.name), entry.source or entry.name
         self._facts: dict[str, Any] = {"source": entry.source}
 
@@ -142,7 +146,7 @@ class ListUnit:
     def _take(self, clip: ClipRequest, feature: str, rows: Rows | FacerecError) -> None:
         """Write what the engine computed, see `sources.Finished`."""
         if isinstance(rows, NoSoundError):
-            log.warning("%s: %s (no %s)", self.label, rows, feature)
+            log.warning("%s (no %s)", with_label(self.label, str(rows)), feature)
             self._folder.without_output(self.name, feature, str(rows), self._facts)
         elif isinstance(rows, FacerecError):
             self._fail([feature], str(rows))
@@ -150,7 +154,7 @@ class ListUnit:
             self._folder.write(self.name, feature, self._output(feature), rows, self._facts)
 
     def _fail(self, features: Sequence[str], reason: str) -> None:
-        log.error("%s: %s (no %s)", self.label, reason, ", ".join(features))
+        log.error("%s (no %s)", with_label(self.label, reason), ", ".join(features))
         for feature in features:
             self._folder.failed(self.name, feature, reason, self._facts)
 
@@ -171,7 +175,7 @@ class ListUnit:
                 raise InputError(f"feature_path {output} must end in {name.suffix}: {feature} has {arrays}")
             return output
         stem = self._entry.output
-        if len(self._features) > 1:
+        if self._nested:
             stem = self._folder.path / feature / stem.relative_to(self._folder.path)
         if name.window is not None and is_video(self._entry.path):
             return stem.with_name(f"{stem.name}_{name.window}{name.suffix}")
@@ -188,3 +192,8 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     return str(error)
+
+
+def with_label(label: str, reason: str) -> str:
+    """Return a reason with the name of its item before it, unless it begins with that name."""
+    return reason if reason.startswith(label) else f"{label}: {reason}"

@@ -66,7 +66,7 @@ def jsonl_bytes(clips: Sequence[ClipOutput]) -> bytes:
 
 
 def write_pickle(file: BinaryIO, clips: Sequence[ClipOutput], sound_features: frozenset[str]) -> None:
-    """Write a list with a dictionary for each clip that has features, as ACAV100M's tools do.
+    """Write a list with a dictionary for each clip that did not fail, as ACAV100M's tools do.
 
     A feature with a single array has it as `layer_0`.
     """
@@ -77,7 +77,7 @@ def write_pickle(file: BinaryIO, clips: Sequence[ClipOutput], sound_features: fr
             "audio_features": [_pickled(clip, name) for name in clip.parts if name in sound_features],
         }
         for clip in clips
-        if clip.parts
+        if clip.parts or all(entry["reason"] is None for entry in clip.entries.values())
     ]
     pickle.dump(rows, file, protocol=4)
 

@@ -13,7 +13,7 @@ from facerec.errors import ContractError, FacerecError, InputError, NonFiniteErr
 from facerec.feature_runs.braces import expand
 from facerec.feature_runs.claims import claim_name
 from facerec.feature_runs.feature_folder import FeatureFolder, is_failed
-from facerec.feature_runs.list_source import OpenFootage, OutputName, is_disk_full, reason_of
+from facerec.feature_runs.list_source import OpenFootage, OutputName, is_disk_full, reason_of, with_label
 from facerec.feature_runs.rows import Rows
 from facerec.feature_runs.shard_outputs import ClipOutput, jsonl_bytes, write_npz, write_pickle
 from facerec.feature_runs.sources import ClipRequest, Engine, NoSoundError
@@ -37,16 +37,18 @@ def find_shards(patterns: Sequence[str]) -> list[Path]:
     names = [
         name for pattern in patterns for name in ([pattern] if Path(pattern).exists() else expand(pattern))
     ]
+    paths = [Path(name) for name in dict.fromkeys(names)]
+    absent = {path for path in paths if not path.exists()}
+    if len(absent) == len(paths):
+        raise InputError(f"{' '.join(patterns)}: none of the {len(paths)} tar files is there")
+    for path in sorted(absent):
+        log.warning("%s: no such file; skipped", path)
     found: dict[str, Path] = {}
-    for path in map(Path, dict.fromkeys(names)):
-        if not path.exists():
-            log.warning("%s: no such file; skipped", path)
-        elif found.setdefault(path.stem, path) != path:
+    for path in paths:
+        if path not in absent and found.setdefault(path.stem, path) != path:
             raise InputError(
                 f"{found[path.stem]} and {path} have the same name; give them to two --out folders"
             )
-    if not found:
-        raise InputError(f"{' '.join(patterns)}: none of the {len(names)} tar files is there")
     return [*found.values()]
 
 
@@ -119,7 +121,8 @@ class TarUnit:
     ) -> None:
         self._path, self._features, self._folder = path, features, folder
         self._open, self._pickled = open_footage, pickled
-        self.name, self.key, self.label = path.stem, claim_name(path.stem), str(path)
+        self.name = self.label = path.stem
+        self.key = claim_name(path.stem)
         self._parts = folder.parts / self.key
         self._output = folder.path / f"{path.stem}{'.pkl' if pickled else '.npz'}"
         self._clips: dict[str, Clip] = {}  # by item
@@ -137,7 +140,7 @@ class TarUnit:
             if not self._parts.exists():  # else the output of an earlier run, in which clips failed
                 self._folder.check_place(self.name, SHARD, self._output)
         except (InputError, ContractError, OSError) as error:
-            log.error("%s: %s", self.label, reason_of(error))
+            log.error("%s", with_label(self.label, reason_of(error)))
             self._folder.failed(self.name, SHARD, reason_of(error), {"shard": self.name, "clips": 0})
             return 1
         self._parts.mkdir(parents=True, exist_ok=True)
@@ -200,7 +203,7 @@ class TarUnit:
         item = clip.name
         if isinstance(rows, NoSoundError):
             note = self._named(item, str(rows))
-            log.warning("%s: %s (no %s)", item, note, feature)
+            log.warning("%s (no %s)", self._line(item, note), feature)
             self._folder.without_output(item, feature, note, self._facts[item])
         elif isinstance(rows, FacerecError):
             self._fail(item, [feature], str(rows))
@@ -210,9 +213,12 @@ class TarUnit:
 
     def _fail(self, item: str, features: Sequence[str], reason: str) -> None:
         reason = self._named(item, reason)
-        log.error("%s: %s (no %s)", item, reason, ", ".join(features))
+        log.error("%s (no %s)", self._line(item, reason), ", ".join(features))
         for feature in features:
             self._folder.failed(item, feature, reason, self._facts[item])
+
+    def _line(self, item: str, reason: str) -> str:
+        return f"{self.label}: {with_label(self._clips[item].filename, reason)}"
 
     def _named(self, item: str, text: str) -> str:
         """Replace the name of the clip's temporary file in a message."""
@@ -231,7 +237,7 @@ class TarUnit:
                 write_pickle(file, clips, sound)
             else:
                 write_npz(file, clips)
-            facts = {"shard": self.name, "source": self.label, "clips": len(clips), "reason": reason}
+            facts = {"shard": self.name, "source": str(self._path), "clips": len(clips), "reason": reason}
             self._folder.add_output(self.name, SHARD, self._output, file, facts)
             if not self._pickled:
                 write_bytes(self._output.with_suffix(".jsonl"), jsonl_bytes(clips))

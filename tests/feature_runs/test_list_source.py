@@ -73,7 +73,8 @@ def run(
     try:
         folder = FeatureFolder(Path("out"), fresh)
         entries = read_items(Path(list_path), Places(folder.path, suffix=suffix))
-        source = ListSource(entries, {name: NAMES[name] for name in wanted}, folder, open_item)
+        names = {name: NAMES[name] for name in wanted}
+        source = ListSource(entries, names, folder, open_item, nested=len(names) > 1)
         log = RunLog(folder.path)
         with Claims(folder.claims, folder.forget_failures) as claims:
             Worker(FeatureEngine(extractors), claims, folder.index, log).run(source.units())

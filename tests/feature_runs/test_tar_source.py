@@ -325,7 +325,7 @@ def test_finished_shards_are_skipped_and_lost_ones_made_again(
     with caplog.at_level(logging.INFO):
         run(opened=opened.append)
     assert len(opened) == 1
-    assert "clips/shard-0.tar: finished before; skipped" in caplog.text
+    assert "shard-0: finished before; skipped" in caplog.text
     assert files() == whole
 
 
