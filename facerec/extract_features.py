@@ -111,6 +111,13 @@ def arguments() -> argparse.ArgumentParser:
         "--reduce", action="store_true", help="reduce features with a time axis to a fixed size"
     )
     command_line.add_argument(
+        "--threshold",
+        type=float,
+        default=None,
+        metavar="SCORE",
+        help="minimum score of persons, 0 to 1 (default: chosen for the feature)",
+    )
+    command_line.add_argument(
         "--root",
         type=Path,
         default=None,
@@ -162,7 +169,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     kind = _kind(args)
     movie = _movie(args) if kind == MOVIE else None
     options = Options(
-        layers=_layers(args.layers), step=args.step, window=args.window, reduce=args.reduce or None
+        layers=_layers(args.layers),
+        step=args.step,
+        window=args.window,
+        reduce=args.reduce or None,
+        threshold=args.threshold,
     )
     format = OutputFormat(float16=args.float16, l2=args.l2)
     features = load_features(

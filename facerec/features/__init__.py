@@ -132,7 +132,7 @@ def cards_of(spec: str) -> tuple[ModelCard, ...]:
 
 
 def check_weights(kind: str, path: Path) -> None:
-    """Load the file `path` as the catalogue's weights `kind`, if these alone make an extractor.
+    """Load the file `path` as the catalogue's weights `kind`, unless they need others beside them.
 
     Raises:
         ModelError: it is not such a file.
@@ -140,6 +140,11 @@ def check_weights(kind: str, path: Path) -> None:
     for name, entry in EXTRACTORS.items():
         if entry.weights == (kind,):
             load_extractor(f"{name}:{path}", device="cpu")
+            return
+        if any(kind in role for role in entry.weights if isinstance(role, tuple)):
+            from facerec.features.person_models import check_person_weights
+
+            check_person_weights(kind, path)
             return
 
 

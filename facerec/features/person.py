@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError
 from facerec.features.base import EMBEDDINGS, FRAMES, PICTURES, TRACKS, Arrays, Clip, Options, join_tracks
 from facerec.features.person_boxes import PersonDetector, PersonEmbedder, crop, shrink
-from facerec.features.person_models import load_person_models
+from facerec.features.person_models import load_person_detector, load_person_embedder
 from facerec.features.person_tracks import DROPPED, PersonLinker, PersonSettings
 from facerec.features.spool import Spool
 from facerec.geometry import Image
@@ -62,9 +62,9 @@ class Person:
             raise ModelError(
                 f"the threshold of person must be between 0 and 1, not {self._settings.threshold}"
             )
-        self.detector, self.embedder = load_person_models(
-            files, placement, self._settings.threshold * self._settings.weak
-        )
+        weak = self._settings.threshold * self._settings.weak
+        self.detector = load_person_detector(files[0], placement, weak)
+        self.embedder = load_person_embedder(files[1], placement)
         self.settings = {
             **asdict(self._settings),
             "max_distance": self.embedder.max_distance,

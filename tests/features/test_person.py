@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from facerec.errors import ModelError, NonFiniteError
-from facerec.features import EXTRACTORS, cards_of, load_extractor
+from facerec.features import EXTRACTORS, cards_of, check_weights, load_extractor
 from facerec.features.base import Clip
 from facerec.features.person import PersonRun
 from facerec.features.person_tracks import DROPPED, PersonLinker, PersonSettings
@@ -268,3 +268,10 @@ def test_persons_of_a_real_film(shared, cuts, expected):
             assert np.bincount(found).max() == len(range(0, end - beg, 4))
     assert tuple(tracks) == expected
     assert person.detect(frame_of(film.path, 140)).shape == (1, 5)
+
+
+def test_downloaded_weights_are_loaded_once_as_their_model(files):
+    check_weights("yolox", files[0])
+    check_weights("osnet", files[1])
+    with pytest.raises(ModelError, match=r"detector\.onnx: returns an array of shape"):
+        check_weights("osnet", files[0])
