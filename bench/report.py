@@ -121,7 +121,8 @@ def measure(page: Path) -> dict[str, Any]:
         )
         tab = context.pages[0]
         tab.goto(page.as_uri())
-        tab.wait_for_function("performance.getEntriesByName('facerec-complete').length > 0")
+        while not tab.evaluate("performance.getEntriesByName('facerec-complete').length"):
+            tab.wait_for_timeout(50)
         tab.wait_for_timeout(500)
         figures = {
             "first_paint_ms": _entry(tab, "getEntriesByName('first-contentful-paint')"),

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not 0 <= args.least <= 1:
         raise InputError(f"--least {args.least}: must be a probability, 0 to 1")
     from facerec.movies.movie import open_movie
-    from facerec.reporting.index_page import INDEX, write_index
+    from facerec.reporting.index_page import INDEX, reports, write_index
     from facerec.reporting.report_page import report_page
     from facerec.support.atomic import write_bytes
 
@@ -64,12 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def report(folder: MovieFolder) -> str:
         movie = open_movie(folder.path, actor_db=args.actor_db, labels=args.labels, least=args.least)
         page = folder.standalone_report if args.standalone else folder.report
-        index = folder.path.parent / INDEX
-        several = (
-            index.exists() or sum(path.absolute().parent == folder.path.parent for path in args.path) > 1
-        )
-        made = report_page(movie, page, standalone=args.standalone, index=index if several else None)
-        write_bytes(page, made)
+        others = parents.count(folder.path.parent) > 1 or reports(folder.path.parent) - {folder.report}
+        index = folder.path.parent / INDEX if others else None
+        write_bytes(page, report_page(movie, page, standalone=args.standalone, index=index))
         return str(page)
 
     status = run_on_folders(args.path, report)

@@ -48,10 +48,15 @@ def write_index(parent: Path) -> Path | None:
     return page
 
 
+def reports(parent: Path) -> set[Path]:
+    """Return the reports in the movie folders under `parent`."""
+    return set(parent.glob("*-data/report.html"))
+
+
 def read_summaries(parent: Path) -> dict[MovieFolder, dict[str, Any]]:
     """Return the summaries of the reports under `parent`, by movie folder, in the order of the movie ids."""
     found = {}
-    for path in parent.glob("*-data/report.html"):
+    for path in reports(parent):
         try:
             folder = MovieFolder(path.parent)
             with path.open("rb") as file:

@@ -12,7 +12,7 @@ from facerec import __version__
 from facerec.folder.layout import MovieFolder
 from facerec.movies.movie import Movie
 from facerec.reporting.page import json_block, render
-from facerec.reporting.page_data import page_data
+from facerec.reporting.page_data import page_data, relative_address
 from facerec.reporting.page_facts import page_facts
 
 STYLES = ("report.css",)
@@ -55,7 +55,7 @@ def report_page(movie: Movie, page: Path, *, standalone: bool = False, index: Pa
         made=made,
         coverage=data["coverage"],
         shards=data["shards"],
-        index_href=None if standalone or index is None else index.name,
+        index_href=None if standalone or index is None else relative_address(index, page),
         filters=FILTERS,
         histograms=_HISTOGRAMS if data["histograms"] else (),
         summary_json=json_block(summary(data)),

@@ -8,7 +8,7 @@
   const across = document.getElementById("across"), total = document.getElementById("count");
   function el(tag, attributes, ...children) {
     const node = document.createElement(tag);
-    for (const [key, value] of Object.entries(attributes || {})) if (value) node.setAttribute(key, value);
+    for (const [key, value] of Object.entries(attributes || {})) if (value !== false) node.setAttribute(key, value);
     node.append(...children.flat().filter((child) => child));
     return node;
   }

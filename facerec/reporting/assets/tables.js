@@ -111,7 +111,7 @@
       el("tbody", null, data.shards.rows.map((row) => el("tr", null,
         el("td", null, String(row.shard)), el("td", null, facerec.momentLink(row.begin, `${row.begin}–${row.end}`)),
         el("td", null, String(row.faces ?? "")), el("td", null, String(row.saved ?? "")),
-        el("td", null, number(row.seconds), meter(row.seconds / slowest)),
+        el("td", null, number(row.seconds), row.seconds ? meter(row.seconds / slowest) : null),
         parts.map((part) => el("td", null, number(row.parts[part]))), el("td", { class: "text" }, bdi(row.host || ""))))));
     shards.append(el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Shards" }, made));
     sortableTable(made);

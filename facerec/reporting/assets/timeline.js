@@ -7,8 +7,9 @@
   const canvas = document.getElementById("timeline-canvas"), overview = document.getElementById("overview");
   const tip = document.getElementById("timeline-tip"), moment = document.getElementById("moment");
   const pen = canvas.getContext("2d"), length = seconds[movie.frames] || 1;
+  const inView = document.getElementById("in-view");
   let from = 0, to = length; // the visible span in seconds
-  let rows = [], current = -1, frame = null, width = 0, height = 0, gutter = 150, colours = {}, queued = false;
+  let order = [], rows = [], current = -1, frame = null, width = 0, height = 0, gutter = 150, colours = {}, queued = false;
 
   function readColours() {
     const style = getComputedStyle(document.documentElement);
@@ -36,7 +37,7 @@
   function layout() {
     width = scroller.clientWidth;
     gutter = Math.min(170, Math.max(92, Math.round(width * 0.16)));
-    height = Math.min(rows.length, 14) * ROW + RULER + 2;
+    height = Math.max(1, Math.min(rows.length, 14)) * ROW + RULER + 2;
     scroller.style.height = `${height + 2}px`;
     canvas.style.height = `${height}px`;
     canvas.style.width = `${width}px`;
@@ -202,7 +203,21 @@
     to = from + span;
     const text = span >= length ? "the whole film" : `${facerec.clockOf(from, 1)} to ${facerec.clockOf(to, 1)}`;
     document.getElementById("timeline-span").textContent = text;
-    redraw();
+    if (inView.checked) chooseRows(); else redraw();
+  }
+  function chooseRows() { // all people of the list, or those who are on screen in the visible span
+    const before = rows[current], first = frameAt(from), last = frameAt(to);
+    rows = inView.checked ? order.filter((index) => firstSpan(people[index].spans, first) <= last) : order;
+    current = rows.indexOf(before);
+    layout();
+  }
+  function firstSpan(spans, at) { // the first frame of the first span that does not end before a frame
+    let low = 0, high = spans.length / 2;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (spans[2 * middle + 1] <= at) low = middle + 1; else high = middle;
+    }
+    return 2 * low < spans.length ? spans[2 * low] : Infinity;
   }
   const zoom = (factor, at = (from + to) / 2) => view(at - (at - from) * factor, at + (to - at) * factor);
   const pan = (share) => view(from + (to - from) * share, to + (to - from) * share);
@@ -392,16 +407,15 @@
 
   scroller.addEventListener("scroll", redraw, { passive: true });
   new ResizeObserver(layout).observe(scroller);
-  facerec.on("order", (order) => {
-    const before = rows[current];
-    rows = order;
-    current = rows.indexOf(before);
-    layout();
+  inView.addEventListener("change", chooseRows);
+  facerec.on("order", (chosen) => {
+    order = chosen;
+    chooseRows();
   });
   facerec.on("theme", () => {
     readColours();
     redraw();
   });
   readColours();
-  facerec.timeline = { view, zoomToShot, choose, go, span: () => [from, to], frame: () => frame };
+  facerec.timeline = { view, zoomToShot, choose, go, span: () => [from, to], frame: () => frame, rows: () => rows };
 })();
