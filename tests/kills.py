@@ -32,6 +32,8 @@ _CONTEXT.set_forkserver_preload(
         "facerec.people.loading",
         "facerec.actors.database",
         "facerec.checks.inspect",
+        "facerec.feature_runs.file_run",
+        "facerec.features.audio_stft",
         "scenedetect.detectors",
         "scipy.optimize",
         "scipy.sparse.csgraph",

@@ -24,7 +24,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -116,8 +116,10 @@ class Claims:
 
     def __enter__(self) -> Claims:
         self._presence = os.open(self.folder / "workers.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        if try_lock(self._presence) and self._first is not None:
-            self._first()
+        if try_lock(self._presence):
+            self._remove_stale()
+            if self._first is not None:
+                self._first()
         while not try_lock(self._presence, shared=True):  # the first worker's preparations
             time.sleep(0.05)
         self._thread.start()
@@ -168,6 +170,8 @@ class Claims:
                     handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
                 except FileNotFoundError:
                     continue
+                except PermissionError:  # of another user, who does not share the folder for writing
+                    return None
                 owner = _read(path)
             if owner is not None and not self._may_be_stale(path, owner):
                 os.close(handle)
@@ -189,6 +193,14 @@ class Claims:
                         return None
             return claim
         return None
+
+    def _remove_stale(self) -> None:
+        """Remove the claims of dead workers on items that may be finished, and never taken again."""
+        for path in [*self.folder.glob("*.claim")] if self._locks_work else []:
+            with suppress(FileNotFoundError, PermissionError), path.open("r+b") as file:
+                if self._may_be_stale(path, _read(path)) and try_lock(file.fileno()):
+                    path.unlink()
+                    unlock(file.fileno())
 
     def _identity(self) -> dict[str, object]:
         return {

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from facerec.errors import InputError
 from facerec.feature_runs.index import Entry, Index, Key, entry_key
 from facerec.feature_runs.rows import Rows
-from facerec.support.atomic import atomic_write
+from facerec.support.atomic import atomic_write, remove_stale_temporaries
 
 _MAGIC = (b"\x93NUMPY", b"PK\x03\x04")  # of NPY and NPZ files
 
@@ -32,6 +32,7 @@ class FeatureFolder:
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
         self.path, self._fresh = path, fresh
+        self._cleaned: set[Path] = set()  # folders of outputs
         try:
             path.mkdir(parents=True, exist_ok=True)
             (path / ".work").mkdir(exist_ok=True)
@@ -41,6 +42,11 @@ class FeatureFolder:
         self.parts = path / ".work" / "parts"
         self.provenance = path / "provenance"
         self.index = Index(path / "index.jsonl", path / ".work" / "index.lock")
+
+    def remove_stale_temporaries(self) -> None:
+        """Remove what killed processes left, but for the outputs' folders, where it is removed later."""
+        for folder in (self.path, self.provenance, self.claims, self.parts.parent):
+            remove_stale_temporaries(folder)
 
     def forget_failures(self) -> None:
         """Remove the entries of failed items, so that they are tried again."""
@@ -121,6 +127,9 @@ class FeatureFolder:
             output.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(f"{error.filename}: is a file, but {output} needs a folder there") from None
+        if output.parent not in self._cleaned:
+            self._cleaned.add(output.parent)
+            remove_stale_temporaries(output.parent)
         if output.is_dir():
             raise InputError(f"{output}: is a folder")
         entry = self.index.get(item, feature)

@@ -22,7 +22,6 @@ from facerec.feature_runs.sources import Footage, Source
 from facerec.feature_runs.tar_source import SHARD, TarSource, find_shards
 from facerec.feature_runs.worker import Worker
 from facerec.folder.plan import shard_range
-from facerec.support.atomic import remove_stale_temporaries
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,7 @@ def _run(
 
 def _prepare(folder: FeatureFolder, provenance: dict[str, Provenance], fresh: bool) -> None:
     """Remove what must not be there when work begins; no other process is at work."""
-    remove_stale_temporaries(folder.path)
-    remove_stale_temporaries(folder.parts.parent)
+    folder.remove_stale_temporaries()
     changed = [name for name, record in provenance.items() if fresh and record.differences()]
     if changed:
         folder.remove(changed)

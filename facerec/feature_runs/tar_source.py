@@ -19,7 +19,7 @@ from facerec.feature_runs.shard_outputs import ClipOutput, jsonl_bytes, write_np
 from facerec.feature_runs.sources import ClipRequest, Engine, NoSoundError
 from facerec.feature_runs.tar_shard import Clip, extracted, read_shard, scratch_folder
 from facerec.features import EXTRACTORS
-from facerec.support.atomic import atomic_write, write_bytes
+from facerec.support.atomic import atomic_write, remove_stale_temporaries, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +144,7 @@ class TarUnit:
             self._folder.failed(self.name, SHARD, reason_of(error), {"shard": self.name, "clips": 0})
             return 1
         self._parts.mkdir(parents=True, exist_ok=True)
+        remove_stale_temporaries(self._parts)
         self._clips = {f"{self.name}/{clip.filename}": clip for clip in clips}
         with scratch_folder() as self._scratch:
             for number, (item, clip) in enumerate(self._clips.items()):

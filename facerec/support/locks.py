@@ -18,10 +18,11 @@ import errno
 import fcntl
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from facerec.support.atomic import temporary_name
 
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
@@ -76,8 +77,12 @@ def locks_work(folder: Path) -> bool:
     Raises:
         OSError: no file can be created in `folder`.
     """
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".lock-") as one, Path(one.name).open("r+b") as other:
-        return try_lock(one.fileno()) and not try_lock(other.fileno())
+    path = folder / temporary_name("lock")
+    try:
+        with path.open("xb") as one, path.open("r+b") as other:
+            return try_lock(one.fileno()) and not try_lock(other.fileno())
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def is_same_file(path: Path, handle: int) -> bool:

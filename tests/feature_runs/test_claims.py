@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -168,6 +169,14 @@ def test_the_heartbeat_goes_on(tmp_path: Path) -> None:
         os.utime(claim.path, (1, 1))
         wait_until(lambda: claim.path.stat().st_mtime > 1)
         assert json.loads(claim.path.read_text())["item"] == "a"
+
+
+def test_claims_of_dead_workers_do_not_pile_up(tmp_path: Path) -> None:
+    _dead_owner(tmp_path, "a")
+    shutil.copy(tmp_path / "a.claim", tmp_path / "b.claim")
+    _rewrite(tmp_path / "b.claim", machine="another")
+    with Claims(tmp_path) as one, one.hold("c"), Claims(tmp_path):
+        assert {path.name for path in tmp_path.glob("*.claim")} == {"b.claim", "c.claim"}
 
 
 def test_only_the_first_of_the_workers_prepares(tmp_path: Path) -> None:
