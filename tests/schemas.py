@@ -28,7 +28,8 @@ def json_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield every JSON or JSONL file under `folder` with the name of its schema."""
     for path in sorted(folder.rglob("*.json*")):
         if path.suffix in (".json", ".jsonl"):
-            yield path.stem if path.stem in SCHEMAS else path.parent.name, path
+            name = "run_log" if path.name.startswith("log_") else path.stem
+            yield name if name in SCHEMAS else path.parent.name, path
 
 
 def records(path: Path) -> list[Any]:

@@ -12,6 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from jsonschema import Draft202012Validator
 
 from facerec import apply_labels, classify_knn, cluster
 from facerec.errors import FacerecError
+from facerec.feature_runs.rows import OutputFormat
 from facerec.folder.documents import (
     clusters_bytes,
     predictions_bytes,
@@ -39,9 +41,11 @@ from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_features, read_trajectories
 from facerec.folder.records import Feature, Record, Trajectory, to_line
 from facerec.folder.shards import read_marker
+from facerec.models.base import ModelCard
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests import toy
 from tests.conftest import ROOT
+from tests.feature_runs import movies, toys
 from tests.folder.test_records import FEATURE, FRAME, QUALITY, TRAJECTORY
 from tests.folders import make_cast, make_folder
 from tests.schemas import SCHEMAS, json_files, records, schema_errors, validator
@@ -68,6 +72,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, database: Path) -> MovieFol
     (out / "labels.csv").write_text(f"{header}\n{toy.MOVIE},0,labeled,actor0,{tag},same,0\n")
     argv = ["--path", str(made.path), "--labels", str(out / "labels.csv"), "--actor-db", str(database)]
     assert apply_labels.main(argv) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        toys.register(patch)
+        features = movies.toy_features()
+        features[0].description["models"].append(asdict(ModelCard("toy", "toy.pth", "a" * 64, "MIT")))
+        for feature in features:
+            feature.description["format"] = asdict(OutputFormat())
+        assert movies.run(made.path, film, features)["failed"] == 0
     return made
 
 
