@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from facerec.exporting.clock import STATEMENT, milliseconds, timecode
+from facerec.exporting.tracks import Box, Track, tracks
 from facerec.folder.people import NONE
 
 if TYPE_CHECKING:
@@ -31,18 +30,13 @@ _GOLDEN = 0.618034  # share of the colour circle between two people, so that all
 def export(movies: Sequence[Movie], suffix: str) -> Iterator[bytes]:
     """Yield the subtitles of one movie."""
     (movie,) = movies
-    people = zip(movie.people["person"], movie.people["source"], strict=True)
-    ranked = enumerate(people)
-    colours = {person: _UNNAMED if source == NONE else _colour(rank) for rank, (person, source) in ranked}
+    colours = {person: _colour(rank) for rank, person in enumerate(movie.people["person"])}
+    starts = [_hundredths(milliseconds(seconds)) for seconds in movie.times.seconds.tolist()]
     yield _head(movie).encode()
-    of_trajectory = movie.trajectories.set_index("trajectory")[["person", "name"]].fillna("")
-    for chunk in movie.box_chunks():
-        lines: list[str] = []
-        for index, boxes in chunk.groupby("trajectory", sort=False):
-            person, name = of_trajectory.loc[index]
-            if person:
-                lines += _events(movie, boxes, _plain(name), colours[person])
-        yield "".join(lines).encode()
+    for track in tracks(movie):
+        if track.person:
+            colour = _UNNAMED if track.source == NONE else colours[track.person]
+            yield "".join(_events(movie, track, starts, colour)).encode()
 
 
 def _head(movie: Movie) -> str:
@@ -65,16 +59,12 @@ def _head(movie: Movie) -> str:
     )
 
 
-def _events(movie: Movie, boxes: Any, name: str, colour: str) -> Iterator[str]:
-    """Yield the events of one trajectory."""
-    corners = boxes[["x1", "y1", "x2", "y2"]].to_numpy()
-    frames = boxes["frame"].to_numpy()
-    line = max(2, movie.height // 180)
-    for begin, end in _still(corners):
-        x1, y1, x2, y2 = corners[begin].tolist()
-        times = (movie.times.seconds[frame] for frame in (frames[begin], frames[end - 1] + 1))
-        first, last = (milliseconds(float(seconds)) for seconds in times)
-        when = f"{_hundredths(first)},{_hundredths(max(last, first + 10))}"
+def _events(movie: Movie, track: Track, starts: Sequence[str], colour: str) -> Iterator[str]:
+    """Yield the events of one trajectory; `starts` has the time of each frame."""
+    line, name = max(2, movie.height // 180), _plain(track.name)
+    for begin, end in _still(track.boxes):
+        x1, y1, x2, y2 = track.boxes[begin]
+        when = f"{starts[track.begin + begin]},{starts[track.begin + end]}"
         w, h = x2 - x1, y2 - y1
         outer, inner = f"m 0 0 l {w} 0 {w} {h} 0 {h}", f"m {line} {line} l {line} {h - line} "
         inner += f"{w - line} {h - line} {w - line} {line}"  # the other way round: a hole
@@ -87,13 +77,13 @@ def _events(movie: Movie, boxes: Any, name: str, colour: str) -> Iterator[str]:
         yield f"Dialogue: 1,{when},Name,{name},0,0,0,,{{{where}\\1c&H{colour}&}}{name}\n"
 
 
-def _still(corners: Any) -> Iterator[tuple[int, int]]:
+def _still(boxes: Sequence[Box]) -> Iterator[tuple[int, int]]:
     """Yield runs [begin, end) of boxes that are nearly equal."""
     begin = 0
-    for end in range(1, len(corners) + 1):
-        height = corners[begin, 3] - corners[begin, 1]
-        limit = max(1, _TOLERANCE * height)
-        if end == len(corners) or np.abs(corners[end] - corners[begin]).max() > limit:
+    for end in range(1, len(boxes) + 1):
+        first = boxes[begin]
+        limit = max(1, _TOLERANCE * (first[3] - first[1]))
+        if end == len(boxes) or any(abs(a - b) > limit for a, b in zip(first, boxes[end], strict=True)):
             yield begin, end
             begin = end
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from facerec.exporting.columns import DECIMALS, csv_bytes, of_all, uri_of
-from facerec.exporting.xml_text import attribute, element_text
+from facerec.support.xml_text import attribute, element_text
 
 if TYPE_CHECKING:
     from facerec.movies.movie import Movie

@@ -76,7 +76,7 @@ def test_ass_has_a_box_and_a_name_for_every_face(movie: facerec.Movie) -> None:
 def test_a_box_stays_until_the_face_has_moved(tmp_path: Path) -> None:
     from facerec.exporting.ass import _still
 
-    moving = np.array([[x, 0, x + 100, 200] for x in (0, 1, 4, 5, 9, 9)])
+    moving = [[x, 0, x + 100, 200] for x in (0, 1, 4, 5, 9, 9)]
     assert list(_still(moving)) == [(0, 3), (3, 6)]
 
 
