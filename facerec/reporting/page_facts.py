@@ -107,7 +107,7 @@ def _detection(movie: Movie) -> Row:
     boxes = int(movie.trajectories["n_detected"].sum())
     rows = _known(
         ("Faces detected", faces or None),
-        ("of these in trajectories", boxes, "the rest is too short, too small, or without a saved face"),
+        ("Detections in trajectories", boxes, "the rest is too short, too small, or without a saved face"),
         ("Tracks dropped", _report(movie, "merge_shards").get("dropped")),
         ("Least detection score", settings.get("face_threshold")),
         ("Least face size", _pixels(settings.get("min_face_size")), "shorter side of a saved face"),
@@ -128,7 +128,7 @@ def _embedding(movie: Movie) -> Row:
     outliers = _report(movie, "cluster").get("outlying_faces")
     rows = _known(
         ("Saved faces", len(faces), f"in every {every}th frame" if every else ""),
-        ("of these in trajectories", int(faces["trajectory"].notna().sum())),
+        ("Saved faces in trajectories", int(faces["trajectory"].notna().sum())),
         ("Outliers left out", outliers, "saved faces unlike the rest of their trajectory"),
         ("Numbers per embedding", embedder.get("dimension")),
         ("Same-person distance", embedder.get("same_person"), "at which one person is as likely as two"),

@@ -51,7 +51,7 @@
   function card(index) {
     const person = people[index], id = `person-${index}`;
     const title = el("h3", { id: `${id}-name` }, el("a", { href: facerec.personHref(index) }, bdi(person.name)));
-    const node = el("article", { class: "card", id, role: "listitem", "aria-labelledby": `${id}-name` },
+    const node = el("article", { class: "card", id, "aria-labelledby": `${id}-name` },
       el("header", null, title, badge(person)));
     node.person = index;
     return node;
