@@ -194,6 +194,22 @@ class Claims:
             return claim
         return None
 
+    def doubtful_heartbeat(self, item: str) -> float | None:
+        """Return when a claim was written, if it is not known whether its owner lives.
+
+        That is the case if its lock is free, or locks do not work, but it is not stale yet.
+        """
+        path = self.folder / f"{claim_name(item)}.claim"
+        try:
+            with path.open("r+b") as file:
+                beat = os.fstat(file.fileno()).st_mtime
+                if self._may_be_stale(path, _read(path)) or not try_lock(file.fileno()):
+                    return None
+                unlock(file.fileno())
+                return beat
+        except (FileNotFoundError, PermissionError):
+            return None
+
     def _remove_stale(self) -> None:
         """Remove the claims of dead workers on items that may be finished, and never taken again."""
         for path in [*self.folder.glob("*.claim")] if self._locks_work else []:

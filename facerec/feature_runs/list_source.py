@@ -106,7 +106,8 @@ class ListUnit:
     ) -> None:
         self._entry, self._features, self._folder, self._open = entry, features, folder, open_footage
         self._nested = nested
-        self.name, self.key, self.label = entry.name, claim_name(entry.name), entry.source or entry.name
+        self.name, self.label = entry.name, entry.source or entry.name
+        self.key = claim_name(f"{self.name}.{'+'.join(features)}")  # others may do other features meanwhile
         self._facts: dict[str, Any] = {"source": entry.source}
 
     def is_done(self) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
-from facerec.feature_runs.claims import Claims
+from facerec.feature_runs.claims import STALE_SECONDS, Claims
 from facerec.feature_runs.index import Index
 from facerec.feature_runs.run_log import RunLog
 from facerec.feature_runs.sources import Engine, Unit
 from facerec.support.cli import progress
 
 log = logging.getLogger(__name__)
+
+POLL_SECONDS = 5.0  # between two looks at claims whose workers may have died
 
 
 class Worker:
@@ -38,8 +41,31 @@ class Worker:
             while True:
                 busy = [unit for unit in left if not self._try(unit, advance)]
                 if not busy or len(busy) == len(left):
-                    return len(busy)
+                    return len(busy) - self._take_over(busy, advance)
                 left = busy  # the workers that had them may have died meanwhile
+
+    def _take_over(self, busy: Sequence[Unit], advance: Callable[[int], None]) -> int:
+        """Wait for claims to become stale if it is not known whether their workers live.
+
+        Returns:
+            The number of units of `busy` that were done.
+        """
+        beats = {unit: self._claims.doubtful_heartbeat(unit.key) for unit in busy}
+        doubtful = {unit: beat for unit, beat in beats.items() if beat is not None}
+        if doubtful:
+            log.info(
+                "waiting, at most %d s, to learn whether the workers on %d units are alive",
+                STALE_SECONDS, len(doubtful),
+            )  # fmt: skip
+        done = 0
+        while doubtful:
+            time.sleep(POLL_SECONDS)
+            for unit, beat in tuple(doubtful.items()):
+                is_done = self._try(unit, advance)
+                done += is_done
+                if is_done or self._claims.doubtful_heartbeat(unit.key) != beat:  # its worker lives
+                    del doubtful[unit]
+        return done
 
     def _skip(self, unit: Unit, advance: Callable[[int], None]) -> bool:
         if not unit.is_done():
@@ -50,11 +76,14 @@ class Worker:
 
     def _try(self, unit: Unit, advance: Callable[[int], None]) -> bool:
         """Do a unit, unless another worker has it; returns whether it is done."""
+        if unit.is_done():  # by another worker, as far as is known
+            advance(1)
+            return True
         with self._claims.hold(unit.key) as claim:
             if claim is None:
                 return False
             self._index.refresh()
-            if not unit.is_done():  # by another worker
+            if not unit.is_done():
                 unit.run(self._engine, lambda _frames: advance(0))
                 self._log.add(unit.label)
             advance(1)

@@ -171,6 +171,19 @@ def test_the_heartbeat_goes_on(tmp_path: Path) -> None:
         assert json.loads(claim.path.read_text())["item"] == "a"
 
 
+def test_when_it_is_doubtful_whether_an_owner_lives(tmp_path: Path) -> None:
+    with Claims(tmp_path) as claims, Claims(tmp_path) as other, other.hold("alive"):
+        assert claims.doubtful_heartbeat("none") is None
+        assert claims.doubtful_heartbeat("alive") is None
+        _dead_owner(tmp_path, "a")
+        assert claims.doubtful_heartbeat("a") is None, "it can be taken at once"
+        _rewrite(tmp_path / "a.claim", age=30, machine="another")
+        beat = claims.doubtful_heartbeat("a")
+        assert beat == (tmp_path / "a.claim").stat().st_mtime
+        _rewrite(tmp_path / "a.claim", age=module.STALE_SECONDS + 1)
+        assert claims.doubtful_heartbeat("a") is None, "it can be taken now"
+
+
 def test_claims_of_dead_workers_do_not_pile_up(tmp_path: Path) -> None:
     _dead_owner(tmp_path, "a")
     shutil.copy(tmp_path / "a.claim", tmp_path / "b.claim")
