@@ -231,7 +231,9 @@ def _mono(frame: AudioFrame) -> Samples:
     elif values.dtype.kind == "i":
         scaled = values.astype(np.float64) / 2.0 ** (8 * values.itemsize - 1)
     else:
-        scaled = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=1.0, neginf=-1.0)
+        scaled = values.astype(np.float64)
+        if not np.isfinite(scaled).all():
+            scaled = np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=-1.0)
     mono: Samples = scaled.mean(axis=0).astype(np.float32)
     return mono
 

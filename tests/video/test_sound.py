@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -205,3 +206,34 @@ def test_memory_does_not_grow_with_the_sound(tmp_path: Path) -> None:
 
 def test_a_time_gives_the_nearest_sample() -> None:
     assert [sample_at(t) for t in (0, 1, 0.5, 1 / 3, 0.00003124, 0.00003126)] == [0, RATE, 8000, 5333, 0, 1]
+
+
+def test_the_rate_may_change_inside_a_file(tmp_path: Path) -> None:
+    first = write_sound(tmp_path / "a.ts", clicks(3, 44100), 44100, codec="aac")
+    second = write_sound(
+        tmp_path / "b.ts", clicks(3, 48000, channels=2), 48000, codec="aac", sound_begins=3.5
+    )
+    (tmp_path / "c.ts").write_bytes(first.read_bytes() + second.read_bytes())
+    samples = read(tmp_path / "c.ts")
+    assert np.abs(np.diff(click_times(samples)) - [1, 2.5, 1]).max() < 0.025  # the encoders' delays differ
+    assert np.array_equal(read(tmp_path / "c.ts", 40000, 60000), samples[40000:60000])
+
+
+def test_the_audio_stream_marked_as_default_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "a.mka"
+    with av.open(str(path), "w") as container:
+        streams: list[Any] = [container.add_stream("pcm_s16le", rate=RATE, layout="mono") for _ in range(2)]
+        streams[0].disposition, streams[1].disposition = 0, av.stream.Disposition.default
+        for number, stream in enumerate(streams):
+            values = np.full((1, RATE), 1000 * (number + 1), np.int16)
+            frame = av.AudioFrame.from_ndarray(values, format="s16", layout="mono")
+            frame.sample_rate = RATE
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert (read(path) == np.float32(2000 / 32768)).all()
+
+
+def test_times_that_jump_by_hours_do_not_lengthen_a_sound_file(tmp_path: Path) -> None:
+    right = write_sound(tmp_path / "a.mka", noise(5, RATE), RATE, codec="flac")
+    jump = dict.fromkeys(range(16, 999), 90000.0)
+    wrong = write_sound(tmp_path / "b.mka", noise(5, RATE), RATE, codec="flac", shifted=jump)
+    assert np.array_equal(read(wrong), read(right))
