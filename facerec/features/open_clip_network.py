@@ -182,14 +182,14 @@ def load_network(path: Path, architecture: str) -> Any:
 
 
 def _reason(path: Path, architecture: str, error: Exception) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()
+    text = " ".join(str(error).split()) or type(error).__name__
     if "TorchScript" in str(error):
         return (
             f"{path}: a TorchScript archive, as OpenAI publishes CLIP; save its tensors alone: state = "
             "torch.jit.load(FILE, 'cpu').state_dict(); torch.save({k: v for k, v in state.items() if v.ndim "
             "or k == 'logit_scale'}, NEW_FILE)"
         )
-    return f"{path}: not weights of {architecture} ({' '.join(text)[:160]})"
+    return f"{path}: not weights of {architecture} ({text[:160]})"
 
 
 def load_tokenizer(architecture: str) -> Any:
