@@ -7,7 +7,7 @@ from typing import Any
 
 from facerec.errors import InputError
 from facerec.feature_runs.rows import OutputFormat
-from facerec.features import EXTRACTORS, entry_of, load_extractor
+from facerec.features import EXTRACTORS, cards_of, entry_of, load_extractor
 from facerec.features.base import Options
 from facerec.models.device import limit_threads
 
@@ -81,6 +81,7 @@ def load_features(
     features = []
     for name, spec in specs.items():
         entry = entry_of(spec)
+        cards_of(spec)  # an extractor may be loaded without weights that films need
         own = {option: value for option, value in given.items() if option in entry.options}
         extractor = load_extractor(
             spec, device=device, precision=precision, batch_size=batch_size, **own

@@ -34,6 +34,7 @@ class Entry:
         kind: `windows`, `frames` or `sound`: the interface of `base` that the class satisfies.
         weights: names of its models' weights in the catalogue, in the order in which it takes them; where
             there is a choice of models the names of all, the default first.
+        optional: how many of these at the end only its work on films needs; from Python it can do without.
         options: names of the `Options` that it has.
         runs_on_cuda: whether it can use a GPU, and compute in float16 or bfloat16 there.
     """
@@ -42,9 +43,12 @@ class Entry:
     name: str
     kind: str
     weights: tuple[str | tuple[str, ...], ...] = ()
+    optional: int = 0
     options: tuple[str, ...] = ()
     runs_on_cuda: bool = True
 
+
+_PERSON_WEIGHTS = (("yolox", "faster_rcnn"), ("osnet", "reid_resnet50"))
 
 EXTRACTORS: Mapping[str, Entry] = {
     "resnet152": Entry("resnet", "ResNet152", "windows", weights=("resnet152",)),
@@ -64,7 +68,15 @@ EXTRACTORS: Mapping[str, Entry] = {
         "person",
         "Person",
         "frames",
-        weights=(("yolox", "faster_rcnn"), ("osnet", "reid_resnet50")),
+        weights=_PERSON_WEIGHTS,
+        options=("step", "threshold"),
+    ),
+    "action": Entry(
+        "action",
+        "Action",
+        "frames",
+        weights=("action", *_PERSON_WEIGHTS),
+        optional=len(_PERSON_WEIGHTS),
         options=("step", "threshold"),
     ),
 }
@@ -98,7 +110,7 @@ def load_extractor(
         ModelError: there is no such extractor, its weights are missing or wrong, the device is not available,
             or a value is not valid.
     """
-    entry, files = _look_up(spec)
+    entry, files = _look_up(spec, may_lack=True)
     options = Options(layers=layers, step=step, window=window, reduce=reduce, threshold=threshold)
     name = spec.partition(":")[0]
     for field in fields(options):
@@ -138,7 +150,7 @@ def check_weights(kind: str, path: Path) -> None:
         ModelError: it is not such a file.
     """
     for name, entry in EXTRACTORS.items():
-        if entry.weights == (kind,):
+        if entry.weights[: len(entry.weights) - entry.optional] == (kind,):
             load_extractor(f"{name}:{path}", device="cpu")
             return
         if any(kind in role for role in entry.weights if isinstance(role, tuple)):
@@ -148,19 +160,35 @@ def check_weights(kind: str, path: Path) -> None:
             return
 
 
-def _look_up(spec: str) -> tuple[Entry, tuple[WeightFiles, ...]]:
+def _look_up(spec: str, may_lack: bool = False) -> tuple[Entry, tuple[WeightFiles, ...]]:
+    """Find the registry's line for `spec` and the weights.
+
+    Args:
+        may_lack: leave optional weights out, from the first one that is missing on.
+    """
     entry = entry_of(spec)
     _, colon, file = spec.partition(":")
     given: list[str | None] = [None] * len(entry.weights)
     if colon:
         given = [*file.split("+")] if len(entry.weights) > 1 else [file]
+        if len(given) == len(entry.weights) - entry.optional:
+            given += [None] * entry.optional
     if len(given) != len(entry.weights):
         needed = " + ".join(role if isinstance(role, str) else "|".join(role) for role in entry.weights)
         raise ModelError(
             f"{spec}: {len(given)} weights files given, {len(entry.weights)} needed"
             + (f", for {needed}" if needed else "")
         )
-    return entry, tuple(_find(role, text) for role, text in zip(entry.weights, given, strict=True))
+    found: list[WeightFiles] = []
+    for role, text in zip(entry.weights, given, strict=True):
+        try:
+            found.append(_find(role, text))
+        except ModelError:
+            is_optional = len(found) >= len(entry.weights) - entry.optional
+            if not (may_lack and is_optional and text is None):
+                raise
+            break
+    return entry, tuple(found)
 
 
 def _find(role: str | tuple[str, ...], text: str | None) -> WeightFiles:

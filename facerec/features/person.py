@@ -7,22 +7,21 @@ Two models: a detector (`yolox` or `faster_rcnn`) and an embedder (`osnet` or `r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.errors import ModelError
 from facerec.features.base import EMBEDDINGS, FRAMES, PICTURES, TRACKS, Arrays, Clip, Options, join_tracks
 from facerec.features.person_boxes import PersonDetector, PersonEmbedder, crop, shrink
+from facerec.features.person_finder import FoundPersons, PersonFinder
 from facerec.features.person_models import load_person_detector, load_person_embedder
-from facerec.features.person_tracks import DROPPED, PersonLinker, PersonSettings
+from facerec.features.person_tracks import DROPPED, PersonSettings, person_settings
 from facerec.features.spool import Spool
 from facerec.geometry import Image
 from facerec.models.device import Placement
-from facerec.models.finite import run_model
 from facerec.models.weights import WeightFiles
 
 BOXES = "boxes"  # name of an array (n, 5) float32
@@ -51,17 +50,7 @@ class Person:
 
     def __init__(self, files: Sequence[WeightFiles], placement: Placement, options: Options) -> None:
         self.cards = tuple(file.card for file in files)
-        self._settings = PersonSettings()
-        if options.step is not None:
-            self._settings = replace(self._settings, step=options.step)
-        if options.threshold is not None:
-            self._settings = replace(self._settings, threshold=options.threshold)
-        if self._settings.step < 1:
-            raise ModelError(f"the step of person must be at least 1 frame, not {self._settings.step}")
-        if not 0 < self._settings.threshold < 1:
-            raise ModelError(
-                f"the threshold of person must be between 0 and 1, not {self._settings.threshold}"
-            )
+        self._settings = person_settings(self.name, options)
         weak = self._settings.threshold * self._settings.weak
         self.detector = load_person_detector(files[0], placement, weak)
         self.embedder = load_person_embedder(files[1], placement)
@@ -109,10 +98,8 @@ class PersonRun:
     def __init__(
         self, detector: PersonDetector, embedder: PersonEmbedder, settings: PersonSettings, length: int
     ) -> None:
-        self._detector, self._embedder = detector, embedder
-        self._step, self._length = settings.step, length
-        self._linker = PersonLinker(settings, embedder.max_distance)
-        self._waiting: list[tuple[int, Image]] = []
+        self._dimension, self._step, self._length = embedder.dimension, settings.step, length
+        self._finder = PersonFinder(detector, embedder, settings)
         self._frames: list[NDArray[np.int64]] = []
         self._boxes: list[NDArray[np.float32]] = []
         self._embeddings, self._pictures = Spool(), Spool()
@@ -123,14 +110,12 @@ class PersonRun:
 
     def push(self, frame: int, picture: Image) -> None:
         """Take a frame; persons are detected when there are enough for the detector."""
-        self._waiting.append((frame, picture))
-        if len(self._waiting) >= self._detector.batch_size:
-            self._detect()
+        self._store(self._finder.push(frame, picture))
 
     def finish(self) -> Iterator[Arrays]:
         """Link the persons; yield blocks of rows."""
-        self._detect()
-        tracks = self._linker.finish()
+        self._store(self._finder.flush())
+        tracks = self._finder.finish()
         frames = np.concatenate([np.empty(0, np.int64), *self._frames])
         boxes = np.concatenate([np.empty((0, 5), np.float32), *self._boxes])
         kept = np.flatnonzero(tracks != DROPPED)
@@ -141,33 +126,21 @@ class PersonRun:
                 BOXES: boxes[rows],
                 TRACKS: tracks[rows],
                 EMBEDDINGS: np.frombuffer(b"".join(self._embeddings.read(rows.tolist())), np.float32).reshape(
-                    -1, self._embedder.dimension
+                    -1, self._dimension
                 ),
                 PICTURES: _objects(list(self._pictures.read(rows.tolist()))),
             }
         self._embeddings.close()
         self._pictures.close()
 
-    def _detect(self) -> None:
-        """Detect, embed and store the persons of the frames that wait."""
-        frames, pictures = [frame for frame, _ in self._waiting], [picture for _, picture in self._waiting]
-        self._waiting = []
-        if not frames:
-            return
-        found = run_model(self._detector.detect, pictures, frames)
-        persons = [crop(picture, boxes) for picture, boxes in zip(pictures, found, strict=True)]
-        numbers = [frame for frame, part in zip(frames, persons, strict=True) for _ in part]
-        together = [person for part in persons for person in part]
-        embeddings = run_model(self._embedder.embed, together, numbers)
-        ends = np.cumsum([len(part) for part in persons])[:-1]
-        for frame, boxes, vectors in zip(frames, found, np.split(embeddings, ends), strict=True):
-            self._frames.append(np.full(len(boxes), frame, np.int64))
-            self._boxes.append(boxes)
-            self._linker.add(boxes, vectors)
-            for vector in vectors:
+    def _store(self, found: Sequence[FoundPersons]) -> None:
+        for persons in found:
+            self._frames.append(np.full(len(persons.boxes), persons.frame, np.int64))
+            self._boxes.append(persons.boxes)
+            for vector in persons.embeddings:
                 self._embeddings.append(vector.tobytes())
-        for person in together:
-            self._pictures.append(encode(shrink(person, PICTURE_SIDE)))
+            for picture in persons.pictures:
+                self._pictures.append(encode(shrink(picture, PICTURE_SIDE)))
 
 
 def encode(picture: Image) -> bytes:

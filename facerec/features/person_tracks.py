@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.errors import ModelError
+from facerec.features.base import Options
 from facerec.features.spool import Spool
 from facerec.models.base import normalize_rows
 from facerec.settings import TrackSettings
@@ -48,6 +50,21 @@ class PersonSettings:
     weak: float = 0.5
     iou: float = 0.3
     max_gap: int = 24
+
+
+def person_settings(name: str, options: Options) -> PersonSettings:
+    """Return the settings of the extractor `name` with these options.
+
+    Raises:
+        ModelError: an option is not valid.
+    """
+    step = PersonSettings.step if options.step is None else options.step
+    threshold = PersonSettings.threshold if options.threshold is None else options.threshold
+    if step < 1:
+        raise ModelError(f"the step of {name} must be at least 1 frame, not {step}")
+    if not 0 < threshold < 1:
+        raise ModelError(f"the threshold of {name} must be between 0 and 1, not {threshold}")
+    return PersonSettings(step=step, threshold=threshold)
 
 
 class PersonLinker:

@@ -62,7 +62,7 @@ class SlowFastRoI(nn.Module):
         self.model, self.detection_head = network.model, network.detection_head
 
     def forward(self, windows: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the network sees in boxes.
+        """Return what the network sees in boxes. The head computes in float32: boxes need the precision.
 
         Args:
             windows: (n, 3, 32, height, width), normalised RGB.
@@ -72,7 +72,7 @@ class SlowFastRoI(nn.Module):
             Features (k, 2304) and scores (k, 80), 0..1.
         """
         head = self.detection_head
-        output = self.model(split_pathways(windows)).squeeze(2)
+        output = self.model(split_pathways(windows)).squeeze(2).float()
         features = head.pool_spatial(head.roi_layer(output, boxes)).flatten(1)
         return features, head.activation(head.proj(features))
 

@@ -29,8 +29,8 @@ class SlowFastR50:
     repeated. A `window` of 64 frames gives every second of frames k - 32 to k + 31, and so on. The resizing
     ignores the aspect ratio.
 
-    `layers` chooses stages of the network by their dimensions, 88, 352, 704, 1408 or 2304: the arrays are
-    then `layer_0` to `layer_4`. Without it, `features` is the last stage's output.
+    `layers` chooses stages of the network, 0 to 4, also by their dimensions 88, 352, 704, 1408 and 2304: the
+    arrays are then `layer_0` to `layer_4`. Without it, `features` is the last stage's output.
 
     Raises:
         ModelError: the file is not this network's weights, or an option is not valid.
@@ -86,11 +86,13 @@ class SlowFastR50:
 
 
 def _stages(layers: Sequence[int]) -> tuple[int, ...]:
-    """Return the stages with the dimensions `layers`."""
-    valid = ", ".join(map(str, STAGE_DIMENSIONS))
+    """Return the stages with the numbers or dimensions `layers`."""
+    stages = {dimension: stage for stage, dimension in enumerate(STAGE_DIMENSIONS)}
+    stages |= {stage: stage for stage in range(len(STAGE_DIMENSIONS))}
+    valid = f"0 to {len(STAGE_DIMENSIONS) - 1}, or {', '.join(map(str, STAGE_DIMENSIONS))}"
     if not layers:
         raise ModelError(f"no layers of slowfast_r50 are chosen; its layers are {valid}")
     for layer in layers:
-        if layer not in STAGE_DIMENSIONS:
+        if layer not in stages:
             raise ModelError(f"slowfast_r50 has no layer {layer}; its layers are {valid}")
-    return tuple(sorted({STAGE_DIMENSIONS.index(layer) for layer in layers}))
+    return tuple(sorted({stages[layer] for layer in layers}))

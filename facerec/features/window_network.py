@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from facerec.features.base import Arrays, group_by_shape
 from facerec.models.base import ModelCard, check_finite, split_into_batches
 from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Forward = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 
 
@@ -70,21 +72,34 @@ class WindowNetwork:
         """
 
         def compute(batch: Sequence[NDArray[Any]]) -> list[Arrays]:
-            return self._compute(np.asarray(batch), names, forward)
+            arrays = self.compute(np.asarray(batch), names, forward)
+            return [{name: array[k] for name, array in arrays.items()} for k in range(len(batch))]
 
         def compute_all(stacked: NDArray[Any]) -> list[Arrays]:
-            batches = split_into_batches(cast("Sequence[NDArray[Any]]", stacked), self._network_batch)
-            found = parallel_map(compute, batches) if self._on_cpu else map(compute, batches)
-            return [row for rows in found for row in rows]
+            return self.map_batches(compute, cast("Sequence[NDArray[Any]]", stacked))
 
         return group_by_shape(windows, compute_all)
 
+    def map_batches(
+        self, work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
+    ) -> list[Result]:
+        """Apply `work` to batches of `items`, on a CPU in all threads; return the results of all in order."""
+        batches = split_into_batches(items, self._network_batch)
+        found = parallel_map(work, batches) if self._on_cpu else map(work, batches)
+        return [result for results in found for result in results]
+
     @torch.inference_mode()
-    def _compute(self, batch: NDArray[Any], names: Sequence[str], forward: Forward) -> list[Arrays]:
+    def compute(
+        self, batch: NDArray[np.uint8], names: Sequence[str], forward: Forward
+    ) -> dict[str, NDArray[np.float32]]:
+        """Compute arrays from one batch, (n, frames, height, width, 3) RGB; otherwise like `apply`.
+
+        Returns:
+            The arrays that `forward` returned.
+        """
         with oom_as_model_error(f"{len(batch)} windows of {self._card.kind}"):
             pixels = torch.from_numpy(batch).to(self._device).permute(0, 4, 1, 2, 3).float()
             outputs = forward(((pixels - self._mean) / self._std).to(self._type))
             named = {name: output.float() for name, output in zip(names, outputs, strict=True)}
         check_finite(self._card, self._precision, **named)
-        arrays = {name: output.cpu().numpy() for name, output in named.items()}
-        return [{name: array[k] for name, array in arrays.items()} for k in range(len(batch))]
+        return {name: output.cpu().numpy() for name, output in named.items()}

@@ -102,6 +102,20 @@ def test_features_are_the_last_layer(published: Path, window):
     )
 
 
+@pytest.mark.parametrize(
+    ("layers", "arrays"),
+    [
+        ((0, 4), ("layer_0", "layer_4")),
+        ((1408, 88, 88), ("layer_0", "layer_3")),
+        ((2, 704), ("layer_2",)),
+    ],
+)
+def test_layers_are_chosen_by_number_or_dimension(published: Path, layers: tuple[int, ...], arrays: tuple):
+    extractor = load(published, layers=layers)
+    assert extractor.arrays == arrays
+    assert extractor.settings["layers"] == [DIMENSIONS[int(name[-1])] for name in arrays]
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_published_form_gives_the_same_tensors(published: Path, name: str, tmp_path: Path):
     state = read_slowfast(published, "SlowFast", "blocks.6.proj")
@@ -188,7 +202,7 @@ def test_a_clip_shorter_than_a_window_is_padded(published: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": (100,)}, "no layer 100; its layers are 88, 352, 704, 1408, 2304"),
+        ({"layers": (100,)}, "no layer 100; its layers are 0 to 4, or 88, 352, 704, 1408, 2304"),
         ({"layers": ()}, "no layers of slowfast_r50 are chosen"),
         ({"step": 0}, "must be at least 1 frame, not 0"),
         ({"window": 48}, "must be a multiple of 32 frames, not 48"),
