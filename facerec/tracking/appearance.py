@@ -31,10 +31,25 @@ class Appearance:
     max_distance: float
 
     def alike(self, one: Ints, other: Ints) -> NDArray[np.bool_]:
-        """Return (m,): whether the detections `one` and `other`, (m,) each, may be linked."""
+        """Return (m,): whether the ends `one` and `other` of tracks may be linked.
+
+        Args:
+            one, other: (m, k) detections at each end; −1 where it has fewer than k. The mean of their vectors
+                counts, because the last box before something hides a person shows that thing too.
+        """
         found = np.zeros(len(one), bool)
         for beg in range(0, len(one), _PAIRS_AT_ONCE):
             part = slice(beg, beg + _PAIRS_AT_ONCE)
-            differences = self.vectors(one[part]) - self.vectors(other[part])
+            differences = self._mean(one[part]) - self._mean(other[part])
             found[part] = np.square(differences).sum(axis=1) <= self.max_distance**2
         return found
+
+    def _mean(self, detections: Ints) -> NDArray[np.float32]:
+        """Return the normalised mean (m, d) of the vectors of detections (m, k), −1 for none."""
+        rows, _ = present = np.nonzero(detections >= 0)
+        vectors = self.vectors(detections[present])
+        sums = np.zeros((len(detections), vectors.shape[1]), np.float32)
+        np.add.at(sums, rows, vectors)
+        lengths = np.sqrt(np.square(sums).sum(axis=1, keepdims=True))
+        means: NDArray[np.float32] = sums / np.maximum(lengths, np.float32(1e-12))
+        return means

@@ -98,6 +98,18 @@ def _squared_norm(vectors: Floats) -> Floats:
     return squared
 
 
+def walk_inward(ends: Ints, inward: Ints, count: int) -> list[Ints]:
+    """Return `count` arrays (m,): the detections at the ends of m tracks, those next to them, and so on.
+
+    Args:
+        ends, inward: as in `estimate_motion`. Where a track has no more detections there is −1.
+    """
+    steps = [ends]
+    while len(steps) < count:
+        steps.append(np.where(steps[-1] >= 0, inward[steps[-1]], -1))
+    return steps
+
+
 def estimate_motion(states: Floats, frames: Ints, ends: Ints, inward: Ints) -> Motion:
     """Run a constant-velocity Kalman filter over the last boxes of each track, towards its end.
 
@@ -110,9 +122,7 @@ def estimate_motion(states: Floats, frames: Ints, ends: Ints, inward: Ints) -> M
         ends: (m,) the detection at the end of each track.
         inward: (n,) the detection next to each one, away from the end; −1: none.
     """
-    steps = [ends]
-    while len(steps) < _WINDOW:
-        steps.append(np.where(steps[-1] >= 0, inward[steps[-1]], -1))
+    steps = walk_inward(ends, inward, _WINDOW)
     r = _EDGE_SD * _EDGE_SD
     q = _VELOCITY_NOISE_SD * _VELOCITY_NOISE_SD
     v0 = _INITIAL_VELOCITY_SD * _INITIAL_VELOCITY_SD

@@ -23,13 +23,14 @@ from numpy.typing import ArrayLike, NDArray
 from facerec.geometry import iou
 from facerec.settings import TrackSettings
 from facerec.tracking.appearance import Appearance
-from facerec.tracking.motion import Floats, Ints, estimate_motion, link_cost
+from facerec.tracking.motion import Floats, Ints, estimate_motion, link_cost, walk_inward
 
 _MAX_JUMP_GAP = 2  # missed frames after which a face may still jump: another one rarely appears so soon
 _JUMP_FACTOR = 1.75  # widens the gate of a jump
 _SINGLE_BOX_JUMP_FACTOR = 1.25  # the same where an end is a single box, which may be no face
 _SINGLE_BOX_FACTOR = 0.9  # narrows the gate where an end is a single box
 _MAX_GAP_OF_SINGLES = 1  # two single boxes farther apart than this many missed frames are not linked
+_LOOKS = 5  # detections at an end of a track that say what it looks like
 _PAIRS_PER_BLOCK = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
@@ -126,13 +127,27 @@ class _Detections:
         size = np.maximum(((x2 - x1) + (y2 - y1)) / 2, 1.0)
         self.states = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, size], axis=1)  # of the Kalman filter
 
-    def remove_unlike(self, one: Ints, other: Ints, passed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return `passed`, (m,), without the links `one` → `other` of boxes that do not look alike."""
-        if self._appearance is None:
+    def remove_unlike(
+        self, passed: NDArray[np.bool_], one: Ints, other: Ints, links: _Links | None = None
+    ) -> NDArray[np.bool_]:
+        """Return `passed`, (m,), without the links `one` → `other` of boxes that do not look alike.
+
+        Args:
+            links: those of the tracks that `one` end and `other` start; None: they are single boxes.
+        """
+        if self._appearance is None or not passed.any():
             return passed
+        ends, starts = [one[passed]], [other[passed]]
+        if links is not None:
+            ends = walk_inward(ends[0], links.previous, _LOOKS)
+            starts = walk_inward(starts[0], links.next, _LOOKS)
         alike = passed.copy()
-        alike[passed] = self._appearance.alike(self._order[one[passed]], self._order[other[passed]])
+        alike[passed] = self._appearance.alike(self._input_indices(ends), self._input_indices(starts))
         return alike
+
+    def _input_indices(self, steps: list[Ints]) -> Ints:
+        detections = np.stack(steps, axis=1)
+        return np.where(detections >= 0, self._order[detections], -1)
 
 
 class _Links:
@@ -200,7 +215,7 @@ def _adjacent_links(detections: _Detections, settings: TrackSettings) -> tuple[I
     for a, b in _frame_pairs(detections.frames, detections.frames, 0):
         overlap = iou(detections.boxes[a], detections.boxes[b])
         passed = (overlap >= settings.iou_threshold) & (detections.shots[a] == detections.shots[b])
-        passed = detections.remove_unlike(a, b, passed)
+        passed = detections.remove_unlike(passed, a, b)
         blocks.append((a[passed], b[passed], overlap[passed]))
     a, b, gain = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return a, b, gain
@@ -235,7 +250,7 @@ def _gap_links(
         gate *= np.where(may_jump, np.where(single, _SINGLE_BOX_JUMP_FACTOR, _JUMP_FACTOR), 1.0)
         cost = link_cost(end_motion, i, start_motion, j, step) / (gate * gate)
         passed = (cost <= 1) & ~(single_end & single_start & (step - 1 > _MAX_GAP_OF_SINGLES))
-        passed = detections.remove_unlike(ends[i], starts[j], passed)
+        passed = detections.remove_unlike(passed, ends[i], starts[j], links)
         blocks.append((ends[i[passed]], starts[j[passed]], 2 - cost[passed]))  # > 0: any link beats none
     a, b, gain = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return a, b, gain

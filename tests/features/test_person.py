@@ -246,7 +246,7 @@ def test_the_registry_and_the_cards_agree(files):
     assert [card.kind for card in cards] == ["yolox", "osnet"]
 
 
-@pytest.mark.parametrize(("cuts", "expected"), [((0, 20, 82, 211, 275), (3, 4, 2, 5))])
+@pytest.mark.parametrize(("cuts", "expected"), [((0, 20, 82, 211, 275), (3, 3, 2, 5))])
 def test_persons_of_a_real_film(shared, cuts, expected):
     """The tracks that were seen on the contact sheet: on the stage, the pianist, the singer, the audience."""
     weights = shared / "data/weights"
