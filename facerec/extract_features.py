@@ -159,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.feature_runs.file_run import FileOptions, run_list, run_tars
     from facerec.feature_runs.listing import Places
     from facerec.feature_runs.loading import load_features, parse_specs
+    from facerec.feature_runs.movie_inputs import read_inputs
     from facerec.feature_runs.movie_run import run_movie
     from facerec.feature_runs.rows import OutputFormat
     from facerec.features.base import Options
@@ -168,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shards = parse_ranges(args.shard, args.n)
     kind = _kind(args)
     movie = _movie(args) if kind == MOVIE else None
+    movie_inputs = read_inputs(*movie) if movie else None  # before the models are loaded
     options = Options(
         layers=_layers(args.layers),
         step=args.step,
@@ -186,10 +188,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     out = args.out or Path("features")
     files = FileOptions(args.frame_rate, args.threads, shards, args.n, args.fresh)
-    if movie is not None:
-        folder, film = movie
+    if movie is not None and movie_inputs is not None:
+        folder = movie[0]
         counts = run_movie(
-            folder, film, features, format, shards=shards, n=args.n, threads=args.threads, fresh=args.fresh
+            folder,
+            movie_inputs,
+            features,
+            format,
+            shards=shards,
+            n=args.n,
+            threads=args.threads,
+            fresh=args.fresh,
         )
         label, things, index = (
             f"movie {folder.movie_id}",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from facerec.feature_runs.engine import FeatureEngine
 from facerec.feature_runs.loading import Feature
-from facerec.feature_runs.movie_inputs import read_inputs
+from facerec.feature_runs.movie_inputs import MovieInputs
 from facerec.feature_runs.movie_source import MovieSource
 from facerec.feature_runs.rows import OutputFormat
 from facerec.feature_runs.run_log import RunLog
@@ -18,7 +17,7 @@ from facerec.folder.layout import MovieFolder
 
 def run_movie(
     folder: MovieFolder,
-    film: Path,
+    inputs: MovieInputs,
     features: Sequence[Feature],
     format: OutputFormat,
     *,
@@ -30,6 +29,7 @@ def run_movie(
     """Compute features of a movie's shots and film, those of some of `n` shards.
 
     Args:
+        inputs: as `read_inputs` returns them.
         format: of the features' vectors, as in their descriptions.
         threads: of the film's decoder; 0 for all cores.
         fresh: discard features that were made otherwise.
@@ -38,9 +38,9 @@ def run_movie(
         The numbers of items by result, see `MovieSource.finish`.
 
     Raises:
-        InputError, PlanError, StaleError: the inputs are missing or do not belong together.
+        StaleError: there are features that were made otherwise.
     """
-    source = MovieSource(folder, read_inputs(folder, film), features, threads, fresh)
+    source = MovieSource(folder, inputs, features, threads, fresh)
     with source.claims:
         source.begin()
         run_log = RunLog(source.outputs.path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.feature_runs.loading import Feature
+from facerec.feature_runs.movie_inputs import read_inputs
 from facerec.feature_runs.movie_run import run_movie
 from facerec.feature_runs.rows import OutputFormat
 from facerec.folder.documents import scene_changes_bytes
@@ -52,7 +53,7 @@ def run(
     """Run one process on some of `n` shards."""
     return run_movie(
         MovieFolder(folder),
-        film,
+        read_inputs(MovieFolder(folder), film),
         toy_features() if features is None else features,
         OutputFormat(),
         shards=shards,
