@@ -24,11 +24,6 @@ class FilmParts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def has(self, unit: str) -> bool:
-        """Whether the part of a unit is complete and did not fail."""
-        marker = self._marker(unit)
-        return marker is not None and marker["reason"] is None
-
     def is_finished(self, unit: str) -> bool:
         """Whether the part of a unit is complete or failed."""
         return self._marker(unit) is not None
@@ -60,11 +55,12 @@ class FilmParts:
                     into.append({name: rows[beg : beg + step]})
         return None
 
-    def forget_failures(self, units: Iterable[str]) -> None:
-        """Remove the markers of failed parts, so that they are tried again."""
-        for unit in units:
-            if self.is_finished(unit) and not self.has(unit):
-                self._path(unit).unlink(missing_ok=True)
+    def failed(self, units: Iterable[str]) -> list[str]:
+        """Return those of `units` that failed."""
+        markers = {unit: self._marker(unit) for unit in units}
+        return [
+            unit for unit, marker in markers.items() if marker is not None and marker["reason"] is not None
+        ]
 
     def remove(self) -> None:
         """Remove all parts."""

@@ -59,6 +59,7 @@ class MovieSource:
         self.outputs = FeatureFolder(folder.shot_features)
         self.footage = FilmFootage(inputs.film, threads)
         self.claims = Claims(self.outputs.claims, first=partial(self._prepare, fresh))
+        self._failed_before: set[tuple[str, str]] = set()  # items or units, and features
         kinds = {feature.kind for feature in features}
         self._units = [MovieUnit(self, span.key, span) for span in inputs.spans() if kinds - {"sound"}]
         if "sound" in kinds:
@@ -67,13 +68,21 @@ class MovieSource:
     # --- provenance
 
     def begin(self) -> None:
-        """Record what the features are made from.
+        """Record what the features are made from, and what failed before: this process tries it again.
 
         Raises:
             StaleError: there are features that were made otherwise.
         """
         for name in self.features:
             self._provenance(name).record()
+        self.outputs.index.refresh()
+        failed = {
+            (entry["item"], entry["feature"]) for entry in self.outputs.index.entries() if is_failed(entry)
+        }
+        parts = {
+            (key, name) for name in self.features for key in self._parts(name).failed(self._unit_keys(name))
+        }
+        self._failed_before = failed | parts
 
     def _prepare(self, fresh: bool) -> None:
         """Remove what must not be there when work begins; no other process is at work."""
@@ -84,22 +93,16 @@ class MovieSource:
             folder = self._files(name).folder
             log.warning("%s: removing features that were made otherwise", folder)
             self._parts(name).remove()
-            self.outputs.index.remove([(entry["item"], name) for entry in self._entries(name)])
+            self.outputs.index.remove([(item, name) for item in self.items()])
             unwanted = folder.with_name(temporary_name(name))
             folder.rename(unwanted)
             shutil.rmtree(unwanted, ignore_errors=True)
         for name in self.features:
             remove_stale_temporaries(self._files(name).folder)
-            failed = [(entry["item"], name) for entry in self._entries(name) if is_failed(entry)]
-            self.outputs.index.remove(failed)  # they are tried again
-            self._parts(name).forget_failures(self._unit_keys(name))
 
     def _provenance(self, name: str) -> Provenance:
         wanted = {"feature": name, **self.inputs.identity, **self.features[name].description}
         return Provenance(self._files(name).provenance, wanted)
-
-    def _entries(self, name: str) -> list[dict[str, Any]]:
-        return [entry for entry in self.outputs.index.entries() if entry["feature"] == name]
 
     # --- units
 
@@ -139,10 +142,19 @@ class MovieSource:
         }  # fmt: skip
 
     def _can_join(self, name: str) -> bool:
-        """Whether all units have contributed to the film's features, which are not written yet."""
-        return not self.outputs.is_done(FILM, name) and all(
-            unit.is_done_for(name) for unit in self.units() if name in unit.features
+        """Whether all units have contributed to the film's features, which are not there yet, or failed."""
+        if self.features[name].kind == "sound" or self._is_good(FILM, name):
+            return False
+        shots = self.items()[:-1]
+        parts = self._parts(name)
+        return all(self.outputs.is_done(shot, name) for shot in shots) and all(
+            map(parts.is_finished, self._unit_keys(name))
         )
+
+    def _is_good(self, item: str, name: str) -> bool:
+        """Whether an item is done and did not fail."""
+        entry = self.outputs.index.get(item, name)
+        return entry is not None and not is_failed(entry) and self.outputs.is_done(item, name)
 
     def items(self) -> list[str]:
         """Return the items of the index in order: the shots, the film."""
@@ -188,6 +200,7 @@ class MovieSource:
 
     def take(self, item: str, name: str, beg: int, end: int, rows: Rows | FacerecError) -> None:
         """Write the features of a shot or the film, the frames `[beg, end)`, and their entry of the index."""
+        self._failed_before.discard((item, name))
         times, duration = self.footage.times, self.footage.duration
         stop = float(times[end]) if end < len(times) else duration
         facts = {"frames": [beg, end], "duration": round(stop - float(times[beg]), 6)}
@@ -202,15 +215,25 @@ class MovieSource:
             self.outputs.write(item, name, path, rows, facts)
 
     def missing(self, name: str, shots: Sequence[int]) -> tuple[int, ...]:
-        """Return the shots of `shots` that have neither features nor a reason why not."""
-        return tuple(shot for shot in shots if not self.outputs.is_done(shot_name(shot), name))
+        """Return the shots of `shots` that have neither features nor, from this run, a reason why not."""
+        items = {shot: shot_name(shot) for shot in shots}
+        return tuple(
+            shot
+            for shot, item in items.items()
+            if (item, name) in self._failed_before or not self.outputs.is_done(item, name)
+        )
 
     def lacks_part(self, name: str, unit: str) -> bool:
         """Whether a unit still has to contribute to the film's features."""
-        return not self.outputs.is_done(FILM, name) and not self._parts(name).is_finished(unit)
+        if unit == SOUND:
+            return (FILM, name) in self._failed_before or not self.outputs.is_done(FILM, name)
+        if self._is_good(FILM, name):
+            return False
+        return (unit, name) in self._failed_before or not self._parts(name).is_finished(unit)
 
     def write_part(self, name: str, unit: str, rows: Rows | FacerecError | None) -> None:
         """Write what a unit contributes to the film's features."""
+        self._failed_before.discard((unit, name))
         self._parts(name).write(unit, rows)
 
     def _files(self, name: str) -> ShotFeatureFiles:

@@ -40,12 +40,8 @@ class MovieUnit:
         self._shots = range(len(movie.inputs.shots)) if span is None else span.shots
 
     def is_done(self) -> bool:
-        """Whether all shots, and the part of the film, are there or failed."""
-        return all(map(self.is_done_for, self.features))
-
-    def is_done_for(self, name: str) -> bool:
-        """Whether they are there or failed for the feature `name`."""
-        return not any(self._missing(name))
+        """Whether all shots, and the part of the film, are there or failed in this run."""
+        return not any(any(self._missing(name)) for name in self.features)
 
     def _missing(self, name: str) -> tuple[tuple[int, ...], bool]:
         return self._movie.missing(name, self._shots), self._movie.lacks_part(name, self._name)

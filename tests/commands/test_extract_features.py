@@ -102,7 +102,7 @@ def test_cuts_that_the_merge_did_not_write_are_refused(place, capsys):
     [
         (["--features", "numbers", "77-none.mp4"], "77-none.mp4: no such film"),
         (["--features", "numbers", "--out", "elsewhere", FILM], "elsewhere/77-data does not exist"),
-        (["--features", "numbers"], "give a film, or a movie folder with --path"),
+        (["--features", "numbers"], "give a film, a list or tar files, or a movie folder with --path"),
         (["--features", "faces", FILM], "unknown feature 'faces'; valid names are resnet152, place"),
         (["--features", "numbers,numbers", FILM], "names numbers twice"),
         (["--features", ",", FILM], "names no feature"),

@@ -217,6 +217,19 @@ def test_failed_shot_is_recorded_does_not_stop_the_rest_and_is_tried_again(movie
     assert counts["failed"] == 0 and contents(movie[0]) == whole
 
 
+def test_failures_of_other_shards_stay_recorded_until_these_shards_run_again(movie, whole):
+    """Tasks of an array may run one after the other."""
+    for shard in range(3):
+        features = toy_features()
+        features[0].extractor._poison = 12  # in the first shard's frames
+        counts = run(*movie, features, [shard], 3)
+    assert counts["failed"] == 2 and counts["unfinished"] == 0
+    counts = run(*movie, None, [2], 3)
+    assert counts["failed"] == 2 and counts["unfinished"] == 0
+    counts = run(*movie, None, [0], 3)
+    assert counts["failed"] == 0 and contents(movie[0]) == whole
+
+
 def test_film_without_sound_has_no_features_of_sound_and_is_no_failure(tmp_path):
     folder, film = make_movie(tmp_path, audio=False)
     assert run(folder, film) == {"finished": 3 * (len(SHOTS) + 1), "failed": 0, "unfinished": 0}
