@@ -22,6 +22,7 @@ from facerec.features.base import FEATURES, Arrays, Options
 from facerec.features.sound import extract
 from facerec.models.base import check_finite, split_into_batches
 from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.fused import use_winograd_convolutions
 from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
 from facerec.video.sound import Samples
@@ -113,7 +114,9 @@ class VGGish:
         with torch.device("meta"):
             self._network = VGGishNetwork()
         load_state(files[0].paths[0], self._network, ignored=("pproc.",), checkpoint=True)
-        self._network.to(self._device, self._type)
+        self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
+        if self._on_cpu:
+            use_winograd_convolutions(self._network)
 
     def open(self, duration: float, folder: Path | None = None) -> _Run:
         """Begin a clip."""
@@ -135,7 +138,8 @@ class VGGish:
     def _compute(self, examples: Sequence[Samples]) -> list[NDArray[np.float32]]:
         with oom_as_model_error(f"{len(examples)} examples of {self.name}"):
             batch = torch.from_numpy(np.stack(examples)[:, None]).to(self._device, self._type)
-            outputs = [output.float() for output in self._network(batch)]
+            outputs = self._network(batch.contiguous(memory_format=torch.channels_last))
+            outputs = [output.float() for output in outputs]
         check_finite(self.cards[0], self._precision, features=torch.cat(outputs, dim=1))
         return [output.cpu().numpy() for output in outputs]
 
