@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 import soundfile
 
+from facerec import extract_features
 from facerec.errors import FacerecError
 from facerec.feature_runs.engine import FeatureEngine
 from facerec.feature_runs.media import open_footage
 from facerec.feature_runs.rows import Rows
 from facerec.feature_runs.sources import ClipRequest, NoSoundError
 from facerec.features import load_extractor
+from facerec.folder.documents import scene_changes_bytes
+from facerec.video.film import open_film
+from facerec.video.sound import SoundReading, open_sound
+from tests.feature_runs.movies import contents
 from tests.films import make_film
 from tests.sounds import noise, write_sound
 
@@ -84,3 +89,32 @@ def test_temporary_files_are_made_in_the_folder_of_the_engine(tmp_path: Path) ->
     path = write_sound(tmp_path / "a.mkv", noise(60, 16000), 16000, codec="flac", seconds_of_film=60)
     with pytest.raises(FileNotFoundError, match="missing"):
         stft_of(path, ClipRequest("film", 0, 1500), folder=tmp_path / "missing")
+
+
+def test_the_features_of_sound_of_a_movie_do_not_depend_on_the_number_of_shards(tmp_path: Path) -> None:
+    film = write_sound(
+        tmp_path / "7-Film.mp4", noise(6, 48000, 2), 48000, codec="aac", seconds_of_film=6, film_begins=0.2
+    )
+    results = []
+    for number, commands in enumerate([["0 --n 1"], ["2 --n 3", "0 --n 3", "1 --n 3"]]):
+        folder = tmp_path / f"{number}" / "7-data"
+        folder.mkdir(parents=True)
+        (folder / "scene_changes.json").write_bytes(scene_changes_bytes(7, (40, 41, 100)))
+        for shard in commands:
+            options = ["--features", "audio_stft", "--out", str(folder.parent), "--shard", *shard.split()]
+            assert extract_features.main([*options, str(film)]) == 0
+        results.append(contents(folder))
+    assert results[0] == results[1]
+    [index] = [text for name, text in results[0].items() if name.endswith("index.jsonl")]
+    assert len(index.splitlines()) == 5
+    sound = open_sound(film, open_film(film))
+    assert sound is not None
+    samples = np.concatenate(list(SoundReading(sound, 0, 6 * 16000).blocks()))
+    stft = load_extractor("audio_stft")
+    made = tmp_path / "0" / "7-data" / "shot_features" / "audio_stft"
+    shots = [(0, 25600), (25600, 26240), (26240, 64000), (64000, 96000)]
+    for name, (beg, end) in {
+        "film": (0, 96000),
+        **{f"shot_{k:05d}": one for k, one in enumerate(shots)},
+    }.items():
+        assert np.array_equal(np.load(made / f"{name}.npy"), stft.extract(samples[beg:end]))
