@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +19,7 @@ from facerec.features.base import Clip
 from facerec.features.person import PersonRun
 from facerec.features.person_tracks import DROPPED, PersonLinker, PersonSettings
 from facerec.video.film import open_film, read_frames
+from tests.conftest import ROOT
 from tests.features.person_files import write_osnet, write_yolox, yolox_output
 from tests.features.test_person_detectors import frame_of
 
@@ -275,3 +279,14 @@ def test_downloaded_weights_are_loaded_once_as_their_model(files):
     check_weights("osnet", files[1])
     with pytest.raises(ModelError, match=r"detector\.onnx: returns an array of shape"):
         check_weights("osnet", files[0])
+
+
+def test_the_example_of_the_documentation_runs(shared, tmp_path, monkeypatch):
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/persons.md").read_text(), re.M | re.S)
+    for name in ("weights/yolox_nano.onnx", "weights/osnet_x0_25_msmt17.onnx", "people/two_people.jpg"):
+        (tmp_path / Path(name).name).symlink_to(shared / "data" / name)
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(example, found)
+    assert found["boxes"].shape == (2, 5) and found["embeddings"].shape == (2, 512)
+    assert [picture.ndim for picture in found["pictures"]] == [3, 3]
