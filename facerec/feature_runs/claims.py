@@ -28,7 +28,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from facerec.support.atomic import host, refresh_directory_cache, temporary_name
+from facerec.support.atomic import host, refresh_directory_cache, temporary_file, temporary_name
 from facerec.support.locks import is_same_file, locks_work, try_lock, unlock
 
 log = logging.getLogger(__name__)
@@ -239,8 +239,10 @@ class Claims:
     def _file_system_time(self) -> float:
         probe = self.folder / temporary_name("clock")
         try:
-            probe.write_bytes(b"\n")
-            return probe.stat().st_mtime
+            with temporary_file(probe) as file:
+                file.write(b"\n")
+                file.flush()
+                return probe.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
 

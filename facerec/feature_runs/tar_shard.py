@@ -24,7 +24,7 @@ from typing import Any
 
 from facerec.errors import InputError
 from facerec.feature_runs.media import is_media_file
-from facerec.support.atomic import remove_stale_temporaries, temporary_name
+from facerec.support.atomic import remove_stale_temporaries, temporary_dir
 from facerec.support.jsonl import RuleViolation, read_json
 
 log = logging.getLogger(__name__)
@@ -191,12 +191,8 @@ def scratch_folder() -> Iterator[Path]:
     """Make a temporary folder for clips; remove those of processes that were killed."""
     parent = Path(tempfile.gettempdir())
     remove_stale_temporaries(parent)
-    folder = parent / temporary_name(_SCRATCH)
-    folder.mkdir()
-    try:
+    with temporary_dir(parent, _SCRATCH) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from facerec.support.atomic import (
     remove_stale_temporaries,
     sha256_of,
     sync_folder,
-    temporary_name,
+    temporary_dir,
 )
 from facerec.support.locks import locked
 
@@ -40,13 +40,8 @@ from facerec.support.locks import locked
 def staging(folder: MovieFolder) -> Iterator[Path]:
     """Make a temporary directory inside the movie's folder for unfinished results; it is always removed."""
     remove_stale_temporaries(folder.path)
-    directory = folder.path / temporary_name("staging")
-    directory.mkdir()
-    try:
-        with path_in_errors(directory.parent):
-            yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with path_in_errors(folder.path), temporary_dir(folder.path, "staging") as directory:
+        yield directory
 
 
 def publish(

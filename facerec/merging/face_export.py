@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +16,7 @@ from facerec.support.atomic import (
     sha256_of,
     sync_files,
     sync_folder,
-    temporary_name,
+    temporary_dir,
 )
 
 
@@ -58,9 +57,7 @@ def export_faces(
     with path_in_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(out)
-        directory = out / temporary_name(target.name)
-        directory.mkdir()
-        try:
+        with temporary_dir(out, target.name) as directory:
             written = []
             for path, jpeg in thumbnails():
                 written.append(directory / path)
@@ -70,7 +67,5 @@ def export_faces(
             for subdirectory in (*{path.parent for path in written}, directory):
                 sync_folder(subdirectory)
             directory.rename(target)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
         sync_folder(out)
     return target

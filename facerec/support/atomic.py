@@ -1,8 +1,9 @@
 """Atomic file writes: a reader sees the old file or the complete new one, also after a crash.
 
-A file is written under a temporary name in its own folder, synced to disk, and renamed. The temporary
-name (`.<name>.<host>-<pid>-<random>.part`) names its process, so that a later run can remove what a
-killed process left behind.
+A file is written under a temporary name (`.<name>.<random>.part`) in its own folder, synced to disk, and
+renamed. Its process holds a lock on it, on a temporary folder's `.<name>.<random>.lock` beside it. The kernel
+releases the lock when the process dies, so a later run can tell what a killed process left behind, also where
+process ids of other containers cannot be seen.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_OWNER = re.compile(r"\.(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
+from facerec.support.locks import lock, try_shared_lock
+
+_TEMPORARY = re.compile(r"\..*\.(\w+-\d+-[0-9a-f]{8}|[0-9a-f]{16})\.(part|lock)", re.DOTALL)
+_BY_EARLIER_RELEASE = re.compile(r"\..*-\d+-[0-9a-f]{8}\.part", re.DOTALL)  # its processes hold no lock
 _SYNC_THREADS = 16
-_STALE_SECONDS = 86400.0  # without a write, until another machine's temporary file counts as abandoned
+_STALE_SECONDS = 86400.0  # without a write, until a temporary file counts as abandoned that has no lock
 
 
 def host() -> str:
@@ -33,11 +37,38 @@ def host() -> str:
 
 def temporary_name(name: str) -> str:
     """Return a unique temporary name for a file or folder that will be renamed to `name`."""
-    return f".{name[:100]}.{_host_in_name()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+    return f".{name[:100]}.{secrets.token_hex(8)}.part"
 
 
-def _host_in_name() -> str:
-    return re.sub(r"\W", "_", host())
+@contextmanager
+def temporary_dir(parent: Path, name: str) -> Iterator[Path]:
+    """Make a temporary folder in `parent` that may be renamed to `name`; removed at the end of the block."""
+    path = parent / temporary_name(name)
+    lock_path = path.with_suffix(".lock")
+    with temporary_file(lock_path):
+        try:
+            path.mkdir()
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            lock_path.unlink(missing_ok=True)
+
+
+def temporary_file(path: Path) -> BinaryIO:
+    """Create and open the temporary file `path`, named by `temporary_name`.
+
+    It is locked until it is closed, so that no other process takes it for abandoned.
+    """
+    while True:
+        file = path.open("xb")
+        try:
+            lock(file.fileno())
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # another process removed it before it was locked
 
 
 def sync_folder(folder: Path) -> None:
@@ -90,11 +121,11 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file that is renamed to `path` if the block succeeds and removed if it raises."""
     part = path.with_name(temporary_name(path.name))
     try:
-        with path_in_errors(path), part.open("xb") as file:
+        with path_in_errors(path), temporary_file(part) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+            part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -135,20 +166,20 @@ def create_once(path: Path, data: bytes) -> bool:
     """
     part = path.with_name(temporary_name(path.name))
     try:
-        with path_in_errors(path), part.open("xb") as file:
+        with path_in_errors(path), temporary_file(part) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(part, path)  # unlike a rename, fails if `path` exists
-        except FileExistsError:
-            return False
-        except OSError as error:  # no hard links: rename, still atomic
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
-                raise
-            if path.exists():
+            try:
+                os.link(part, path)  # unlike a rename, fails if `path` exists
+            except FileExistsError:
                 return False
-            part.rename(path)
+            except OSError as error:  # no hard links: rename, still atomic
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                    raise
+                if path.exists():
+                    return False
+                part.rename(path)
         sync_folder(path.parent)
         return True
     finally:
@@ -158,36 +189,54 @@ def create_once(path: Path, data: bytes) -> bool:
 def remove_stale_temporaries(folder: Path) -> int:
     """Remove temporary files and folders of dead processes from `folder`; return their number.
 
-    A process of this machine is dead if its pid is gone. A process of another machine counts as dead if
-    nothing was written to its file or folder for a day.
+    A process is dead if it no longer holds the lock. Where the file system has no locks, and for files of an
+    earlier release, which held none, it counts as dead if nothing was written for a day.
     """
     removed = 0
     for entry in os.scandir(folder) if folder.is_dir() else ():
-        owner = _OWNER.search(entry.name)
-        if owner is None or _is_alive(owner["host"], int(owner["pid"]), entry):
+        if not _TEMPORARY.fullmatch(entry.name):
             continue
+        path, lock_path = Path(entry.path), Path(entry.path)
+        if path.suffix == ".lock" and path.with_suffix(".part").exists():
+            continue  # removed with its folder
         if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            Path(entry.path).unlink(missing_ok=True)
-        removed += 1
+            lock_path = path.with_suffix(".lock")
+        with _lock_if_abandoned(path, lock_path) as abandoned:
+            if abandoned:
+                removed += path.suffix == ".part"
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(path, ignore_errors=True)
+                lock_path.unlink(missing_ok=True)
     return removed
 
 
-def _is_alive(owner_host: str, pid: int, entry: os.DirEntry[str]) -> bool:
-    if owner_host == _host_in_name():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+@contextmanager
+def _lock_if_abandoned(path: Path, lock_path: Path) -> Iterator[bool]:
+    """Yield whether the process that made `path` is dead; if so, hold its lock for the block."""
     try:
-        written = [path.lstat().st_mtime for path in (Path(entry), *Path(entry).rglob("*"))]
+        handle = os.open(lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:  # a folder's lock is made before it and removed after it
+        earlier = _BY_EARLIER_RELEASE.fullmatch(path.name)
+        yield path != lock_path and (_is_old(path) if earlier else True)
+        return
+    except OSError:  # a symbolic link, or another user's file
+        yield _is_old(path)
+        return
+    try:
+        free = try_shared_lock(handle)
+        unlocked = free is None or bool(_BY_EARLIER_RELEASE.fullmatch(path.name))
+        yield _is_old(path) if unlocked else bool(free)
+    finally:
+        os.close(handle)
+
+
+def _is_old(path: Path) -> bool:
+    """Return whether nothing was written to a file or folder for a day."""
+    try:
+        written = [each.lstat().st_mtime for each in (path, *path.rglob("*"))]
     except FileNotFoundError:  # renamed or changed just now
-        return True
-    return time.time() - max(written) < _STALE_SECONDS
+        return False
+    return time.time() - max(written) >= _STALE_SECONDS
 
 
 def sha256_of(path: Path) -> str:

@@ -94,16 +94,39 @@ def is_same_file(path: Path, handle: int) -> bool:
     return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
 
+def try_shared_lock(handle: int) -> bool | None:
+    """Lock an open file as a whole against exclusive locks, without waiting.
+
+    Returns:
+        False if another holder has an exclusive lock; None if locks are unsupported.
+    """
+    try:
+        return True if _set_lock(handle, fcntl.F_OFD_SETLK, fcntl.F_RDLCK) else None
+    except BlockingIOError:
+        return False
+
+
+def lock(handle: int) -> None:
+    """Lock an open file as a whole, exclusively; wait until it is free."""
+    _set_lock(handle, fcntl.F_OFD_SETLKW, fcntl.F_WRLCK)
+
+
 def unlock(handle: int) -> None:
     """Release all locks of an open file, also if a forked child still has it open."""
     _set_lock(handle, fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
 
 
-def _set_lock(handle: int, command: int, kind: int, start: int = 0, length: int = 0) -> None:
-    """Run a lock command on `length` bytes from `start`; length 0 reaches to the end of any file."""
+def _set_lock(handle: int, command: int, kind: int, start: int = 0, length: int = 0) -> bool:
+    """Run a lock command on `length` bytes from `start`; length 0 reaches to the end of any file.
+
+    Returns:
+        False if locks are unsupported.
+    """
     request = struct.pack("@hhqqi0q", kind, os.SEEK_SET, start, length, 0)  # struct flock; l_pid must be 0
     try:
         fcntl.fcntl(handle, command, request)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
+        return False
+    return True

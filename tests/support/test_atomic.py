@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from unittest import mock
@@ -18,9 +19,11 @@ from facerec.support.atomic import (
     remove_stale_temporaries,
     sha256_of,
     sync_files,
+    temporary_dir,
     temporary_name,
     write_bytes,
 )
+from facerec.support.locks import lock
 
 
 def test_a_file_appears_only_when_complete(tmp_path: Path) -> None:
@@ -74,45 +77,102 @@ def test_a_file_is_created_only_once(tmp_path: Path, links: bool) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def _dead_pid() -> int:
-    child = subprocess.Popen(["true"])
-    child.wait()
-    return child.pid
+def _start(code: str, folder: Path) -> subprocess.Popen[str]:
+    """Run code with `folder` as `path` in a process of its own until it prints a line."""
+    program = f"import sys, time; from pathlib import Path; from facerec.support.atomic import *\n{code}"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"path = __import__('pathlib').Path({str(folder)!r})\n{program}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
 
 
-def _part(folder: Path, name: str = "plan.json", host: str | None = None, pid: int | None = None) -> Path:
-    with mock.patch.object(atomic, "host", lambda: host or "here.cluster-1"):
-        part = folder / temporary_name(name).replace(f"-{os.getpid()}-", f"-{pid or os.getpid()}-")
+WRITE_FILE = """
+with atomic_write(path / "plan.json") as file:
+    file.write(b"half"); file.flush(); print("ready", flush=True); time.sleep(60)"""
+FILL_FOLDER = """
+with temporary_dir(path, "staging") as folder:
+    (folder / "inside").write_text("half"); print("ready", flush=True); time.sleep(60)"""
+
+
+@pytest.mark.parametrize("code", [WRITE_FILE, FILL_FOLDER])
+def test_temporaries_stay_while_their_process_lives_and_go_when_it_is_killed(
+    tmp_path: Path, code: str
+) -> None:
+    (tmp_path / "other").write_text("whole")
+    child = _start(code, tmp_path)
+    before = set(tmp_path.iterdir())
+    for path in before:
+        os.utime(path, (0, 0))  # a slow process writes nothing for days
+    with mock.patch("os.kill", side_effect=ProcessLookupError):  # as if in another container
+        assert remove_stale_temporaries(tmp_path) == 0 and set(tmp_path.iterdir()) == before
+    child.kill()
+    child.communicate()
+    assert remove_stale_temporaries(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "other"]
+
+
+def test_a_file_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def removed_meanwhile(handle: int) -> None:
+        if not calls:
+            remove_stale_temporaries(tmp_path)
+        calls.append(handle)
+        lock(handle)
+
+    monkeypatch.setattr(atomic, "lock", removed_meanwhile)
+    write_bytes(tmp_path / "file", b"all")
+    assert (tmp_path / "file").read_bytes() == b"all" and len(calls) == 2
+
+
+@pytest.mark.parametrize("name", ["staging", "x" * 300])
+def test_a_folder_may_be_renamed_and_its_lock_goes(name: str, tmp_path: Path) -> None:
+    with temporary_dir(tmp_path, name) as folder:
+        (folder / "inside").write_text("all")
+        folder.rename(tmp_path / "result")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
+        "result",
+        "result/inside",
+    ]
+
+
+def _age(*paths: Path) -> None:
+    for path in paths:
+        long_ago = time.time() - 90_000
+        os.utime(path, (long_ago, long_ago))
+
+
+def test_without_locks_only_what_is_a_day_old_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "try_shared_lock", lambda handle: None)
+    part = tmp_path / temporary_name("plan.json")
+    part.write_text("half")
+    assert remove_stale_temporaries(tmp_path) == 0
+    _age(part)
+    assert remove_stale_temporaries(tmp_path) == 1
+
+
+def test_temporaries_of_an_earlier_release_are_removed_after_a_day(tmp_path: Path) -> None:
+    part = tmp_path / ".staging.node_1-4711-0123abcd.part"  # its process may run, and holds no lock
     part.mkdir()
     (part / "inside").write_text("half")
-    return part
-
-
-@pytest.mark.parametrize("name", ["plan.json", "staging", "a.b-7-00000000.part", "x" * 300])
-def test_temporaries_of_a_dead_process_are_removed(name: str, tmp_path: Path) -> None:
-    part, other = _part(tmp_path, name, pid=_dead_pid()), tmp_path / "plan.json"
-    other.write_text("whole")
-    with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
-        assert remove_stale_temporaries(tmp_path) == 1
-    assert not part.exists() and other.exists()
-
-
-def test_temporaries_of_a_live_process_stay(tmp_path: Path) -> None:
-    part = _part(tmp_path)
-    os.utime(part, (0, 0))
-    with mock.patch.object(atomic, "host", lambda: "here.cluster-1"):
-        assert remove_stale_temporaries(tmp_path) == 0
-    assert part.exists()
-
-
-def test_temporaries_of_another_machine_are_removed_after_a_day(tmp_path: Path) -> None:
-    part = _part(tmp_path, host="elsewhere", pid=_dead_pid())
-    assert remove_stale_temporaries(tmp_path) == 0
-    long_ago = time.time() - 90_000
-    os.utime(part, (long_ago, long_ago))
+    _age(part)
     assert remove_stale_temporaries(tmp_path) == 0, "a file inside was written just now"
-    os.utime(part / "inside", (long_ago, long_ago))
-    assert remove_stale_temporaries(tmp_path) == 1
+    _age(part / "inside")
+    assert remove_stale_temporaries(tmp_path) == 1 and not part.exists()
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / temporary_name("link")).symlink_to(tmp_path / "precious")
+    assert remove_stale_temporaries(tmp_path) == 0 and (tmp_path / "precious").is_dir()
 
 
 def test_files_with_other_names_stay(tmp_path: Path) -> None:
