@@ -75,7 +75,7 @@ def read_description(path: Path) -> dict[str, Any]:
     description = path.with_name(path.name + ".toml")
     names = _open_clip().list_models()
     if not description.is_file():
-        if path.name == CATALOGUE["clip"].files[0]:
+        if CATALOGUE["clip"].files[0] in path.name:  # also while it is downloaded under a temporary name
             return dict(DEFAULT)
         raise ModelError(
             f'{description}: missing; it names the network of the weights, as in: architecture = "ViT-B-32"'

@@ -16,9 +16,11 @@ from PIL import Image as Pillow
 from safetensors.torch import save_file
 
 from facerec.errors import ModelError
-from facerec.features import load_extractor
+from facerec.features import check_weights, load_extractor
 from facerec.features.base import Clip
 from facerec.features.open_clip_network import choose_preprocessing, load_network
+from facerec.models.weights import CATALOGUE
+from facerec.support.atomic import temporary_name
 from tests.films import picture
 
 ARCHITECTURE = "ViT-S-32-alt"  # a small one of the list
@@ -121,6 +123,13 @@ def test_the_preprocessing_of_published_weights_is_taken_from_the_library() -> N
         choose_preprocessing({"architecture": "ViT-B-32", "published_as": "openai"}, network)
     with pytest.raises(ModelError, match=r"no such weights of ViT-B-32: .*laion2b_s34b_b79k"):
         choose_preprocessing({"architecture": "ViT-B-32", "published_as": "mine"}, network)
+
+
+def test_the_weights_of_the_catalogue_need_no_description(tmp_path: Path) -> None:
+    path = tmp_path / temporary_name(CATALOGUE["clip"].files[0])
+    path.write_bytes(b"downloaded")
+    with pytest.raises(ModelError, match="not weights of ViT-B-32"):
+        check_weights("clip", path)
 
 
 @pytest.mark.parametrize(
