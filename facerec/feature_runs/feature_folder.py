@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +20,7 @@ from facerec.feature_runs.index import Entry, Index, Key, entry_key
 from facerec.feature_runs.rows import Rows
 from facerec.support.atomic import atomic_write, remove_stale_temporaries
 
+RETRY = "retry"  # in the entry of an item that failed in an earlier run
 _MAGIC = (b"\x93NUMPY", b"PK\x03\x04")  # of NPY and NPZ files
 
 
@@ -48,9 +49,11 @@ class FeatureFolder:
         for folder in (self.path, self.provenance, self.claims, self.parts.parent):
             remove_stale_temporaries(folder)
 
-    def forget_failures(self) -> None:
-        """Remove the entries of failed items, so that they are tried again."""
-        self.index.remove([*failed_keys(self.index)])
+    def retry(self, keys: Iterable[Key]) -> None:
+        """Mark the failed ones of these items and features to be tried again."""
+        entries = [entry for key in keys if (entry := self.index.get(*key)) is not None and is_failed(entry)]
+        if entries:
+            self.index.add([{**entry, RETRY: True} for entry in entries])
 
     def remove(self, features: Collection[str]) -> None:
         """Remove all outputs and entries of some features, and all parts."""
@@ -66,7 +69,9 @@ class FeatureFolder:
         entry = self.index.get(item, feature)
         if entry is None:
             return False
-        if entry["reason"] is not None or entry["output"] is None:
+        if is_failed(entry):
+            return not entry.get(RETRY)
+        if entry["output"] is None:
             return True
         try:
             return (self.path / str(entry["output"])).stat().st_size == int(entry["bytes"])
@@ -144,11 +149,6 @@ class FeatureFolder:
             f"{output}: is there already, but by the index it is not {feature} of {item}; move it away, or "
             "replace it with --fresh"
         )
-
-
-def failed_keys(index: Index) -> list[Key]:
-    """Return the items and features that failed."""
-    return [(entry["item"], entry["feature"]) for entry in index.entries() if is_failed(entry)]
 
 
 def is_failed(entry: Entry) -> bool:

@@ -18,7 +18,7 @@ from facerec.feature_runs.media import open_footage
 from facerec.feature_runs.provenance import Provenance
 from facerec.feature_runs.rows import OutputFormat
 from facerec.feature_runs.run_log import RunLog
-from facerec.feature_runs.sources import Footage, Source
+from facerec.feature_runs.sources import Footage
 from facerec.feature_runs.tar_source import SHARD, TarSource, find_shards
 from facerec.feature_runs.worker import Worker
 from facerec.folder.plan import shard_range
@@ -106,7 +106,7 @@ def output_name(feature: Feature) -> OutputName:
 
 
 def _run(
-    source: Source,
+    source: ListSource | TarSource,
     folder: FeatureFolder,
     features: Sequence[Feature],
     format: OutputFormat,
@@ -116,7 +116,7 @@ def _run(
     provenance = {
         name: Provenance(folder.provenance / f"{name}.json", record) for name, record in records.items()
     }
-    with Claims(folder.claims, partial(_prepare, folder, provenance, options.fresh)) as claims:
+    with Claims(folder.claims, partial(_prepare, source, folder, provenance, options.fresh)) as claims:
         for record in provenance.values():
             record.record()
         run_log = RunLog(folder.path)
@@ -132,7 +132,9 @@ def _run(
             run_log.close()
 
 
-def _prepare(folder: FeatureFolder, provenance: dict[str, Provenance], fresh: bool) -> None:
+def _prepare(
+    source: ListSource | TarSource, folder: FeatureFolder, provenance: dict[str, Provenance], fresh: bool
+) -> None:
     """Remove what must not be there when work begins; no other process is at work."""
     folder.remove_stale_temporaries()
     changed = [name for name, record in provenance.items() if fresh and record.differences()]
@@ -140,4 +142,4 @@ def _prepare(folder: FeatureFolder, provenance: dict[str, Provenance], fresh: bo
         folder.remove(changed)
         for name in changed:
             (folder.provenance / f"{name}.json").unlink()
-    folder.forget_failures()
+    source.retry()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from facerec.errors import ContractError, FacerecError, InputError, NonFiniteError
 from facerec.feature_runs.claims import claim_name
 from facerec.feature_runs.feature_folder import FeatureFolder, is_failed
+from facerec.feature_runs.index import Key
 from facerec.feature_runs.listing import FEATURE, Item, Problem
 from facerec.feature_runs.media import is_video
 from facerec.feature_runs.rows import Rows
@@ -75,6 +76,13 @@ class ListSource:
         """Return a unit for each line of the list, in its order."""
         return self._units
 
+    def retry(self) -> None:
+        """Have the items that failed before tried again; called by the first worker of a run."""
+        self._folder.retry(self._keys())
+
+    def _keys(self) -> Iterator[Key]:
+        return ((unit.name, feature) for unit in self._units for feature in self._features)
+
     def finish(self) -> dict[str, Any]:
         """Write the index in the order of the list if all items are done.
 
@@ -82,12 +90,13 @@ class ListSource:
             The numbers of items by result: `finished`, `failed`, and `unfinished`, which other workers have.
         """
         index = self._folder.index
-        index.finish((unit.name, feature) for unit in self._units for feature in self._features)
+        index.finish(self._keys())
         failed = unfinished = 0
         for unit in self._units:
             entries = [index.get(unit.name, feature) for feature in self._features]
-            failed += any(entry is not None and is_failed(entry) for entry in entries)
-            unfinished += not unit.is_done()
+            is_done = unit.is_done()
+            failed += is_done and any(entry is not None and is_failed(entry) for entry in entries)
+            unfinished += not is_done
         return {
             "finished": len(self._units) - failed - unfinished, "failed": failed, "unfinished": unfinished
         }  # fmt: skip

@@ -12,7 +12,8 @@ from typing import Any
 from facerec.errors import ContractError, FacerecError, InputError, NonFiniteError
 from facerec.feature_runs.braces import expand
 from facerec.feature_runs.claims import claim_name
-from facerec.feature_runs.feature_folder import FeatureFolder, is_failed
+from facerec.feature_runs.feature_folder import RETRY, FeatureFolder, is_failed
+from facerec.feature_runs.index import entry_key
 from facerec.feature_runs.list_source import OpenFootage, OutputName, is_disk_full, reason_of, with_label
 from facerec.feature_runs.rows import Rows
 from facerec.feature_runs.shard_outputs import ClipOutput, jsonl_bytes, write_npz, write_pickle
@@ -77,29 +78,41 @@ class TarSource:
         """Return a unit for each shard."""
         return self._units
 
+    def retry(self) -> None:
+        """Have the clips that failed before tried again; called by the first worker of a run."""
+        self._folder.retry([entry_key(entry) for entry in self._entries()])
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """Return the entries of these shards and features, by shard and clip, the shard's own first."""
+        features = {SHARD: -1, **{feature: n for n, feature in enumerate(self._features)}}
+        shards = {unit.name: n for n, unit in enumerate(self._units)}
+        found = [
+            entry
+            for entry in self._folder.index.entries()
+            if entry.get("shard") in shards and entry["feature"] in features
+        ]
+        found.sort(
+            key=lambda entry: (shards[entry["shard"]], entry.get("number", -1), features[entry["feature"]])
+        )
+        return found
+
     def finish(self) -> dict[str, Any]:
         """Write the index in the order of the shards and their clips if all are done.
 
         Returns:
             The numbers of clips by result, `finished` and `failed`, and of `unfinished` shards.
         """
-        index, order = self._folder.index, {feature: n for n, feature in enumerate(self._features)}
-        ranks = {unit.name: n for n, unit in enumerate(self._units)}
-        keys = []
-        results: dict[str, bool] = {}  # by clip, or by shard if it could not be read: whether it failed
-        for entry in index.entries():
-            rank = ranks.get(entry.get("shard", ""))
-            if rank is None or (entry["feature"] not in order and entry["feature"] != SHARD):
-                continue
-            number = entry.get("number", -1)
-            keys.append(((rank, number, order.get(entry["feature"], -1)), (entry["item"], entry["feature"])))
-            if entry["feature"] != SHARD or entry.get("clips") == 0:
-                results[entry["item"]] = results.get(entry["item"], False) or is_failed(entry)
+        index = self._folder.index
+        entries = self._entries()
         unfinished = sum(not unit.is_done() for unit in self._units)
         if not unfinished:
-            index.finish([key for _, key in sorted(keys)])
+            index.finish([entry_key(entry) for entry in entries])
             for unit in self._units:
                 unit.remove_parts()
+        results: dict[str, bool] = {}  # by clip, or by shard if it could not be read: whether it failed
+        for entry in entries:
+            if entry["feature"] != SHARD or entry.get("clips") == 0:
+                results[entry["item"]] = results.get(entry["item"], False) or is_failed(entry)
         failed = sum(results.values())
         return {"finished": len(results) - failed, "failed": failed, "unfinished": unfinished}
 
@@ -188,7 +201,9 @@ class TarUnit:
         entry = self._folder.index.get(item, feature)
         if entry is None:
             return False
-        if is_failed(entry) or entry["output"] is None:
+        if is_failed(entry):
+            return not entry.get(RETRY)
+        if entry["output"] is None:
             return True
         try:
             return self._part(item, feature).stat().st_size == int(entry["bytes"])

@@ -76,7 +76,7 @@ def run(
         names = {name: NAMES[name] for name in wanted}
         source = ListSource(entries, names, folder, open_item, nested=len(names) > 1)
         log = RunLog(folder.path)
-        with Claims(folder.claims, folder.forget_failures) as claims:
+        with Claims(folder.claims, source.retry) as claims:
             Worker(FeatureEngine(extractors), claims, folder.index, log).run(source.units())
         log.close()
         return source.finish()
@@ -221,6 +221,22 @@ def test_the_next_run_retries_what_failed_and_skips_what_is_finished(
     assert opened == ["film.mp4", "late.mp4", "late.mp4"]
     assert f"{film}: finished before; skipped" in caplog.text
     assert reasons() == {}
+
+
+def test_failures_stay_recorded_until_they_are_tried_again(film: Path) -> None:
+    Path("a.csv").write_text("video_path,feature_path\nnone.mp4,none.npy\n")
+    Path("b.csv").write_text(f"video_path,feature_path\n{film},b.npy\n")
+    run("a.csv")
+    failed = index()["none.npy", "numbers"]
+    run("b.csv", "numbers")
+    run("b.csv", "stateful")
+    assert index()["none.npy", "numbers"] == failed
+
+    def opened(path: Path) -> None:
+        assert index()["none.npy", "numbers"] == {**failed, "retry": True}
+
+    assert run("a.csv", opened=opened)["failed"] == 1
+    assert index()["none.npy", "numbers"] == failed
 
 
 def test_a_lost_or_cut_output_is_made_again(film: Path) -> None:

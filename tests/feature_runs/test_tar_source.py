@@ -95,7 +95,7 @@ def run(
         names = {name: NAMES[name] for name in features or ("numbers", "loudness")}
         source = TarSource(find_shards([pattern]), names, folder, open_clip, pickled)
         log = RunLog(folder.path)
-        with Claims(folder.claims, folder.forget_failures) as claims:
+        with Claims(folder.claims, source.retry) as claims:
             Worker(FeatureEngine(extractors), claims, folder.index, log).run(source.units())
         log.close()
         return source.finish()
