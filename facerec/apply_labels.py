@@ -27,7 +27,11 @@ def arguments() -> argparse.ArgumentParser:
     command_line = parser(__doc__)
     add_path_argument(command_line)
     command_line.add_argument(
-        "--labels", type=Path, required=True, metavar="FILE", help="annotators' labels, a CSV file"
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="annotators' labels, a CSV file or a file of CVAT",
     )
     add_actor_db_argument(
         command_line, "actor database, for names of actors that the folder's manifest does not have"

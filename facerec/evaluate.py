@@ -1,7 +1,9 @@
 """Score a movie folder against ground truth: trajectories, clusters, names and clicks, as JSON.
 
-Ground truth is a CSV file: a table of boxes (columns frame, track, x, y, w, h, identity) or the export of the
-labeling backend (columns movie_id, cluster_id, cluster_status, label, tag, image_status, trajectory).
+Ground truth is a CSV file, either a table of boxes (columns frame, track, x, y, w, h, identity) or the
+export of the labeling backend (columns movie_id, cluster_id, cluster_status, label, tag, image_status,
+trajectory); or boxes that were corrected in CVAT ("CVAT for video 1.1" as `export.py --format cvat` writes
+it).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="FILE",
-        help="ground truth: table of boxes, or the labeling backend's export",
+        help="ground truth: table of boxes, file of CVAT, or the labeling backend's export",
     )
     add_actor_db_argument(
         command_line, "actor database, for names of actors that the folder's manifest does not have"

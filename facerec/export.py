@@ -40,7 +40,8 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="exports of the labeling backend; a movie that none of them has keeps its predictions",
+        help="exports of the labeling backend, or one corrected file of CVAT; a movie that none of them has "
+        "keeps its predictions",
     )
     command_line.add_argument(
         "--least",
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.folder.layout import MovieFolder
     from facerec.movies.movie import open_movie
 
-    labels = labels_by_movie(args.labels or [])
+    labels = labels_by_movie(args.labels or [], [MovieFolder.existing(path).movie_id for path in args.path])
 
     def opened(folder: MovieFolder) -> Movie:
         if labels and folder.movie_id not in labels:

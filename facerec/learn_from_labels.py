@@ -1,10 +1,10 @@
 """Add faces that annotators confirmed to the actor database, to name later films of the same cast better.
 
 The labels are the export of the labeling backend, a CSV file with the columns movie_id, cluster_id,
-cluster_status, label, tag, image_status and trajectory. Faces marked `same` in a labeled cluster are
-confirmed. The best of them become pictures of their actor, in actor_images/ and the tables, and are recorded
-in actor_origins.csv. Faces marked `different` or `invalid` are never added, and no face of a trajectory that
-shows two people. Running the command again does not add a face
+cluster_status, label, tag, image_status and trajectory; or boxes that were corrected in CVAT. Faces marked
+`same` in a labeled cluster are confirmed. The best of them become pictures of their actor, in actor_images/
+and the tables, and are recorded in actor_origins.csv. Faces marked `different` or `invalid` are never
+added, and no face of a trajectory that shows two people. Running the command again does not add a face
 twice.
 """
 
@@ -27,7 +27,11 @@ def arguments() -> argparse.ArgumentParser:
     command_line = parser(__doc__)
     add_path_argument(command_line)
     command_line.add_argument(
-        "--labels", type=Path, required=True, metavar="FILE", help="the labeling backend's export, a CSV file"
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the labeling backend's export, a CSV file; or a file of CVAT, from export.py --format cvat",
     )
     add_actor_db_argument(command_line, "actor database to which the faces are added")
     command_line.add_argument(

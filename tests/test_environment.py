@@ -71,8 +71,19 @@ def test_lock_names_no_address_and_no_build_of_one_machine() -> None:
 
 def test_packages_without_their_dependencies_are_locked_so() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
-    declared = {(of["name"], of["version"], *of["requires-dist"]) for of in tool["uv"]["dependency-metadata"]}
-    assert declared == set(pins("requirements-no-deps.in").items())
+    declared = {(of["name"], of["version"]): of["requires-dist"] for of in tool["uv"]["dependency-metadata"]}
+    assert {pin for pin, asked_for in declared.items() if not asked_for} == {*pins(DIRECT[2]).items()}
+    for (
+        name,
+        release,
+    ), asked_for in declared.items():  # the others ask for the same packages, of any version
+        if asked_for:
+            assert pins("requirements-dev.in")[name] == release
+            assert {*map(canonicalize_name, asked_for)} == {
+                canonicalize_name(Requirement(line).name)
+                for line in requires(name) or ()
+                if "extra ==" not in line
+            }
 
 
 def imported(*folders: str) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facerec.actors.database import ActorDatabase, cast_names
+from facerec.annotations.cvat_labels import read_cvat_labels
 from facerec.annotations.export import Annotation, read_export_by_tag
 from facerec.annotations.identities import MIXED, NO_FACE, NOT, ids_by_name, ids_of_label, plain_name
 from facerec.errors import ContractError
@@ -33,6 +34,7 @@ from facerec.folder.people import (
 )
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
+from facerec.interchange.cvat import is_cvat
 from facerec.stages import PIPELINE
 from facerec.support.atomic import sha256_of, write_changed
 from facerec.support.locks import locked
@@ -90,7 +92,10 @@ def people_from_labels(
     Args:
         trajectories, clusters, predictions: of the folder.
     """
-    rows, lost = read_export_by_tag(labels, folder.movie_id, trajectories)
+    if is_cvat(labels):
+        rows, lost = read_cvat_labels(labels, folder, trajectories), 0
+    else:
+        rows, lost = read_export_by_tag(labels, folder.movie_id, trajectories)
     if lost:
         message = "%s: %d of %d rows are ignored; their faces are not in %s, which was made again since"
         logging.warning(message, labels, lost, lost + len(rows), folder.path)

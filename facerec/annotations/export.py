@@ -10,6 +10,7 @@ from pathlib import Path
 from facerec.errors import ContractError, InputError
 from facerec.folder.names import parse_tag
 from facerec.folder.records import Trajectory
+from facerec.interchange.cvat import is_cvat
 from facerec.support.csv_tables import read_table
 
 EXPORT_COLUMNS = ("movie_id", "cluster_id", "cluster_status", "label", "tag", "image_status", "trajectory")
@@ -92,14 +93,22 @@ def read_export_by_tag(
     return kept, len(rows) - len(kept)
 
 
-def labels_by_movie(paths: Sequence[Path]) -> dict[int, Path]:
-    """Return which of several exports has the rows of each movie.
+def labels_by_movie(paths: Sequence[Path], movies: Sequence[int]) -> dict[int, Path]:
+    """Return which of several files has the labels of each movie.
+
+    Args:
+        movies: a file of CVAT has no movie id and is taken for the labels of the only one of these.
 
     Raises:
         ContractError: a row has no movie id, or a movie has rows in two files.
+        InputError: a file of CVAT is given for several movies.
     """
     found: dict[int, Path] = {}
     for path in paths:
+        if is_cvat(path):
+            if len(movies) != 1 or len(paths) != 1:
+                raise InputError(f"{path}: a file of CVAT is about one movie; give it with one --path, alone")
+            return {movies[0]: path}
         for line, row in read_table(path, EXPORT_COLUMNS):
             movie = row["movie_id"]
             if not (movie.isascii() and movie.isdigit()):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facerec.actors.database import IMAGE_COLUMNS, ActorDatabase
 from facerec.actors.embeddings import to_line
 from facerec.actors.provenance import SHOWN_LAST, Origin, origins_bytes, read_origins, show_last
+from facerec.annotations.cvat_labels import read_cvat_labels
 from facerec.annotations.export import Annotation, read_export
 from facerec.annotations.identities import ids_by_name, ids_of_label
 from facerec.errors import ContractError, InputError
@@ -27,6 +28,7 @@ from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest
 from facerec.folder.readers import read_faces, read_trajectories
 from facerec.folder.records import Feature
 from facerec.folder.thumbnails import thumbnail_region
+from facerec.interchange.cvat import is_cvat
 from facerec.people.quality import saved_face_quality
 from facerec.settings import LearnSettings, VectorSettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
@@ -72,7 +74,10 @@ def learn_folder(
     """
     checked_inputs(folder, "cluster")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
-    rows = list(read_export(labels, folder.movie_id, trajectories))
+    if is_cvat(labels):
+        rows = read_cvat_labels(labels, folder, trajectories)
+    else:
+        rows = list(read_export(labels, folder.movie_id, trajectories))
     with locked(database.lock):
         meta = _read_meta(database, folder)
         before = read_origins(database)

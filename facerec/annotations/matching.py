@@ -63,15 +63,9 @@ def match_boxes(
     """
     counts: list[Counter[str]] = [Counter() for _ in trajectories]
     identity_at: dict[tuple[int, int], str] = {}  # by trajectory and frame
-    blocks = [
-        np.column_stack([np.arange(t.start, t.end), np.full(len(t.boxes), t.index), t.boxes])
-        for t in trajectories
-    ]
-    rows = np.concatenate([np.empty((0, 6), np.int64), *blocks])  # frame, trajectory, x1, y1, x2, y2
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
     found = 0
-    for row, true in _best_pairs(rows[:, 0], rows[:, 2:], frames, boxes):
-        identity, frame, index = identities[true], int(rows[row, 0]), int(rows[row, 1])
+    for (index, frame), true in pair_with_truth(trajectories, frames, boxes).items():
+        identity = identities[true]
         found += identity != NO_FACE
         if identity is not None:
             counts[index][identity] += 1
@@ -81,6 +75,27 @@ def match_boxes(
     tracks_by_identity = Counter(identity for _, identity in distinct_tracks if identity is not None)
     shown = _thumbnail_identities(trajectories, thumbnails, identity_at)
     return Matched(counts, shown, faces, found, tracks_by_identity)
+
+
+def pair_with_truth(
+    trajectories: Sequence[Trajectory], frames: NDArray[np.int64], boxes: NDArray[np.float64]
+) -> dict[tuple[int, int], int]:
+    """Pair the boxes of trajectories with those of a truth: in each frame one to one, greatest overlap first.
+
+    Args:
+        frames: (n,) frame of each box of the truth; boxes: (n, 4) x1, y1, x2, y2 in display pixels.
+
+    Returns:
+        Row of the truth by (trajectory, frame); boxes without a partner are left out.
+    """
+    blocks = [
+        np.column_stack([np.arange(t.start, t.end), np.full(len(t.boxes), t.index), t.boxes])
+        for t in trajectories
+    ]
+    rows = np.concatenate([np.empty((0, 6), np.int64), *blocks])  # frame, trajectory, x1, y1, x2, y2
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    pairs = _best_pairs(rows[:, 0], rows[:, 2:], frames, boxes)
+    return {(int(rows[row, 1]), int(rows[row, 0])): true for row, true in pairs}
 
 
 def match_labels(

@@ -1,8 +1,11 @@
-"""Evaluate a folder against ground truth: a table of boxes or the labeling backend's export.
+"""Evaluate a folder against ground truth: a table of boxes, a file of CVAT or the backend's export.
 
 A table has one row for each face box: its frame, its track, x, y, w, h and its identity, a name. The identity
 `NOT_A_FACE` marks a false detection; an empty one, or one with `(SWITCH` in it, is uncertain. Boxes are in
 display pixels; for a film with non-square pixels they may be in stored pixels, which is tried as well.
+
+A file of CVAT has the same on tracks: the identity is their attribute `person`, and people whom `export.py`
+called unknown are uncertain.
 
 The export has one row for each thumbnail. Annotators give a cluster a status (`labeled`, with one label, an
 actor id or a typed name) and each of its thumbnails another: `same` person as the label, `different`, or
@@ -24,6 +27,7 @@ import numpy as np
 import orjson
 
 from facerec.actors.database import ActorDatabase, cast_names
+from facerec.annotations.cvat_labels import read_cvat_truth
 from facerec.annotations.export import EXPORT_COLUMNS, read_export
 from facerec.annotations.identities import NO_FACE, NOT, plain_name
 from facerec.annotations.matching import Matched, match_boxes, match_labels
@@ -36,6 +40,7 @@ from facerec.folder.manifest import read_manifest, recorded_poor_pages
 from facerec.folder.names import MAX_FRAME, parse_tag
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
+from facerec.interchange.cvat import is_cvat
 from facerec.support.csv_tables import read_table
 
 BOX_COLUMNS = ("frame", "track", "x", "y", "w", "h", "identity")
@@ -87,16 +92,18 @@ def read_truth(
     thumbnails: Mapping[int, Sequence[int]],
     names: Mapping[str, str],
 ) -> Matched:
-    """Match trajectories with the truth in `path`, a table of boxes or an export.
+    """Match trajectories with the truth in `path`: a table of boxes, a file of CVAT or an export.
 
     Args:
         thumbnails: frames of each trajectory's thumbnails, ascending, by its index.
         names: plain name of each actor id.
 
     Raises:
-        InputError: the file is neither, or has no row of this movie.
+        InputError: the file is none of these, or has no row of this movie.
         ContractError: a row cannot be used.
     """
+    if is_cvat(path):
+        return _match_cvat(path, trajectories, thumbnails, names)
     with path.open("rb") as file:
         header = file.readline(1 << 16).decode("utf-8-sig", "replace")
     columns = [column.strip().strip('"') for column in header.strip().split(",")]
@@ -106,9 +113,25 @@ def read_truth(
     if set(EXPORT_COLUMNS) <= set(columns):
         return match_labels(trajectories, thumbnails, _labels(path, folder, trajectories, names))
     raise InputError(
-        f"{path}:1: its columns are neither those of a table of boxes ({', '.join(BOX_COLUMNS)}) "
-        f"nor those of an export ({', '.join(EXPORT_COLUMNS)})"
+        f"{path}:1: is no file of CVAT, and its columns are neither those of a table of boxes "
+        f"({', '.join(BOX_COLUMNS)}) nor those of an export ({', '.join(EXPORT_COLUMNS)})"
     )
+
+
+def _match_cvat(
+    path: Path,
+    trajectories: Sequence[Trajectory],
+    thumbnails: Mapping[int, Sequence[int]],
+    names: Mapping[str, str],
+) -> Matched:
+    """Match with the boxes of a file of CVAT."""
+    truth = read_cvat_truth(path)
+    identities = {
+        person: NO_FACE if person == NO_FACE else names.get(person) or plain_name(person) or None
+        for person in set(truth.persons)
+    }
+    persons = [identities[person] for person in truth.persons]
+    return match_boxes(trajectories, thumbnails, truth.frames, truth.boxes, truth.tracks, persons)
 
 
 def _scales(folder: MovieFolder) -> list[tuple[float, float]]:

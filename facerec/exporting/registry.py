@@ -51,6 +51,9 @@ _ALL = (
     Format("co-presence", ("csv", "graphml"), "who is on screen with whom: pairs, or a graph", joint=True),
     Format("webvtt", ("vtt",), "subtitles: the names of who is on screen"),
     Format("ass", ("ass",), "subtitles: a box around each face, with its name"),
+    Format("cvat", ("xml",), "boxes and identities, to be corrected in CVAT and read back"),
+    Format("mot", ("zip",), "tracks for research on tracking (MOT Challenge)"),
+    Format("coco", ("json",), "boxes and keypoints of the saved faces, for training", joint=True),
     Format("eaf", ("eaf",), "annotations for ELAN: one tier per person, milliseconds"),
 )
 FORMATS = {one.name: one for one in _ALL}

@@ -176,6 +176,8 @@ class Movie:
             quality: 0..1, how much the face says about who it is.
             score: of the detector, 0..1.
             sharpness: variance of the Laplacian, in squared gray levels.
+            keypoints: array (5, 2) float32, x and y in display pixels, of left eye, right eye, nose, left and
+                right corner of the mouth; left as seen in the picture.
             embedding: array (d,) float32 of length 1; all together: `embeddings`.
         """
         return self._saved[0].copy(deep=False)

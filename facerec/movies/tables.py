@@ -113,6 +113,7 @@ def faces_table(
             "quality": quality,
             "score": np.array([record.score for _, record in faces], float),
             "sharpness": np.array([record.sharpness for _, record in faces], float),
+            "keypoints": pd.Series([face.keypoints for face, _ in faces], dtype=object),
             "embedding": pd.Series(list(embeddings), dtype=object),
         }
     )

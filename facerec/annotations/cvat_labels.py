@@ -1,0 +1,93 @@
+"""Boxes and identities that were corrected in CVAT, as ground truth and as annotators' labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.annotations.export import Annotation
+from facerec.annotations.identities import NO_FACE
+from facerec.annotations.matching import pair_with_truth
+from facerec.errors import ContractError
+from facerec.folder.images import thumbnail_tags
+from facerec.folder.layout import MovieFolder
+from facerec.folder.names import parse_tag
+from facerec.folder.records import Trajectory
+from facerec.interchange.cvat import read_cvat
+
+PERSON = "person"  # attribute with the identity
+_UNNAMED = re.compile(r"unknown( \d+|, trajectory \d+)?")  # what export.py calls people without a name
+_LINE = 1  # of an XML file: no line says what a face shows
+
+
+@dataclass(frozen=True)
+class CvatTruth:
+    """The visible boxes of a file.
+
+    Attributes:
+        frames: (n,) film frame.
+        boxes: (n, 4) x1, y1, x2, y2 in display pixels.
+        tracks: id of the track of each box.
+        persons: what each box's track has as `person`; empty for people without a name.
+    """
+
+    frames: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    tracks: Sequence[str]
+    persons: Sequence[str]
+
+
+def read_cvat_truth(path: Path) -> CvatTruth:
+    """Read a file's visible boxes.
+
+    Raises:
+        ContractError: the file is not one of CVAT for video, or no box has the attribute `person`.
+    """
+    frames, boxes, tracks, persons = [], [], [], []
+    labeled = False
+    for track in read_cvat(path)[1]:
+        for box in track.visible():
+            person = box.attributes.get(PERSON)
+            labeled |= person is not None
+            frames.append(box.frame)
+            boxes.append(box.corners)
+            tracks.append(str(track.index))
+            persons.append("" if _UNNAMED.fullmatch(person or "") else (person or "").strip())
+    if frames and not labeled:
+        raise ContractError(path, f"no box has the attribute {PERSON!r}, which says who it is")
+    return CvatTruth(np.array(frames, np.int64), np.array(boxes, float).reshape(-1, 4), tracks, persons)
+
+
+def read_cvat_labels(path: Path, folder: MovieFolder, trajectories: Sequence[Trajectory]) -> list[Annotation]:
+    """Return what a file says about the thumbnails of a folder, as rows of the backend's export.
+
+    A thumbnail is who the box shows that overlaps its face most; without such a box, or with a person without
+    a name, nothing is said about it.
+
+    Raises:
+        ContractError: the file cannot be used, see `read_cvat_truth`.
+    """
+    truth = read_cvat_truth(path)
+    tags = {
+        (index, frame): tag
+        for index, shown in thumbnail_tags(folder, trajectories).items()
+        for tag in shown
+        for frame in (parse_tag(tag)[1],)
+    }
+    wanted = {frame for _, frame in tags}
+    rows = np.flatnonzero(np.isin(truth.frames, np.array(sorted(wanted), np.int64)))
+    found = pair_with_truth(trajectories, truth.frames[rows], truth.boxes[rows])
+    persons = {key: truth.persons[rows[true]] for key, true in found.items() if key in tags}
+    return [_annotation(key, tags, person) for key, person in sorted(persons.items()) if person]
+
+
+def _annotation(key: tuple[int, int], tags: Mapping[tuple[int, int], str], person: str) -> Annotation:
+    index, frame = key
+    status = ("", "", "invalid") if person == NO_FACE else ("labeled", person, "same")
+    cluster_status, label, image_status = status
+    return Annotation(_LINE, cluster_status, label, tags[key], frame, image_status, index)
