@@ -59,7 +59,7 @@ EXTRACTORS: Mapping[str, Entry] = {
         "SlowFastR50",
         "windows",
         weights=("slowfast_r50",),
-        options=("layers", "step", "window"),
+        options=("layers", "step", "window", "reduce"),
     ),
     "audio_stft": Entry("audio_stft", "AudioSTFT", "sound", options=("reduce",), runs_on_cuda=False),
     "vggish": Entry("vggish", "VGGish", "sound", weights=("vggish",), options=("layers", "reduce")),

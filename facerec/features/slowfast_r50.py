@@ -27,7 +27,7 @@ class SlowFastR50:
 
     Around frame k these are frames k - 16 to k + 15; where the clip has not these, its first or last frame is
     repeated. A `window` of 64 frames gives every second of frames k - 32 to k + 31, and so on. The resizing
-    ignores the aspect ratio.
+    ignores the aspect ratio. `reduce` takes one window instead, of 32 frames spread evenly over the clip.
 
     `layers` chooses stages of the network, 0 to 4, also by their dimensions 88, 352, 704, 1408 and 2304: the
     arrays are then `layer_0` to `layer_4`. Without it, `features` is the last stage's output.
@@ -49,14 +49,17 @@ class SlowFastR50:
                 f"the window of {self.name} must be a multiple of {FRAMES} frames, not {window:g}"
             )
         self._stride = int(window) // FRAMES
+        self._reduce = bool(options.reduce)
+        if self._reduce and not (options.step is None and options.window is None):
+            raise ModelError(f"{self.name} with reduce takes one window of the whole clip: no step or window")
         self._stages: tuple[int, ...] = (len(STAGE_DIMENSIONS) - 1,)
         self.arrays: tuple[str, ...] = (FEATURES,)
         if options.layers is not None:
             self._stages = _stages(options.layers)
             self.arrays = tuple(f"layer_{stage}" for stage in self._stages)
         self.settings: dict[str, Any] = {
-            "window": FRAMES * self._stride,
-            "step": self._step,
+            "window": None if self._reduce else FRAMES * self._stride,
+            "step": None if self._reduce else self._step,
             "size": SIZE,
             "layers": None if options.layers is None else [STAGE_DIMENSIONS[stage] for stage in self._stages],
             "precision": placement.precision,
@@ -69,6 +72,10 @@ class SlowFastR50:
     def windows(self, clip: Clip) -> Iterator[Window]:
         """Yield the windows around the frames."""
         last = len(clip) - 1
+        if self._reduce:
+            frames = tuple(k * last // (FRAMES - 1) for k in range(FRAMES))
+            yield Window(frames, float(clip.times[frames[FRAMES // 2]]), padded=len(clip) < FRAMES)
+            return
         for centre in range(0, len(clip), self._step):
             beg, end = (centre + side * FRAMES // 2 * self._stride for side in (-1, 1))
             frames = tuple(min(max(frame, 0), last) for frame in range(beg, end, self._stride))

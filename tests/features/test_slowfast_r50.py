@@ -194,6 +194,14 @@ def test_a_longer_window_skips_frames(published: Path):
     assert window.frames == tuple(range(18, 82, 2)) and window.centre == 50 and not window.padded
 
 
+def test_one_window_can_be_spread_over_the_clip(published: Path):
+    extractor = load(published, reduce=True)
+    (window,) = extractor.windows(Clip(np.arange(100) / 25, 4.0, 320, 180))
+    assert window.frames == tuple(torch.linspace(0, 99, 32).long().tolist()) and not window.padded
+    (short,) = extractor.windows(Clip(np.arange(2) / 25, 0.08, 320, 180))
+    assert short.frames == (*[0] * 31, 1) and short.padded
+
+
 def test_a_clip_shorter_than_a_window_is_padded(published: Path):
     (window,) = load(published).windows(Clip(np.zeros(1), 0.04, 320, 180))
     assert window.frames == (0,) * 32 and window.padded
@@ -205,6 +213,7 @@ def test_a_clip_shorter_than_a_window_is_padded(published: Path):
         ({"layers": (100,)}, "no layer 100; its layers are 0 to 4, or 88, 352, 704, 1408, 2304"),
         ({"layers": ()}, "no layers of slowfast_r50 are chosen"),
         ({"step": 0}, "must be at least 1 frame, not 0"),
+        ({"reduce": True, "step": 4}, "no step or window"),
         ({"window": 48}, "must be a multiple of 32 frames, not 48"),
         ({"window": 0}, "must be a multiple of 32 frames, not 0"),
     ],
