@@ -7,7 +7,8 @@ report.html and opens it from the file system in headless Chromium, with an empt
 seconds to make the page; its size; in the browser, milliseconds until the first paint, until the page answers
 and until all is drawn; the JavaScript heap and the memory of the renderer process and of all processes of the
 browser (proportional set size); and, while all cards of people and then the timeline are scrolled and zoomed,
-the frames a second, and the 95th percentile and the longest of the intervals between two frames.
+the frames a second, the 95th percentile and the longest of the intervals between two frames, and the CPU time
+of the page's main thread per frame.
 """
 
 from __future__ import annotations
@@ -132,9 +133,9 @@ def measure(page: Path) -> dict[str, Any]:
         }
         tab.click("#people-more")
         tab.evaluate("window.scrollTo(0, document.getElementById('people').offsetTop)")
-        figures["people"] = _smoothness(tab.evaluate(_FRAMES, _SCROLL))
+        figures["people"] = _smoothness(tab, _SCROLL)
         tab.locator("#timeline-section").scroll_into_view_if_needed()
-        figures["timeline"] = _smoothness(tab.evaluate(_FRAMES, _TIMELINE))
+        figures["timeline"] = _smoothness(tab, _TIMELINE)
         figures["scrolled"] = _memory(tab, profile)
         context.close()
     return figures
@@ -144,38 +145,62 @@ def _entry(tab: Any, entries: str) -> int:
     return int(tab.evaluate(f"Math.round(performance.{entries}[0].startTime)"))
 
 
-def _smoothness(times: list[float]) -> dict[str, float]:
-    """Return the frames a second and the longest interval of an animation of 240 steps."""
+def _smoothness(tab: Any, move: str) -> dict[str, float]:
+    """Animate 240 frames; `move` is run before each.
+
+    Returns:
+        Frames a second, 95th percentile and longest of the intervals, and the CPU time of the page's main
+        thread per frame, which other work on the machine does not change.
+    """
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    before = _metrics(session)["ThreadTime"]
+    times = tab.evaluate(_FRAMES, move)
+    cpu = _metrics(session)["ThreadTime"] - before
     intervals = [b - a for a, b in pairwise(times)]
     return {
         "frames_per_s": round(1000 / statistics.fmean(intervals), 1),
         "p95_ms": round(sorted(intervals)[int(0.95 * len(intervals))], 1),
         "longest_ms": round(max(intervals), 1),
+        "cpu_ms_per_frame": round(1000 * cpu / len(times), 1),
     }
+
+
+def _metrics(session: Any) -> dict[str, float]:
+    return {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
 
 
 def _memory(tab: Any, profile: str) -> dict[str, float]:
     """Return MiB of the JavaScript heap, of the page's renderer, and of all processes of the browser."""
-    metrics = tab.context.new_cdp_session(tab)
-    metrics.send("Performance.enable")
-    found = {entry["name"]: entry["value"] for entry in metrics.send("Performance.getMetrics")["metrics"]}
-    sizes = {"renderer": 0.0, "all": 0.0}
+    parents, commands = {}, {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().decode(errors="replace")
-            if "chromium" not in command or not (profile in command or "--type=" in command):
-                continue
-            rollup = (process / "smaps_rollup").read_text()
-        except OSError:
+            commands[process.name] = (process / "cmdline").read_text(errors="replace")
+            parents[process.name] = (process / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:  # it has ended
             continue
-        size = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
-        sizes["all"] += size
-        if "--type=renderer" in command:
-            sizes["renderer"] = max(sizes["renderer"], size)
+    ours = {process for process, command in commands.items() if profile in command}
+    while found := {process for process, parent in parents.items() if parent in ours} - ours:
+        ours |= found
+    sizes = {process: _pss_mib(process) for process in ours}
+    renderers = [size for process, size in sizes.items() if "--type=renderer" in commands[process]]
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable")
+    heap = _metrics(session)["JSHeapUsedSize"] / 2**20
     return {
-        "heap_mib": round(found["JSHeapUsedSize"] / 2**20, 1),
-        **{f"{k}_mib": round(v) for k, v in sizes.items()},
+        "heap_mib": round(heap, 1),
+        "renderer_mib": round(max(renderers)),
+        "all_mib": round(sum(sizes.values())),
     }
+
+
+def _pss_mib(process: str) -> float:
+    """Return the proportional set size of a process; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 if __name__ == "__main__":

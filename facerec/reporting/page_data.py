@@ -12,10 +12,10 @@ from 0, intervals are half-open, times are seconds. The fields:
     images        address of the folder of thumbnails, or null
     pictures      {face: data URI} in a standalone page, else null
     made_from     {file name: SHA-256} of the results that the page shows
-    people        in the order of `Movie.people`: {person, name, actor_id, source, probability, uri, shared,
-                  clusters: [ids], trajectories: number, shots: number, seconds, share, height (of the face,
-                  as a share of the frame's), first, last, spans: [begin, end, begin, end, …], faces: [best
-                  first]}
+    people        in the order of `Movie.people`: {person, name, named, actor_id, source, probability, uri,
+                  shared, clusters: [ids], trajectories: number, shots: number, seconds, share, height (of the
+                  face, as a share of the frame's), first, last, spans: [begin, end, begin, end, …], faces:
+                  [best first]}
     together      [[index of a person, index of another, seconds, shots]]
     clusters      by id: {names: [[actor id, name, probability]], trajectories: number, seconds, shared,
                   faces: [best first]}
@@ -45,6 +45,7 @@ from facerec.folder.documents import read_predictions
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import recorded_poor_pages
 from facerec.folder.names import thumbnail_name
+from facerec.folder.people import NONE
 from facerec.folder.plan import planned_film_path
 from facerec.movies.movie import Movie
 from facerec.movies.tables import Span, union
@@ -168,6 +169,7 @@ def _people(movie: Movie, owners: Sequence[int], faces: Faces) -> list[dict[str,
             "person": row.person,
             "name": row.name,
             "actor_id": row.actor_id if isinstance(row.actor_id, str) else None,
+            "named": is_named(row.person, row.source),
             "source": row.source,
             "probability": None if row.probability != row.probability else round(row.probability, 4),
             "uri": row.uri,
@@ -185,6 +187,11 @@ def _people(movie: Movie, owners: Sequence[int], faces: Faces) -> list[dict[str,
         }
         for i, row in enumerate(movie.people.itertuples(index=False))
     ]
+
+
+def is_named(person: str, source: str) -> bool:
+    """Return whether a person has a name; annotators may set somebody apart without giving one."""
+    return source != NONE and not person.startswith("trajectory:")
 
 
 def _clusters(movie: Movie, folder: MovieFolder, faces: Faces) -> list[dict[str, Any]]:

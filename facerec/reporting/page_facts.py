@@ -7,6 +7,7 @@ from typing import Any
 
 from facerec.folder.plan import format_ranges
 from facerec.movies.movie import Movie
+from facerec.reporting.page_data import is_named
 
 Row = dict[str, Any]  # label, value, note
 
@@ -60,7 +61,7 @@ def _setting(movie: Movie, stage: str, name: str) -> Any:
 def _headline(movie: Movie) -> list[Row]:
     people = movie.people
     one = people[~people["shared"].astype(bool)]
-    named = one[one["source"] != "none"]
+    named = sum(is_named(person, source) for person, source in zip(one["person"], one["source"], strict=True))
     missing = _missing_frames(movie.manifest)
     seen = 1 - missing / max(1, movie.frame_count)
     varying = "" if movie.times.constant else ", varying"
@@ -68,7 +69,7 @@ def _headline(movie: Movie) -> list[Row]:
         _fact("Length", format_seconds(movie.duration_s), f"{movie.frame_count:,} frames"),
         _fact("Picture", f"{movie.width} × {movie.height}", f"{movie.frame_rate:.5g} frames/s{varying}"),
         _fact("Shots", len(movie.shots)),
-        _fact("People", len(one), f"{len(named)} named"),
+        _fact("People", len(one), f"{named} named"),
         _fact("Faces followed", len(movie.trajectories), "trajectories"),
         _fact("Analysed", "all frames" if not missing else f"{100 * min(seen, 0.999):.1f} %"),
     ]

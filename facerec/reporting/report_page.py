@@ -22,7 +22,7 @@ FILTERS = (
     ("named", "Named"),
     ("unsure", "Not sure"),
     ("unknown", "Unknown"),
-    ("shared", "Too poor to compare"),
+    ("shared", "Not one person"),
 )
 STANDALONE_BYTES = 6_000_000  # of pictures inside one page: what a mail server still takes
 _MOST_FACES, _LEAST_FACES = 6, 1  # of a person, in a page with pictures inside
@@ -78,11 +78,11 @@ def summary(data: Mapping[str, Any]) -> dict[str, Any]:
         "format": 1,
         "movie": {key: data["movie"][key] for key in ("id", "title", "year", "seconds")},
         "shots": len(data["cuts"]) + 1 if data["movie"]["frames"] else 0,
-        "unnamed": sum(person["source"] == "none" for person in people),
+        "unnamed": sum(not person["named"] for person in people),
         "people": [
             {**{key: person[key] for key in keys}, "face": next(iter(person["faces"]), None)}
             for person in people
-            if person["source"] != "none"
+            if person["named"]
         ],
     }
 

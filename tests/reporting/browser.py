@@ -52,7 +52,7 @@ class Page:
         self.tab.goto(path.as_uri() + anchor)
 
     def _note(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
+        if message.type == "error":
             self.troubles.append(message.text)
 
     def __getattr__(self, name: str) -> Any:

@@ -102,7 +102,7 @@ def test_search_sort_and_filter_choose_the_cards(page: Page) -> None:
     assert cards(page) == ["unknown 1", "Ada Lovelace"]
     page.locator("label", has_text="Unknown").click()
     assert cards(page) == ["unknown 1"]
-    page.locator("label", has_text="Too poor to compare").click()
+    page.locator("label", has_text="Not one person").click()
     assert cards(page) == ["unknown 3"] and "may be of several people" in page.texts(".card")[0]
 
 
@@ -253,10 +253,19 @@ def test_a_standalone_page_works_alone_and_the_policy_stops_everything_else(
     opened.close()
 
 
-def test_on_paper_the_people_are_printed_without_controls(page: Page) -> None:
+def test_on_paper_the_people_are_printed_without_controls_and_without_darkness(page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    pen = "document.getElementById('timeline-canvas').getContext('2d')"
+    darkest = f"Math.min(...{pen}.getImageData(20, 5, 1, 1).data)"
+    page.wait_until(f"{darkest} < 60")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(darkest) > 240  # the timeline too
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_until(f"{darkest} < 60")
     page.emulate_media(media="print")
     assert page.locator(".card").first.is_visible() and page.locator("#quality").is_visible()
     assert not any(page.locator(name).first.is_visible() for name in (".bar", ".tools", "#overview"))
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(page.pdf()) > 10_000
 
 

@@ -17,9 +17,11 @@ import pytest
 from facerec import open_movie, report
 from facerec.actors.database import ACTOR_COLUMNS
 from facerec.folder.layout import MovieFolder
+from facerec.folder.people import People, Person, people_bytes
 from facerec.reporting.index_page import write_index
 from facerec.reporting.page import json_block
 from facerec.reporting.report_page import SCRIPTS, report_page
+from facerec.support.atomic import sha256_of
 from tests.movie_folder import Shown, movie_folder, variable_times
 
 SHOWN = (  # clusters 0 and 2 are Ada, 1 is unknown, 3 a shared page; cuts at 20 and 50
@@ -225,3 +227,24 @@ def test_the_index_replaces_only_its_own_page_and_passes_over_others_reports(
     page.write_text("mine")
     assert write_index(tmp_path) is None and page.read_text() == "mine"
     assert "is not a page of facerec" in caplog.text
+
+
+def test_annotators_names_come_before_predictions(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    inputs = {
+        path.name: sha256_of(path) for path in (folder.trajectories, folder.clusters, folder.predictions)
+    }
+    said = (
+        Person("nm1", "Ada Lovelace", "nm1", "prediction", (0, 2, 3)),
+        Person("nm2", "Bob", "nm2", "annotator", (1,)),
+    )
+    people = People(7, inputs | {"labels": "0" * 64}, said, no_face=(4,), mixed=(5,))
+    folder.people.write_bytes(people_bytes(people, len(SHOWN)))
+    data = data_of(report_page(open_movie(folder.path), folder.report))
+    shown = {person["name"]: (person["source"], person["named"]) for person in data["people"]}
+    assert shown == {
+        "Ada Lovelace": ("prediction", True),
+        "Bob": ("annotator", True),
+        "unknown, trajectory 5": ("annotator", False),
+    }
+    assert data["trajectories"]["person"] == [0, 1, 0, 0, -1, 2]  # -1: no face

@@ -106,8 +106,8 @@ const facerec = (() => {
     companions[b].push([a, together]);
   }
   for (const list of companions) list.sort((a, b) => b[1] - a[1]);
-  const certainty = (person) => person.shared ? "shared" : person.source === "annotator" ? "sure"
-    : person.source !== "prediction" ? "unknown" : person.probability >= 0.9 ? "sure" : "unsure";
+  const certainty = (person) => person.shared ? "shared" : !person.named ? "unknown"
+    : person.source === "annotator" || person.probability >= 0.9 ? "sure" : "unsure";
   function onScreen(frame) { // indices of the people who are on screen
     return people.flatMap(({ spans }, index) => {
       let low = 0, high = spans.length / 2;

@@ -19,9 +19,9 @@
   };
   const filters = {
     all: (person) => !person.shared,
-    named: (person) => person.source !== "none",
+    named: (person) => person.named,
     unsure: (person) => facerec.certainty(person) === "unsure",
-    unknown: (person) => person.source === "none" && !person.shared,
+    unknown: (person) => !person.named && !person.shared,
     shared: (person) => person.shared,
   };
   let shownAll = false;
@@ -39,7 +39,7 @@
 
   const badge = (person) => {
     const kind = facerec.certainty(person);
-    if (kind === "shared") return el("span", { class: "badge" }, "too poor to compare");
+    if (kind === "shared") return el("span", { class: "badge" }, "not one person");
     if (kind === "unknown") {
       const [best] = person.clusters.flatMap((id) => clusters[id].names).sort((a, b) => b[2] - a[2]);
       return el("span", { class: "badge unknown" }, best ? ["perhaps ", bdi(best[1]), ` ${facerec.sureness(best[2])}`] : "no likely name");
@@ -82,7 +82,9 @@
       ? company.flatMap(([other, time], i) => [i ? ", " : "", facerec.personLink(other),
         el("span", { class: "quiet" }, ` ${duration(time)}`)]) : el("span", { class: "quiet" }, "nobody"));
     node.append(faces(person), facts, facerec.strip(person.spans, facerec.certainty(person)),
-      person.shared ? el("p", { class: "with quiet" }, "Faces too blurred, small or turned to be compared. They may be of several people.") : others,
+      person.shared ? el("p", { class: "with quiet" }, person.person.startsWith("trajectory:")
+        ? "Annotators saw several people here."
+        : "Faces too blurred, small or turned to be compared. They may be of several people.") : others,
       appearances(index));
     facerec.emit("card", node);
   }

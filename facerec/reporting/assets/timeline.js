@@ -47,11 +47,12 @@
   function redraw() {
     if (queued) return;
     queued = true;
-    requestAnimationFrame(() => {
-      queued = false;
-      draw();
-      drawOverview();
-    });
+    requestAnimationFrame(paint);
+  }
+  function paint() {
+    queued = false;
+    draw();
+    drawOverview();
   }
 
   function draw() {
@@ -413,6 +414,19 @@
     chooseRows();
   });
   facerec.on("theme", () => {
+    readColours();
+    redraw();
+  });
+  let before = null; // the theme before printing, which is always light
+  window.addEventListener("beforeprint", () => {
+    before = document.documentElement.getAttribute("data-theme");
+    document.documentElement.setAttribute("data-theme", "light");
+    readColours();
+    paint();
+  });
+  window.addEventListener("afterprint", () => {
+    if (before) document.documentElement.setAttribute("data-theme", before);
+    else document.documentElement.removeAttribute("data-theme");
     readColours();
     redraw();
   });
