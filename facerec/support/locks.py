@@ -22,8 +22,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facerec.support.atomic import temporary_name
-
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
@@ -77,6 +75,8 @@ def locks_work(folder: Path) -> bool:
     Raises:
         OSError: no file can be created in `folder`.
     """
+    from facerec.support.atomic import temporary_name  # not above: it needs this module
+
     path = folder / temporary_name("lock")
     try:
         with path.open("xb") as one, path.open("r+b") as other:
