@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,24 @@ from facerec.features.person_boxes import PersonDetector, PersonEmbedder
 from facerec.models.device import Placement
 from facerec.models.weights import WeightFiles, find_weights
 
-# by their name in the catalogue: module in this package and its class; the first is the default
-DETECTORS: Mapping[str, tuple[str, str]] = {
-    "yolox": ("yolox", "YOLOX"),
-    "faster_rcnn": ("faster_rcnn", "FasterRCNN"),
+
+@dataclass(frozen=True)
+class _Entry:
+    """A model: module in this package, its class, and whether it can use a GPU."""
+
+    module: str
+    name: str
+    runs_on_cuda: bool
+
+
+# by their name in the catalogue, the default first
+DETECTORS: Mapping[str, _Entry] = {
+    "yolox": _Entry("yolox", "YOLOX", runs_on_cuda=False),
+    "faster_rcnn": _Entry("faster_rcnn", "FasterRCNN", runs_on_cuda=True),
 }
-EMBEDDERS: Mapping[str, tuple[str, str]] = {
-    "osnet": ("osnet", "OSNet"),
-    "reid_resnet50": ("reid_resnet50", "ReidResNet50"),
+EMBEDDERS: Mapping[str, _Entry] = {
+    "osnet": _Entry("osnet", "OSNet", runs_on_cuda=False),
+    "reid_resnet50": _Entry("reid_resnet50", "ReidResNet50", runs_on_cuda=True),
 }
 
 
@@ -31,7 +43,9 @@ def load_person_detector(found: WeightFiles, placement: Placement, threshold: fl
     Raises:
         ModelError: the file is not the weights of this model.
     """
-    detector: PersonDetector = _class(DETECTORS[found.card.kind])(found, placement, threshold=threshold)
+    detector: PersonDetector = _class(found.card.kind, DETECTORS, placement)(
+        found, placement, threshold=threshold
+    )
     return detector
 
 
@@ -41,7 +55,7 @@ def load_person_embedder(found: WeightFiles, placement: Placement) -> PersonEmbe
     Raises:
         ModelError: the file is not the weights of this model.
     """
-    embedder: PersonEmbedder = _class(EMBEDDERS[found.card.kind])(found, placement)
+    embedder: PersonEmbedder = _class(found.card.kind, EMBEDDERS, placement)(found, placement)
     return embedder
 
 
@@ -58,6 +72,8 @@ def check_person_weights(kind: str, path: Path) -> None:
         load_person_embedder(found, Placement())
 
 
-def _class(entry: tuple[str, str]) -> Any:
-    module, name = entry
-    return getattr(importlib.import_module(f"facerec.features.{module}"), name)
+def _class(name: str, table: Mapping[str, _Entry], placement: Placement) -> Any:
+    entry = table[name]
+    if placement.device != "cpu" and not entry.runs_on_cuda:
+        logging.warning("%s has no GPU version: it runs on the CPU, not on device %s", name, placement.device)
+    return getattr(importlib.import_module(f"facerec.features.{entry.module}"), entry.name)

@@ -17,7 +17,10 @@ from facerec.errors import ModelError, NonFiniteError
 from facerec.features import EXTRACTORS, cards_of, check_weights, load_extractor
 from facerec.features.base import Clip
 from facerec.features.person import PersonRun
+from facerec.features.person_models import load_person_detector, load_person_embedder
 from facerec.features.person_tracks import DROPPED, PersonLinker, PersonSettings
+from facerec.models.device import Placement
+from facerec.models.weights import find_weights
 from facerec.video.film import open_film, read_frames
 from tests.conftest import ROOT
 from tests.features.person_files import write_osnet, write_yolox, yolox_output
@@ -290,3 +293,14 @@ def test_the_example_of_the_documentation_runs(shared, tmp_path, monkeypatch):
     exec(example, found)
     assert found["boxes"].shape == (2, 5) and found["embeddings"].shape == (2, 512)
     assert [picture.ndim for picture in found["pictures"]] == [3, 3]
+
+
+def test_models_without_gpu_version_say_so(files, caplog):
+    on_gpu = Placement("cuda:0", "float16")
+    detector = load_person_detector(find_weights("yolox", str(files[0])), on_gpu, 0.5)
+    embedder = load_person_embedder(find_weights("osnet", str(files[1])), on_gpu)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{name} has no GPU version: it runs on the CPU, not on device cuda:0" for name in ("yolox", "osnet")
+    ]
+    picture = np.zeros((32, 32, 3), np.uint8)
+    assert len(detector.detect([picture])[0]) == 1 and embedder.embed([picture]).shape == (1, 3)
