@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 
 from facerec.support.atomic import host, refresh_directory_cache, temporary_file, temporary_name
-from facerec.support.locks import is_same_file, locks_work, try_lock, unlock
+from facerec.support.locks import is_same_file, try_lock, unlock
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,14 @@ def claim_name(item: str) -> str:
     return (
         item if _NAME.fullmatch(item) else hashlib.sha256(item.encode("utf-8", "surrogateescape")).hexdigest()
     )
+
+
+def locks_work(folder: Path) -> bool:
+    """Whether locks on files in `folder` exclude other processes of this machine."""
+    path = folder / temporary_name("lock")
+    with temporary_file(path), path.open("r+b") as other:
+        path.unlink()
+        return not try_lock(other.fileno())
 
 
 class Claim:

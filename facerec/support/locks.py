@@ -69,22 +69,6 @@ def try_lock(handle: int, *, shared: bool = False) -> bool:
     return True
 
 
-def locks_work(folder: Path) -> bool:
-    """Whether locks on files in `folder` exclude other processes of this machine.
-
-    Raises:
-        OSError: no file can be created in `folder`.
-    """
-    from facerec.support.atomic import temporary_name  # not above: it needs this module
-
-    path = folder / temporary_name("lock")
-    try:
-        with path.open("xb") as one, path.open("r+b") as other:
-            return try_lock(one.fileno()) and not try_lock(other.fileno())
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def is_same_file(path: Path, handle: int) -> bool:
     """Whether `path` is still the file that is open as `handle`, not a later one of that name."""
     try:
