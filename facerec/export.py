@@ -11,6 +11,7 @@ if not __package__:  # run as a script, see _script.py
 
 import argparse
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,11 @@ def arguments() -> argparse.ArgumentParser:
     )
     add_actor_db_argument(command_line, "actor database, for names, roles and the identifiers of actors")
     command_line.add_argument(
+        "--url",
+        metavar="URL",
+        help="address under which you publish film and manifest, for iiif (default: https://example.org/)",
+    )
+    command_line.add_argument(
         "--out",
         type=Path,
         metavar="PATH",
@@ -75,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen, suffix = find_format(args.format)
     if not 0 <= args.least <= 1:
         raise InputError(f"--least {args.least}: must be in 0..1")
+    if args.url is not None:
+        check_url(args.url, chosen)
     file = single_file(args.out, chosen, suffix)
     if file and not chosen.joint and len(args.path) > 1:
         rule = f"{chosen.name} has one file per movie; give a folder for {len(args.path)} movies"
@@ -97,12 +105,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             for path in args.path:
                 movies.append(opened(MovieFolder.existing(path)))
                 advance(1)
-        print(write(movies, chosen, file))  # noqa: T201
+        print(write(movies, chosen, file, args.url))  # noqa: T201
         return 0
 
     def export(folder: MovieFolder) -> str:
         name = chosen.file_name(folder.movie_id, suffix)
-        return write([opened(folder)], chosen, (args.out or folder.exports) / name)
+        return write([opened(folder)], chosen, (args.out or folder.exports) / name, args.url)
 
     return run_on_folders(args.path, export)
 
@@ -124,14 +132,22 @@ def single_file(out: Path | None, chosen: Format, suffix: str | None) -> Path | 
     raise InputError(f"--out {out}: a file of {chosen.name} ends in {expected}; or give an existing folder")
 
 
-def write(movies: Sequence[Movie], chosen: Format, path: Path) -> str:
+def check_url(url: str, chosen: Format) -> None:
+    """Raise `InputError` unless a URL is one of the web, and the format needs one."""
+    if not chosen.url:
+        raise InputError(f"--url {url}: the files of {chosen.name} hold no addresses; leave it out")
+    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
+        raise InputError(f"--url {url}: must be an address such as https://example.org/films/")
+
+
+def write(movies: Sequence[Movie], chosen: Format, path: Path, url: str | None = None) -> str:
     """Write a file about `movies` and return a line of summary."""
     from facerec.folder.layout import ensure_dir
     from facerec.support.atomic import atomic_write
 
     ensure_dir(path.parent)
     with atomic_write(path) as file:
-        for part in chosen.export(movies, path.suffix[1:]):
+        for part in chosen.export(movies, path.suffix[1:], url):
             file.write(part)
     people = sum(len(movie.people) for movie in movies)
     return f"{people} people{f' in {len(movies)} movies' if len(movies) > 1 else ''}, written to {path}"

@@ -26,22 +26,29 @@ class Format:
         suffixes: of its files, without the dot; the first is the default.
         contents: what is in a file, for the help.
         joint: several movies can be in one file.
+        url: its files hold addresses, which begin with `--url`.
     """
 
     name: str
     suffixes: tuple[str, ...]
     contents: str
     joint: bool = False
+    url: bool = False
 
     def file_name(self, movie_id: int, suffix: str | None = None) -> str:
         """Return the name of a movie's file: `7.webvtt.vtt`, or `7.ass` where format and suffix are equal."""
         suffix = suffix or self.suffixes[0]
         return ".".join(dict.fromkeys((str(movie_id), self.name, suffix)))
 
-    def export(self, movies: Sequence[Movie], suffix: str) -> Iterator[bytes]:
-        """Yield the contents of a file about `movies`, of which there is one unless the format is `joint`."""
+    def export(self, movies: Sequence[Movie], suffix: str, url: str | None = None) -> Iterator[bytes]:
+        """Yield the contents of a file about `movies`, of which there is one unless the format is `joint`.
+
+        Args:
+            url: beginning of addresses in the file, for formats that have them.
+        """
         module = importlib.import_module(f"facerec.exporting.{self.name.replace('-', '_')}")
-        parts: Iterator[bytes] = module.export(movies, suffix)
+        options = {"url": url} if self.url and url is not None else {}
+        parts: Iterator[bytes] = module.export(movies, suffix, **options)
         return parts
 
 
@@ -53,6 +60,9 @@ _ALL = (
     Format("ass", ("ass",), "subtitles: a box around each face, with its name"),
     Format("cvat", ("xml",), "boxes and identities, to be corrected in CVAT and read back"),
     Format("mot", ("zip",), "tracks for research on tracking (MOT Challenge)"),
+    Format(
+        "iiif", ("json",), "manifest for archives' viewers, with annotations (IIIF Presentation 3)", url=True
+    ),
     Format("coco", ("json",), "boxes and keypoints of the saved faces, for training", joint=True),
     Format("eaf", ("eaf",), "annotations for ELAN: one tier per person, milliseconds"),
 )
