@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 from facerec.errors import InputError
 
+# Version of the code that computes shards and the embeddings of actors. Raise it with a change that alters
+# any of their bytes, not with every release: an unfinished film of another version is refused, and the
+# pictures of actors are embedded again.
+RESULTS_VERSION = 1
+
 
 @dataclass(frozen=True)
 class ExtractSettings:

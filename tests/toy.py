@@ -194,10 +194,10 @@ def run_naming(folder: MovieFolder, cast: Path, *more: str) -> MovieFolder:
 
 
 def contents(folder: MovieFolder) -> dict[str, bytes]:
-    """Return every file of the folder by name, without times and host names."""
+    """Return every file of the folder by name, without times, host names and the film's."""
     found = {}
     for path in sorted(folder.path.rglob("*")):
-        if path.is_dir() and not path.name.endswith(".part"):
+        if (path.is_dir() and not path.name.endswith(".part")) or path == folder.film_hash:
             continue
         name = folder.relative(path)
         found[name] = b"" if path.is_dir() else path.read_bytes()

@@ -25,13 +25,11 @@ from facerec.actors.provenance import Origin, read_origins, show_last
 from facerec.errors import ContractError, InputError, NonFiniteError
 from facerec.folder.thumbnails import THUMBNAIL_SIDE
 from facerec.geometry import Image
-from facerec.models.base import Detector, Embedder, ModelCard
-from facerec.settings import GallerySettings
+from facerec.models.base import Detector, Embedder, ModelCard, identity_of
+from facerec.settings import RESULTS_VERSION, GallerySettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import set_column
 from facerec.support.locks import locked
-
-_PROGRAM = f"facerec {__version__}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,8 @@ def prepare(
     _raise_all(errors)
     faces = {name: int(orjson.loads(line)["n"]) for name, line in lines.items()}
     meta = {
-        "program": _PROGRAM,
+        "program": f"facerec {__version__}",
+        "results_version": RESULTS_VERSION,
         "detector": asdict(cards[0]),
         "embedder": {**asdict(cards[1]), **embedder_facts},
         "settings": asdict(settings),
@@ -175,12 +174,12 @@ class _EarlierRun:
             if meta is None or not database.embeddings.is_file():
                 return
             embedder_facts = {key: meta["embedder"][key] for key in ("dimension", "same_person")}
-            if meta["embedder"] != {**asdict(cards[1]), **embedder_facts}:
+            if identity_of(meta["embedder"]) != identity_of(cards[1]):
                 return
             if meta["embeddings_sha256"] != sha256_of(database.embeddings):
                 return
-            made_by = meta["program"], meta["detector"], meta["settings"]
-            alike = made_by == (_PROGRAM, asdict(cards[0]), asdict(settings))
+            made_by = meta.get("results_version", 1), identity_of(meta["detector"]), meta["settings"]
+            alike = made_by == (RESULTS_VERSION, identity_of(cards[0]), asdict(settings))
             lines = database.embeddings.read_bytes().split(b"\n")
             for number, faces in database.read_embeddings():
                 if alike or faces.image in learnt:

@@ -6,27 +6,32 @@ The first shard task of a film writes the plan; `facerec.folder.plan` says what 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facerec import __version__
 from facerec.errors import InputError, PlanError
-from facerec.folder.layout import MovieFolder
+from facerec.folder.film_hash import hash_once
+from facerec.folder.layout import MovieFolder, ensure_dir
 from facerec.folder.plan import Plan, pack_times, read_plan, unpack_times, write_plan
 from facerec.folder.shards import discard_run_locked
 from facerec.models import DETECTORS, card_of
-from facerec.settings import ExtractSettings
-from facerec.support.atomic import sha256_of
-from facerec.support.locks import locked
+from facerec.models.base import identity_of
+from facerec.settings import RESULTS_VERSION, ExtractSettings
+from facerec.support.locks import locked, locked_within
 from facerec.support.shell import command_line
+from facerec.video.container import open_video
 from facerec.video.film import Film, describe_film, open_film
-from facerec.video.identity import Stamp, file_stamp, probe_sha256, sha256_if_changed
+from facerec.video.identity import HashedFile, Stamp, file_stamp, probe_sha256, sha256_if_changed
 from facerec.video.opencv_check import opencv_seek_mismatches
 
 log = logging.getLogger(__name__)
+PLANNING_S = 3600.0  # a task waits this long for the plan that another one makes
 
 
 def ensure_plan(
@@ -47,7 +52,7 @@ def ensure_plan(
         options: `settings` as command-line options, for commands that the user is told to run.
         fresh: discard a plan that differs or is damaged, and its shards.
         display_aspect: width / height of the displayed frame; None for the film's own.
-        prepare: called before a plan is written, so that its failure leaves the folder as it was.
+        prepare: called before a plan is made, so that its failure leaves the folder as it was.
 
     Raises:
         PlanError: the folder has another plan; the message names the differences.
@@ -56,23 +61,23 @@ def ensure_plan(
     stamp = file_stamp(film)
     requested = _requested_run(film, n, settings)
     if _needs_new_plan(folder, film, requested, fresh):
-        new_plan = build_plan(folder, film, stamp, requested, display_aspect)
-        prepare()
-        folder.create()
-        with locked(folder.lock):
+        with open_video(film):  # before models are loaded
+            pass
+        prepare()  # before the film is read: if it fails, it fails in every task
+        with _only_planner(folder, film):
             if _needs_new_plan(folder, film, requested, fresh):  # no other task was first
-                if folder.plan.exists():
-                    discard_run_locked(folder)
-                if write_plan(folder, new_plan, film, options):
-                    for note in new_plan.notes:
-                        log.warning("%s: %s", film, note)
+                new_plan = build_plan(folder, film, stamp, requested, display_aspect)
+                _replace_plan(folder, new_plan, film, options, requested, fresh)
     plan = read_plan(folder)
     if plan is None:
         raise PlanError(f"{folder.path}: another task is replacing the plan; run the same command again")
-    differences = _differences(plan, film, requested)
+    differences = _differences(folder, plan, film, requested)
     if differences:
         # an option that an earlier release did not have cannot be given the value of its plan
-        earlier = requested["settings"].keys() - plan.settings.keys()
+        earlier = requested["settings"].keys() - plan.settings.keys() or plan.results_version not in (
+            None,
+            RESULTS_VERSION,
+        )
         complete = (
             "Complete them with the earlier release that made them" if earlier else "Use the same options"
         )
@@ -82,6 +87,54 @@ def ensure_plan(
         )
     folder.create()
     return plan
+
+
+@contextmanager
+def _only_planner(folder: MovieFolder, film: Path) -> Iterator[None]:
+    """Let one task at a time read the whole film to make the plan; the others wait for it.
+
+    Without file locks, or if the other task takes more than `PLANNING_S` seconds, tasks make the plan at the
+    same time; only one of them writes it. What was created is removed if the folder stays without a plan.
+    """
+    created = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
+    ensure_dir(folder.path)
+    said: list[bool] = []
+
+    def waiting() -> None:
+        if not said:
+            log.info("%s: waiting for another task that reads the film to make the plan", film)
+        said.append(True)
+
+    try:
+        with locked_within(folder.planning_lock, PLANNING_S, waiting) as free:
+            if not free:
+                log.warning("%s: no plan was made within %.0f s; making it here", film, PLANNING_S)
+            yield
+    finally:
+        folder.planning_lock.unlink(missing_ok=True)
+        for path in created:
+            with suppress(OSError):  # not empty
+                path.rmdir()
+
+
+def _replace_plan(
+    folder: MovieFolder,
+    plan: Plan,
+    film: Path,
+    options: Sequence[str],
+    requested: dict[str, Any],
+    fresh: bool,
+) -> None:
+    """Write the plan in place of one that `fresh` discards, unless another task was first."""
+    folder.create()
+    with locked(folder.lock):
+        if not _needs_new_plan(folder, film, requested, fresh):
+            return
+        if folder.plan.exists():
+            discard_run_locked(folder)
+        if write_plan(folder, plan, film, options):
+            for note in plan.notes:
+                log.warning("%s: %s", film, note)
 
 
 def planned_film(plan: Plan, path: Path) -> Film:
@@ -108,17 +161,19 @@ def _requested_run(film: Path, n: int, settings: ExtractSettings) -> dict[str, A
         "film": {"name": film.name, "bytes": film.stat().st_size, "probe": probe_sha256(film)},
         "settings": options,
         "models": models,
-        "program": f"facerec {__version__}",
     }
 
 
-def _differences(plan: Plan, film: Path, requested: dict[str, Any]) -> list[str]:
-    """Return how the plan differs from `requested`, one phrase each.
+def _differences(folder: MovieFolder, plan: Plan, film: Path, requested: dict[str, Any]) -> list[str]:
+    """Return how the folder's plan differs from `requested`, one phrase each.
 
     The film is hashed as a whole only if its modification time differs and nothing else does.
     """
-    found = plan.differences(requested)
-    other = "" if found else sha256_if_changed(film, plan.film)
+    models = {role: identity_of(card) for role, card in requested["models"].items()}
+    found = plan.differences({**requested, "models": models})
+    if plan.results_version not in (None, RESULTS_VERSION):
+        found.append(f"{plan.program} made it, which computes other results than facerec {__version__}")
+    other = "" if found else sha256_if_changed(film, plan.film, partial(hash_once, folder))
     return plan.differences({"film": {"sha256": other}}) if other else found
 
 
@@ -134,7 +189,9 @@ def build_plan(
     Raises:
         InputError: the film was written to while it was read.
     """
-    film = open_film(path, display_aspect)
+    with HashedFile(path) as file:
+        film = open_film(path, display_aspect, file)
+        whole = file.sha256()
     log.info(
         "%s: %d frames, shown at %dx%d", path.name, film.frame_count, film.display_width, film.display_height
     )
@@ -162,7 +219,7 @@ def build_plan(
         "losses": list(film.losses),
         "times": pack_times(film.pts),
     }
-    identity = {**requested["film"], "sha256": sha256_of(path), "mtime_ns": stamp[-1]}
+    identity = {**requested["film"], "sha256": whole, "mtime_ns": stamp[-1]}
     if file_stamp(path) != stamp:
         raise InputError(
             f"{path}: was written to while it was read; run this again when the copy is complete"
@@ -176,7 +233,6 @@ def build_plan(
         settings=requested["settings"],
         models=requested["models"],
         notes=tuple(notes),
-        program=requested["program"],
     )
 
 
@@ -199,4 +255,4 @@ def _needs_new_plan(folder: MovieFolder, film: Path, requested: dict[str, Any], 
         if not fresh:
             raise
         return True
-    return plan is None or (fresh and bool(_differences(plan, film, requested)))
+    return plan is None or (fresh and bool(_differences(folder, plan, film, requested)))

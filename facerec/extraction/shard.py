@@ -143,7 +143,7 @@ def extract_shard(
             "stage_seconds": {stage: round(seconds, 3) for stage, seconds in profile.seconds.items()},
             "host": host(),
         }
-        check_unchanged(film.path, plan.film)
+        check_unchanged(film.path, plan.film, film.stamp)
         marker = marker_bytes(folder, plan, beg, end, directory, report)
         commit_shard(folder, plan, beg, end, directory, marker)
     return report

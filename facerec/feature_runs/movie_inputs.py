@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from facerec.errors import InputError, PlanError, StaleError
 from facerec.extraction.planning import planned_film
 from facerec.folder.documents import read_scene_changes
+from facerec.folder.film_hash import hash_once
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
 from facerec.folder.plan import Plan, read_plan
@@ -111,7 +113,9 @@ def read_inputs(folder: MovieFolder, path: Path) -> MovieInputs:
 
 def _check_film(folder: MovieFolder, plan: Plan, path: Path, identity: dict[str, Any]) -> None:
     """Raise PlanError if the plan was made for another film; its name may differ."""
-    other = plan.differences({"film": identity}) or sha256_if_changed(path, plan.film)
+    other = plan.differences({"film": identity}) or sha256_if_changed(
+        path, plan.film, partial(hash_once, folder)
+    )
     if other:
         raise PlanError(
             f"{path}: is not the film that {folder.path} was made from ({plan.film.get('name')}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 
 from facerec import __version__
 from facerec.errors import ContractError, StaleError
+from facerec.models.base import ModelCard, identity_of
 from facerec.support.atomic import create_once
 from facerec.support.jsonl import RuleViolation, read_json
 
@@ -36,7 +38,7 @@ class Provenance:
         return [
             f"{key} was {_shortened(recorded.get(key))} and is now {_shortened(value)}"
             for key, value in self._wanted.items()
-            if recorded.get(key) != value
+            if _identity(recorded.get(key)) != _identity(value)
         ]
 
     def record(self) -> None:
@@ -60,6 +62,17 @@ class Provenance:
 def _parse(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RuleViolation("a JSON object is expected")
+    return value
+
+
+def _identity(value: Any) -> Any:
+    """Reduce the model cards in a JSON value to what decides the results, see `identity_of`."""
+    if isinstance(value, list | tuple):
+        return [_identity(item) for item in value]
+    if isinstance(value, Mapping):
+        if value.keys() == {field.name for field in fields(ModelCard)}:
+            return identity_of(value)
+        return {key: _identity(item) for key, item in value.items()}
     return value
 
 

@@ -113,6 +113,9 @@ class MovieFolder:
         self.manifest = self.path / "manifest.json"
         self.previous = self.path / "previous"
         self.lock = self.path / ".lock"
+        self.planning_lock = self.path / ".planning"
+        self.film_hash = self.path / ".film.json"
+        self.film_hash_lock = self.path / ".film.lock"
         names = ("features", "trajectories", "scene_changes", "evidence", "faces", "done")
         self.shard_dirs = tuple(self.path / name for name in names)
         self.contact_sheet = self.path / "contact_sheet.png"

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from facerec import __version__
 from facerec.errors import ContractError, InputError, PlanError
 from facerec.folder.layout import MovieFolder
+from facerec.settings import RESULTS_VERSION
 from facerec.support.atomic import create_once, refresh_directory_cache
 from facerec.support.jsonl import read_json, require, require_keys
 from facerec.support.shell import stage_command
@@ -81,6 +82,8 @@ class Plan:
         settings: the options that decide the results, so neither batch size nor device.
         models: the model cards of detector and embedder.
         notes: what the user should know about the film: lost frames, inexact seeking.
+        program: the release that wrote the plan; for information.
+        results_version: `settings.RESULTS_VERSION` of that release; None in plans of 0.1.0: version 1.
     """
 
     movie_id: int
@@ -92,9 +95,11 @@ class Plan:
     models: Mapping[str, Any]
     notes: tuple[str, ...]
     program: str = f"facerec {__version__}"
+    results_version: int | None = RESULTS_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def display_size(self) -> tuple[int, int] | None:
@@ -104,10 +109,12 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The SHA-256 of everything in the plan but the film's modification time."""
+        """The SHA-256 of everything in the plan that can change the results."""
         # a copy of the film counts as the same film, and has another modification time
         film = {key: value for key, value in self.film.items() if key != "mtime_ns"}
         run = {**self.to_json(), "film": film}
+        if self.results_version is not None:
+            del run["program"]
         return sha256(orjson.dumps(run, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def range_of(self, shard: int) -> tuple[int, int]:
@@ -175,7 +182,10 @@ def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
 
 def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
     record = require_keys(value, {"run", "command", "fingerprint"})
-    run = require_keys(record["run"], {field.name for field in fields(Plan)})
+    names = {field.name for field in fields(Plan)}
+    by_0_1_0 = isinstance(record["run"], dict) and "results_version" not in record["run"]
+    run = require_keys(record["run"], names - {"results_version"} if by_0_1_0 else names)
+    require(by_0_1_0 or type(run["results_version"]) is int, "results_version must be an integer")
     for name, kind in _KINDS.items():
         require(type(run[name]) is kind, f"{name} must be of type {kind.__name__}")
     require(run["n"] > 0 and run["frame_count"] >= 0, "n and frame_count must be positive")
@@ -185,7 +195,7 @@ def _parse(value: object) -> tuple[Plan, dict[str, Any]]:
         isinstance(options, list) and {*map(type, [*options, command["film"]])} == {str},
         "film and options must be strings",
     )
-    plan = Plan(**{**run, "notes": tuple(run["notes"])})
+    plan = Plan(**{"results_version": None, **run, "notes": tuple(run["notes"])})
     require(plan.fingerprint == record["fingerprint"], "it was edited after it was written")
     return plan, command
 

@@ -6,8 +6,8 @@ batches than the whole film, and must give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -62,6 +62,18 @@ class ModelCard:
     weights: str
     sha256: str
     licence: str
+
+
+def identity_of(card: ModelCard | Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the results of a model: its kind and the hash of its weights and preprocessing.
+
+    The file name and the licence may differ between copies of the same weights.
+
+    Args:
+        card: a model card, or one as recorded in JSON.
+    """
+    recorded = asdict(card) if isinstance(card, ModelCard) else card
+    return {key: recorded.get(key) for key in ("kind", "sha256")}
 
 
 def check_finite(

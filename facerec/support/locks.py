@@ -18,10 +18,12 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_POLL_S = 0.5  # a wait with a time limit asks again after this
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
@@ -50,6 +52,30 @@ def locked(path: Path, byte: int | None = None) -> Iterator[None]:
     finally:
         unlock(handle)
         os.close(handle)
+
+
+@contextmanager
+def locked_within(path: Path, seconds: float, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Hold an exclusive lock on `path` for the block, or none if it is not free within `seconds`.
+
+    Creates a missing file. Where locks are unsupported, the block runs without a lock.
+
+    Args:
+        waiting: called about every half second while another process has the lock.
+
+    Yields:
+        False if the lock was not free in time.
+    """
+    with path.open("ab") as file:
+        end = time.monotonic() + seconds
+        while not (free := try_lock(file.fileno())) and time.monotonic() < end:
+            waiting()
+            time.sleep(_POLL_S)
+        try:
+            yield free
+        finally:
+            if free:
+                unlock(file.fileno())
 
 
 def try_lock(handle: int, *, shared: bool = False) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+    from facerec.video.identity import HashedFile
+
     Stream = TypeVar("Stream", VideoStream, AudioStream)
 
 log = logging.getLogger(__name__)
@@ -35,13 +37,16 @@ DEMUX_RETRIES = 16  # consecutive unreadable packets after which the film is con
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: Path, file: HashedFile | None = None) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a film and its first video stream that is not a cover picture.
+
+    Args:
+        file: read the film through this open file.
 
     Raises:
         InputError: the file is not a film, has no video stream, or may not be read.
     """
-    with _opened(path, FORMATS) as container:
+    with _opened(path, FORMATS, file) as container:
         for stream in container.streams.video:
             if not stream.disposition & av.stream.Disposition.attached_pic:
                 break
@@ -73,7 +78,7 @@ def open_audio(path: Path) -> Iterator[tuple[InputContainer, AudioStream | None]
 
 
 @contextmanager
-def _opened(path: Path, formats: str) -> Iterator[InputContainer]:
+def _opened(path: Path, formats: str, file: HashedFile | None = None) -> Iterator[InputContainer]:
     """Open a file of one of the containers `formats`; raise InputError if that is not possible."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a film")
@@ -81,7 +86,8 @@ def _opened(path: Path, formats: str) -> Iterator[InputContainer]:
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty (0 bytes); copy the film again")
         container = av.open(
-            "file:" + os.path.abspath(path),
+            file or "file:" + os.path.abspath(path),
+            mode="r",
             options={"format_whitelist": formats, "protocol_whitelist": "file"},
             metadata_errors="ignore",
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -22,9 +21,10 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError
 from facerec.geometry import Image
-from facerec.video.container import open_video, packets
+from facerec.video.container import open_video
 from facerec.video.decoding import DamagedFilm, FrameIndex, frames_around
 from facerec.video.frame_index import build_index
+from facerec.video.identity import HashedFile, Stamp, file_stamp
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -47,6 +47,7 @@ class Film:
         frame_rate: frames per second; the mean if it varies.
         declared_frames: number of frames by the container; for information, it may be wrong.
         index: the frames and their times.
+        stamp: of the file when it was opened, see `video.identity.file_stamp`.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Film:
     frame_rate: Fraction
     declared_frames: int | None
     index: FrameIndex
+    stamp: Stamp
 
     @property
     def name(self) -> str:
@@ -90,16 +92,17 @@ class Film:
         return self.index.losses
 
 
-def open_film(path: Path, display_aspect: Fraction | None = None) -> Film:
+def open_film(path: Path, display_aspect: Fraction | None = None, file: HashedFile | None = None) -> Film:
     """Index the frames of a film and determine its display size.
 
     Args:
         display_aspect: width / height; overrides the film's own display aspect ratio.
+        file: read the packets through this open file, which hashes them.
 
     Raises:
         InputError: the file is not a film, or no frame of it can be decoded.
     """
-    found = build_index(path)
+    found = build_index(path, file)
     return describe_film(
         path, found.pts, seekable=found.seekable, losses=found.losses, display_aspect=display_aspect
     )
@@ -122,6 +125,7 @@ def describe_film(
         display_size: width and height of the earlier `Film`; overrides `display_aspect`.
     """
     with open_video(path) as (_, stream):
+        stamp = file_stamp(path)
         time_base = stream.time_base or Fraction(1, 1000)
         declared, rate = stream.frames or None, stream.average_rate or stream.guessed_rate
         sample_aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -141,7 +145,7 @@ def describe_film(
             f"{path}: has {width}x{height} pixels by its header and aspect ratio; one of them is wrong"
         )
     return Film(path, frame.width, frame.height, width, height, rotation,
-                _frame_rate(index, rate), declared, index)  # fmt: skip
+                _frame_rate(index, rate), declared, index, stamp)  # fmt: skip
 
 
 def _display_size(width: Fraction, height: int, rotation: int, ratio: Fraction | None) -> tuple[int, int]:
@@ -159,19 +163,6 @@ def _frame_rate(index: FrameIndex, declared: Fraction | None) -> Fraction:
     if declared and abs(declared / measured - 1) < 0.01:
         return declared
     return measured.limit_denominator(1001) or measured
-
-
-def last_frame_duration(film: Film) -> Fraction:
-    """Return for how many seconds the last frame is shown, by its packet; a mean frame if it does not say."""
-    found: int | None = None
-    if film.seekable:
-        last = int(film.pts[-1])
-        with open_video(film.path) as (container, stream), suppress(av.FFmpegError, ValueError, OSError):
-            container.seek(last, stream=stream)
-            found = next(
-                (packet.duration for packet in packets(container, stream) if packet.pts == last), None
-            )
-    return found * film.time_base if found else 1 / film.frame_rate
 
 
 def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterator[tuple[int, Image]]:

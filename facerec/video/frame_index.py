@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+    from facerec.video.identity import HashedFile
+
 log = logging.getLogger(__name__)
 
 HEAD = 96  # frames decoded at the start of a film for the check
@@ -33,13 +35,16 @@ TAIL = 64  # frames decoded at its end, and more if none of them decodes
 SEEK_INTERVALS = 9  # seeks are checked at the positions between these equal parts of a film
 
 
-def build_index(path: Path) -> FrameIndex:
+def build_index(path: Path, file: HashedFile | None = None) -> FrameIndex:
     """Find all frames of a film.
+
+    Args:
+        file: read the packets through this open file.
 
     Raises:
         InputError: the file is not a film, or no frame of it can be decoded.
     """
-    with open_video(path) as (container, stream):
+    with open_video(path, file) as (container, stream):
         time_base = stream.time_base or Fraction(1, 1000)
         declared, duration = stream.frames, container.duration
         losses = _ignored_streams(container, stream)

@@ -309,7 +309,7 @@ def test_prepare_actors_keeps_learnt_faces_without_detecting_them(
     before, found = content(database), learnt(database)
     assert prepared(database) == ()
     assert content(database) == before
-    newer = json.loads(database.embeddings_meta.read_bytes()) | {"program": "facerec 0"}
+    newer = json.loads(database.embeddings_meta.read_bytes()) | {"results_version": 0}
     database.embeddings_meta.write_text(json.dumps(newer))  # portraits are embedded again
     prepared(database)
     assert learnt(database) == found

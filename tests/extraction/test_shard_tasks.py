@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,12 +17,16 @@ import facerec.extraction.planning
 import facerec.extraction.shard
 import facerec.merging.merge
 import facerec.video.identity
-from facerec import extract, merge_shards
+from facerec import __version__, extract, merge_shards
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import read_plan
 from facerec.folder.shards import done_markers
+from facerec.support.atomic import sha256_of
 from facerec.support.cli import run_main
+from facerec.support.locks import locked
+from facerec.video.identity import HashedFile
 from tests import kills
+from tests.processes import wait_until
 from tests.toy import (
     MOVIE,
     TOY_MODELS,
@@ -53,10 +58,12 @@ def _litter(folder: MovieFolder) -> list[str]:
     return [path.name for path in folder.path.rglob("*.part")]
 
 
-def _refusal(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:
-    """The one line that `extract.py` refuses with."""
+def _refusal(
+    words: list[str], capsys: pytest.CaptureFixture[str], status: int = 1, *, models: bool = False
+) -> str:
+    """The one line that `extract.py` refuses with, without loading a model unless `models`."""
     capsys.readouterr()
-    with toy_models(loaded=lambda: pytest.fail("a model was loaded")):
+    with toy_models(loaded=lambda: models or pytest.fail("a model was loaded")):
         assert run_main(extract.main, words) == status
     lines = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert len(lines) == 1
@@ -98,19 +105,54 @@ def test_a_process_that_commits_second_leaves_the_first_ones_shard(
     assert contents(run_merge(folder)) == undisturbed
 
 
-def test_two_processes_make_the_plan_at_once(
+def test_a_task_waits_for_the_plan_that_another_one_makes(
     film: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    make = facerec.extraction.planning.build_plan
+    make, children = facerec.extraction.planning.build_plan, []
 
     def late(*args: Any) -> Any:
-        made = make(*args)
-        assert kills.run([("extract", _words(film, tmp_path, "1"))], tmp_path / "log") == 0
-        return made
+        children.append(kills.start([("extract", _words(film, tmp_path, "1"))], tmp_path / "log"))
+        log = tmp_path / "log"
+        wait_until(lambda: log.exists() and "waiting for another task" in log.read_text())
+        return make(*args)
 
     with mock.patch.object(facerec.extraction.planning, "build_plan", late):
         folder = run_extract(film, tmp_path, 2, shards="0")
+    children[0].join(120)
+    assert children[0].exitcode == 0 and (tmp_path / "log").read_text().count("frames, shown at") == 0
+    assert not folder.planning_lock.exists()
     assert contents(run_merge(folder)) == undisturbed
+
+
+def test_a_task_does_not_wait_for_ever_for_a_plan(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = MovieFolder.of_film(tmp_path, film)
+    folder.path.mkdir()
+    with locked(folder.planning_lock), mock.patch.object(facerec.extraction.planning, "PLANNING_S", 0.2):
+        run_extract(film, tmp_path, 2)
+    assert "making it here" in capsys.readouterr().err
+    assert contents(run_merge(folder)) == undisturbed
+
+
+def test_the_film_is_read_once_for_index_and_hash(film: Path, tmp_path: Path) -> None:
+    read: list[tuple[int, int]] = []
+
+    class Counted(HashedFile):
+        def read(self, size: int = -1) -> bytes:
+            begin = self.tell()
+            data = super().read(size)
+            read.append((begin, begin + len(data)))
+            return data
+
+    with (
+        mock.patch.object(facerec.extraction.planning, "HashedFile", Counted),
+        mock.patch("facerec.folder.film_hash.sha256_of", side_effect=AssertionError),
+    ):
+        folder = run_extract(film, tmp_path, 2)
+    plan = read_plan(folder)
+    assert plan is not None and plan.film["sha256"] == sha256_of(film)
+    assert read and sum(end - begin for begin, end in read) < 1.5 * film.stat().st_size
 
 
 def test_several_tasks_with_fresh_at_once(film: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
@@ -233,6 +275,37 @@ def test_a_folder_of_an_earlier_release_is_refused_without_advice_to_use_the_sam
     assert contents(folder) == before
 
 
+def test_another_release_with_the_same_results_completes_a_film(
+    film: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = run_extract(film, tmp_path, 2, shards="0")
+    text = folder.plan.read_text()
+    folder.plan.write_text(text.replace(f"facerec {__version__}", "facerec 0.0.1"))
+    assert folder.plan.read_text() != text
+    found = contents(run_merge(run_extract(film, tmp_path, 2, shards="1")))
+    assert {name for name in undisturbed if found[name] != undisturbed[name]} <= {
+        "plan.json",
+        "manifest.json",
+    }
+
+
+def test_a_release_with_other_results_is_refused(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_extract(film, tmp_path, 2, shards="0")
+    with mock.patch.object(facerec.extraction.planning, "RESULTS_VERSION", 2):
+        line = _refusal(_words(film, tmp_path, "1"), capsys)
+    assert "computes other results" in line and "--fresh" in line and "earlier release" in line
+
+
+def test_the_same_weights_under_another_name_complete_a_film(film: Path, tmp_path: Path) -> None:
+    run_extract(film, tmp_path, 2, shards="0")
+    for model in (ToyDetector, ToyEmbedder):
+        renamed = replace(model.card, weights="copy.none", licence="as of today")
+        with mock.patch.object(model, "card", renamed):
+            run_extract(film, tmp_path, 2, shards="1")
+
+
 def test_another_model_is_refused_by_name(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,8 +315,7 @@ def test_another_model_is_refused_by_name(
     for role, model in (("detector", ToyDetector), ("embedder", ToyEmbedder)):
         with mock.patch.object(model, "card", card):
             line = _refusal(_words(film, tmp_path, "1"), capsys)
-        assert f"models {role} weights is toy-{role}.none in the plan, but other.onnx was requested" in line
-        assert f"models {role} sha256" in line and "--fresh" in line
+        assert f"models {role} sha256 is " in line and "--fresh" in line
 
 
 def test_another_film_of_the_same_name_is_refused(
@@ -284,17 +356,20 @@ def test_a_film_edited_in_the_middle_is_refused(
     assert contents(again) == undisturbed
 
 
-def test_a_copy_of_the_film_is_accepted_and_hashed_once_per_task(film: Path, tmp_path: Path) -> None:
+def test_a_copy_of_the_film_is_accepted_and_hashed_once_for_all_tasks(film: Path, tmp_path: Path) -> None:
     folder = run_extract(film, tmp_path, 4, shards="0")
     (tmp_path / "scratch").mkdir()
     copy = Path(shutil.copyfile(film, tmp_path / "scratch" / film.name))
     assert copy.stat().st_mtime_ns != film.stat().st_mtime_ns
-    identity = facerec.video.identity
-    with mock.patch.object(identity, "sha256_of", wraps=identity.sha256_of) as whole:
+    with mock.patch("facerec.folder.film_hash.sha256_of", wraps=sha256_of) as whole:
         run_extract(film, tmp_path, 4, shards="1")
         assert whole.call_count == 0, "the film of the plan itself need not be read twice"
-        run_extract(copy, tmp_path, 4, shards="2-3")
+        run_extract(copy, tmp_path, 4, shards="2")
+        run_extract(copy, tmp_path, 4, shards="3")
         assert whole.call_count == 1
+        os.utime(copy)
+        run_extract(copy, tmp_path, 4, shards="0")
+        assert whole.call_count == 2
     elsewhere = run_extract(copy, tmp_path / "elsewhere", 4)
     plans = [read_plan(one) for one in (folder, elsewhere)]
     assert plans[0] and plans[1] and plans[0].fingerprint == plans[1].fingerprint
@@ -332,7 +407,7 @@ def test_a_film_that_is_still_being_copied_gives_no_plan(
         return seek(*args)
 
     with mock.patch.object(facerec.extraction.planning, "opencv_seek_mismatches", growing):
-        line = _refusal(_words(mine, tmp_path / "out", "0"), capsys)
+        line = _refusal(_words(mine, tmp_path / "out", "0"), capsys, models=True)
     assert "was written to while it was read" in line
     assert not (tmp_path / "out").exists()
 

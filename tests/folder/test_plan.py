@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +96,7 @@ def test_a_plan_round_trips_with_its_fingerprint(tmp_path: Path) -> None:
         {"settings": {"save_every": 4}},
         {"models": {"detector": {"kind": "mtcnn"}}},
         {"notes": ()},
-        {"program": "facerec 0"},
+        {"results_version": 2},
     ],
 )
 def test_whatever_differs_changes_the_fingerprint_and_is_named(other: dict[str, object]) -> None:
@@ -102,6 +104,24 @@ def test_whatever_differs_changes_the_fingerprint_and_is_named(other: dict[str, 
     assert changed.fingerprint != _plan().fingerprint
     (difference,) = changed.differences({k: v for k, v in _plan().to_json().items() if k in other})
     assert next(iter(other)) in difference and " in the plan, but " in difference
+
+
+def test_another_release_with_the_same_results_has_the_same_fingerprint() -> None:
+    assert _plan(program="facerec 9.9").fingerprint == _plan().fingerprint
+
+
+def test_a_plan_of_0_1_0_is_read(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    folder.create()
+    write_plan(folder, _plan(), Path("7.mp4"), [])
+    record = orjson.loads(folder.plan.read_bytes())
+    del record["run"]["results_version"]
+    film = {key: value for key, value in record["run"]["film"].items() if key != "mtime_ns"}
+    text = orjson.dumps({**record["run"], "film": film}, option=orjson.OPT_SORT_KEYS)
+    record["fingerprint"] = sha256(text).hexdigest()
+    folder.plan.write_bytes(orjson.dumps(record))
+    plan = read_plan(folder)
+    assert plan is not None and plan.results_version is None and plan.fingerprint == record["fingerprint"]
 
 
 def test_the_probe_depends_on_the_films_size_and_both_ends(tmp_path: Path) -> None:
