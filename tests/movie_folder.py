@@ -48,6 +48,7 @@ def movie_folder(
     pts: Sequence[int] | None = None,
     time_base: str = "1/25",
     frame_rate: str = "25",
+    seekable: bool = True,
     film: Path | None = None,
     poor_pages: Sequence[int] = (),
     cast: Mapping[str, str] | None = None,
@@ -58,6 +59,7 @@ def movie_folder(
         shown: in the order of the trajectories; their clusters are dense from 0.
         names: probabilities of actors by cluster; others have none.
         pts: presentation time of each frame in units of `time_base`; default its number.
+        seekable: False: the film has no usable times.
         film: whose size and probe the plan records.
         poor_pages: clusters that are not one person.
         cast: names of actors, as the manifest records them.
@@ -72,7 +74,7 @@ def movie_folder(
         "time_base": time_base,
         "times": pack_times(times.astype(np.int64)),
         "rotation": 0,
-        "seekable": True,
+        "seekable": seekable,
         "losses": [],
     }
     trajectories = [

@@ -47,7 +47,7 @@ class FrameTimes:
 
 
 def frame_times(folder: MovieFolder, plan: Plan) -> FrameTimes:
-    """Return the times of the frames of a plan.
+    """Return the times of the frames of a plan; by its frame rate if the film has no usable times.
 
     Raises:
         ContractError: the plan does not have one ascending time per frame.
@@ -61,6 +61,8 @@ def frame_times(folder: MovieFolder, plan: Plan) -> FrameTimes:
     except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
         rule = "video must have times, time_base and frame_rate, one ascending time for each frame"
         raise ContractError(folder.plan, rule) from None
+    if video.get("seekable") is False:  # the film has no usable times; the plan has frame numbers instead
+        time_base = 1 / rate
     seconds = np.empty(len(pts) + 1)
     seconds[:-1] = pts * time_base.numerator / time_base.denominator
     seconds[-1] = seconds[-2] + float(1 / rate) if len(pts) else 0.0

@@ -114,6 +114,13 @@ def test_times_are_the_frames_own_where_the_rate_varies(tmp_path: Path) -> None:
         movie.frame_at(1.9)
 
 
+def test_a_film_without_usable_times_is_timed_by_its_frame_rate(tmp_path: Path) -> None:
+    """The plan then has frame numbers, with the time base of the stream, which means nothing."""
+    folder = movie_folder(tmp_path, SHOWN, NAMES, cuts=CUTS, time_base="1/1200000", seekable=False)
+    movie = facerec.open_movie(folder.path)
+    assert movie.duration_s == pytest.approx(4) and movie.presence["end_s"].max() == pytest.approx(2.8)
+
+
 def test_boxes_are_those_of_the_trajectories_in_chunks_or_at_once(folder: MovieFolder) -> None:
     movie = facerec.open_movie(folder.path)
     records = read_trajectories(folder.trajectories, 7)
