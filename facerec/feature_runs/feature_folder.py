@@ -64,13 +64,19 @@ class FeatureFolder:
         self.index.remove(map(entry_key, unwanted))
         shutil.rmtree(self.parts, ignore_errors=True)
 
-    def is_done(self, item: str, feature: str) -> bool:
-        """Whether an item has failed in this run, or its output is there as the index describes it."""
+    def is_done(self, item: str, feature: str, source_bytes: int | None = None) -> bool:
+        """Whether an item has failed in this run, or its output is there as the index describes it.
+
+        Args:
+            source_bytes: present size of the file that it is made from; None if it does not matter.
+        """
         entry = self.index.get(item, feature)
         if entry is None:
             return False
         if is_failed(entry):
             return not entry.get(RETRY)
+        if is_changed(entry, source_bytes):
+            return False
         if entry["output"] is None:
             return True
         try:
@@ -154,3 +160,8 @@ class FeatureFolder:
 def is_failed(entry: Entry) -> bool:
     """Whether an entry is that of a failed item."""
     return entry["reason"] is not None
+
+
+def is_changed(entry: Entry, source_bytes: int | None) -> bool:
+    """Whether the file that an item was made from had another size."""
+    return None not in (source_bytes, entry.get("source_bytes")) and entry["source_bytes"] != source_bytes

@@ -121,15 +121,20 @@ class ListUnit:
 
     def is_done(self) -> bool:
         """Whether all features of the item are there, or it failed in this run."""
-        return all(self._folder.is_done(self.name, feature) for feature in self._features)
+        return not self._missing()
+
+    def _missing(self) -> list[str]:
+        size = None if isinstance(self._entry, Problem) else file_size(self._entry.path)
+        return [name for name in self._features if not self._folder.is_done(self.name, name, size)]
 
     def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
         """Compute the features of the item that are missing."""
-        missing = [feature for feature in self._features if not self._folder.is_done(self.name, feature)]
+        missing = self._missing()
         try:
             if isinstance(self._entry, Problem):
                 raise InputError(self._entry.reason)
             wanted = [feature for feature in missing if self._has_place(feature)]
+            self._facts["source_bytes"] = file_size(self._entry.path)
             footage = self._open(self._entry.path)
             count = len(footage.times)
             self._facts |= {"duration": round(footage.duration, 6), "frames": count}
@@ -139,8 +144,7 @@ class ListUnit:
         except (InputError, ContractError, NonFiniteError, OSError) as error:
             if is_disk_full(error):
                 raise
-            failed = [feature for feature in missing if not self._folder.is_done(self.name, feature)]
-            self._fail(failed, reason_of(error))
+            self._fail(self._missing(), reason_of(error))
         entries = [self._folder.index.get(self.name, feature) for feature in missing]
         return int(any(entry is not None and is_failed(entry) for entry in entries))
 
@@ -190,6 +194,14 @@ class ListUnit:
         if name.window is not None and is_video(self._entry.path):
             return stem.with_name(f"{stem.name}_{name.window}{name.suffix}")
         return stem.with_name(stem.name + name.suffix)
+
+
+def file_size(path: Path) -> int | None:
+    """Return the size of a file in bytes; None if it is a folder or not there."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
 
 
 def is_disk_full(error: Exception) -> bool:

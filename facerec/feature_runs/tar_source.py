@@ -12,9 +12,16 @@ from typing import Any
 from facerec.errors import ContractError, FacerecError, InputError, NonFiniteError
 from facerec.feature_runs.braces import expand
 from facerec.feature_runs.claims import claim_name
-from facerec.feature_runs.feature_folder import RETRY, FeatureFolder, is_failed
+from facerec.feature_runs.feature_folder import RETRY, FeatureFolder, is_changed, is_failed
 from facerec.feature_runs.index import entry_key
-from facerec.feature_runs.list_source import OpenFootage, OutputName, is_disk_full, reason_of, with_label
+from facerec.feature_runs.list_source import (
+    OpenFootage,
+    OutputName,
+    file_size,
+    is_disk_full,
+    reason_of,
+    with_label,
+)
 from facerec.feature_runs.rows import Rows
 from facerec.feature_runs.shard_outputs import ClipOutput, jsonl_bytes, write_npz, write_pickle
 from facerec.feature_runs.sources import ClipRequest, Engine, NoSoundError
@@ -144,7 +151,7 @@ class TarUnit:
 
     def is_done(self) -> bool:
         """Whether the shard's output is there, or clips of it failed in this run."""
-        return self._folder.is_done(self.name, SHARD)
+        return self._folder.is_done(self.name, SHARD, file_size(self._path))
 
     def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
         """Compute the features of the clips that are missing, and join them."""
@@ -162,6 +169,7 @@ class TarUnit:
         with scratch_folder() as self._scratch:
             for number, (item, clip) in enumerate(self._clips.items()):
                 self._facts[item] = {"shard": self.name, "number": number, "source": clip.filename}
+                self._facts[item]["source_bytes"] = clip.size
                 missing = [feature for feature in self._features if not self._has(item, feature)]
                 if missing:
                     self._compute(item, clip, missing, engine, advance)
@@ -203,6 +211,8 @@ class TarUnit:
             return False
         if is_failed(entry):
             return not entry.get(RETRY)
+        if is_changed(entry, self._clips[item].size):
+            return False
         if entry["output"] is None:
             return True
         try:
@@ -253,7 +263,8 @@ class TarUnit:
                 write_pickle(file, clips, sound)
             else:
                 write_npz(file, clips)
-            facts = {"shard": self.name, "source": str(self._path), "clips": len(clips), "reason": reason}
+            facts = {"shard": self.name, "source": str(self._path), "source_bytes": file_size(self._path)}
+            facts |= {"clips": len(clips), "reason": reason}
             self._folder.add_output(self.name, SHARD, self._output, file, facts)
             if not self._pickled:
                 write_bytes(self._output.with_suffix(".jsonl"), jsonl_bytes(clips))

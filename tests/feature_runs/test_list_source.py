@@ -112,7 +112,7 @@ def test_a_table_gives_exactly_the_files_it_names(film: Path, tmp_path: Path) ->
     assert entry == {
         "item": "sub/a.npy", "feature": "numbers", "output": "sub/a.npy", "source": str(film),
         "arrays": {"features": {"shape": [4, 1], "dtype": "float32"}}, "padded": False, "reason": None,
-        "duration": 0.28, "frames": 7, "width": 160, "height": 120,
+        "duration": 0.28, "frames": 7, "width": 160, "height": 120, "source_bytes": film.stat().st_size,
     }  # fmt: skip
     assert index()[str(absolute), "numbers"]["output"] == str(absolute)
     assert sorted(path.name for path in Path("out").iterdir() if path.name[:4] != "log_") == [
@@ -249,6 +249,17 @@ def test_a_lost_or_cut_output_is_made_again(film: Path) -> None:
     assert files() == whole
 
 
+def test_a_video_that_was_replaced_is_done_again(film: Path) -> None:
+    shutil.copy(film, "a.mp4")
+    Path("videos.txt").write_text("a.mp4\n")
+    run("videos.txt")
+    make_film(Path("a.mp4"), 3)
+    run("videos.txt")
+    assert np.load("out/a_1.npy")[:, 0].tolist() == [0, 2]
+    Path("a.mp4").unlink()
+    assert run("videos.txt") == {"finished": 1, "failed": 0, "unfinished": 0}
+
+
 def test_files_of_others_are_not_overwritten(film: Path, tmp_path: Path) -> None:
     shutil.copy(film, "precious.mp4")
     np.save("old.npy", np.zeros(3))
@@ -285,8 +296,10 @@ def test_a_table_for_several_features_needs_a_place_for_each(film: Path) -> None
     assert "must end in .npz: stateful has several arrays (frames, tracks, count, number)" in str(reasons())
 
 
-def _slow_worker(folder: Path, log: Path, seconds: float) -> None:
+def _slow_worker(folder: Path, log: Path, seconds: float, together: int = 1) -> None:
     os.chdir(folder)
+    log.with_name(f"ready_{os.getpid()}").touch()
+    wait_until(lambda: len([*log.parent.glob("ready_*")]) >= together)
 
     def opened(path: Path) -> None:
         with log.open("a") as file:
@@ -297,7 +310,8 @@ def _slow_worker(folder: Path, log: Path, seconds: float) -> None:
 
 
 def _start(count: int, folder: Path, log: Path, seconds: float) -> list[Any]:
-    workers = [_SPAWN.Process(target=_slow_worker, args=(folder, log, seconds)) for _ in range(count)]
+    arguments = folder, log, seconds, count
+    workers = [_SPAWN.Process(target=_slow_worker, args=arguments) for _ in range(count)]
     for worker in workers:
         worker.start()
     return workers

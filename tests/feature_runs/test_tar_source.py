@@ -329,6 +329,19 @@ def test_finished_shards_are_skipped_and_lost_ones_made_again(
     assert files() == whole
 
 
+def test_a_shard_that_was_replaced_is_done_again(clip: bytes, other: bytes) -> None:
+    shard("clips/shard-0.tar", {"a.mp4": clip})
+    run("clips/shard-0.tar")
+    shard("clips/shard-0.tar", {"a.mp4": other, "b.mp4": b"x" * 20000})
+    run("clips/shard-0.tar")
+    with np.load("out/shard-0.npz") as arrays:
+        assert arrays["a.mp4/numbers/features"][:, 0].tolist() == [0, 2]
+    shard("clips/shard-0.tar", {"a.mp4": clip, "b.mp4": clip, "c.mp4": clip})
+    run("clips/shard-0.tar")
+    with np.load("out/shard-0.npz") as arrays:
+        assert arrays["a.mp4/numbers/features"][:, 0].tolist() == [0, 2, 4]
+
+
 def test_a_file_of_another_program_is_not_overwritten(clip: bytes) -> None:
     shard("clips/shard-0.tar", {"a.mp4": clip})
     Path("out").mkdir()
