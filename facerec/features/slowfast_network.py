@@ -35,7 +35,7 @@ class SlowFast(nn.Module):
     ) -> list[torch.Tensor]:
         """Return the average output of each of `stages` over time and space.
 
-        As in PySlowFast's head, an output is first averaged over 7x7 places.
+        As in PySlowFast's head, an output is first averaged over 7x7 places. Averages are float32.
 
         Args:
             windows: (n, 3, 32, 256, 256), normalised RGB.
@@ -49,7 +49,7 @@ class SlowFast(nn.Module):
         for stage, block in enumerate(blocks):
             pathways = block(pathways)
             if stage in stages:
-                pooled.append(pool(list(pathways)).mean((2, 3, 4)))
+                pooled.append(pool([pathway.float() for pathway in pathways]).mean((2, 3, 4)))
         return pooled
 
 
@@ -62,7 +62,7 @@ class SlowFastRoI(nn.Module):
         self.model, self.detection_head = network.model, network.detection_head
 
     def forward(self, windows: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the network sees in boxes. The head computes in float32: boxes need the precision.
+        """Return what the network sees in boxes. The head computes in float32, as boxes need it.
 
         Args:
             windows: (n, 3, 32, height, width), normalised RGB.
@@ -71,8 +71,11 @@ class SlowFastRoI(nn.Module):
         Returns:
             Features (k, 2304) and scores (k, 80), 0..1.
         """
-        head = self.detection_head
-        output = self.model(split_pathways(windows)).squeeze(2).float()
+        *blocks, pool = self.model.blocks
+        pathways, head = split_pathways(windows), self.detection_head
+        for block in blocks:
+            pathways = block(pathways)
+        output = pool([pathway.float() for pathway in pathways]).squeeze(2)
         features = head.pool_spatial(head.roi_layer(output, boxes)).flatten(1)
         return features, head.activation(head.proj(features))
 

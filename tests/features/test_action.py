@@ -150,6 +150,16 @@ def test_boxes_belong_to_their_window_in_any_batch(small: None, extractor: Actio
         np.testing.assert_allclose(found["scores"], alone["scores"], rtol=1e-5, atol=1e-5)
 
 
+def test_reduced_precision_gives_nearly_the_same(small: None, extractor: Action, published: Path):
+    files = [WeightFiles((published,), ModelCard("action", published.name, "", ""))]
+    reduced = Action(files, Placement(precision="bfloat16"), Options())
+    frames, boxes = [picture(k) for k in range(8)], [[0, 0, 0.5, 1], [0.25, 0.1, 0.75, 0.9]]
+    for name, values in reduced.extract(frames, boxes).items():
+        assert values.dtype == np.float32
+        exact = extractor.extract(frames, boxes)[name]
+        assert np.corrcoef(values.ravel(), exact.ravel())[0, 1] > 0.99
+
+
 def test_extract_without_boxes_has_no_rows(extractor: Action):
     found = extractor.extract([picture(0)], [])
     assert found["features"].shape == (0, 2304) and found["scores"].shape == (0, 80)
