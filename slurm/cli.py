@@ -9,6 +9,7 @@ import difflib
 import logging
 import os
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import orjson
 from facerec.errors import FacerecError, InputError, Interrupted
 from facerec.stages import PIPELINE
 from facerec.support.cli import configure_logging, parser, run_main
+from facerec.support.installation import PACKAGE
 from facerec.support.shell import launcher_command
 from slurm import queue
 from slurm.extraction import Echo
@@ -39,7 +41,7 @@ _WATCH_S = 5.0
 _COMMANDS = (
     "extract, merge, cluster, classify, report: run one stage. movie: run all of them in order. "
     "status: show the state of the movies. plan: extract a few hundred frames on this machine, and recommend "
-    "shards, tasks, time and memory."
+    "shards, tasks, time and memory. export: write the movies for other programs (FORMAT), on this machine."
 )
 Runner = Callable[[RunOptions, int, Sequence[str], Echo], int]  # returns the exit status
 
@@ -75,6 +77,8 @@ _OPTIONS = (
         (f"{stage.short_name.upper()}_ARGS", "", f"further arguments of {stage.name}.py")
         for stage in PIPELINE
     ),
+    ("EXPORT_ARGS", "", "further arguments of export.py, as in '--labels labels.csv --out tables'"),
+    ("FORMAT", "", "export: format of the files, as in screen-time; export.py --help lists all"),
 )
 _FLAGS = (
     ("LOCAL", "run on this machine without SLURM, even if it has SLURM"),
@@ -103,7 +107,7 @@ def arguments() -> argparse.ArgumentParser:
         "make sets each option from a variable: --actor-db is ACTOR_DB=, --local is LOCAL=1."
     )
     command_line.add_argument(
-        "command", choices=[*_CHAINS, "status", "plan"], metavar="command", help=_COMMANDS
+        "command", choices=[*_CHAINS, "status", "plan", "export"], metavar="command", help=_COMMANDS
     )
     for name, default, text in _OPTIONS:
         value = os.environ.get(_PREFIX + name) or default
@@ -131,6 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     movies = movie_ids(args.movie or args.movies, films)
     if args.command == "status":
         return _show_status(args, movies)
+    if args.command == "export":
+        return _export(args, movies)
     options = _run_options(args)
     if args.command == "plan":
         for movie in movies:
@@ -213,6 +219,16 @@ def _split(flag: str, text: str) -> list[str]:
         return shlex.split(text)
     except ValueError as error:
         raise InputError(f"{flag}: {error} in {text!r}") from None
+
+
+def _export(args: argparse.Namespace, movies: Sequence[int]) -> int:
+    """Run export.py on the folders of `movies`, on this machine; return its exit status."""
+    if not args.format:
+        raise InputError("which format? Give FORMAT=screen-time; export.py --help lists all")
+    folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
+    command = [sys.executable, "-u", str(PACKAGE / "export.py"), "--path", *folders]
+    command += ["--format", args.format, "--actor-db", args.actor_db]
+    return subprocess.call([*command, *_split("--export-args", args.export_args)])
 
 
 def _show_status(args: argparse.Namespace, ids: Sequence[int]) -> int:

@@ -5,8 +5,8 @@ PYTHON ?= .venv/bin/python
 SLURM_LAB ?= .slurm-lab
 LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS DETECTOR EMBEDDER DEVICE SITE SET PARTITION \
   ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
-  CLASSIFY_ARGS REPORT_ARGS LOCAL FRESH OVERWRITE WATCH JSON
-LAUNCHER_TARGETS := extract merge cluster classify report movie status plan
+  CLASSIFY_ARGS REPORT_ARGS EXPORT_ARGS FORMAT LOCAL FRESH OVERWRITE WATCH JSON
+LAUNCHER_TARGETS := extract merge cluster classify report movie status plan export
 
 $(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$(value $(name))))
 unexport $(LAUNCHER_VARIABLES)
@@ -22,6 +22,7 @@ classify: ## name the clusters of MOVIE
 report: ## make the page that shows MOVIE: who is on screen when; also MOVIES=all [REPORT_ARGS=--standalone]
 movie: ## run all stages of MOVIE, each after the one before; also MOVIES="1 2 3" or MOVIES=all
 plan: ## extract a few hundred frames of MOVIE here, and recommend shards, tasks, time and memory
+export: ## write MOVIE for other programs, here: FORMAT=screen-time; also MOVIES=all [EXPORT_ARGS="--labels labels.csv"]
 status: ## show what of MOVIE is queued, running, done or failed [WATCH=1 JSON=1]
 $(LAUNCHER_TARGETS):
 	@$(PYTHON) -m slurm $@

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.feature_runs.sources import Frame
-from facerec.video.film import Film, read_unconverted
+from facerec.video.film import Film, last_frame_duration, read_unconverted
 from facerec.video.sound import Sound, SoundReading, open_sound, sample_at
 
 
@@ -23,7 +23,7 @@ class FilmFootage:
         self._film, self._threads = film, threads
         self.name = str(film.path)
         self.times = frame_times(film)
-        self.duration = float(self.times[-1]) + float(1 / film.frame_rate)
+        self.duration = float(self.times[-1]) + float(last_frame_duration(film))
         self.width, self.height = film.display_width, film.display_height
 
     def frames(self, beg: int, end: int) -> Iterator[Frame]:

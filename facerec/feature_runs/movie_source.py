@@ -131,15 +131,22 @@ class MovieSource:
                     if claim is not None and self._can_join(name):  # nobody else was first
                         self._join(name)
         items = self.items()
-        recorded = sorted({entry["feature"] for entry in index.entries()})
-        complete = [name for name in recorded if all(index.get(item, name) for item in items)]
-        index.finish((item, name) for name in complete for item in items)
+        done: list[str] | None = None
+        while done != (complete := self._complete_features()):  # others may add entries meanwhile
+            index.finish((item, name) for name in complete for item in items)
+            done = complete
         entries = [index.get(item, name) for name in self.features for item in items]
         failed = sum(entry is not None and is_failed(entry) for entry in entries)
         unfinished = entries.count(None)
         return {
             "finished": len(entries) - failed - unfinished, "failed": failed, "unfinished": unfinished
         }  # fmt: skip
+
+    def _complete_features(self) -> list[str]:
+        """Return the features, also those of other runs, that have an entry for every item, in order."""
+        index, items = self.outputs.index, self.items()
+        recorded = sorted({entry["feature"] for entry in index.entries()})
+        return [name for name in recorded if all(index.get(item, name) for item in items)]
 
     def _can_join(self, name: str) -> bool:
         """Whether all units have contributed to the film's features, which are not there yet, or failed."""

@@ -5,9 +5,12 @@ See `image_text` for FILE.toml. Nothing is ever downloaded.
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,19 @@ class Preprocessing:
         )
         steps = image_transform_v2(config, is_train=False).transforms
         return Compose(steps[: [isinstance(step, ToTensor) for step in steps].index(True)])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide warnings, and what open_clip logs for information on the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.INFO))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _open_clip() -> Any:
@@ -163,14 +179,15 @@ def load_network(path: Path, architecture: str) -> Any:
             "another architecture"
         )
     try:
-        network = library.create_model(
-            architecture,
-            pretrained=str(path.absolute()),
-            device="cpu",
-            pretrained_image=False,
-            pretrained_text=False,
-            weights_only=True,
-        )
+        with _quiet():
+            network = library.create_model(
+                architecture,
+                pretrained=str(path.absolute()),
+                device="cpu",
+                pretrained_image=False,
+                pretrained_text=False,
+                weights_only=True,
+            )
     except Exception as error:  # torch and open_clip raise many types for files of other kinds
         raise ModelError(_reason(path, architecture, error)) from error
     for name, tensor in network.state_dict().items():
@@ -205,4 +222,5 @@ def load_tokenizer(architecture: str) -> Any:
             f"the vocabulary of {architecture} does not come with open_clip and is never downloaded: clip "
             "embeds only pictures with it"
         )
-    return library.get_tokenizer(architecture)
+    with _quiet():
+        return library.get_tokenizer(architecture)

@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 from facerec.geometry import Image
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's pixel values, RGB
+_MARGIN = 3  # pixels around a crop, more than a filter reaches
 
 
 def resize(picture: Image, width: int, height: int, filter: Pillow.Resampling) -> Image:
@@ -20,10 +21,29 @@ def resize(picture: Image, width: int, height: int, filter: Pillow.Resampling) -
 
 def resize_shorter_side(picture: Image, size: int, filter: Pillow.Resampling) -> Image:
     """Resize a picture so that its shorter side has `size` pixels; the longer one is rounded down."""
+    return resize(picture, *_shorter_side(picture, size), filter)
+
+
+def resize_and_crop(picture: Image, size: int, filter: Pillow.Resampling, gap: float) -> Image:
+    """Resize a picture so that its shorter side has `size` pixels, and crop it to the middle square; fast.
+
+    Does not resize what is cropped away, apart from a margin that the filter needs.
+
+    Args:
+        gap: average blocks of whole pixels first, as far as the result stays `gap` times as large as wanted.
+            2 changes values by 0.4 of 255 on average, from 1080 to 112 lines.
+    """
     height, width = picture.shape[:2]
-    if height >= width:
-        return resize(picture, size, int(height * size / width), filter)
-    return resize(picture, int(width * size / height), size, filter)
+    columns, rows = _shorter_side(picture, size)
+    x, y = (columns - size) // 2, (rows - size) // 2
+    left, top = max(x - _MARGIN, 0), max(y - _MARGIN, 0)
+    right, bottom = min(x + size + _MARGIN, columns), min(y + size + _MARGIN, rows)
+    box = (left * width / columns, top * height / rows, right * width / columns, bottom * height / rows)
+    resized = Pillow.fromarray(picture).resize(
+        (right - left, bottom - top), filter, box=box, reducing_gap=gap
+    )
+    square: Image = np.asarray(resized, np.uint8)[y - top : y - top + size, x - left : x - left + size]
+    return square
 
 
 def crop_centre(picture: Image, size: int) -> Image:
@@ -31,3 +51,9 @@ def crop_centre(picture: Image, size: int) -> Image:
     height, width = picture.shape[:2]
     y, x = (height - size) // 2, (width - size) // 2
     return picture[y : y + size, x : x + size]
+
+
+def _shorter_side(picture: Image, size: int) -> tuple[int, int]:
+    """Return the width and height of a picture resized so that its shorter side has `size` pixels."""
+    height, width = picture.shape[:2]
+    return (size, int(height * size / width)) if height >= width else (int(width * size / height), size)

@@ -16,7 +16,7 @@ from PIL.Image import Resampling
 from torch import nn
 
 from facerec.features.base import FEATURES, Arrays, Clip, Options, Window, sample_at_rate
-from facerec.features.pictures import crop_centre, resize_shorter_side
+from facerec.features.pictures import resize_and_crop
 from facerec.features.window_network import WindowNetwork
 from facerec.geometry import Image
 from facerec.models.device import Placement
@@ -130,7 +130,7 @@ class ResNeXt101:
 
     def prepare(self, picture: Image) -> NDArray[Any]:
         """Resize a frame's shorter side to 112 pixels and crop it to the middle."""
-        return crop_centre(resize_shorter_side(picture, SIZE, Resampling.BICUBIC), SIZE)
+        return resize_and_crop(picture, SIZE, Resampling.BICUBIC, gap=2)
 
     def forward(self, windows: Sequence[Sequence[NDArray[Any]]]) -> list[Arrays]:
         """Compute the features of windows of 16 prepared frames: rows (2048,) float32."""

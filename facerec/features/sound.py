@@ -59,7 +59,7 @@ def extract(extractor: SoundExtractor, sound: Samples | Path | str) -> dict[str,
     """Compute the features of one sound.
 
     Args:
-        sound: samples (n,) float32, mono, 16 kHz, -1 to 1; or a sound file or film.
+        sound: samples (n,) float32, mono, 16 kHz, -1 to 1; or a sound file or film, from its first sound on.
 
     Returns:
         The arrays of the extractor, as they are stored.

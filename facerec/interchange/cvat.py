@@ -78,7 +78,7 @@ class CvatTask:
         frames: number of frames of the film.
         width, height: of a frame in pixels.
         attributes: names of the attributes of a box; all are text and belong to a whole track.
-        comment: for people who read the file; CVAT does not keep it.
+        comment: for people who read the file; CVAT does not keep it when it writes one.
     """
 
     name: str
@@ -92,8 +92,6 @@ class CvatTask:
     def to_xml(self, tracks: Iterable[CvatTrack]) -> Iterator[str]:
         """Yield the file in parts."""
         yield f'<?xml version="1.0" encoding="utf-8"?>\n<{_ROOT}>\n  <version>1.1</version>\n'
-        if self.comment:
-            yield f"  <!-- {element_text(self.comment).replace('--', '- -')} -->\n"
         yield f"  <meta>\n    <task>\n      <name>{element_text(self.name)}</name>\n"
         yield f"      <size>{self.frames}</size>\n      <mode>interpolation</mode>\n"
         yield "      <start_frame>0</start_frame>\n"
@@ -108,7 +106,8 @@ class CvatTask:
         yield "          </attributes>\n        </label>\n      </labels>\n      <original_size>\n"
         yield f"        <width>{self.width}</width>\n        <height>{self.height}</height>\n"
         yield "      </original_size>\n"
-        yield f"      <source>{element_text(self.source)}</source>\n    </task>\n  </meta>\n"
+        yield f"      <source>{element_text(self.source)}</source>\n"
+        yield f"      <comment>{element_text(self.comment)}</comment>\n    </task>\n  </meta>\n"
         for track in tracks:
             yield "".join(_track_lines(track))
         yield f"</{_ROOT}>\n"
@@ -191,7 +190,13 @@ def _task(path: Path, meta: ElementTree.Element) -> CvatTask:
     task = next((one for one in meta if one.tag in ("task", "job", "project")), meta)
     names = tuple(one.findtext("name") or "" for one in meta.iter("attribute"))
     return CvatTask(
-        task.findtext("name") or "", text("source"), number("size"), number("width"), number("height"), names
+        task.findtext("name") or "",
+        text("source"),
+        number("size"),
+        number("width"),
+        number("height"),
+        names,
+        text("comment"),
     )
 
 

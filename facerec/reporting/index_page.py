@@ -37,15 +37,24 @@ def write_index(parent: Path) -> Path | None:
     Returns:
         The page; None if there are fewer than two reports, or another program's index.html is in the way.
     """
-    summaries = read_summaries(parent)
     page = parent / INDEX
-    if len(summaries) < 2:
+    if len(reports(parent)) < 2:
         return None
     if page.exists() and _MARK not in page.read_bytes()[:4096]:
         logging.warning("%s: is not a page of facerec, so it is kept; move it away to get the index", page)
         return None
-    write_bytes(page, index_page(summaries))
-    return page
+    while True:  # until no report was written in the meantime: then the last of several jobs is right
+        before = _stamps(parent)
+        summaries = read_summaries(parent)
+        if len(summaries) < 2:
+            return None
+        write_bytes(page, index_page(summaries))
+        if _stamps(parent) == before:
+            return page
+
+
+def _stamps(parent: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in reports(parent)}
 
 
 def reports(parent: Path) -> set[Path]:

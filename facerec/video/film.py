@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError
 from facerec.geometry import Image
-from facerec.video.container import open_video
+from facerec.video.container import open_video, packets
 from facerec.video.decoding import DamagedFilm, FrameIndex, frames_around
 from facerec.video.frame_index import build_index
 from facerec.video.identity import HashedFile, Stamp, file_stamp
@@ -163,6 +164,19 @@ def _frame_rate(index: FrameIndex, declared: Fraction | None) -> Fraction:
     if declared and abs(declared / measured - 1) < 0.01:
         return declared
     return measured.limit_denominator(1001) or measured
+
+
+def last_frame_duration(film: Film) -> Fraction:
+    """Return for how many seconds the last frame is shown, by its packet; a mean frame if it does not say."""
+    found: int | None = None
+    if film.seekable:
+        last = int(film.pts[-1])
+        with open_video(film.path) as (container, stream), suppress(av.FFmpegError, ValueError, OSError):
+            container.seek(last, stream=stream)
+            found = next(
+                (packet.duration for packet in packets(container, stream) if packet.pts == last), None
+            )
+    return found * film.time_base if found else 1 / film.frame_rate
 
 
 def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterator[tuple[int, Image]]:

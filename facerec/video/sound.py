@@ -25,6 +25,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.errors import InputError
 from facerec.video.container import open_audio, packets
 from facerec.video.film import Film
 
@@ -37,6 +38,7 @@ Samples = NDArray[np.float32]
 
 RATE = 16000  # samples per second
 BLOCK = RATE  # samples in a block at most
+STORED_RATES = 1000, 768_000  # samples per second; others are errors of a header
 # Sound whose time differs by this from the end of the sound before it is moved to its time, in seconds. Less
 # is the rounding of times in containers. A lost packet leaves a gap of 20 ms (Opus), 21 ms (AAC) or more.
 TOLERANCE = Fraction(15, 1000)
@@ -76,12 +78,16 @@ def open_sound(path: Path, film: Film | None = None) -> Sound | None:
         film: the film in the file, whose first frame defines time 0; None for a file of sound alone.
 
     Raises:
-        InputError: the file cannot be read, or its audio codec has no decoder.
+        InputError: the file cannot be read, its audio codec has no decoder, or its rate is impossible.
     """
     with open_audio(path) as (_, stream):
         if stream is None:
             return None
         context = stream.codec_context
+        if context.sample_rate and not _is_possible(context.sample_rate):
+            raise InputError(
+                f"{path}: {context.sample_rate} samples of sound per second; its header is damaged"
+            )
         timed = film is None or film.seekable
         origin = int(film.pts[0]) * film.time_base if film is not None and film.seekable else None
         return Sound(path, origin, timed, context.name, context.sample_rate, context.channels)
@@ -213,12 +219,19 @@ def _decode(sound: Sound) -> Iterator[_Piece]:
                 damaged += 1
                 continue
             for frame in frames:
+                if not _is_possible(frame.sample_rate):
+                    damaged += 1
+                    continue
                 time = None if frame.pts is None or not frame.time_base else frame.pts * frame.time_base
                 rate = frame.sample_rate
                 yield _Piece(time, rate, _mono(frame), damaged)
                 damaged = 0
         if damaged:
             yield _Piece(None, rate, np.empty(0, np.float32), damaged)
+
+
+def _is_possible(rate: int) -> bool:
+    return STORED_RATES[0] <= rate <= STORED_RATES[1]
 
 
 def _mono(frame: AudioFrame) -> Samples:

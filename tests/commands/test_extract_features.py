@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from facerec import extract_features
+from facerec.errors import EXIT_RERUN
 from facerec.feature_runs import loading
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.layout import MovieFolder
@@ -141,23 +142,29 @@ def test_other_settings_are_refused_and_fresh_replaces_them(place, capsys):
     assert rows.dtype == np.float16 and set(np.abs(rows).ravel()) <= {0, 1}
 
 
-@pytest.mark.timeout(180)
-def test_killed_process_is_continued_with_the_same_bytes(tmp_path):
+@pytest.mark.timeout(300)
+def test_killed_or_preempted_process_is_continued_with_the_same_bytes(tmp_path):
     film = make_film(tmp_path / "7-Film.mp4", 1000, audio=True)
-    results = []
-    for name in ("killed", "undisturbed"):
+    results = {}
+    for name, number, status in (
+        ("killed", signal.SIGKILL, -signal.SIGKILL),
+        ("preempted", signal.SIGTERM, EXIT_RERUN),
+        ("undisturbed", None, 0),
+    ):
         folder = MovieFolder(tmp_path / name / "7-data")
         folder.create()
         folder.scene_changes.write_bytes(scene_changes_bytes(7, range(5, 1000, 5)))
         command = [sys.executable, str(ROOT / "facerec" / "extract_features.py"), "--features", "audio_stft"]
         command += ["--out", str(tmp_path / name), str(film)]
-        if name == "killed":
-            with subprocess.Popen(command) as process:
+        if number is not None:
+            with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
                 while process.poll() is None and not list(folder.path.rglob("shot_*.npy")):
                     time.sleep(0.01)
-                process.send_signal(signal.SIGKILL)
-            assert process.returncode == -signal.SIGKILL
+                process.send_signal(number)
+                _, printed = process.communicate()
+            assert process.returncode == status and "Traceback" not in printed
         subprocess.run(command, check=True)
-        results.append(contents(folder.path))
+        results[name] = contents(folder.path)
         assert not list(folder.path.rglob("*.part"))
-    assert results[0] == results[1] and len(results[0]) == 200 + 3  # film, index and provenance
+    assert results["killed"] == results["preempted"] == results["undisturbed"]
+    assert len(results["killed"]) == 200 + 3  # film, index and provenance

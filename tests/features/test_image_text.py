@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_the_preprocessing_of_published_weights_is_taken_from_the_library() -> N
         choose_preprocessing({"architecture": "ViT-B-32", "published_as": "openai"}, network)
     with pytest.raises(ModelError, match=r"no such weights of ViT-B-32: .*laion2b_s34b_b79k"):
         choose_preprocessing({"architecture": "ViT-B-32", "published_as": "mine"}, network)
+
+
+def test_loading_logs_nothing(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    load_extractor(f"clip:{weights}", device="cpu").embed_texts(["a"])
+    assert not caplog.records
+    logging.getLogger("facerec").info("heard again")
+    assert len(caplog.records) == 1
 
 
 def test_the_weights_of_the_catalogue_need_no_description(tmp_path: Path) -> None:

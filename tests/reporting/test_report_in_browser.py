@@ -211,9 +211,18 @@ def test_hostile_names_are_shown_and_do_nothing(browser: Any, tmp_path: Path) ->
     actors = tmp_path / "actor_db"
     actors.mkdir()
     with (actors / "actors.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(
-            [ACTOR_COLUMNS, [7, HOSTILE[0], "1999", "nm0", HOSTILE[0], "Role", "", ""]]
-        )
+        row = [
+            7,
+            HOSTILE[0],
+            "1999",
+            "nm0",
+            HOSTILE[0],
+            "Role",
+            "",
+            "",
+            "https://d-nb.info/gnd/1?a=b urn:x:y",
+        ]
+        csv.writer(file).writerows([[*ACTOR_COLUMNS, "uri"], row])
     assert report.main(["--path", str(folder.path), "--actor-db", str(actors)]) == 0
     for viewport in ({"width": 1280, "height": 900}, PHONE):
         opened = Page(browser, folder.report, "#frame=5", viewport=viewport)
@@ -221,6 +230,11 @@ def test_hostile_names_are_shown_and_do_nothing(browser: Any, tmp_path: Path) ->
         titles = opened.evaluate("[...document.querySelectorAll('.card h3 bdi')].map((e) => e.textContent)")
         assert sorted(titles) == sorted(" ".join(text.split()) for text in HOSTILE)
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        opened.evaluate("location.hash = '#person=nm0'")
+        opened.locator(".card.chosen summary").click()
+        link = opened.wait_for_selector(".card.chosen .appearances a[target]")
+        assert link.get_attribute("href") == "https://d-nb.info/gnd/1?a=b"
+        assert "Identifiers: d-nb.info/gnd/1?a=b, urn:x:y" in opened.texts(".card.chosen .appearances")[0]
         opened.hover("#timeline-canvas")
         opened.evaluate("location.hash = '#person=%'")
         assert opened.troubles == [] and opened.locator("img[src=x]").count() == 0

@@ -17,6 +17,7 @@ from slurm import cli, queue
 from slurm.options import ROOT
 from slurm.records import RunFolder
 from slurm.status import MovieStatus, read_status
+from tests.movie_folder import Shown, movie_folder
 from tests.slurm_fakes import MOVIE, MockSlurm, make_film, use_fake_stages
 
 
@@ -187,7 +188,21 @@ def make_list(name: str) -> list[str]:
 
 
 def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
-    assert make_list("LAUNCHER_TARGETS") == [*PIPELINE.short_names, "movie", "status", "plan"]
+    assert make_list("LAUNCHER_TARGETS") == [*PIPELINE.short_names, "movie", "status", "plan", "export"]
+
+
+def test_export_writes_the_movies_on_this_machine(
+    slurm: MockSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for movie in (7, 8):
+        movie_folder(tmp_path / "out", [Shown(0, 0, 20)], movie_id=movie)
+    command = ["export", "--movies", "7 8", "--format", "presence"]
+    assert cli.main([*command, "--export-args", f"--out '{tmp_path}/my tables'"]) == 0
+    made = sorted(path.name for path in (tmp_path / "my tables").iterdir())
+    assert made == ["7.presence.csv", "8.presence.csv"]
+    assert cli.main([*command[:3], "--format", "nonsense"]) == 1
+    with pytest.raises(InputError, match="which format"):
+        cli.main(["export", "--movie", "7"])
 
 
 def test_every_option_is_a_variable_of_make() -> None:

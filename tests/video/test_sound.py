@@ -70,6 +70,16 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> No
         open_sound(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("rate", [1, 999, 768001, 2**31 - 1])
+def test_an_impossible_rate_is_refused(tmp_path: Path, rate: int) -> None:
+    path = write_sound(tmp_path / "a.wav", noise(0.1, 8000), 8000)
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.wav: {rate} samples of sound per second"):
+        open_sound(path)
+
+
 FILMS: dict[str, dict[str, Any]] = {
     "aac-with-priming.mp4": {"codec": "aac"},
     "aac-with-priming.mkv": {"codec": "aac"},

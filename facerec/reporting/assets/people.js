@@ -99,11 +99,15 @@
       `${label}${count(person.trajectories, "appearance")}`), body);
     details.addEventListener("toggle", () => {
       if (!details.open || body.firstChild) return;
+      body.append(el("p", { class: "quiet" }, `Mean height of the face: ${percent(person.height)} of the picture.`,
+        person.uri ? [" Identifiers: ", ...identifiers(person.uri)] : null));
       for (const id of person.clusters) body.append(clusterBlock(id, person));
       body.append(appearanceList(index));
     });
     return details;
   }
+  const identifiers = (uri) => uri.split(" ").flatMap((one, i) => [i ? ", " : "", /^https?:/i.test(one)
+    ? el("a", { href: one, rel: "noopener noreferrer", target: "_blank" }, one.replace(/^https?:\/\/(www\.)?/i, "")) : one]);
   function clusterBlock(id, person) {
     const cluster = clusters[id];
     const likely = cluster.names.length
