@@ -108,9 +108,11 @@ def test_search_sort_and_filter_choose_the_cards(page: Page) -> None:
 
 def test_a_card_opens_to_clusters_and_to_every_appearance(page: Page) -> None:
     page.locator(".card summary").first.click()
+    page.wait_for_selector(".card h4")
     assert page.texts(".card h4") == ["Cluster 0", "Cluster 2"]
     assert page.texts(".card .moments a") == ["0:00:00.0", "0:00:00.8", "0:00:01.0"]
     page.locator(".card .moments a").nth(2).click()
+    page.wait_for_selector("#moment .code")
     assert page.url.endswith("#frame=25") and page.texts("#moment .code") == ["00:00:01.000"]
     assert "frame 25 · shot 2 of 3 (0:00:00.8 to 0:00:02.0)" in page.texts("#moment")[0]
     assert page.texts("#moment .who li") == ["Ada Lovelace"]
@@ -118,6 +120,7 @@ def test_a_card_opens_to_clusters_and_to_every_appearance(page: Page) -> None:
 
 def test_a_moment_can_be_copied_and_leads_into_the_film(browser: Any, folder: MovieFolder) -> None:
     opened = Page(browser, folder.report, "#frame=15", permissions=["clipboard-read", "clipboard-write"])
+    opened.wait_for_selector("#moment .who li")
     assert opened.texts("#moment .who li") == ["Ada Lovelace", "unknown 1"]
     opened.click("text=Copy timecode")
     opened.wait_until("document.getElementById('live').textContent === 'Copied 00:00:00.600'")
@@ -196,6 +199,7 @@ def test_text_is_legible_controls_have_names_and_nothing_overflows(
     opened.wait_for_selector("#together-table td[data-pair]")
     for summary in opened.locator("summary").all():
         summary.click()
+    opened.wait_for_selector(".appearances h4")
     assert opened.evaluate(CONTRAST) == [] and opened.evaluate(NAMELESS) == []
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
     landmarks = ["header", "nav[aria-label]", "main", "footer", "form[role=search]", "[role=status]"]
@@ -311,5 +315,6 @@ def test_the_index_searches_people_across_films(browser: Any, tmp_path: Path) ->
     opened.wait_for_selector(".card.chosen")
     assert opened.url.endswith("8-data/report.html#person=nm1") and opened.troubles == []
     opened.click("text=All films")
+    opened.wait_for_selector("#list a")
     assert opened.url.endswith("index.html")
     opened.close()
