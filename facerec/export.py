@@ -91,7 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.folder.layout import MovieFolder
     from facerec.movies.movie import open_movie
 
-    labels = labels_by_movie(args.labels or [], [MovieFolder.existing(path).movie_id for path in args.path])
+    ids = [MovieFolder.existing(path).movie_id for path in args.path]
+    if twice := sorted({one for one in ids if ids.count(one) > 1}):
+        raise InputError(f"--path: movie {twice[0]} is given twice; give each movie once")
+    labels = labels_by_movie(args.labels or [], ids)
 
     def opened(folder: MovieFolder) -> Movie:
         if labels and folder.movie_id not in labels:

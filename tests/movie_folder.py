@@ -49,6 +49,7 @@ def movie_folder(
     time_base: str = "1/25",
     frame_rate: str = "25",
     seekable: bool = True,
+    stored_size: tuple[int, int] = (WIDTH, HEIGHT),
     film: Path | None = None,
     poor_pages: Sequence[int] = (),
     cast: Mapping[str, str] | None = None,
@@ -60,6 +61,7 @@ def movie_folder(
         names: probabilities of actors by cluster; others have none.
         pts: presentation time of each frame in units of `time_base`; default its number.
         seekable: False: the film has no usable times.
+        stored_size: width and height of a frame in the film; it is shown at 640x360.
         film: whose size and probe the plan records.
         poor_pages: clusters that are not one person.
         cast: names of actors, as the manifest records them.
@@ -69,7 +71,7 @@ def movie_folder(
     times = np.arange(frames) if pts is None else np.array(pts)
     video = {
         "display_size": [WIDTH, HEIGHT],
-        "stored_size": [WIDTH, HEIGHT],
+        "stored_size": list(stored_size),
         "frame_rate": frame_rate,
         "time_base": time_base,
         "times": pack_times(times.astype(np.int64)),

@@ -42,15 +42,19 @@ class CvatTruth:
     persons: Sequence[str]
 
 
-def read_cvat_truth(path: Path) -> CvatTruth:
+def read_cvat_truth(path: Path, display_size: tuple[int, int]) -> CvatTruth:
     """Read a file's visible boxes.
+
+    Args:
+        display_size: width and height of the film in pixels; CVAT shows the film in its stored pixels.
 
     Raises:
         ContractError: the file is not one of CVAT for video, or no box has the attribute `person`.
     """
     frames, boxes, tracks, persons = [], [], [], []
     labeled = False
-    for track in read_cvat(path)[1]:
+    task, cvat_tracks = read_cvat(path)
+    for track in cvat_tracks:
         for box in track.visible():
             person = box.attributes.get(PERSON)
             labeled |= person is not None
@@ -60,7 +64,9 @@ def read_cvat_truth(path: Path) -> CvatTruth:
             persons.append("" if _UNNAMED.fullmatch(person or "") else (person or "").strip())
     if frames and not labeled:
         raise ContractError(path, f"no box has the attribute {PERSON!r}, which says who it is")
-    return CvatTruth(np.array(frames, np.int64), np.array(boxes, float).reshape(-1, 4), tracks, persons)
+    scale = [shown / size if size else 1.0 for shown, size in zip(display_size, task.size, strict=True)]
+    corners = np.array(boxes, float).reshape(-1, 4) * (scale * 2)
+    return CvatTruth(np.array(frames, np.int64), corners, tracks, persons)
 
 
 def read_cvat_labels(path: Path, folder: MovieFolder, trajectories: Sequence[Trajectory]) -> list[Annotation]:
@@ -72,7 +78,9 @@ def read_cvat_labels(path: Path, folder: MovieFolder, trajectories: Sequence[Tra
     Raises:
         ContractError: the file cannot be used, see `read_cvat_truth`.
     """
-    truth = read_cvat_truth(path)
+    if not trajectories:
+        return []
+    truth = read_cvat_truth(path, (trajectories[0].w, trajectories[0].h))
     tags = {
         (index, frame): tag
         for index, shown in thumbnail_tags(folder, trajectories).items()

@@ -125,7 +125,8 @@ def _match_cvat(
     names: Mapping[str, str],
 ) -> Matched:
     """Match with the boxes of a file of CVAT."""
-    truth = read_cvat_truth(path)
+    size = (trajectories[0].w, trajectories[0].h) if trajectories else (0, 0)
+    truth = read_cvat_truth(path, size)
     identities = {
         person: NO_FACE if person == NO_FACE else names.get(person) or plain_name(person) or None
         for person in set(truth.persons)

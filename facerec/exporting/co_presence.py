@@ -30,6 +30,12 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
   <desc>Who is on screen with whom. Seconds of the film's clock, by each frame's own presentation time.</desc>
 """
 _Values = dict[str, Any]
+# what nodes and edges have; Gephi and Cytoscape show `label`
+_NODE: _Values = {
+    "label": "", "name": "", "uri": "", "source": "", "movies": "", "seconds": 0.0, "shots": 0,
+    "face_height": 0.0,
+}  # fmt: skip
+_EDGE: _Values = {"weight": 0.0, "frames": 0, "shots": 0}
 
 
 def export(movies: Sequence[Movie], suffix: str) -> Iterator[bytes]:
@@ -51,20 +57,20 @@ def _graphml(movies: Sequence[Movie]) -> str:
         ids = _node_ids(movie, several=len(movies) > 1)
         for row in movie.people.to_dict("records"):
             if row["person"] in ids:
-                node = nodes.setdefault(
-                    ids[row["person"]],
-                    {
-                        "name": row["name"], "uri": row["uri"], "source": row["source"], "movies": "",
-                        "seconds": 0.0, "shots": 0, "face_height": 0.0,
-                    },
-                )  # fmt: skip
+                named = {
+                    "label": row["name"],
+                    "name": row["name"],
+                    "uri": row["uri"],
+                    "source": row["source"],
+                }
+                node = nodes.setdefault(ids[row["person"]], {**_NODE, **named})
                 node["movies"] = f"{node['movies']} {movie.movie_id}".strip()
                 both = node["seconds"] + row["seconds"]
                 weighted = node["face_height"] * node["seconds"] + row["face_height"] * row["seconds"]
                 node.update(seconds=both, face_height=weighted / both, shots=node["shots"] + row["n_shots"])
         for row in movie.co_presence.to_dict("records"):
             one, other = sorted((ids[row["person_a"]], ids[row["person_b"]]))
-            edge = edges.setdefault((one, other), {"weight": 0.0, "frames": 0, "shots": 0})
+            edge = edges.setdefault((one, other), dict(_EDGE))
             edge["weight"] += row["seconds"]
             edge["frames"] += row["frames"]
             edge["shots"] += row["shots"]
@@ -83,9 +89,8 @@ def _node_ids(movie: Movie, several: bool) -> dict[str, str]:
 
 def _lines(nodes: Mapping[str, _Values], edges: Mapping[tuple[str, str], _Values]) -> Iterator[str]:
     yield _HEAD
-    yield from _keys("node", {"name": "", "uri": "", "source": "", "movies": "", "seconds": 0.0, "shots": 0,
-                              "face_height": 0.0})  # fmt: skip
-    yield from _keys("edge", {"weight": 0.0, "frames": 0, "shots": 0})
+    yield from _keys("node", _NODE)
+    yield from _keys("edge", _EDGE)
     yield '  <graph id="co-presence" edgedefault="undirected">\n'
     for node, values in nodes.items():
         yield f"    <node id={attribute(node)}>\n{''.join(_data('node', values))}    </node>\n"

@@ -2,8 +2,9 @@
 
 In CVAT, create a task with the film and a label `face` with the text attributes `person`, `uri` and
 `trajectory` (not mutable), and upload the file as annotations. Every box is a keyframe; `occluded` marks
-boxes that were interpolated; `outside` ends each track. `person` is the name, or the actor id where two
-people have one name; `unknown 17` where nobody is known, and `NOT_A_FACE` where annotators said so.
+boxes that were interpolated; `outside` ends each track. Boxes are in stored pixels, as CVAT decodes the
+film. `person` is the name, or the actor id where two people have one name; `unknown 17` where nobody is
+known, and `NOT_A_FACE` where annotators said so.
 
 After corrections, export the task as "CVAT for video 1.1". `evaluate.py --truth`, `learn_from_labels.py
 --labels`, `apply_labels.py --labels` and `export.py --labels` take the file. They use `person` and the
@@ -32,26 +33,26 @@ def export(movies: Sequence[Movie], suffix: str) -> Iterator[bytes]:
         f"{movie.movie_id} {movie.title}",
         movie.film_name,
         movie.frame_count,
-        movie.width,
-        movie.height,
+        *movie.stored_size,
         ("person", "uri", "trajectory"),
         f"Frames are numbered from 0 as they are decoded. {STATEMENT}",
     )
     namesakes = Counter(movie.people["name"])
-    ends = movie.frame_count
-    for part in task.to_xml(_cvat_track(track, namesakes, ends) for track in tracks(movie)):
+    for part in task.to_xml(_cvat_track(movie, track, namesakes) for track in tracks(movie)):
         yield part.encode()
 
 
-def _cvat_track(track: Track, namesakes: Counter[str], frame_count: int) -> CvatTrack:
+def _cvat_track(movie: Movie, track: Track, namesakes: Counter[str]) -> CvatTrack:
+    width, height = movie.stored_size
+    sx, sy = width / movie.width, height / movie.height
     name = track.actor_id if track.actor_id and namesakes[track.name] > 1 else track.name
     values = {"person": name or NO_FACE, "uri": track.uri, "trajectory": str(track.trajectory)}
     boxes = [
-        CvatBox(frame, (x1, y1, x2, y2), False, True, not detected, values)
+        CvatBox(frame, (sx * x1, sy * y1, sx * x2, sy * y2), False, True, not detected, values)
         for frame, ((x1, y1, x2, y2), detected) in enumerate(
             zip(track.boxes, track.detected, strict=True), track.begin
         )
     ]
-    if track.end < frame_count:  # CVAT refuses a frame after the film
+    if track.end < movie.frame_count:  # CVAT refuses a frame after the film
         boxes.append(CvatBox(track.end, boxes[-1].corners, True, True, False, values))
     return CvatTrack(track.trajectory, LABEL, boxes)

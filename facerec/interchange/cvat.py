@@ -25,7 +25,7 @@ _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CvatBox:
     """A box of a track.
 
@@ -88,6 +88,11 @@ class CvatTask:
     height: int
     attributes: tuple[str, ...]
     comment: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels; 0 if the file does not say."""
+        return self.width, self.height
 
     def to_xml(self, tracks: Iterable[CvatTrack]) -> Iterator[str]:
         """Yield the file in parts."""

@@ -86,6 +86,8 @@ class Movie:
         least: a prediction names a person if its probability is above this.
         times: when each frame is shown.
         width, height: display size of the film in pixels.
+        stored_size: width and height of a frame as other programs decode it: upright, but with pixels that
+            need not be square.
         manifest, plan: provenance, as in the folder's files.
     """
 
@@ -96,6 +98,7 @@ class Movie:
         self.path, self.movie_id, self.least = folder.path, folder.movie_id, records.least
         self.manifest, self.plan, self.times = records.manifest, records.plan, records.times
         self.width, self.height = records.display_size
+        self.stored_size = records.stored_size
         self.film_name = str(self.plan.film.get("name", ""))
         self.title = one_line(cast.title) or Path(self.film_name).stem.partition("-")[2]
         self.year = one_line(cast.year)
@@ -263,7 +266,7 @@ class Movie:
             InputError: there is no such face, or it has no thumbnail.
             ContractError: the archive with the thumbnail is damaged.
         """
-        return read_picture(self._folder, self.plan, tag, self._tags)
+        return read_picture(self._folder, self.plan, tag, self._tag_set)
 
     def frame(self, number: int) -> PIL.Image.Image:
         """Return a frame of the film in display pixels.
@@ -323,6 +326,10 @@ class Movie:
                 raise ContractError(self._folder.quality, rule, line)
             tags.append(record.tag)
         return tags
+
+    @cached_property
+    def _tag_set(self) -> frozenset[str]:
+        return frozenset(self._tags)
 
     @cached_property
     def _shots(self) -> Any:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from facerec.video.film import Film
 
 
+_MAX_PIXELS = 1 << 20  # of a thumbnail; one that this program wrote has 25,600
+
+
 def read_picture(folder: MovieFolder, plan: Plan, tag: str, saved: Collection[str]) -> PIL.Image.Image:
     """Return the thumbnail of a saved face, from `images/` or the archive of its shard.
 
@@ -46,8 +49,12 @@ def read_picture(folder: MovieFolder, plan: Plan, tag: str, saved: Collection[st
         with open_face_archive(path, len(saved)) as archive:
             data = archive.read(tag)
     try:
-        return PIL.Image.open(io.BytesIO(data), formats=["JPEG"]).copy()
-    except (OSError, ValueError, PIL.Image.DecompressionBombError):
+        picture = PIL.Image.open(io.BytesIO(data), formats=["JPEG"])
+        if picture.width * picture.height > _MAX_PIXELS:
+            size = f"{picture.width}x{picture.height}"
+            raise ContractError(path, f"the thumbnail of face {tag} has {size} pixels")
+        return picture.copy()
+    except (OSError, ValueError):
         raise ContractError(path, f"the thumbnail of face {tag} is not a readable JPEG") from None
 
 

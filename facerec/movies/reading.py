@@ -21,6 +21,7 @@ from facerec.folder.records import Trajectory
 from facerec.movies.identities import Identity, identify
 from facerec.movies.times import FrameTimes, frame_times
 from facerec.stages import PIPELINE
+from facerec.support.jsonl import is_int
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class MovieRecords:
         clusters: cluster of each trajectory.
         cuts: first frame of each new shot, ascending.
         identities: who each trajectory shows; None for no face.
-        display_size: width and height in pixels.
+        display_size: width and height in pixels; stored_size: as `Movie.stored_size`.
         least: a prediction names a person if its probability is above this.
     """
 
@@ -45,6 +46,7 @@ class MovieRecords:
     cast: Cast
     identities: Sequence[Identity | None]
     display_size: tuple[int, int]
+    stored_size: tuple[int, int]
     least: float
 
 
@@ -78,7 +80,18 @@ def read_records(
     identities = identify(clusters, predictions, recorded_poor_pages(manifest), cast, said, least)
     size = _display_size(folder, plan, trajectories)
     return MovieRecords(
-        folder, plan, manifest, times, trajectories, clusters, cuts, cast, identities, size, least
+        folder,
+        plan,
+        manifest,
+        times,
+        trajectories,
+        clusters,
+        cuts,
+        cast,
+        identities,
+        size,
+        _stored_size(plan, size),
+        least,
     )
 
 
@@ -110,6 +123,15 @@ def _check_length(
     if cuts and cuts[-1] >= frames:
         rule = f"frame_indices has the frame {cuts[-1]} of a film of {frames} frames"
         raise ContractError(folder.scene_changes, rule)
+
+
+def _stored_size(plan: Plan, display_size: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height of an upright frame before the correction of the pixel aspect ratio."""
+    stored, rotation = plan.video.get("stored_size"), plan.video.get("rotation") or 0
+    if not isinstance(stored, list) or len(stored) != 2 or not all(is_int(n) and n > 0 for n in stored):
+        return display_size
+    width, height = stored
+    return (height, width) if is_int(rotation) and rotation % 180 else (width, height)
 
 
 def _display_size(folder: MovieFolder, plan: Plan, trajectories: Sequence[Trajectory]) -> tuple[int, int]:

@@ -73,6 +73,7 @@ def test_labels_name_the_movies_that_they_have(
         (["--format", "screen-time.csv", "--out", "x.parquet"], "a file of screen-time ends in .csv"),
         (["--format", "presence", "--least", "nan"], "--least nan: must be in 0..1"),
         (["--format", "presence", "--url", "https://a.org/"], "the files of presence hold no addresses"),
+        (["--format", "presence", "--path", "7-data", "7-data"], "--path: movie 7 is given twice"),
         (["--format", "iiif", "--url", "a b"], "--url a b: must be an address such as https://example.org"),
         (["--format", "cvat", "--out", "a.xml", "--path", "7-data", "8-data"], "has one file per movie"),
         (["--format", "presence", "--labels", "missing.csv"], "missing.csv: no such file"),

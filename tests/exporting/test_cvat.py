@@ -146,6 +146,18 @@ def test_corrections_are_ground_truth(tmp_path: Path) -> None:
     assert scores["purity"] == 0.75  # three of four are the majority of their cluster
 
 
+def test_a_film_with_pixels_that_are_not_square_is_corrected_in_stored_pixels(tmp_path: Path) -> None:
+    """CVAT decodes 320x360 of a film that is shown at 640x360."""
+    movie = open_with_name(tmp_path, "Ada", stored_size=(320, 360))
+    path = written(movie, tmp_path)
+    task, tracks = read_cvat(path)
+    assert task.size == (320, 360) and tracks[1].boxes[0].corners == (50, 10, 75, 190)
+    scores = json.loads(evaluate_folder(MovieFolder(movie.path), path, tmp_path / "actors7", 1))
+    assert scores["recall"] == 1.0
+    labeled = facerec.open_movie(movie.path, actor_db=tmp_path / "actors7", labels=path)
+    assert exported([labeled], "cvat", "xml") == path.read_bytes()
+
+
 def test_corrections_are_labels(tmp_path: Path) -> None:
     movie = open_with_name(tmp_path, "Ada Lovelace")
     folder = MovieFolder(movie.path)

@@ -81,8 +81,8 @@ def test_networkx_reads_the_graph(movie: facerec.Movie) -> None:
     graph = networkx.parse_graphml(exported([movie], "co-presence", "graphml").decode())
     assert not graph.is_directed()
     assert graph.nodes["nm1"] == {
-        "name": "Ada Lovelace", "uri": URI, "source": "prediction", "movies": "7", "seconds": 1.2, "shots": 2,
-        "face_height": 0.25,
+        "label": "Ada Lovelace", "name": "Ada Lovelace", "uri": URI, "source": "prediction", "movies": "7",
+        "seconds": 1.2, "shots": 2, "face_height": 0.25,
     }  # fmt: skip
     assert graph.edges["nm1", "unknown:1"] == {"weight": 0.4, "frames": 10, "shots": 1}
     assert networkx.degree_centrality(graph) == {"nm1": 1, "unknown:1": 1}

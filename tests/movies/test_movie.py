@@ -18,7 +18,9 @@ from facerec.errors import ContractError, FacerecError, InputError, StaleError
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
 from facerec.folder.people import People, Person, people_bytes
+from facerec.folder.plan import read_plan
 from facerec.folder.readers import read_trajectories
+from facerec.movies.reading import _stored_size
 from facerec.support.atomic import sha256_of
 from tests.conftest import ROOT
 from tests.films import make_film, number_in
@@ -112,6 +114,15 @@ def test_times_are_the_frames_own_where_the_rate_varies(tmp_path: Path) -> None:
     assert [movie.frame_at(t) for t in (2, 2.0399, 2.04, 3, 3.99, 4)] == [0, 0, 1, 25, 25, 26]
     with pytest.raises(InputError, match=r"lasts from 2.000 to 77.500 seconds"):
         movie.frame_at(1.9)
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(0, (480, 720)), (90, (720, 480)), (None, (480, 720))])
+def test_the_stored_size_is_upright(folder: MovieFolder, rotation: int | None, size: tuple[int, int]) -> None:
+    plan = read_plan(folder)
+    assert plan is not None
+    video = {**plan.video, "stored_size": [480, 720], "rotation": rotation}
+    assert _stored_size(replace(plan, video=video), (1, 1)) == size
+    assert _stored_size(replace(plan, video={}), (1, 1)) == (1, 1)
 
 
 def test_a_film_without_usable_times_is_timed_by_its_frame_rate(tmp_path: Path) -> None:
