@@ -16,7 +16,16 @@ from facerec.reporting.page_data import page_data, relative_address
 from facerec.reporting.page_facts import page_facts
 
 STYLES = ("report.css",)
-SCRIPTS = ("core.js", "sortable.js", "people.js", "timeline.js", "tables.js", "page.js")
+SCRIPTS = (
+    "core.js",
+    "sortable.js",
+    "people.js",
+    "timeline.js",
+    "timeline_input.js",
+    "moment.js",
+    "tables.js",
+    "page.js",
+)
 FILTERS = (
     ("all", "Everybody"),
     ("named", "Named"),

@@ -295,6 +295,12 @@ def test_thousands_of_people_are_filled_when_they_are_seen(browser: Any, tmp_pat
     assert opened.locator(".card").count() == 24
     opened.click("text=Show all 300")
     assert opened.locator(".card").count() == 300 and opened.locator(".card dl").count() < 60
+    opened.evaluate("document.getElementById('timeline').scrollTop = 5000")
+    opened.hover("#timeline-canvas", position={"x": 600, "y": 100})
+    row = opened.evaluate("facerec.people[facerec.timeline.rows()[Math.floor(5074 / 26)]].name")
+    assert opened.texts("#timeline-tip")[0].startswith(f"{row} · ")
+    tip, canvas = (opened.locator(name).bounding_box() for name in ("#timeline-tip", "#timeline-canvas"))
+    assert 0 < tip["y"] - canvas["y"] < canvas["height"]
     opened.locator(".card").last.scroll_into_view_if_needed()
     opened.wait_until("document.querySelector('.card:last-child dl') !== null")
     opened.wait_until("document.querySelector('.card:first-child dl') === null")  # emptied far away

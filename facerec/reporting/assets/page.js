@@ -43,7 +43,6 @@
   const stored = facerec.remember("theme");
   setTheme(themes.includes(stored) ? stored : "auto");
   facerec.renderPeople();
-  root.classList.add("ready");
   performance.mark("facerec-interactive");
   // below the fold: after the first paint
   requestAnimationFrame(() => setTimeout(() => {

@@ -163,7 +163,6 @@
       : `${order.length.toLocaleString("en")} of ${count(everybody, "person", "people")}`;
     more.hidden = drawn.length >= order.length;
     more.textContent = `Show all ${order.length.toLocaleString("en")}`;
-    list.classList.toggle("empty", !order.length);
     if (!order.length) list.append(el("p", { class: "quiet" }, people.length
       ? "Nobody matches." : "No face was found in this film."));
     facerec.emit("order", order);

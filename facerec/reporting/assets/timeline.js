@@ -1,11 +1,10 @@
 "use strict";
-// Who is on screen when: a canvas that draws the visible rows of the visible span, and the moment below it.
+// Who is on screen when: a canvas that draws the visible rows of the visible span, and the span over the whole film.
 (() => {
-  const { data, movie, people, seconds, el, clock, timeOf, frameAt } = facerec;
+  const { data, movie, people, seconds, timeOf, frameAt } = facerec;
   const ROW = 26, RULER = 26, MIN_SPAN = 0.2; // pixels, pixels, seconds
   const scroller = document.getElementById("timeline"), spacer = document.getElementById("timeline-space");
   const canvas = document.getElementById("timeline-canvas"), overview = document.getElementById("overview");
-  const tip = document.getElementById("timeline-tip"), moment = document.getElementById("moment");
   const pen = canvas.getContext("2d"), length = seconds[movie.frames] || 1;
   const inView = document.getElementById("in-view");
   let from = 0, to = length; // the visible span in seconds
@@ -233,127 +232,18 @@
     choose(facerec.shotRange(shot)[0]);
   }
 
-  // --- the moment ------------------------------------------------------------------------------------
-  function choose(at, quiet) {
+  function choose(at) { // a moment
     frame = Math.max(0, Math.min(movie.frames - 1, at));
     const time = timeOf(frame);
     if (time < from || time > to) view(time - (to - from) / 2, time + (to - from) / 2);
-    const shot = facerec.shotOf(frame), [begin, end] = facerec.shotRange(shot), here = facerec.onScreen(frame);
-    const film = facerec.filmHref(frame), code = facerec.timecode(frame);
-    const who = here.slice(0, 12).map((index) => el("li", null, face(index), facerec.personLink(index)));
-    moment.replaceChildren(
-      el("div", { class: "moment-head" },
-        el("strong", { class: "code" }, code), el("span", { class: "quiet" }, `frame ${frame.toLocaleString("en")} · shot ${shot + 1} of ${(data.cuts.length + 1).toLocaleString("en")} (${clock(begin)} to ${clock(end)})`)),
-      who.length ? el("ul", { class: "who" }, who) : el("p", { class: "quiet" }, "No face is on screen."),
-      el("div", { class: "buttons" },
-        el("button", { type: "button", onclick: () => facerec.copy(code) }, "Copy timecode"),
-        el("button", { type: "button", onclick: () => facerec.copy(String(frame)) }, "Copy frame"),
-        el("button", { type: "button", onclick: () => zoomToShot(shot) }, "Zoom to this shot"),
-        film ? el("a", { class: "button", href: film, target: "_blank", rel: "noopener" }, "Open the film here") : null));
-    moment.hidden = false;
-    if (!quiet) facerec.announce(`${code}, shot ${shot + 1}. On screen: ${here.map((i) => people[i].name).join(", ") || "nobody"}`);
+    facerec.emit("moment", frame);
     redraw();
-  }
-  function face(index) { // the thumbnail of this person that is nearest to the chosen frame
-    const { begin, end, pictures } = facerec.trajectories;
-    let best = null, least = Infinity;
-    for (const i of facerec.trajectoriesOf(index)) {
-      if (begin[i] > frame || end[i] <= frame) continue;
-      for (const tag of pictures[i]) {
-        const far = Math.abs(facerec.frameOfTag(tag) - frame);
-        if (far < least && facerec.pictureUrl(tag)) [best, least] = [tag, far];
-      }
-    }
-    best = best || people[index].faces[0];
-    return best ? facerec.picture(best, "", { width: 48, height: 48 }) : null;
   }
   function go(at) { // from a link
     if (to - from > 60) view(timeOf(at) - 20, timeOf(at) + 20);
     choose(at);
   }
-
-  // --- pointer ---------------------------------------------------------------------------------------
-  const pointers = new Map();
-  let pressed = null, pinch = null;
-  const local = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
-  };
   const rowAt = (y) => Math.floor((y - RULER + scroller.scrollTop) / ROW);
-  canvas.addEventListener("pointerdown", (event) => {
-    pointers.set(event.pointerId, event.clientX);
-    pressed = { x: event.clientX, from, to, moved: false };
-    if (pointers.size === 2) {
-      const [a, b] = [...pointers.values()];
-      pinch = { far: Math.max(10, Math.abs(a - b)), from, to, at: timeAtX((a + b) / 2 - canvas.getBoundingClientRect().left) };
-    }
-    if (event.pointerType !== "touch") canvas.setPointerCapture(event.pointerId);
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (pointers.has(event.pointerId)) pointers.set(event.pointerId, event.clientX);
-    if (pinch && pointers.size === 2) {
-      const [a, b] = [...pointers.values()], factor = pinch.far / Math.max(10, Math.abs(a - b));
-      view(pinch.at - (pinch.at - pinch.from) * factor, pinch.at + (pinch.to - pinch.at) * factor);
-    } else if (pressed) {
-      const by = (pressed.x - event.clientX) / (width - gutter) * (pressed.to - pressed.from);
-      if (Math.abs(event.clientX - pressed.x) > 4) pressed.moved = true;
-      if (pressed.moved) view(pressed.from + by, pressed.to + by);
-    } else hover(event);
-  });
-  const release = (event) => {
-    pointers.delete(event.pointerId);
-    if (pointers.size < 2) pinch = null;
-    if (!pointers.size) setTimeout(() => { pressed = null; });
-  };
-  canvas.addEventListener("pointerup", release);
-  canvas.addEventListener("pointercancel", release);
-  canvas.addEventListener("click", (event) => {
-    if (pressed?.moved) return;
-    const [x, y] = local(event), row = rowAt(y);
-    current = y > RULER && row < rows.length ? row : current;
-    if (x < gutter && y > RULER && row < rows.length) location.hash = facerec.personHref(rows[row]);
-    else if (x >= gutter) choose(frameAt(timeAtX(x)));
-    redraw();
-  });
-  canvas.addEventListener("dblclick", (event) => {
-    const [x] = local(event);
-    if (x >= gutter) zoomToShot(facerec.shotOf(frameAt(timeAtX(x))));
-  });
-  canvas.addEventListener("wheel", (event) => {
-    if (event.ctrlKey || event.metaKey) zoom(Math.exp(event.deltaY * 0.004), timeAtX(Math.max(gutter, local(event)[0])));
-    else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) pan(event.deltaX / width);
-    else if (event.shiftKey) pan(event.deltaY / width);
-    else return; // rows and page scroll as usual
-    event.preventDefault();
-  }, { passive: false });
-  function hover(event) {
-    const [x, y] = local(event), row = rowAt(y);
-    if (x < gutter || y < RULER || row >= rows.length) {
-      tip.hidden = true;
-      return;
-    }
-    const at = frameAt(timeAtX(x)), person = people[rows[row]];
-    tip.textContent = `${person.name.slice(0, 60)} · ${clock(at)} · frame ${at} · shot ${facerec.shotOf(at) + 1}`;
-    tip.hidden = false;
-    tip.style.left = `${Math.max(4, Math.min(x + 12, width - tip.offsetWidth - 4))}px`;
-    tip.style.top = `${Math.min(y + 16, height - 26)}px`;
-  }
-  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
-  let dragging = false;
-  const centre = (event) => {
-    const box = overview.getBoundingClientRect(), time = (event.clientX - box.left) / box.width * length;
-    view(time - (to - from) / 2, time + (to - from) / 2);
-  };
-  overview.addEventListener("pointerdown", (event) => {
-    dragging = true;
-    overview.setPointerCapture(event.pointerId);
-    if (to - from >= length) view(0, length / 8);
-    centre(event);
-  });
-  overview.addEventListener("pointermove", (event) => dragging && centre(event));
-  overview.addEventListener("pointerup", () => { dragging = false; });
-
-  // --- keys ------------------------------------------------------------------------------------------
   function select(row) {
     if (!rows.length) return;
     current = Math.max(0, Math.min(rows.length - 1, row));
@@ -363,47 +253,6 @@
     const person = people[rows[current]];
     facerec.announce(`${person.name}, ${facerec.duration(person.seconds)} on screen`);
     redraw();
-  }
-  function appearance(step) { // the next or the previous appearance of the selected person
-    if (current < 0) return select(0);
-    const { spans } = people[rows[current]];
-    const begins = spans.filter((_, i) => i % 2 === 0), at = frame === null ? -1 : frame;
-    const next = step > 0 ? begins.find((begin) => begin > at) : begins.filter((begin) => begin < at).pop();
-    if (next !== undefined) choose(next);
-  }
-  const keys = {
-    ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2), "+": () => zoom(0.5), "=": () => zoom(0.5),
-    "-": () => zoom(2), Home: () => view(0, to - from), End: () => view(length - (to - from), length),
-    ArrowUp: () => select(current - 1), ArrowDown: () => select(current + 1), 0: () => view(0, length),
-    n: () => appearance(1), p: () => appearance(-1), s: () => stepShot(0),
-    ".": () => stepShot(1), ",": () => stepShot(-1),
-    Enter: () => current >= 0 && facerec.showPerson(rows[current]),
-  };
-  scroller.addEventListener("keydown", (event) => {
-    const action = keys[event.key];
-    if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    action();
-  });
-  const press = (id, action) => document.getElementById(id).addEventListener("click", action);
-  press("zoom-in", () => zoom(0.5, frame !== null && timeOf(frame) >= from && timeOf(frame) <= to ? timeOf(frame) : undefined));
-  press("zoom-out", () => zoom(2));
-  press("zoom-all", () => view(0, length));
-  press("shot-before", () => stepShot(-1));
-  press("shot-after", () => stepShot(1));
-  const goTo = document.getElementById("go");
-  document.getElementById("go-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const at = parseMoment(goTo.value);
-    goTo.setAttribute("aria-invalid", String(at === null));
-    if (at === null) facerec.announce("Give a timecode such as 1:02:03.5, or a frame such as f1500.");
-    else go(at);
-  });
-  function parseMoment(text) { // "1:02:03.5" or "62:03", "f1500" or "1500"
-    const number = text.trim().match(/^(?:f|frame)?\s*(\d+)$/i);
-    if (number) return Math.min(movie.frames - 1, Number(number[1]));
-    if (!/^\d+(:\d{1,2}){1,2}(\.\d+)?$/.test(text.trim())) return null;
-    return frameAt(text.trim().split(":").reduce((all, part) => all * 60 + Number(part), 0));
   }
 
   scroller.addEventListener("scroll", redraw, { passive: true });
@@ -431,5 +280,9 @@
     redraw();
   });
   readColours();
-  facerec.timeline = { view, zoomToShot, choose, go, span: () => [from, to], frame: () => frame, rows: () => rows };
+  facerec.timeline = {
+    canvas, scroller, length, view, zoom, pan, zoomToShot, stepShot, choose, go, select, redraw, timeAtX, rowAt,
+    span: () => [from, to], frame: () => frame, rows: () => rows, current: () => current,
+    size: () => ({ width, height, gutter, ruler: RULER }),
+  };
 })();
