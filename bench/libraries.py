@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from bench.measure import Cost, cost, interleaved, random_weights
 from bench.pipeline import stages
 from facerec.geometry import iou
-from facerec.models.device import cpu_threads
 from facerec.settings import ExtractSettings
+from facerec.support.limits import cpu_threads
 
 THRESHOLD = 0.7  # default of facenet-pytorch and retinaface-pytorch
 SAVE_EVERY = ExtractSettings.save_every

@@ -34,8 +34,8 @@ import numpy as np
 from bench.measure import Cost, cost, interleaved, random_weights
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
-from facerec.models.device import cpu_threads
 from facerec.settings import ExtractSettings, smallest_box
+from facerec.support.limits import cpu_threads
 
 STAGES = ("decode", "detect", "embed", "write")
 

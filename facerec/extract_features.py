@@ -83,7 +83,11 @@ def arguments() -> argparse.ArgumentParser:
         help="windows or frames per call of a network (default: chosen for the network and device)",
     )
     command_line.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="threads of the decoder; 0: all cores"
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="threads of the decoder; 0: OMP_NUM_THREADS, SLURM's CPUs per task, or all cores",
     )
     command_line.add_argument("--float16", action="store_true", help="write vectors in 16 bits, not 32")
     command_line.add_argument("--l2", action="store_true", help="scale each vector to length 1")

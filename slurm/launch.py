@@ -21,6 +21,11 @@ from slurm.records import RunFolder, Submission
 from slurm.site import Resources
 from slurm.status import ACTIVE, MovieStatus
 
+# A thread count of the submitting shell is not meant for the task; `setup` of the profile may set another.
+_THREADS = (
+    "unset OMP_NUM_THREADS",
+    '[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"',
+)
 # srun runs the task inside the job. Since SLURM 22.05 it does not take --cpus-per-task from sbatch, and
 # `sbatch --export=NONE` would also keep the job's environment from it.
 _FOR_SRUN = (
@@ -203,7 +208,7 @@ def _parameters(
         "signal_delay_s": resources.warn,
         "comment": submission.key,
         "stderr_to_stdout": True,
-        "setup": [*modules, *resources.setup, *_FOR_SRUN],
+        "setup": [*_THREADS, *modules, *resources.setup, *_FOR_SRUN],
         "teardown": [
             "status=$?",
             f'[ $status = 0 ] || {record_killed} "${{SLURM_ARRAY_TASK_ID:-0}}" $status',

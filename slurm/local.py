@@ -22,6 +22,7 @@ from facerec.errors import Interrupted
 from facerec.folder.plan import format_ranges
 from facerec.stages import PIPELINE
 from facerec.support.cli import progress
+from facerec.support.limits import available_memory, usable_cpus
 from slurm.extraction import Echo, Extraction, plan_extraction, read_verified_status, require_inputs
 from slurm.options import RunOptions
 from slurm.packing import pack
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 _PACKS_PER_WORKER = 4  # more balance the load better, but load models more often
 _POLL_S = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 Environment = Mapping[str, str]  # variables that a worker process gets in addition
 
 
@@ -100,7 +100,7 @@ def _run_extract(options: RunOptions, run: RunFolder, stop: StopRequest, echo: E
     packs = [format_ranges(shards) for shards in pack(extraction.missing, tasks, extraction.failed)]
     submission = _new_submission(options, run, "extract", packs, extraction.n)
     run.save(submission)
-    where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in workers[0] else f"{os.cpu_count()} cores"
+    where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in workers[0] else f"{usable_cpus()} cores"
     echo(f"  {len(workers)} worker{'s' * (len(workers) > 1)} here ({where}), logs in {run.path / 'extract'}")
     with run.pool_lock(submission):
         _run_pool(run, submission, extraction, workers, stop)
@@ -180,7 +180,7 @@ def worker_environments(options: RunOptions, limit: int) -> list[dict[str, str]]
     There is one worker per GPU, or without GPUs as many as cores and memory allow, unless the site profile or
     WORKERS gives their number.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cpus()
     gpus = [] if options.device == "cpu" else visible_gpus()
     local = options.site.local
     fit_in_memory = max(1, available_memory() // parse_size(local.memory))
@@ -206,14 +206,3 @@ def visible_gpus() -> list[str]:
         return []
     count = sum(line.startswith("GPU ") for line in done.stdout.splitlines())
     return [str(index) for index in range(count)]
-
-
-def available_memory() -> int:
-    """Return the bytes of memory that new processes can use, within the limit of the container."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    limits = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    for name in _CGROUP_LIMITS:
-        path = Path(name)
-        text = path.read_text(encoding="ascii").strip() if path.exists() else ""
-        limits += [int(text)] if text.isdigit() else []
-    return min(limits)

@@ -95,7 +95,7 @@ def measure(options: RunOptions, film: Path) -> Measurement:
         InputError: the film is too short to measure.
         FacerecError: the extraction failed; its error message is on standard error.
     """
-    from facerec.models.device import cpu_threads
+    from facerec.support.limits import cpu_threads
     from facerec.video.film import open_film
 
     frames = open_film(film).frame_count

@@ -15,6 +15,7 @@ from facerec.actors.database import ActorDatabase
 from facerec.errors import FacerecError, InputError
 from facerec.folder.layout import MovieFolder
 from facerec.support.installation import PACKAGE, repository_root
+from facerec.support.limits import usable_cpus
 
 SHARDS = 4
 MODELS = ("--detector", "mtcnn", "--embedder", "dlib")  # both come with packages: no download
@@ -56,7 +57,7 @@ def run_stages(
     path, actors = ("--path", str(folder.path)), ("--actor-db", str(database.folder))
     min_face_size = ("--min-face-size", str(MIN_FACE_SIZE))
     show(*run_command("prepare_actors", *actors, *MODELS))
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cpus()
     workers = min(SHARDS, cores)
 
     def extract(shard: int) -> None:

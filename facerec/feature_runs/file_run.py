@@ -30,7 +30,7 @@ class FileOptions:
 
     Attributes:
         frame_rate: of folders of frames, in frames per second.
-        threads: of video decoders; 0 for all cores.
+        threads: of video decoders; 0 for `cpu_threads()`.
         shards, n: this process begins with the first of these shards, of `n`; then it helps the others.
         fresh: discard features that were made otherwise.
     """

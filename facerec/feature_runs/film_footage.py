@@ -16,7 +16,7 @@ class FilmFootage:
     """The frames and the sound of a film, see `sources.Footage`.
 
     Args:
-        threads: of the decoder; 0 for all cores.
+        threads: of the decoder; 0 for `cpu_threads()`.
     """
 
     def __init__(self, film: Film, threads: int = 0) -> None:

@@ -61,7 +61,7 @@ def open_footage(path: Path, frame_rate: float, threads: int = 0) -> Footage:
 
     Args:
         frame_rate: of folders of frames, in frames per second.
-        threads: of video decoders; 0 for all cores.
+        threads: of video decoders; 0 for `cpu_threads()`.
 
     Raises:
         InputError: it is missing, unreadable or empty.

@@ -31,7 +31,7 @@ def run_movie(
     Args:
         inputs: as `read_inputs` returns them.
         format: of the features' vectors, as in their descriptions.
-        threads: of the film's decoder; 0 for all cores.
+        threads: of the film's decoder; 0 for `cpu_threads()`.
         fresh: discard features that were made otherwise.
 
     Returns:

@@ -39,7 +39,7 @@ class MovieSource:
     """Features of one movie, see `sources.Source`.
 
     Args:
-        threads: of the film's decoder; 0 for all cores.
+        threads: of the film's decoder; 0 for `cpu_threads()`.
         fresh: discard features that were made otherwise.
 
     Attributes:

@@ -23,9 +23,10 @@ from facerec.errors import ModelError
 from facerec.features.person_boxes import make_boxes
 from facerec.geometry import Image
 from facerec.models.base import check_finite
-from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, oom_as_model_error, parallel_map
 from facerec.models.loading import assign_state, read_state
 from facerec.models.weights import WeightFiles
+from facerec.support.limits import cpu_threads
 
 PERSON = 1  # class of COCO, with the background as class 0
 GPU_BATCH = 4  # frames

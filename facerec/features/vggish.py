@@ -21,10 +21,11 @@ from facerec.features import spectra
 from facerec.features.base import FEATURES, Arrays, Options
 from facerec.features.sound import extract
 from facerec.models.base import check_finite, split_into_batches
-from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, oom_as_model_error, parallel_map
 from facerec.models.fused import use_winograd_convolutions
 from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
+from facerec.support.limits import cpu_threads
 from facerec.video.sound import Samples
 
 BLOCKS = ((64,), (128,), (256, 256), (512, 512))  # channels of the convolutions before each pooling

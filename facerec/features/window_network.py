@@ -12,7 +12,8 @@ from torch import nn
 
 from facerec.features.base import Arrays, group_by_shape
 from facerec.models.base import ModelCard, check_finite, split_into_batches
-from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, oom_as_model_error, parallel_map
+from facerec.support.limits import cpu_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -20,9 +20,10 @@ from facerec.errors import ModelError
 from facerec.features.person_boxes import make_boxes, suppress
 from facerec.geometry import Image
 from facerec.models.base import check_finite
-from facerec.models.device import Placement, cpu_threads, parallel_map
+from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import WeightFiles
+from facerec.support.limits import cpu_threads
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three levels
 NMS_IOU = 0.45  # as in the authors' demo

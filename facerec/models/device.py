@@ -1,9 +1,8 @@
-"""Device, precision and batch size of a model, and the CPU threads of a task."""
+"""Device, precision and batch size of a model, and the threads in which it runs on a CPU."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from functools import cache
 from typing import TypeVar
 
 from facerec.errors import ModelError
+from facerec.support.limits import cpu_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -121,15 +121,6 @@ def oom_as_model_error(what: str) -> Iterator[None]:
         raise ModelError(
             f"the GPU's memory is too small for {what}; give a smaller --batch-size, or take a larger GPU"
         ) from error
-
-
-def cpu_threads() -> int:
-    """Return the CPU threads of this task: OMP_NUM_THREADS, else SLURM's allocation, else all its cores."""
-    for variable in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
-        value = os.environ.get(variable, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value)
-    return len(os.sched_getaffinity(0))
 
 
 def limit_threads() -> None:

@@ -26,9 +26,10 @@ from torch.nn import functional as F
 
 from facerec.geometry import Image
 from facerec.models.base import Detections, check_finite, make_detections
-from facerec.models.device import Placement, cpu_threads, parallel_map
+from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
+from facerec.support.limits import cpu_threads
 
 # Except for CROPS, the constants are those of facenet-pytorch.
 CELL = 12  # pixels per side of the first network's input: the smallest face on the finest pyramid level

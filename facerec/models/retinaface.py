@@ -23,10 +23,11 @@ from torchvision.ops import nms
 from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models.base import Detections, check_finite, make_detections, split_into_batches
-from facerec.models.device import Placement, cpu_threads, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, oom_as_model_error, parallel_map
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import WeightFiles
+from facerec.support.limits import cpu_threads
 
 STEPS = (8, 16, 32)  # pixels between the anchors of the three levels
 ANCHORS = ((16, 32), (64, 128), (256, 512))  # sides of the anchors, in pixels

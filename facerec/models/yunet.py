@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image, iou
 from facerec.models.base import Detections, check_finite, make_detections
-from facerec.models.device import Placement, cpu_threads, parallel_map
+from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import WeightFiles
+from facerec.support.limits import cpu_threads
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three levels
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)

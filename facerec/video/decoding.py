@@ -7,7 +7,6 @@ where decoding began, and drops the frames that the decoder marks as corrupt.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.support.limits import cpu_threads
 from facerec.video.container import open_video, packets
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _use_threads(context: VideoCodecContext, threads: int) -> None:
     they report damage as an error, in packet order (`FRAME_THREADS`). The rest, among them HEVC's and VP8's,
     which hide errors in that mode, get threads within a frame only.
     """
-    threads = min(threads or len(os.sched_getaffinity(0)), MAX_THREADS)
+    threads = min(threads or cpu_threads(), MAX_THREADS)
     context.thread_count = threads
     context.thread_type = "FRAME" if context.name in FRAME_THREADS else "SLICE"
     if context.name == "h264":
@@ -93,7 +93,7 @@ class Decoding:
 
         Args:
             seek_to: pts to start from; None for the beginning.
-            threads: of strict decoding, 0 for all cores; None decodes leniently.
+            threads: of strict decoding, 0 for `cpu_threads()`; None decodes leniently.
         """
         self.path, self.seek_to, self.strict = path, seek_to, threads is not None
         self.threads = 1 if threads is None else threads
@@ -210,7 +210,7 @@ def frames_around(
     before `number`. The starting position depends only on the film, `number` and the mode.
 
     Args:
-        threads: of strict decoding, 0 for all cores; None decodes leniently.
+        threads: of strict decoding, 0 for `cpu_threads()`; None decodes leniently.
 
     Yields:
         (frame number, frame), numbers increasing, the first below `number` unless that is 0.

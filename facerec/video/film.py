@@ -184,7 +184,7 @@ def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterat
 
     Args:
         beg, end: half-open range of frame numbers.
-        thread_count: decoder threads; 0 for all cores.
+        thread_count: decoder threads; 0 for `cpu_threads()`.
 
     Yields:
         (frame number, RGB image (display_height, display_width, 3) uint8), numbers increasing: the last

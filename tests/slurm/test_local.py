@@ -16,7 +16,7 @@ import pytest
 
 from facerec.errors import FacerecError, Interrupted
 from slurm import local
-from slurm.local import available_memory, run_local, visible_gpus, worker_environments
+from slurm.local import run_local, visible_gpus, worker_environments
 from slurm.records import RunFolder
 from slurm.status import read_status
 from slurm.work import shards_to_do
@@ -189,7 +189,7 @@ def test_workers_fit_into_cores_and_memory_and_share_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "visible_gpus", lambda: [])
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(local, "usable_cpus", lambda: 8)
     monkeypatch.setattr(local, "available_memory", lambda: 13 << 30)
     options = make_options(tmp_path, "local.memory=3G")
     assert worker_environments(options, 100) == [{"OMP_NUM_THREADS": "2"}] * 4
@@ -210,20 +210,6 @@ def test_gpus_are_found_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path:
     smi.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho 'GPU 1: B (UUID: y)'\n")
     smi.chmod(0o755)
     assert visible_gpus() == ["0", "1"]
-
-
-def test_available_memory_respects_the_container_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local, "_CGROUP_LIMITS", ())
-    free = available_memory()
-    assert free > 1 << 20
-    limit = tmp_path / "max"
-    monkeypatch.setattr(local, "_CGROUP_LIMITS", (str(limit), str(tmp_path / "none")))
-    limit.write_text("1048576\n")
-    assert available_memory() == 1 << 20
-    limit.write_text("max\n")
-    assert available_memory() > 1 << 20
 
 
 def test_a_killed_launcher_leaves_no_workers_and_no_lock(laptop: Laptop, tmp_path: Path) -> None:
