@@ -1,11 +1,41 @@
-"""Find movie ids and films in the folder of films, where a film is named `<movie_id>-<title>`."""
+"""Find movie ids and films in the folder of films, where a film is named `<movie_id>-<title>`.
+
+Media libraries keep subtitles, posters, descriptions and trailers beside a film, under its name. They are
+passed over.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from facerec.errors import InputError
 from facerec.folder.names import MAX_MOVIE_ID, film_movie_id
+
+_SUBTITLES = "srt sub idx sup ass ssa vtt ttml dfxp smi sami usf mks sbv stl scc mcc lrc rt"
+_PICTURES = "jpg jpeg jpe png webp avif gif bmp tbn tif tiff heic heif ico svg bif psd jxl xmp"
+_TEXTS = (
+    "nfo txt md rtf pdf doc docx odt html htm xml json jsonl yaml yml toml csv tsv log url webloc desktop "
+    "ini db edl m3u m3u8 pls cue strm bup ifo lnk meta"
+)
+_SOUND = "mp2 mp3 m4a m4b aac ac3 eac3 dts dtshd thd truehd mka flac wav w64 aif aiff ogg oga opus wma ape"
+_SUMS_AND_ARCHIVES = "md5 sha1 sha256 sha512 sfv crc par2 torrent nzb zip rar 7z gz bz2 xz zst tar tgz iso"
+_INCOMPLETE = "part partial crdownload download tmp temp aria2 !ut !qb bak orig swp"
+_NO_FILMS = frozenset(
+    " ".join((_SUBTITLES, _PICTURES, _TEXTS, _SOUND, _SUMS_AND_ARCHIVES, _INCOMPLETE)).split()
+)
+_FILM_SUFFIXES = (
+    "mp4 m4v mov qt mkv webm avi divx xvid mpg mpeg mpe m1v m2v mpv ts m2t m2ts mts tp trp vob dat evo wmv "
+    "asf flv f4v ogv ogm ogx rm rmvb 3gp 3g2 mxf gxf lxf dv dif nut wtv mjpeg mjpg mj2 y4m h264 264 avc h265 "
+    "265 hevc h266 vvc av1 obu ivf vc1 swf nsv bik smk"
+)
+_FILMS = frozenset(_FILM_SUFFIXES.split())
+# what media servers append to a film's name for clips that belong to it
+_EXTRAS = (
+    "trailer|teaser|sample|featurette|behindthescenes|deleted|interview|scene|short|clip|extra|other|theme"
+)
+_EXTRA = re.compile(f"[-. _]({_EXTRAS})[0-9]*", re.IGNORECASE)
 
 
 def movie_ids(text: str, films: Path) -> list[int]:
@@ -15,7 +45,7 @@ def movie_ids(text: str, films: Path) -> list[int]:
         InputError: an entry is not a movie id, the list is empty, or `all` finds no film.
     """
     if text.strip() == "all":
-        found = sorted({film_movie_id(film) for film in _files(films) if _has_movie_id(film)})
+        found = sorted({film_movie_id(file) for file in _files(films) if not _is_no_film(file)})
         if not found:
             raise InputError(f"{films}: no film here is named <movie id>-<title>, as in 12345-Title.mp4")
         return found
@@ -37,9 +67,11 @@ def find_film(films: Path, movie_id: int) -> Path:
     Raises:
         InputError: there is no such file, or more than one.
     """
-    found = [film for film in _files(films) if _has_movie_id(film) and film_movie_id(film) == movie_id]
+    named = [file for file in _files(films) if film_movie_id(file) == movie_id]
+    found = _films_among(named)
     if not found:
-        raise InputError(f"no film of movie {movie_id}: no file matches {films}/{movie_id}-*")
+        passed = f", and {', '.join(repr(file.name) for file in named[:5])} is no film" if named else ""
+        raise InputError(f"no film of movie {movie_id}: no file matches {films}/{movie_id}-*{passed}")
     if len(found) > 1:
         names = ", ".join(repr(film.name) for film in found)
         raise InputError(
@@ -48,9 +80,33 @@ def find_film(films: Path, movie_id: int) -> Path:
     return found[0].absolute()
 
 
+def _films_among(files: Sequence[Path]) -> list[Path]:
+    """Return the films among the files of one movie.
+
+    A file without a known suffix counts as a film only if no other file is one.
+    """
+    possible = [file for file in files if not _is_no_film(file)]
+    films = [file for file in possible if _suffix(file) in _FILMS] or possible
+    return [film for film in films if not any(_is_extra(film, of) for of in films)]
+
+
+def _is_no_film(file: Path) -> bool:
+    return _suffix(file) in _NO_FILMS or file.name.endswith("~")
+
+
+def _is_extra(clip: Path, film: Path) -> bool:
+    """Return whether `clip` is named as a trailer or another extra of `film`."""
+    return clip.stem.startswith(film.stem) and bool(_EXTRA.fullmatch(clip.stem[len(film.stem) :]))
+
+
+def _suffix(file: Path) -> str:
+    return file.suffix[1:].lower()
+
+
 def _files(films: Path) -> list[Path]:
+    """Return the files that are named as a movie's."""
     try:
-        return sorted(path for path in films.iterdir() if path.is_file())
+        return sorted(path for path in films.iterdir() if path.is_file() and _has_movie_id(path))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{films}: no such folder; give the folder of the films with FILMS=DIR") from None
 

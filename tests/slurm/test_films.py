@@ -16,7 +16,7 @@ def films(tmp_path: Path) -> Path:
         "12-A b: ç$(id);'.mp4",
         "123-Other.mkv",
         "7-Two.mp4",
-        "7-Two.srt",
+        "7-Two.mkv",
         "no-id.mp4",
         "20240131120000-clip named after its date.mp4",
         "readme.txt",
@@ -30,6 +30,53 @@ def test_a_film_is_found_by_its_whole_id(films: Path) -> None:
     assert find_film(films, 12) == films / "12-A b: ç$(id);'.mp4"
 
 
+BESIDE = [
+    "3-Film.srt",
+    "3-Film.en.forced.SRT",
+    "3-Film.sub",
+    "3-Film.idx",
+    "3-Film.nfo",
+    "3-Film-poster.jpg",
+    "3-Film.commentary.m4a",
+    "3-Film.mkv.sha256",
+    "3-Film.mkv.part",
+    "3-Film-trailer.mp4",
+    "3-Film.sample2.mkv",
+    "3-Film.fanart",
+    "._3-Film.mkv",
+    "3-Film",
+]
+
+
+@pytest.mark.parametrize("film", ["3-Film.mkv", "3-Film.MP4", "3-Film.m2ts"])
+def test_files_beside_the_film_are_passed_over(film: str, tmp_path: Path) -> None:
+    for name in [film, *BESIDE]:
+        (tmp_path / name).touch()
+    (tmp_path / "4-Other.srt").touch()
+    assert find_film(tmp_path, 3) == tmp_path / film
+    assert movie_ids("all", tmp_path) == [3]
+
+
+def test_a_film_without_a_known_suffix_is_found(tmp_path: Path) -> None:
+    for name in ("3-Mr. Smith", "3-Mr. Smith.srt"):
+        (tmp_path / name).touch()
+    assert find_film(tmp_path, 3) == tmp_path / "3-Mr. Smith"
+
+
+@pytest.mark.parametrize("name", ["3-The Trailer.mp4", "3-Short.mkv", "3-trailer.mp4"])
+def test_a_film_named_like_an_extra_is_a_film(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    assert find_film(tmp_path, 3) == tmp_path / name
+
+
+def test_only_files_that_are_no_films_are_named_in_the_error(tmp_path: Path) -> None:
+    (tmp_path / "3-Film.srt").touch()
+    with pytest.raises(InputError, match=r"no film of movie 3: .*'3-Film.srt' is no film"):
+        find_film(tmp_path, 3)
+    with pytest.raises(InputError, match="no film here"):
+        movie_ids("all", tmp_path)
+
+
 @pytest.mark.parametrize("movie", [1, 55])
 def test_a_missing_film_is_an_error(films: Path, movie: int) -> None:
     with pytest.raises(InputError, match=rf"no film of movie {movie}: no file matches .*/{movie}-\*"):
@@ -37,7 +84,7 @@ def test_a_missing_film_is_an_error(films: Path, movie: int) -> None:
 
 
 def test_two_films_of_a_movie_are_both_named_in_the_error(films: Path) -> None:
-    with pytest.raises(InputError, match=r"2 films of movie 7 .*'7-Two.mp4', '7-Two.srt'"):
+    with pytest.raises(InputError, match=r"2 films of movie 7 .*'7-Two.mkv', '7-Two.mp4'"):
         find_film(films, 7)
 
 
