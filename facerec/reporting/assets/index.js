@@ -30,7 +30,7 @@
     const picture = person.face ? el("img", { src: person.face, alt: "", width: 56, height: 56, loading: "lazy" }) : el("span", { class: "blank" });
     picture.addEventListener("error", () => picture.classList.add("lost"));
     return el("li", null, picture, el("div", null, el("h3", null, bdi(person.name)), el("ul", null, links)),
-      el("span", { class: "quiet total" }, duration(person.seconds)));
+      el("span", { class: "quiet" }, duration(person.seconds)));
   }
   function next() {
     list.append(...found.slice(shown, shown + STEP).map(row));
