@@ -147,7 +147,7 @@ def test_two_opencvs_never_share_an_environment() -> None:
     "stage",
     [
         *("extract", "merge_shards", "cluster", "classify_knn"),
-        *("prepare_actors", "check", "evaluate", "learn_from_labels"),
+        *("prepare_actors", "check", "evaluate", "learn_from_labels", "export"),
     ],
 )
 @pytest.mark.parametrize("form", ["script", "module"])

@@ -305,6 +305,9 @@ class Movie:
     def _saved(self) -> tuple[Any, Any]:
         """The table of faces, and their embeddings."""
         faces = list(read_faces(self._folder))
+        if faces and faces[-1][0].frame >= self.frame_count:  # they are sorted
+            rule = f"frame {faces[-1][0].frame} of a film of {self.frame_count} frames"
+            raise ContractError(self._folder.features, rule, len(faces))
         embeddings = np.array([face.embedding for face, _ in faces], np.float32)
         embeddings = embeddings.reshape(len(faces), -1 if faces else 0)
         embeddings.setflags(write=False)

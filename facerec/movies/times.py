@@ -54,9 +54,12 @@ def frame_times(folder: MovieFolder, plan: Plan) -> FrameTimes:
     """
     video = plan.video
     try:
-        pts = unpack_times(video["times"])
+        runs = video["times"]
+        if sum(count for _, count in runs) != plan.frame_count:  # before they are unpacked into memory
+            raise ValueError
+        pts = unpack_times(runs)
         time_base, rate = Fraction(video["time_base"]), Fraction(video["frame_rate"])
-        if len(pts) != plan.frame_count or (np.diff(pts) <= 0).any() or time_base <= 0 or rate <= 0:
+        if (np.diff(pts) <= 0).any() or time_base <= 0 or rate <= 0:
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
         rule = "video must have times, time_base and frame_rate, one ascending time for each frame"

@@ -64,6 +64,22 @@ def test_labels_name_the_movies_that_they_have(
     assert pd.read_csv(out)["name"].tolist() == ["unknown 0", "unknown 0"]
 
 
+def test_labels_of_one_movie_come_from_one_file(
+    folders: list[MovieFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    for path in (one, other):
+        path.write_text(f"{','.join(EXPORT_COLUMNS)}\n8,0,labeled,Bea,8:0:0_10_50_100,same,0\n")
+    assert export(folders, "--format", "presence", "--labels", one, other) == 1
+    assert f"other.csv:2: movie 8 also has rows in {one}" in capsys.readouterr().err
+    one.write_text(f"{','.join(EXPORT_COLUMNS)}\neight,0,labeled,Bea,8:0:0_10_50_100,same,0\n")
+    assert export(folders, "--format", "presence", "--labels", one) == 1
+    assert "one.csv:2: movie_id 'eight' is not an integer" in capsys.readouterr().err
+    assert export(folders[:1], "--format", "cvat", "--out", tmp_path / "7.xml") == 0
+    assert export(folders, "--format", "presence", "--labels", tmp_path / "7.xml") == 1
+    assert "7.xml: a file of CVAT is about one movie" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -21,6 +21,7 @@ from facerec.folder.people import People, Person, people_bytes
 from facerec.folder.plan import read_plan
 from facerec.folder.readers import read_trajectories
 from facerec.movies.reading import _stored_size
+from facerec.movies.times import frame_times
 from facerec.support.atomic import sha256_of
 from tests.conftest import ROOT
 from tests.films import make_film, number_in
@@ -114,6 +115,26 @@ def test_times_are_the_frames_own_where_the_rate_varies(tmp_path: Path) -> None:
     assert [movie.frame_at(t) for t in (2, 2.0399, 2.04, 3, 3.99, 4)] == [0, 0, 1, 25, 25, 26]
     with pytest.raises(InputError, match=r"lasts from 2.000 to 77.500 seconds"):
         movie.frame_at(1.9)
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        {"times": [[1, 10**15]]},  # more than memory can hold
+        {"times": [[1, 99], [0, 1]]},
+        {"times": [[1, 50], [-3, 50]]},
+        {"times": "0"},
+        {"time_base": "0"},
+        {"time_base": "1/0"},
+        {"frame_rate": None},
+        {"frame_rate": "-25"},
+    ],
+)
+def test_times_that_cannot_be_are_refused(folder: MovieFolder, video: dict[str, object]) -> None:
+    plan = read_plan(folder)
+    assert plan is not None
+    with pytest.raises(ContractError, match=r"plan.json: video must have times"):
+        frame_times(folder, replace(plan, video={**plan.video, **video}))
 
 
 @pytest.mark.parametrize(("rotation", "size"), [(0, (480, 720)), (90, (720, 480)), (None, (480, 720))])
