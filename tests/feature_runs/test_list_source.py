@@ -296,21 +296,29 @@ def test_a_table_for_several_features_needs_a_place_for_each(film: Path) -> None
     assert "must end in .npz: stateful has several arrays (frames, tracks, count, number)" in str(reasons())
 
 
-def _slow_worker(folder: Path, log: Path, seconds: float, together: int = 1) -> None:
+def _slow_worker(
+    folder: Path, log: Path, seconds: float, together: int = 1, stop_at: int | None = None
+) -> None:
+    """Work on the list; do not begin before `together` workers do, and wait in the item `stop_at` for `go`."""
     os.chdir(folder)
     log.with_name(f"ready_{os.getpid()}").touch()
-    wait_until(lambda: len([*log.parent.glob("ready_*")]) >= together)
+    wait_until(lambda: len([*log.parent.glob("ready_*")]) >= together, seconds=100)
+    begun = 0
 
     def opened(path: Path) -> None:
+        nonlocal begun
         with log.open("a") as file:
             file.write(f"{path.name} {os.getpid()}\n")
+        begun += 1
+        if begun == stop_at:
+            wait_until(log.with_name("go").exists, seconds=100)
         time.sleep(seconds)
 
     run(opened=opened)
 
 
-def _start(count: int, folder: Path, log: Path, seconds: float) -> list[Any]:
-    arguments = folder, log, seconds, count
+def _start(count: int, folder: Path, log: Path, seconds: float, stop_at: int | None = None) -> list[Any]:
+    arguments = folder, log, seconds, count, stop_at
     workers = [_SPAWN.Process(target=_slow_worker, args=arguments) for _ in range(count)]
     for worker in workers:
         worker.start()
@@ -338,11 +346,13 @@ def test_four_workers_two_of_them_killed(film: Path, tmp_path: Path) -> None:
     alone, shared, log = prepare("alone"), prepare("shared"), tmp_path / "log"
     os.chdir(alone)
     run()
-    workers = _start(4, shared, log, 0.05)
-    wait_until(lambda: len(_begun(log)) >= 12 and len({pid for _, pid in _begun(log)}) >= 2)
-    dead = {*[*dict.fromkeys(pid for _, pid in reversed(_begun(log)))][:2]}
+    workers = _start(4, shared, log, 0.01, stop_at=4)
+    pids = [worker.pid for worker in workers]
+    wait_until(lambda: all([pid for _, pid in _begun(log)].count(pid) == 4 for pid in pids), seconds=100)
+    dead = {*pids[1:3]}
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
+    log.with_name("go").touch()
     for worker in workers:
         worker.join()
     assert sorted(worker.exitcode for worker in workers) == [-9, -9, 0, 0]
