@@ -60,7 +60,10 @@ class FeatureFolder:
         unwanted = [entry for entry in self.index.entries() if entry["feature"] in features]
         for entry in unwanted:
             if entry["output"] is not None:
-                (self.path / entry["output"]).unlink(missing_ok=True)
+                output = self.path / entry["output"]
+                output.unlink(missing_ok=True)
+                if "clips" in entry and output.suffix == ".npz":  # of a tar shard
+                    output.with_suffix(".jsonl").unlink(missing_ok=True)
         self.index.remove(map(entry_key, unwanted))
         shutil.rmtree(self.parts, ignore_errors=True)
 
@@ -128,8 +131,10 @@ class FeatureFolder:
 
         Raises:
             InputError: it would be outside this folder because of a link, or a file that is not an output of
-                this item is in its place.
+                this item is in its place, or belongs there.
         """
+        if self._is_own_file(output):
+            raise InputError(f"{output}: is a file of {self.path} itself; choose another name for the output")
         folder, inside = os.path.realpath(self.path), os.path.realpath(output.parent)
         is_named_inside = os.path.abspath(output).startswith(os.path.abspath(self.path) + os.sep)
         if is_named_inside and os.path.commonpath([folder, inside]) != folder:
@@ -155,6 +160,14 @@ class FeatureFolder:
             f"{output}: is there already, but by the index it is not {feature} of {item}; move it away, or "
             "replace it with --fresh"
         )
+
+    def _is_own_file(self, output: Path) -> bool:
+        """Whether a path is that of the index, of a log, or of another file that runs write."""
+        real = Path(os.path.realpath(output.parent)) / output.name
+        name = os.path.relpath(real, os.path.realpath(self.path))
+        first, _, rest = name.partition(os.sep)
+        own_files = self.index.path.name, self.provenance.name, self.claims.parent.name
+        return first in own_files or (not rest and first.startswith("log_") and first.endswith(".json"))
 
 
 def is_failed(entry: Entry) -> bool:

@@ -19,7 +19,8 @@ from facerec.feature_runs.provenance import Provenance
 from facerec.feature_runs.rows import OutputFormat
 from facerec.feature_runs.run_log import RunLog
 from facerec.feature_runs.sources import Footage
-from facerec.feature_runs.tar_source import SHARD, TarSource, find_shards
+from facerec.feature_runs.tar_shard import find_shards
+from facerec.feature_runs.tar_source import SHARD, TarSource
 from facerec.feature_runs.worker import Worker
 from facerec.folder.plan import shard_range
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from facerec.feature_runs.sources import ClipRequest, Engine, Footage, NoSoundEr
 from facerec.features.base import FEATURES
 
 log = logging.getLogger(__name__)
+
+LONGEST_LABEL = 300  # characters of an item's name in the log
 
 OpenFootage = Callable[[Path], Footage]
 
@@ -71,6 +74,9 @@ class ListSource:
                 f"for; write {FEATURE} in it (features/{FEATURE}/a.npy), or ask for one feature at a time"
             )
         self._units = [ListUnit(entry, features, folder, open_footage, nested) for entry in entries]
+        taken: dict[str, ListUnit] = {}
+        for unit in self._units:
+            unit.take_outputs(taken)
 
     def units(self) -> Sequence[ListUnit]:
         """Return a unit for each line of the list, in its order."""
@@ -118,6 +124,25 @@ class ListUnit:
         self.name, self.label = entry.name, entry.source or entry.name
         self.key = claim_name(f"{self.name}.{'+'.join(features)}")  # others may do other features meanwhile
         self._facts: dict[str, Any] = {"source": entry.source}
+
+    def take_outputs(self, taken: dict[str, ListUnit]) -> None:
+        """Enter the item's outputs into `taken`; it becomes a problem if one of them is there already."""
+        if isinstance(self._entry, Problem):
+            return
+        for feature in self._features:
+            try:
+                output = self._output(feature)
+            except InputError:  # reported when the item's turn comes
+                continue
+            place = os.path.abspath(output)
+            if place in taken:
+                other = taken[place]
+                reason = f"{other.label} has the same output {output}; rename one of them"
+                if other is self:
+                    reason = f"feature_path {output} is one file for several features; write {FEATURE} in it"
+                self._entry = Problem(self._entry.name, self._entry.source, reason)
+                return
+            taken[place] = self
 
     def is_done(self) -> bool:
         """Whether all features of the item are there, or it failed in this run."""
@@ -217,5 +242,9 @@ def reason_of(error: Exception) -> str:
 
 
 def with_label(label: str, reason: str) -> str:
-    """Return a reason with the name of its item before it, unless it begins with that name."""
-    return reason if reason.startswith(label) else f"{label}: {reason}"
+    """Return a reason for the log, with the name of its item before it unless it begins with that name.
+
+    Names from hostile lists are shortened, and what could end or change a line is replaced.
+    """
+    text = reason if reason.startswith(label) else f"{label[:LONGEST_LABEL]}: {reason}"
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -16,8 +16,10 @@ import codecs
 import csv
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from facerec.errors import InputError
@@ -25,8 +27,9 @@ from facerec.feature_runs.media import is_media_file, without_suffix
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 1 << 16  # of a line
+MOST_CHARACTERS = 1 << 16  # of a line
 _SNIFFED = 16  # bytes that decide whether a file is text
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # bytes that were decoded by surrogateescape
 VIDEO, OUTPUT = "video_path", "feature_path"
 FEATURE = "{feature}"  # in a feature_path: stands for the name of the feature
 
@@ -154,10 +157,12 @@ def read_items(path: Path, places: Places) -> list[Item | Problem]:
     header = _header(path, lines[0][1], places)
     found: list[Item | Problem] = []
     outputs: dict[Path, tuple[int, Item]] = {}
+    real_folder = cache(os.path.realpath)  # links may lead to one folder
     for number, line in lines[1:] if header else lines:
         try:
             item = _item(path, line, header, places)
-            before = outputs.setdefault(item.output, (number, item))
+            place = Path(real_folder(item.output.parent), item.output.name)
+            before = outputs.setdefault(place, (number, item))
             if before[1] is item:
                 found.append(item)
             elif before[1].path == item.path:
@@ -187,21 +192,19 @@ def _is_binary(path: Path) -> bool:
 
 def _lines(path: Path) -> Iterator[tuple[int, str | _BadLine]]:
     """Yield number and text of the lines that are not blank, without byte order mark and line end."""
-    with path.open("rb") as file:
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:  # of any line ends
         number = 0
-        while raw := file.readline(MOST_BYTES + 1):
+        while line := file.readline(MOST_CHARACTERS + 1):
             number += 1
-            if len(raw) > MOST_BYTES:
-                while raw and not raw.endswith(b"\n"):
-                    raw = file.readline(MOST_BYTES)
-                yield number, _BadLine(f"the line has more than {MOST_BYTES} bytes")
+            if len(line) > MOST_CHARACTERS:
+                while line and not line.endswith("\n"):
+                    line = file.readline(MOST_CHARACTERS)
+                yield number, _BadLine(f"the line has more than {MOST_CHARACTERS} characters")
                 continue
-            try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError:
+            text = (line.removeprefix("\ufeff") if number == 1 else line).strip()
+            if not text.isascii() and _NOT_UTF8.search(text):
                 yield number, _BadLine("the line is not UTF-8 text")
-                continue
-            if text:
+            elif text:
                 yield number, text
 
 
@@ -224,6 +227,8 @@ def _header(path: Path, line: str | _BadLine, places: Places) -> list[str] | Non
         return None
     if VIDEO in cells and all(cells.count(column) <= 1 for column in (VIDEO, OUTPUT)):
         return cells
+    if re.fullmatch(f"({VIDEO}|{OUTPUT})[\t;|].*", str(line)):
+        raise InputError(f"{path}: the columns of a table must be separated by commas, not as in {line}")
     is_row = (
         path.suffix == ".csv" and len(cells) > 1 and not os.path.lexists(places.find(str(line), path.parent))
     )

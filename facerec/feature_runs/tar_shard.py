@@ -16,13 +16,14 @@ import shutil
 import tarfile
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facerec.errors import InputError
+from facerec.feature_runs.braces import expand
 from facerec.feature_runs.media import is_media_file
 from facerec.support.atomic import remove_stale_temporaries, temporary_dir
 from facerec.support.jsonl import RuleViolation, read_json
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 _SCRATCH = "facerec-clip"
 _END = b"\0" * tarfile.BLOCKSIZE  # marks the end of a tar file
 _PIECE = 1 << 20  # bytes copied at once
+_LONGEST_NAME = 4096  # bytes of a filename; an entry of a ZIP file allows 65535
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,30 @@ class Clip:
     offset: int = 0
     size: int = 0
     reason: str | None = None
+
+
+def find_shards(patterns: Sequence[str]) -> list[Path]:
+    """Return the tar files that brace expressions stand for; those that are not there are reported.
+
+    Raises:
+        InputError: none is there, or two have the same name.
+    """
+    names = [
+        name for pattern in patterns for name in ([pattern] if Path(pattern).exists() else expand(pattern))
+    ]
+    paths = [Path(name) for name in dict.fromkeys(names)]
+    absent = {path for path in paths if not path.exists()}
+    if len(absent) == len(paths):
+        raise InputError(f"{' '.join(patterns)}: none of the {len(paths)} tar files is there")
+    for path in sorted(absent):
+        log.warning("%s: no such file; skipped", path)
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path not in absent and found.setdefault(path.stem, path) != path:
+            raise InputError(
+                f"{found[path.stem]} and {path} have the same name; give them to two --out folders"
+            )
+    return [*found.values()]
 
 
 def read_shard(path: Path) -> list[Clip]:
@@ -113,10 +139,12 @@ def _clip(
     if len(found) > 1:  # a clip and its texts
         found = [member for member in found if is_media_file(Path(member.name))] or found
     reason = None
-    if _leads_out(filename):
+    if "\0" in filename or len(filename.encode("utf-8", "replace")) > _LONGEST_NAME:
+        reason = f"its filename has a NUL character or more than {_LONGEST_NAME} bytes"
+    elif _leads_out(filename):
         reason = "its filename leads out of the tar"
     elif not (segment is None or _is_segment(segment)):
-        reason = f"its segment in {path.stem}.json is not [start, end] in seconds"
+        reason = f"its segment in {path.stem}.json is not [start, end] in seconds, start first"
     elif not found:
         reason = f"is in {path.stem}.json, but not in the tar{ending}"
     elif len(found) > 1:
@@ -131,7 +159,8 @@ def _clip(
 
 
 def _is_segment(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)
+    is_pair = isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)
+    return is_pair and 0 <= value[0] <= value[1]
 
 
 def _bad_member(member: tarfile.TarInfo, path: Path) -> str | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import ContractError, FacerecError, InputError, NonFiniteError
-from facerec.feature_runs.braces import expand
 from facerec.feature_runs.claims import claim_name
 from facerec.feature_runs.feature_folder import RETRY, FeatureFolder, is_changed, is_failed
 from facerec.feature_runs.index import entry_key
@@ -34,30 +33,6 @@ log = logging.getLogger(__name__)
 _KNOWN = ("duration", "frames", "width", "height")  # of a clip, in its index entries
 
 SHARD = "shard"  # stands for the feature in the index entry of a whole shard
-
-
-def find_shards(patterns: Sequence[str]) -> list[Path]:
-    """Return the tar files that brace expressions stand for; those that are not there are reported.
-
-    Raises:
-        InputError: none is there, or two have the same name.
-    """
-    names = [
-        name for pattern in patterns for name in ([pattern] if Path(pattern).exists() else expand(pattern))
-    ]
-    paths = [Path(name) for name in dict.fromkeys(names)]
-    absent = {path for path in paths if not path.exists()}
-    if len(absent) == len(paths):
-        raise InputError(f"{' '.join(patterns)}: none of the {len(paths)} tar files is there")
-    for path in sorted(absent):
-        log.warning("%s: no such file; skipped", path)
-    found: dict[str, Path] = {}
-    for path in paths:
-        if path not in absent and found.setdefault(path.stem, path) != path:
-            raise InputError(
-                f"{found[path.stem]} and {path} have the same name; give them to two --out folders"
-            )
-    return [*found.values()]
 
 
 class TarSource:
@@ -145,20 +120,27 @@ class TarUnit:
         self.key = claim_name(path.stem)
         self._parts = folder.parts / self.key
         self._output = folder.path / f"{path.stem}{'.pkl' if pickled else '.npz'}"
+        self._lines = None if pickled else self._output.with_suffix(".jsonl")
         self._clips: dict[str, Clip] = {}  # by item
         self._facts: dict[str, dict[str, Any]] = {}  # by item: for its index entries
         self._scratch = Path()
 
     def is_done(self) -> bool:
         """Whether the shard's output is there, or clips of it failed in this run."""
-        return self._folder.is_done(self.name, SHARD, file_size(self._path))
+        if not self._folder.is_done(self.name, SHARD, file_size(self._path)):
+            return False
+        entry = self._folder.index.get(self.name, SHARD) or {}
+        if is_failed(entry):
+            return True
+        is_same_list = entry.get("list_bytes") in (None, file_size(self._path.with_suffix(".json")))
+        return is_same_list and (self._lines is None or self._lines.is_file())
 
     def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
         """Compute the features of the clips that are missing, and join them."""
         try:
             clips = read_shard(self._path)
             if not self._parts.exists():  # else the output of an earlier run, in which clips failed
-                self._folder.check_place(self.name, SHARD, self._output)
+                self._check_places()
         except (InputError, ContractError, OSError) as error:
             log.error("%s", with_label(self.label, reason_of(error)))
             self._folder.failed(self.name, SHARD, reason_of(error), {"shard": self.name, "clips": 0})
@@ -166,6 +148,7 @@ class TarUnit:
         self._parts.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(self._parts)
         self._clips = {f"{self.name}/{clip.filename}": clip for clip in clips}
+        self._remove_entries_of_other_clips()
         with scratch_folder() as self._scratch:
             for number, (item, clip) in enumerate(self._clips.items()):
                 self._facts[item] = {"shard": self.name, "number": number, "source": clip.filename}
@@ -175,6 +158,28 @@ class TarUnit:
                     self._compute(item, clip, missing, engine, advance)
             engine.flush()
         return self._join()
+
+    def _check_places(self) -> None:
+        """Check that the outputs may be written.
+
+        Raises:
+            InputError: there are files that are not outputs of this shard.
+        """
+        entry = self._folder.index.get(self.name, SHARD)
+        self._folder.check_place(self.name, SHARD, self._output)
+        if self._lines is not None and (entry is None or entry["output"] is None):
+            self._folder.check_place(self.name, SHARD, self._lines)
+
+    def _remove_entries_of_other_clips(self) -> None:
+        """Remove what the index has of clips that an earlier list had, and this one has not."""
+        if self._folder.index.get(self.name, SHARD) is None:
+            return
+        known = {self.name, *self._clips}
+        self._folder.index.remove(
+            entry_key(entry)
+            for entry in self._folder.index.entries()
+            if entry.get("shard") == self.name and entry["item"] not in known
+        )
 
     def remove_parts(self) -> None:
         """Remove the files of single clips, unless a later run needs them."""
@@ -264,10 +269,11 @@ class TarUnit:
             else:
                 write_npz(file, clips)
             facts = {"shard": self.name, "source": str(self._path), "source_bytes": file_size(self._path)}
+            facts |= {"list_bytes": file_size(self._path.with_suffix(".json"))}
             facts |= {"clips": len(clips), "reason": reason}
             self._folder.add_output(self.name, SHARD, self._output, file, facts)
-            if not self._pickled:
-                write_bytes(self._output.with_suffix(".jsonl"), jsonl_bytes(clips))
+            if self._lines is not None:
+                write_bytes(self._lines, jsonl_bytes(clips))
         self.remove_parts()
         return failed
 

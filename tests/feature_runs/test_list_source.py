@@ -284,6 +284,45 @@ def test_files_of_others_are_not_overwritten(film: Path, tmp_path: Path) -> None
     assert not list((tmp_path / "outside").iterdir())
 
 
+@pytest.mark.parametrize(
+    "name", ["index.jsonl", "provenance/numbers.json", ".work/index.lock", "log_a_1_2.json", "link/a.json"]
+)
+def test_files_of_the_folder_itself_are_not_overwritten(film: Path, name: str) -> None:
+    Path("out/.work").mkdir(parents=True)
+    Path("out/link").symlink_to(".work")
+    Path("videos.csv").write_text(f"video_path,feature_path\n{film},{name}\n{film},a.npy\n")
+    assert run() == {"finished": 1, "failed": 1, "unfinished": 0}
+    assert "is a file of out itself" in reasons()[name]
+    assert index()["a.npy", "numbers"]["output"] == "a.npy"
+
+
+def test_items_of_a_list_do_not_share_an_output(film: Path) -> None:
+    shutil.copy(film, "a.mp4")
+    Pictures.fromarray(picture(3)).save("a_1.png")
+    Path("videos.txt").write_text("a.mp4\na_1.png\n")
+    assert run("videos.txt")["failed"] == 1
+    assert reasons()["a_1.png"] == "a.mp4 has the same output out/a_1.npy; rename one of them"
+    assert np.load("out/a_1.npy").shape == (4, 1)
+
+
+def test_each_row_of_a_table_needs_a_place_for_each_feature(film: Path) -> None:
+    rows = f"{film},{{feature}}/a.npy\n{film},b.npy\n{film},numbers/a.npy\n"
+    Path("videos.csv").write_text(f"video_path,feature_path\n{rows}")
+    assert run("videos.csv", "numbers", "loudness")["failed"] == 2
+    assert "is one file for several features; write {feature} in it" in reasons()["b.npy"]
+    assert "has the same output out/numbers/a.npy" in reasons()["numbers/a.npy"]
+    assert not Path("out/b.npy").exists()
+
+
+def test_a_name_with_control_characters_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    Path("videos.txt").write_text("a\x1b[2J\x0b.mp4\n" + "b" * 5000 + "\n")
+    run("videos.txt")
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert "no such file" in lines[0]
+
+
 def test_a_table_for_several_features_needs_a_place_for_each(film: Path) -> None:
     Path("videos.csv").write_text(f"video_path,feature_path\n{film},a.npy\n")
     with pytest.raises(InputError, match=r"2 features are asked for; write \{feature\} in it"):
@@ -299,7 +338,7 @@ def test_a_table_for_several_features_needs_a_place_for_each(film: Path) -> None
 def _slow_worker(
     folder: Path, log: Path, seconds: float, together: int = 1, stop_at: int | None = None
 ) -> None:
-    """Work on the list; do not begin before `together` workers do, and wait in the item `stop_at` for `go`."""
+    """Work on the list, beginning when `together` workers do; wait in the item `stop_at` for a file `go`."""
     os.chdir(folder)
     log.with_name(f"ready_{os.getpid()}").touch()
     wait_until(lambda: len([*log.parent.glob("ready_*")]) >= together, seconds=100)

@@ -62,6 +62,28 @@ def test_quotes_marks_line_ends_and_blank_lines_do_not_matter(places: Places, te
     assert _outputs(_read(text, places)) == [("a b.mp4", "out/x.npy")]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_line_end_separates_lines(places: Places, end: str) -> None:
+    assert _outputs(_read(f"a.mp4{end}{end}b.mp4{end}", places)) == [("a.mp4", "out/a"), ("b.mp4", "out/b")]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_table_with_other_separators_is_not_taken_for_a_list_of_paths(
+    places: Places, separator: str
+) -> None:
+    with pytest.raises(InputError, match="must be separated by commas"):
+        _read(f"video_path{separator}feature_path\na.mp4{separator}a.npy\n", places)
+
+
+def test_two_names_of_one_output_are_found_out(places: Places, tmp_path: Path) -> None:
+    Path("out/real").mkdir(parents=True)
+    Path("out/link").symlink_to("real")
+    rows = f"a.mp4,a.npy\nb.mp4,{tmp_path}/out/a.npy\nc.mp4,real/c.npy\nd.mp4,link/c.npy\n"
+    found = _read(f"video_path,feature_path\n{rows}", places)
+    assert [source for source, _ in _outputs(found)] == ["a.mp4", "c.mp4"]
+    assert ["has the same feature_path" in reason for _, reason in _problems(found)] == [True, True]
+
+
 def test_quoted_cells_may_have_commas_and_quotes(places: Places) -> None:
     found = _read('video_path,feature_path\n"a, ""b"".mp4","a, b.npy"\n', places)
     assert _outputs(found) == [('a, "b".mp4', "out/a, b.npy")]
@@ -142,7 +164,7 @@ def test_the_other_lines_of_a_table_are_items(places: Places, caplog: pytest.Log
         11: "the line is not UTF-8 text",
         12: "video_path contains a NUL character",
         13: "feature_path k/ names a folder",
-        14: "the line has more than 65536 bytes",
+        14: "the line has more than 65536 characters",
         15: "feature_path .. names a folder",
         16: "feature_path is the video itself",
     }.items():

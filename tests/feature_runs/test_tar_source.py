@@ -24,7 +24,8 @@ from facerec.feature_runs.engine import FeatureEngine
 from facerec.feature_runs.feature_folder import FeatureFolder
 from facerec.feature_runs.media import open_footage
 from facerec.feature_runs.run_log import RunLog
-from facerec.feature_runs.tar_source import TarSource, find_shards
+from facerec.feature_runs.tar_shard import find_shards
+from facerec.feature_runs.tar_source import TarSource
 from facerec.feature_runs.worker import Worker
 from facerec.features import EXTRACTORS
 from tests.feature_runs.test_list_source import _SPAWN, NAMES, Loudness16, files, index, reasons
@@ -350,6 +351,58 @@ def test_a_file_of_another_program_is_not_overwritten(clip: bytes) -> None:
     assert "is there already" in reasons()["shard-0"]
     with np.load("out/shard-0.npz") as arrays:
         assert [*arrays] == ["a"]
+
+
+def test_a_foreign_file_in_place_of_the_lines_is_not_overwritten(clip: bytes) -> None:
+    for name in ("index", "shard-0"):  # out/index.jsonl is the index
+        shard(f"clips/{name}.tar", {"a.mp4": clip})
+    Path("out").mkdir()
+    Path("out/shard-0.jsonl").write_text("precious")
+    assert run("clips/{index,shard-0}.tar")["failed"] == 2
+    assert "out/shard-0.jsonl: is there already" in reasons()["shard-0"]
+    assert "out/index.jsonl: is a file of out itself" in reasons()["index"]
+    assert Path("out/shard-0.jsonl").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "segment", [[5, 2], [-3, -1], [0], ["0", "2"], {"beg": 0}, [0, None], [True, 2]], ids=str
+)
+def test_a_segment_that_is_none_fails_its_clip(clip: bytes, segment: Any) -> None:
+    pack("clips/shard-0.tar", [member("a.mp4", clip), member("b.mp4", clip)])
+    Path("clips/shard-0.json").write_text(json.dumps([row("a.mp4", segment=segment), row("b.mp4")]))
+    assert run("clips/shard-0.tar") == {"finished": 1, "failed": 1, "unfinished": 0}
+    assert "segment in shard-0.json is not [start, end]" in reasons()["shard-0/a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["a.m\0", "x/" * 33000 + "a.mp4"], ids=["nul", "long"])
+def test_a_filename_that_no_file_has_fails_its_clip(clip: bytes, name: str) -> None:
+    pack("clips/shard-0.tar", [member("a.mp4", clip), member("b.mp4", clip)])
+    Path("clips/shard-0.json").write_text(json.dumps([row(name), row("b.mp4")]))
+    assert run("clips/shard-0.tar") == {"finished": 1, "failed": 1, "unfinished": 0}
+    assert "NUL character or more than 4096 bytes" in reasons()[f"shard-0/{name}"]
+
+
+def test_a_clip_that_was_taken_from_the_list_no_longer_fails(clip: bytes) -> None:
+    shard("clips/shard-0.tar", {"a.mp4": clip})
+    rows = [row("a.mp4"), row("gone.mp4")]
+    Path("clips/shard-0.json").write_text(json.dumps(rows))
+    assert run("clips/shard-0.tar") == {"finished": 1, "failed": 1, "unfinished": 0}
+    Path("clips/shard-0.json").write_text(json.dumps(rows[:1]))
+    assert run("clips/shard-0.tar") == {"finished": 1, "failed": 0, "unfinished": 0}
+    assert {item for item, _ in index()} == {"shard-0", "shard-0/a.mp4"}
+    assert [line["filename"] for line in lines("out/shard-0.jsonl")] == ["a.mp4"]
+
+
+def test_a_list_that_changed_and_lost_lines_are_made_again(clip: bytes) -> None:
+    shard("clips/shard-0.tar", {"a.mp4": clip})
+    run("clips/shard-0.tar")
+    whole = files()
+    Path("out/shard-0.jsonl").unlink()
+    run("clips/shard-0.tar")
+    assert files() == whole
+    Path("clips/shard-0.json").write_text(json.dumps([row("a.mp4", id="another")]))
+    run("clips/shard-0.tar")
+    assert lines("out/shard-0.jsonl")[0]["id"] == "another"
 
 
 def _slow_run(folder: Path, log: Path, seconds: float) -> None:
