@@ -137,3 +137,9 @@ PIPELINE = StageGraph(
         ),
     )
 )
+# Beside the pipeline: the launcher runs it, but neither the manifest nor the checker knows it, and `make
+# movie` does not run it. It also works without a movie. Its index proves what is done.
+FEATURES = Stage(
+    "extract_features", "features", inputs=("merge_shards",), outputs=(), sharded=True, optional=True
+)
+LAUNCHED = {stage.short_name: stage for stage in (*PIPELINE, FEATURES)}  # by short name

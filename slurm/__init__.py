@@ -7,17 +7,20 @@ An *array* is one SLURM job with several tasks. A *submission* is one array, or 
 
 This package knows SLURM's commands, the site profile, the stage graph (facerec.stages), and from
 facerec.folder which shards are planned and done and which files a stage writes. It must not know what a stage
-computes: stages run as programs, and this package reads no frames, models or results. The one exception is
-`plan`, which asks facerec.video for the number of frames and facerec.models for the number of threads.
+computes: stages run as programs, and this package reads no frames, models or results. The exceptions are
+`plan`, which asks facerec.video for the number of frames and facerec.models for the number of threads, and
+features, where facerec.feature_runs.progress says what is done.
 
 Modules, the lower layers first:
 
     site        read cluster.toml                 records     files in logs/<movie_id>/
+    shards      which shards are extracted
     queue       SLURM's commands                  process     run and stop a program
     films       find a movie's film               work        run a stage inside a task
     options     options and stage commands        status      state of every shard and task
     packing     shards to tasks to arrays         extraction  choose the shards to extract
+    feature_run records of features               features    choose the shards of features
     tasks       entry points on a node            launch      submit to SLURM; local: run without it
     report      status as text and JSON           sizing      measure a film, recommend options
-    cli         command line
+    variables   options and variables of make     cli         command line
 """

@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.plan import parse_ranges
@@ -15,7 +14,7 @@ from facerec.support.shell import launcher_command
 from slurm import queue
 from slurm.films import find_film
 from slurm.options import DEFAULT_SHARDS, RunOptions
-from slurm.records import RunFolder
+from slurm.records import RunFolder, RunRecords
 from slurm.status import ACTIVE, MovieStatus, read_status
 from slurm.work import wait_until
 
@@ -24,7 +23,7 @@ Echo = Callable[[str], None]  # shows a line to the user
 
 @dataclass
 class Extraction:
-    """The shards of a movie to extract.
+    """The shards of a movie to extract, or of features to compute.
 
     Attributes:
         missing: shards that are neither done nor queued nor running.
@@ -32,7 +31,6 @@ class Extraction:
         command: extracts them, with a `--shard` added.
     """
 
-    film: Path
     n: int
     missing: list[int]
     failed: list[int]
@@ -62,7 +60,7 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
     """
     film = find_film(options.films, run.movie_id)
     n = options.shards or movie.n or DEFAULT_SHARDS
-    active = {task.submission.n for task in movie.extract_tasks() if task.state in ACTIVE}
+    active = {task.submission.n for task in movie.shard_tasks() if task.state in ACTIVE}
     other = next((existing for existing in {movie.n or n, *active} if existing != n), None)
     if other and not options.fresh:
         raise PlanError(
@@ -88,7 +86,7 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
     parts = [f"{len(part)} {word}" for word, part in (("done", done), ("queued or running", busy)) if part]
     state = f" ({', '.join(parts)})" if parts else ""
     echo(f"movie {run.movie_id}: {film.name}: {len(missing)} of {n} shards to do{state}")
-    return Extraction(film, n, missing, failed, command)
+    return Extraction(n, missing, failed, command)
 
 
 def _require_same_options(command: Sequence[str]) -> None:
@@ -99,16 +97,16 @@ def _require_same_options(command: Sequence[str]) -> None:
         raise FacerecError(lines[-1].partition("error: ")[2] or lines[-1])
 
 
-def read_verified_status(options: RunOptions, run: RunFolder) -> MovieStatus:
+def read_verified_status(options: RunOptions, run: RunRecords) -> MovieStatus:
     """Read the movie's status with file contents compared, after waiting for files that other nodes wrote."""
-    queued = queue.tasks_of(run.movie_id) if queue.available() else None
+    queued = queue.tasks_of(run.name, run.stages) if queue.available() else None
     movie = read_status(run, queued, options.shards, contents=True)
     if _waited_for_markers(run, movie, options.site.settle):
         movie = read_status(run, queued, options.shards, contents=True)
     return movie
 
 
-def _waited_for_markers(run: RunFolder, movie: MovieStatus, settle: float) -> bool:
+def _waited_for_markers(run: RunRecords, movie: MovieStatus, settle: float) -> bool:
     """Wait at most `settle` seconds for the markers of tasks that have just ended.
 
     Returns:
@@ -116,7 +114,7 @@ def _waited_for_markers(run: RunFolder, movie: MovieStatus, settle: float) -> bo
     """
     claimed = {
         shard
-        for task in movie.extract_tasks()
+        for task in movie.shard_tasks()
         if task.submission.n == movie.n
         and task.record
         and task.record.outcome == "done"
@@ -126,5 +124,5 @@ def _waited_for_markers(run: RunFolder, movie: MovieStatus, settle: float) -> bo
     late = claimed & set(movie.shards_in("missing"))
     if not late:
         return False
-    wait_until(lambda: not late & set(read_status(run, None).shards_in("missing")), settle)
+    wait_until(lambda: not late & set(read_status(run, None, movie.n).shards_in("missing")), settle)
     return True

@@ -11,13 +11,15 @@ from io import StringIO
 from typing import Any
 
 from facerec.folder.plan import format_ranges
-from facerec.stages import PIPELINE
+from facerec.stages import LAUNCHED, PIPELINE
 from facerec.support.installation import default_folder
 from slurm import queue, tasks
-from slurm.extraction import Echo, plan_extraction, read_verified_status, require_inputs
+from slurm.extraction import Echo, Extraction, plan_extraction, read_verified_status, require_inputs
+from slurm.feature_run import FeatureRun
+from slurm.features import find_source, plan_features
 from slurm.options import DEFAULT_SHARDS, RunOptions
 from slurm.packing import Pack, pack, split_into_arrays
-from slurm.records import RunFolder, Submission
+from slurm.records import RunFolder, RunRecords, Submission
 from slurm.site import Resources
 from slurm.status import ACTIVE, MovieStatus
 
@@ -48,23 +50,33 @@ def launch(options: RunOptions, movie_id: int, stages: Sequence[str], echo: Echo
         submitted: list[Submission] = []
         for stage in stages:
             if PIPELINE[stage].sharded:
-                submitted += _submit_extract(options, run, movie, echo)
+                extraction = plan_extraction(options, run, movie, echo)
+                submitted += _submit_shards(options, run, stage, extraction, echo)
             else:
                 submitted += _submit_stage(options, run, movie, stage, submitted, echo)
         return submitted
 
 
-def _submit_extract(options: RunOptions, run: RunFolder, movie: MovieStatus, echo: Echo) -> list[Submission]:
-    extraction = plan_extraction(options, run, movie, echo)
+def launch_features(options: RunOptions, run: FeatureRun, echo: Echo) -> list[Submission]:
+    """Submit the shards of features that are not done; returns the new submissions."""
+    source = find_source(options, run)
+    with run.lock():
+        extraction = plan_features(options, run, source, echo)
+        return _submit_shards(options, run, run.sharded_stage, extraction, echo)
+
+
+def _submit_shards(
+    options: RunOptions, run: RunRecords, stage: str, extraction: Extraction, echo: Echo
+) -> list[Submission]:
     if not extraction.missing:
         return []
-    resources = options.site.stages["extract"]
+    resources = options.site.stages[stage]
     packs = pack(extraction.missing, resources.tasks, extraction.failed)
     submitted: list[Submission] = []
     parallelism = resources.parallelism or len(packs)
     for array in split_into_arrays(packs, queue.max_array_size(), parallelism):
         after = [("afterany", [submitted[array.after]])] if array.after is not None else []
-        submission = _new_submission(options, run, "extract", array.packs, extraction.n)
+        submission = _new_submission(options, run, stage, array.packs, extraction.n)
         _submit(run, submission, resources, extraction.command, after, array.parallelism)
         submitted.append(submission)
         shards = format_ranges(shard for shards in array.packs for shard in shards)
@@ -120,7 +132,7 @@ def _submit_stage(
 
 
 def _new_submission(
-    options: RunOptions, run: RunFolder, stage: str, packs: Sequence[Pack], n: int
+    options: RunOptions, run: RunRecords, stage: str, packs: Sequence[Pack], n: int
 ) -> Submission:
     resources = options.site.stages[stage]
     return Submission(
@@ -137,7 +149,7 @@ def _new_submission(
 
 
 def _submit(
-    run: RunFolder,
+    run: RunRecords,
     submission: Submission,
     resources: Resources,
     command: list[str],
@@ -154,9 +166,9 @@ def _submit(
 
     executor = submitit.SlurmExecutor(folder=run.stage_dir(submission.stage))
     executor.update_parameters(**_parameters(run, submission, resources, after, parallelism))
-    function = tasks.run_shards if PIPELINE[submission.stage].sharded else tasks.run_stage
+    function = tasks.run_shards if LAUNCHED[submission.stage].sharded else tasks.run_stage
     indices = range(len(submission.packs))
-    arguments = [(str(run.out), run.movie_id, submission.key, index, command) for index in indices]
+    arguments = [(str(run.out), run.name, submission.key, index, command) for index in indices]
     run.save(submission)
     try:
         # submitit prints to stderr what its exception repeats
@@ -175,7 +187,7 @@ def _submit(
 
 
 def _parameters(
-    run: RunFolder, submission: Submission, resources: Resources, after: Dependencies, parallelism: int
+    run: RunRecords, submission: Submission, resources: Resources, after: Dependencies, parallelism: int
 ) -> dict[str, Any]:
     """Return the parameters of a submission under submitit's names."""
     named: dict[str, Any] = {
@@ -197,11 +209,9 @@ def _parameters(
         ]
         extra |= {"dependency": ",".join(dependencies), "kill-on-invalid-dep": "yes"}
     modules = [f"module load {shlex.quote(name)}" for name in resources.modules]
-    record_killed = shlex.join(
-        [sys.executable, "-m", "slurm.tasks", str(run.out), str(run.movie_id), submission.key]
-    )
+    record_killed = shlex.join([sys.executable, "-m", "slurm.tasks", str(run.out), run.name, submission.key])
     return {
-        "job_name": queue.job_name(run.movie_id, submission.stage),
+        "job_name": queue.job_name(run.name, submission.stage),
         "time": resources.minutes or None,  # None: not submitit's default of 5 minutes, but SLURM's
         "wckey": None,  # submitit's default, "submitit", is refused where wckeys must be known
         "array_parallelism": parallelism,

@@ -24,14 +24,16 @@ from facerec.stages import PIPELINE
 from facerec.support.cli import progress
 from facerec.support.limits import available_memory, usable_cpus
 from slurm.extraction import Echo, Extraction, plan_extraction, read_verified_status, require_inputs
+from slurm.feature_run import FeatureRun
+from slurm.features import find_source, plan_features
 from slurm.options import RunOptions
 from slurm.packing import pack
 from slurm.process import StopRequest, write_to
-from slurm.records import RunFolder, Submission
+from slurm.records import RunFolder, RunRecords, Submission
 from slurm.report import failure_lines
 from slurm.site import parse_size
 from slurm.status import read_status
-from slurm.work import Task, shards_to_do
+from slurm.work import Task
 
 log = logging.getLogger(__name__)
 _PACKS_PER_WORKER = 4  # more balance the load better, but load models more often
@@ -56,7 +58,8 @@ def run_local(options: RunOptions, movie_id: int, stages: Sequence[str], echo: E
     with run.lock(), _stop_on_signals() as stop:
         for stage in stages:
             if PIPELINE[stage].sharded:
-                succeeded = _run_extract(options, run, stop, echo)
+                extraction = plan_extraction(options, run, read_verified_status(options, run), echo)
+                succeeded = _run_shards(options, run, stage, extraction, stop, echo)
             else:
                 succeeded = _run_stage(options, run, stage, stop)
             if stop.received:
@@ -91,27 +94,39 @@ def _stop_on_signals() -> Iterator[StopRequest]:
             signal.signal(number, previous)
 
 
-def _run_extract(options: RunOptions, run: RunFolder, stop: StopRequest, echo: Echo) -> bool:
-    extraction = plan_extraction(options, run, read_verified_status(options, run), echo)
+def run_features_local(options: RunOptions, run: FeatureRun, echo: Echo) -> int:
+    """Compute features on this machine; returns the exit status, as `run_local`."""
+    source = find_source(options, run)
+    with run.lock(), _stop_on_signals() as stop:
+        extraction = plan_features(options, run, source, echo)
+        succeeded = _run_shards(options, run, run.sharded_stage, extraction, stop, echo)
+        if stop.received:
+            raise Interrupted(f"{run.title}: stopped; the same command continues where it stopped")
+    return 0 if succeeded else 1
+
+
+def _run_shards(
+    options: RunOptions, run: RunRecords, stage: str, extraction: Extraction, stop: StopRequest, echo: Echo
+) -> bool:
     if not extraction.missing:
         return True
     workers = worker_environments(options, len(extraction.missing))
-    tasks = options.site.stages["extract"].tasks or _PACKS_PER_WORKER * len(workers)
+    tasks = options.site.stages[stage].tasks or _PACKS_PER_WORKER * len(workers)
     packs = [format_ranges(shards) for shards in pack(extraction.missing, tasks, extraction.failed)]
-    submission = _new_submission(options, run, "extract", packs, extraction.n)
+    submission = _new_submission(options, run, stage, packs, extraction.n)
     run.save(submission)
     where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in workers[0] else f"{usable_cpus()} cores"
-    echo(f"  {len(workers)} worker{'s' * (len(workers) > 1)} here ({where}), logs in {run.path / 'extract'}")
+    echo(f"  {len(workers)} worker{'s' * (len(workers) > 1)} here ({where}), logs in {run.path / stage}")
     with run.pool_lock(submission):
         _run_pool(run, submission, extraction, workers, stop)
-    movie = read_status(run, None)
+    movie = read_status(run, None, extraction.n)
     for line in failure_lines(movie):
         echo(line)
     return not set(extraction.missing) - set(movie.shards_in("done"))
 
 
 def _run_pool(
-    run: RunFolder,
+    run: RunRecords,
     submission: Submission,
     extraction: Extraction,
     workers: Sequence[Environment],
@@ -141,11 +156,11 @@ def _run_pool(
         futures: list[Future[None]] = [
             threads.submit(run_task, index) for index in range(len(submission.packs))
         ]
-        with progress(f"movie {run.movie_id} extract", len(missing), "shards") as advance:
+        with progress(f"{run.title} {submission.stage}", len(missing), "shards") as advance:
             shown = 0
             while not all(future.done() for future in futures):
                 wait(futures, timeout=_POLL_S)
-                done = len(missing) - len(shards_to_do(run.movie_folder, extraction.n, missing))
+                done = len(missing) - len(run.shards_to_do(extraction.n, missing))
                 advance(done - shown)
                 shown = done
     for future in futures:
@@ -164,7 +179,7 @@ def _run_stage(options: RunOptions, run: RunFolder, stage: str, stop: StopReques
     return outcome == "done"
 
 
-def _new_submission(options: RunOptions, run: RunFolder, stage: str, packs: list[str], n: int) -> Submission:
+def _new_submission(options: RunOptions, run: RunRecords, stage: str, packs: list[str], n: int) -> Submission:
     retry, memory = options.site.stages[stage].retry, options.site.local.memory
     return Submission(run.new_key(stage), stage, packs, n, memory=memory, retry=retry, local=True)
 

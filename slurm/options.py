@@ -22,6 +22,7 @@ class RunOptions:
         out: folder of the results and logs.
         shards: number of shards; None for the number in the movie's plan, or DEFAULT_SHARDS without a plan.
         detector, embedder, device: empty for the default of the stage.
+        features: names of features, or NAME:FILE; for the stage features.
         args: further arguments of the stages' programs, by short stage name.
         fresh: delete the movie's shards and start again.
         overwrite: replace published results; the stages keep the previous version.
@@ -35,6 +36,7 @@ class RunOptions:
     detector: str = ""
     embedder: str = ""
     device: str = ""
+    features: tuple[str, ...] = ()
     args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fresh: bool = False
     overwrite: bool = False

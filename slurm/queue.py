@@ -62,8 +62,9 @@ def available() -> bool:
     return True
 
 
-def job_name(movie_id: int, stage: str) -> str:
-    return f"{movie_id}-{stage}"
+def job_name(run: int | str, stage: str) -> str:
+    """Return the name of the jobs of a stage; `run`: a movie's id, or the name of a run folder."""
+    return f"{run}-{stage}"
 
 
 def clean_environment() -> dict[str, str]:
@@ -116,12 +117,15 @@ def one_line(stderr: str) -> str:
     return " ".join(re.sub(r"\w+: (error|fatal): ", "", stderr).split())
 
 
-def tasks_of(movie_id: int) -> dict[str, QueuedTask]:
-    """Return the movie's tasks that SLURM remembers, including ended ones, by task id (`4242_3`, `4243`).
+def tasks_of(run: int | str, stages: Collection[str] = PIPELINE.short_names) -> dict[str, QueuedTask]:
+    """Return the tasks that SLURM remembers, including ended ones, by task id (`4242_3`, `4243`).
 
     Hidden partitions are included.
+
+    Args:
+        run: a movie's id, or the name of a run folder.
     """
-    names = ",".join(job_name(movie_id, stage) for stage in PIPELINE.short_names)
+    names = ",".join(job_name(run, stage) for stage in stages)
     output = call("squeue", "--all", "-h", "-r", "-t", "all", "--name", names, "-o", "%i|%T|%N|%r|%k")
     found: dict[str, QueuedTask] = {}
     for line in output.splitlines():

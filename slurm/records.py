@@ -1,7 +1,8 @@
 """The run folder `<out>/logs/<movie_id>/`: records of what was submitted and how each task ended.
 
 Any shell on any node can read the state of a movie from here, without SLURM accounting. Tasks write their own
-record, the launcher writes the submissions; no file has two writers.
+record, the launcher writes the submissions; no file has two writers. Features have a folder of their own
+(slurm.features).
 
     submissions/<key>.json          a submission: stage, job, shards of each task
     tasks/<key>_<task>.json         a task: host, attempt, outcome, failed shards
@@ -15,7 +16,7 @@ import getpass
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -25,9 +26,11 @@ import orjson
 
 from facerec.errors import FacerecError
 from facerec.folder.layout import MovieFolder
+from facerec.stages import PIPELINE
 from facerec.support.atomic import host, temporary_name, write_bytes
 from facerec.support.jsonl import RuleViolation, read_json, require_keys
 from facerec.support.locks import locked, try_lock, unlock
+from slurm.shards import shards_to_do
 
 
 def user_name() -> str:
@@ -125,17 +128,48 @@ class TaskRecord:
     files: dict[str, list[int]] = field(default_factory=dict)
 
 
-class RunFolder:
-    """Paths and records of one movie's runs."""
+class RunRecords:
+    """Paths and records of runs that share a state: those of a movie's stages, or of some features.
 
-    def __init__(self, out: Path, movie_id: int) -> None:
-        self.movie_id = movie_id
-        self.movie_folder = MovieFolder(out / f"{movie_id}-data")
+    Attributes:
+        name: of the folder in `<out>/logs`, and part of the names of SLURM jobs.
+        title: what the runs work on, for messages.
+        sharded_stage: short name of the stage that takes shards.
+        stages: short names of all stages.
+        shares_work: a process may leave parts of its shards to others, which have claimed them.
+    """
+
+    sharded_stage: str
+    stages: tuple[str, ...]
+    shares_work = False
+
+    def __init__(self, out: Path, name: str, title: str) -> None:
+        self.name, self.title = name, title
         self.out = out.absolute()
-        self.path = self.out / "logs" / str(movie_id)
+        self.path = self.out / "logs" / name
         self.submissions_dir = self.path / "submissions"
         self.tasks_dir = self.path / "tasks"
         self.shards_dir = self.path / "shards"
+
+    def shards_to_do(self, n: int, shards: Collection[int], contents: bool = False) -> list[int]:
+        """Return those of `shards`, of `n`, that are not done.
+
+        Args:
+            contents: look at the files themselves, not only at what is recorded of them.
+        """
+        raise NotImplementedError
+
+    def failures(self, n: int, shards: Collection[int]) -> dict[int, str]:
+        """Return why shards failed, of those for which their program has recorded it."""
+        return {}
+
+    def variables(self) -> list[str]:
+        """Return the variables of make that name this work, as `MOVIE=12345`."""
+        raise NotImplementedError
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names this work in the status for programs."""
+        raise NotImplementedError
 
     def create(self) -> None:
         for folder in (self.submissions_dir, self.tasks_dir, self.shards_dir):
@@ -212,7 +246,9 @@ class RunFolder:
         self.create()
         with (self.path / ".lock").open("w") as file:
             if not try_lock(file.fileno()):
-                raise FacerecError(f"{self.path}: another launcher is working on this movie; try again later")
+                raise FacerecError(
+                    f"{self.path}: another launcher is working on {self.title}; try again later"
+                )
             try:
                 yield
             finally:
@@ -237,6 +273,30 @@ class RunFolder:
 
     def _pool_lock_path(self, submission: Submission) -> Path:
         return self.submissions_dir / f".{submission.key}.alive"
+
+
+class RunFolder(RunRecords):
+    """Paths and records of the runs of a movie's stages."""
+
+    sharded_stage = "extract"
+    stages = PIPELINE.short_names
+
+    def __init__(self, out: Path, movie_id: int) -> None:
+        super().__init__(out, str(movie_id), f"movie {movie_id}")
+        self.movie_id = movie_id
+        self.movie_folder = MovieFolder(out / f"{movie_id}-data")
+
+    def shards_to_do(self, n: int, shards: Collection[int], contents: bool = False) -> list[int]:
+        """Return those of `shards`, of `n`, that are not extracted, see `slurm.shards.shards_to_do`."""
+        return shards_to_do(self.movie_folder, n, shards, contents)
+
+    def variables(self) -> list[str]:
+        """Return the variables of make that name this work."""
+        return [f"MOVIE={self.movie_id}"]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names this work in the status for programs."""
+        return {"movie_id": self.movie_id}
 
 
 def _to_json(record: Submission | TaskRecord) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.folder.plan import format_ranges
-from facerec.support.shell import launcher_command
+from facerec.support.shell import command_line, launcher_command
 from slurm.status import STATES, MovieStatus, TaskStatus, local_time_in, throughput
 
 _MAX_FAILURES = 5  # kinds of failures shown with their last log lines
@@ -67,7 +67,7 @@ def show(lines: Sequence[str], *, clear: bool = False) -> None:
 
 def status_lines(movie: MovieStatus) -> Iterator[str]:
     """Yield the lines of `make status`."""
-    title = f"movie {movie.run.movie_id}"
+    title = movie.run.title
     if not movie.n:
         yield f"{title}: nothing submitted yet"
         return
@@ -89,8 +89,8 @@ def status_lines(movie: MovieStatus) -> Iterator[str]:
             yield f"  {stage:<10}{task.state:>9}  {_where(task)}".rstrip()
     yield from failure_lines(movie)
     if not movie.active and movie.shards_in("cancelled", "missing", "failed"):
-        same = f"MOVIE={movie.run.movie_id} SHARDS={movie.n}"
-        yield f"  to continue: run the same {launcher_command('extract')} again ({same})"
+        same = command_line(*movie.run.variables(), f"SHARDS={movie.n}")
+        yield f"  to continue: run the same {launcher_command(movie.run.sharded_stage)} again ({same})"
 
 
 def failure_lines(movie: MovieStatus) -> Iterator[str]:
@@ -138,7 +138,7 @@ def as_json(movie: MovieStatus) -> dict[str, Any]:
     """Return the status for programs: shards as range lists, times in seconds."""
     frames_per_s, seconds = throughput(movie)
     return {
-        "movie_id": movie.run.movie_id,
+        **movie.run.identity(),
         "n": movie.n,
         "frame_count": movie.frame_count,
         "active": movie.active,

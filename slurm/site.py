@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import InputError
-from facerec.stages import PIPELINE
+from facerec.stages import LAUNCHED
 
 # options of sbatch by which the launcher finds its jobs and their logs, and which have a setting of their own
 _OWN_OPTIONS = {
@@ -164,7 +164,7 @@ def load_site(path: Path, overrides: Iterable[str] = ()) -> Site:
         if table == "settle":
             settings.append((str(path), "", "settle", values))
             continue
-        _require_known(str(path), "table", table, ("all", *PIPELINE.short_names, "local", "settle"))
+        _require_known(str(path), "table", table, ("all", *LAUNCHED, "local", "settle"))
         if not isinstance(values, dict):
             raise InputError(f"{path}: [{table}] must be a table")
         settings += [(f"{path}: [{table}]", table, name, value) for name, value in values.items()]
@@ -196,7 +196,7 @@ def _parse_override(text: str) -> tuple[str, str, str, Any]:
     if not equals:
         raise InputError(f"{text!r}: give setting=value or stage.setting=value, as in extract.memory=32G")
     if dot:
-        _require_known(text, "table", table, ("all", *PIPELINE.short_names, "local"))
+        _require_known(text, "table", table, ("all", *LAUNCHED, "local"))
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -205,7 +205,7 @@ def _parse_override(text: str) -> tuple[str, str, str, Any]:
 
 
 def _build_site(settings: Iterable[tuple[str, str, str, Any]]) -> Site:
-    stages = {stage: Resources() for stage in PIPELINE.short_names}
+    stages = {stage: Resources() for stage in LAUNCHED}
     local, settle = LocalSettings(), Site.settle
     for source, table, name, value in settings:
         if not table:
@@ -213,7 +213,7 @@ def _build_site(settings: Iterable[tuple[str, str, str, Any]]) -> Site:
         elif table == "local":
             local = _set(source, local, name, value)
         else:
-            for stage in PIPELINE.short_names if table == "all" else (table,):
+            for stage in LAUNCHED if table == "all" else (table,):
                 stages[stage] = _set(source, stages[stage], name, value)
     for resources in stages.values():
         _ = resources.minutes, resources.megabytes  # report invalid values now, not at submission

@@ -19,7 +19,7 @@ from facerec.folder.shards import done_markers
 from facerec.support.shell import launcher_command
 from slurm.films import find_film
 from slurm.options import RunOptions
-from slurm.work import read_plan_or_none
+from slurm.shards import read_plan_or_none
 
 SAMPLES, SAMPLE_FRAMES = 3, 100  # samples, and frames of each
 SHARD_S = 120.0  # target duration of a shard: about what a preempted task loses

@@ -3,10 +3,10 @@
 # names of films and folders: a `$` in a folder's name stays a `$`.
 PYTHON ?= .venv/bin/python
 SLURM_LAB ?= .slurm-lab
-LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS DETECTOR EMBEDDER DEVICE SITE SET PARTITION \
-  ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
-  CLASSIFY_ARGS REPORT_ARGS EXPORT_ARGS FORMAT LOCAL FRESH OVERWRITE WATCH JSON
-LAUNCHER_TARGETS := extract merge cluster classify report movie status plan export
+LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS FEATURES LIST TARS DETECTOR EMBEDDER DEVICE SITE SET \
+  PARTITION ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
+  CLASSIFY_ARGS REPORT_ARGS FEATURES_ARGS EXPORT_ARGS FORMAT LOCAL FRESH OVERWRITE WATCH JSON
+LAUNCHER_TARGETS := extract merge cluster classify report movie features status plan export
 
 $(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$(value $(name))))
 unexport $(LAUNCHER_VARIABLES)
@@ -21,6 +21,7 @@ cluster: ## group the trajectories of MOVIE by person
 classify: ## name the clusters of MOVIE
 report: ## make the page that shows MOVIE: who is on screen when; also MOVIES=all [REPORT_ARGS=--standalone]
 movie: ## run all stages of MOVIE, each after the one before; also MOVIES="1 2 3" or MOVIES=all
+features: ## compute FEATURES="place action" of MOVIE, of LIST=videos.csv or TARS='shard-{0..9}.tar' [SHARDS=64 …]
 plan: ## extract a few hundred frames of MOVIE here, and recommend shards, tasks, time and memory
 export: ## write MOVIE for other programs, here: FORMAT=screen-time; also MOVIES=all [EXPORT_ARGS="--labels labels.csv"]
 status: ## show what of MOVIE is queued, running, done or failed [WATCH=1 JSON=1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +21,8 @@ from facerec.stages import PIPELINE
 from slurm import queue
 from slurm.process import ran_out_of_memory
 from slurm.queue import QueuedTask
-from slurm.records import RunFolder, Submission, TaskRecord, user_name
-from slurm.work import read_plan_or_none
+from slurm.records import RunFolder, RunRecords, Submission, TaskRecord, user_name
+from slurm.shards import read_plan_or_none
 
 STATES = ("done", "running", "queued", "failed", "cancelled", "missing")
 ACTIVE = ("running", "queued")
@@ -45,7 +45,7 @@ class TaskStatus:
         node: empty if unknown.
     """
 
-    run: RunFolder
+    run: RunRecords
     submission: Submission
     index: int
     record: TaskRecord | None
@@ -81,7 +81,7 @@ class ShardStatus:
 
 @dataclass
 class MovieStatus:
-    """State of a movie.
+    """State of a movie, or of some features.
 
     Attributes:
         n: number of shards; 0 if nothing was submitted or done yet.
@@ -92,7 +92,7 @@ class MovieStatus:
         frame_count: frames of the film; None before the first shard has written the plan.
     """
 
-    run: RunFolder
+    run: RunRecords
     n: int
     shards: dict[int, ShardStatus]
     stages: dict[str, TaskStatus | None]
@@ -100,9 +100,9 @@ class MovieStatus:
     markers: Mapping[int, Mapping[str, Any]]
     frame_count: int | None
 
-    def extract_tasks(self) -> list[TaskStatus]:
-        """Return the tasks of extract, oldest first."""
-        return [task for task in self.tasks if task.submission.stage == "extract"]
+    def shard_tasks(self) -> list[TaskStatus]:
+        """Return the tasks of the stage that takes shards, oldest first."""
+        return [task for task in self.tasks if task.submission.stage == self.run.sharded_stage]
 
     def waiting_shards(self) -> dict[str, list[int]]:
         """Return the shards of tasks that wait in SLURM's queue, by SLURM's reason."""
@@ -124,9 +124,9 @@ class MovieStatus:
 
 
 def read_status(
-    run: RunFolder, queued: Mapping[str, QueuedTask] | None, n: int | None = None, contents: bool = False
+    run: RunRecords, queued: Mapping[str, QueuedTask] | None, n: int | None = None, contents: bool = False
 ) -> MovieStatus:
-    """Read the state of a movie.
+    """Read the state of a movie, or of some features.
 
     Args:
         queued: tasks that SLURM knows, by id; None if SLURM cannot be asked: then tasks keep their last known
@@ -135,17 +135,27 @@ def read_status(
         contents: compare the contents of shard files with their markers, not only their sizes.
     """
     tasks = [task for submission in run.submissions() for task in _tasks(run, submission, queued)]
-    plan = read_plan_or_none(run.movie_folder)
-    extract_tasks = [task for task in tasks if task.submission.stage == "extract"]
+    plan = read_plan_or_none(run.movie_folder) if isinstance(run, RunFolder) else None
+    shard_tasks = [task for task in tasks if task.submission.stage == run.sharded_stage]
     if plan:
         n = plan.n
     elif n is None:
-        n = extract_tasks[-1].submission.n if extract_tasks else 0
-    markers = done_markers(run.movie_folder, plan, verify_hashes=contents) if plan else {}
-    shards = {number: ShardStatus("done" if number in markers else "missing") for number in range(n)}
-    for task in extract_tasks:  # oldest first: later tasks override, except that active tasks stay
+        n = shard_tasks[-1].submission.n if shard_tasks else 0
+    if isinstance(run, RunFolder):
+        markers = done_markers(run.movie_folder, plan, verify_hashes=contents) if plan else {}
+        done = set(markers)
+    else:
+        markers, done = {}, set(range(n)).difference(run.shards_to_do(n, range(n), contents))
+    shards = {number: ShardStatus("done" if number in done else "missing") for number in range(n)}
+    for task in shard_tasks:  # oldest first: later tasks override, except that active tasks stay
         if task.submission.n == n:
             _update_shards(shards, task)
+    stages = _stages(run, tasks) if isinstance(run, RunFolder) else {}
+    return MovieStatus(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
+
+
+def _stages(run: RunFolder, tasks: Sequence[TaskStatus]) -> dict[str, TaskStatus | None]:
+    """Return the newest task of each stage that is not sharded."""
     newest = {task.submission.stage: task for task in tasks}
     stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE if not stage.sharded}
     for stage, last in stages.items():
@@ -153,7 +163,7 @@ def read_status(
             last.state, last.reason = "missing", "its results were removed; run the stage again"
         if last and last.state == "cancelled" and last.record is None and not _parents_ok(last, tasks):
             last.reason = "an earlier stage failed or was cancelled"
-    return MovieStatus(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
+    return stages
 
 
 def _has_outputs(folder: MovieFolder, stage: str) -> bool:
@@ -161,7 +171,7 @@ def _has_outputs(folder: MovieFolder, stage: str) -> bool:
 
 
 def _tasks(
-    run: RunFolder, submission: Submission, queued: Mapping[str, QueuedTask] | None
+    run: RunRecords, submission: Submission, queued: Mapping[str, QueuedTask] | None
 ) -> list[TaskStatus]:
     job_recorded = submission.job is not None
     if not job_recorded and not submission.local:  # the launcher was killed, or waits for sbatch

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from facerec.support.cli import configure_logging
 from slurm import queue
+from slurm.feature_run import open_run
 from slurm.process import StopRequest, failure_reason, write_to
-from slurm.records import RunFolder
 from slurm.work import Task, wait_until
 
 log = logging.getLogger(__name__)
@@ -26,40 +26,45 @@ _RECORD_TIMEOUT_S = 60.0  # until the launcher's record is visible on this node
 _EARLY_SIGNAL_S = 60.0  # SLURM may signal a task this much earlier than requested
 
 
-def run_shards(out: str, movie_id: int, key: str, index: int, command: list[str]) -> None:
-    """Extract the shards of task `index` of a submission that are not done."""
-    task, stop = _start(out, movie_id, key, index)
+def run_shards(out: str, run: int | str, key: str, index: int, command: list[str]) -> None:
+    """Run the shards of task `index` of a submission that are not done.
+
+    Args:
+        run: name of the run folder; of a movie, its id.
+    """
+    task, stop = _start(out, run, key, index)
     _finish(task, task.run_shards(command, stop, write_to(sys.stdout.buffer)))
 
 
-def run_stage(out: str, movie_id: int, key: str, index: int, command: list[str]) -> None:
+def run_stage(out: str, run: int | str, key: str, index: int, command: list[str]) -> None:
     """Run a stage that is not sharded."""
-    task, stop = _start(out, movie_id, key, index)
+    task, stop = _start(out, run, key, index)
     _finish(task, task.run_stage(command, stop, write_to(sys.stdout.buffer)))
 
 
-def record_killed_task(out: str, movie_id: int, key: str, index: int, status: int) -> None:
+def record_killed_task(out: str, name: int | str, key: str, index: int, status: int) -> None:
     """Record the end of a task that was killed; its batch script calls this with the exit status.
 
     A task that ends by itself records its end, and nothing is done here. If all its processes were killed, as
     by a memory limit, the shard in progress has failed, and SLURM is asked to run the others again.
     """
-    run = RunFolder(Path(out), movie_id)
+    run = open_run(Path(out), str(name))
     submission, record = run.submission(key), run.task(key, index)
     if record is None or record.ended is not None or queue.job_state(_own_job()) != "RUNNING":
         return
     submission.set_job(_own_job())
-    task = Task(run, submission, index, run.movie_folder, record)
+    task = Task(run, submission, index, record)
     tail = queue.last_lines(task.log)
     in_progress = task.to_do(task.parse(record.trying))[:1]
     task.fail(in_progress, failure_reason(status, tail, submission.memory), tail)
     _end(task, "failed", bool(task.to_try()))
 
 
-def _start(out: str, movie_id: int, key: str, index: int) -> tuple[Task, StopRequest]:
+def _start(out: str, name: int | str, key: str, index: int) -> tuple[Task, StopRequest]:
     configure_logging()
-    run = RunFolder(Path(out), movie_id)
-    wait_until((run.submissions_dir / f"{key}.json").exists, _RECORD_TIMEOUT_S)
+    submissions = Path(out, "logs", str(name), "submissions")
+    wait_until((submissions / f"{key}.json").exists, _RECORD_TIMEOUT_S)
+    run = open_run(Path(out), str(name))
     submission = run.submission(key)
     # These replace submitit's handlers, which exit at once: the stage first finishes its batch of frames.
     # Half of the warning time is left for the requeue.
@@ -70,7 +75,7 @@ def _start(out: str, movie_id: int, key: str, index: int) -> tuple[Task, StopReq
     task = Task.start(run, submission, index)
     what = f"{submission.stage} {submission.packs[index]}".strip()
     where = f"job {_own_job()} on {task.record.host}, attempt {task.record.attempt}"
-    log.info("movie %d, %s: %s", movie_id, what, where)
+    log.info("%s, %s: %s", run.title, what, where)
     return task, stop
 
 
@@ -134,8 +139,8 @@ def _usable_seconds(minutes: int, warn: int) -> float:
 def main(argv: Sequence[str]) -> None:
     """Run `record_killed_task` for a batch script: `python -m slurm.tasks OUT MOVIE KEY TASK STATUS`."""
     configure_logging()
-    out, movie_id, key, index, status = argv
-    record_killed_task(out, int(movie_id), key, int(index), int(status))
+    out, name, key, index, status = argv
+    record_killed_task(out, name, key, int(index), int(status))
 
 
 if __name__ == "__main__":

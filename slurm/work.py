@@ -10,15 +10,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from facerec.errors import EXIT_RERUN, PlanError
-from facerec.folder.layout import MovieFolder
-from facerec.folder.plan import Plan, format_ranges, parse_ranges, read_plan
-from facerec.folder.shards import done_markers
+from facerec.errors import EXIT_RERUN
+from facerec.folder.plan import format_ranges, parse_ranges
 from slurm.process import Sink, StopRequest, failure_reason, run_process
-from slurm.records import Failure, RunFolder, Submission, TaskRecord
+from slurm.records import Failure, RunFolder, RunRecords, Submission, TaskRecord
 
 log = logging.getLogger(__name__)
 _EXIT_USAGE = 2  # of argparse: every shard would fail in the same way
@@ -35,27 +33,6 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def read_plan_or_none(folder: MovieFolder) -> Plan | None:
-    """Read the plan of a folder; None if there is none or it cannot be read, which is logged."""
-    try:
-        return read_plan(folder)
-    except PlanError as error:
-        log.warning("%s", error)
-        return None
-
-
-def shards_to_do(folder: MovieFolder, n: int, shards: Collection[int], contents: bool = False) -> list[int]:
-    """Return those of `shards` that are not done: all of them if there is no plan for `n` shards.
-
-    Args:
-        contents: compare the contents of files with the markers, not only their sizes.
-    """
-    plan = read_plan_or_none(folder)
-    if plan is None or plan.n != n:
-        return sorted(shards)
-    return sorted(set(shards) - done_markers(folder, plan, shards, verify_hashes=contents).keys())
-
-
 @dataclass
 class Task:
     """A running task of a submission.
@@ -63,20 +40,21 @@ class Task:
     Attributes:
         record: what the task writes about itself in the run folder.
         suspects: shards that failed before; they run after the others, each in a process of its own.
+        left: shards with parts that other tasks have claimed, and will finish.
     """
 
-    run: RunFolder
+    run: RunRecords
     submission: Submission
     index: int
-    folder: MovieFolder
     record: TaskRecord
     suspects: frozenset[int] = frozenset()
+    left: set[int] = field(default_factory=set)
 
     @classmethod
-    def start(cls, run: RunFolder, submission: Submission, index: int) -> Task:
+    def start(cls, run: RunRecords, submission: Submission, index: int) -> Task:
         """Start a task, or continue one that SLURM has requeued."""
         before = run.task(submission.key, index)
-        task = cls(run, submission, index, run.movie_folder, TaskRecord())
+        task = cls(run, submission, index, TaskRecord())
         if before:
             suspects = {int(shard) for shard in before.failed if shard}
             if before.ended is None:  # it was killed: run the shard that it was extracting after the others
@@ -105,11 +83,11 @@ class Task:
         self.save()
 
     def to_do(self, shards: Collection[int]) -> list[int]:
-        return shards_to_do(self.folder, self.submission.n, shards)
+        return self.run.shards_to_do(self.submission.n, shards)
 
     def to_try(self) -> list[int]:
         """Return the task's shards that are not done and may be tried again."""
-        missing = shards_to_do(self.folder, self.submission.n, self.shards, contents=True)
+        missing = self.run.shards_to_do(self.submission.n, self.shards, contents=True)
         return [shard for shard in missing if self._may_try(shard)]
 
     def _may_try(self, shard: int) -> bool:
@@ -146,12 +124,21 @@ class Task:
                     break
                 if status == EXIT_RERUN or (stop.received and status != 0):
                     return "interrupted"
+                if status == 0 and self.run.shares_work:
+                    self.left |= set(missing)
+                    break
+                reasons = self.run.failures(self.submission.n, missing) if _reached_its_end(tail) else {}
+                if reasons:
+                    for shard, reason in reasons.items():
+                        self.fail([shard], reason, tail)
+                    group = [shard for shard in missing if shard not in reasons]
+                    continue
                 previous, error = error, tail[-1] if tail and ": error: " in tail[-1] else ""
                 common = status == _EXIT_USAGE or (error and error == previous)
                 failed = missing if common else missing[:1]
                 self.fail(failed, failure_reason(status, tail, self.submission.memory), tail)
                 group = missing[len(failed) :]
-        return "failed" if self.to_do(self.shards) else "done"
+        return "failed" if set(self.to_do(self.shards)) - self.left else "done"
 
     def _missing(self, group: list[int], status: int) -> list[int]:
         """Return the shards of a group that are not done after its process has ended with `status`."""
@@ -161,7 +148,8 @@ class Task:
             missing[:] = self.to_do(group)
             return not missing
 
-        wait_until(all_done, self.submission.settle if status == 0 else 0)
+        waits = status == 0 and not self.run.shares_work
+        wait_until(all_done, self.submission.settle if waits else 0)
         return missing
 
     def run_stage(self, command: Sequence[str], stop: StopRequest, sink: Sink) -> str:
@@ -178,7 +166,7 @@ class Task:
 
     def _files(self) -> dict[str, list[int]]:
         """Return size and modification time of the folder's top-level files, for stages on other nodes."""
-        files = (path for path in self.folder.path.iterdir() if path.is_file() and path.name[0] != ".")
+        files = (path for path in self._folder.iterdir() if path.is_file() and path.name[0] != ".")
         return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
     def _wait_for_inputs(self) -> None:
@@ -192,7 +180,7 @@ class Task:
             waited = self.submission.settle
             log.warning(
                 "%s: results of earlier stages are not visible on this node after %.0f s; continuing",
-                self.folder.path,
+                self._folder,
                 waited,
             )
 
@@ -205,4 +193,14 @@ class Task:
         shards = parse_ranges(parent.packs[index], parent.n) if parent.packs[index] else []
         files = self._files() if record.files else {}
         current = all(files.get(name) == file for name, file in record.files.items())
-        return current and not shards_to_do(self.folder, parent.n, shards)
+        return current and not self.run.shards_to_do(parent.n, shards)
+
+    @property
+    def _folder(self) -> Path:
+        assert isinstance(self.run, RunFolder)  # features have no stages
+        return self.run.movie_folder.path
+
+
+def _reached_its_end(tail: Sequence[str]) -> bool:
+    """Whether a program went through all its work: its last line is not the error that stopped it."""
+    return bool(tail) and ": error: " not in tail[-1]

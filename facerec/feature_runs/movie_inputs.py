@@ -10,6 +10,7 @@ from typing import Any
 
 from facerec.errors import InputError, PlanError, StaleError
 from facerec.extraction.planning import planned_film
+from facerec.feature_runs.spans import Span, divide
 from facerec.folder.documents import read_scene_changes
 from facerec.folder.film_hash import hash_once
 from facerec.folder.layout import MovieFolder
@@ -19,23 +20,6 @@ from facerec.support.atomic import sha256_of
 from facerec.support.shell import stage_command
 from facerec.video.film import Film, open_film
 from facerec.video.identity import file_stamp, probe_sha256, sha256_if_changed
-
-SHORTEST_UNIT = 1500  # frames of a unit of work, but for the last one
-
-
-@dataclass(frozen=True)
-class Span:
-    """A unit of work: consecutive shots, and their frames `[beg, end)`.
-
-    Attributes:
-        key: `unit_00000`, ….
-        shots: their numbers.
-    """
-
-    key: str
-    shots: range
-    beg: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -52,15 +36,8 @@ class MovieInputs:
     identity: dict[str, Any]
 
     def spans(self) -> list[Span]:
-        """Divide the film into units of work of at least `SHORTEST_UNIT` frames, by the film alone."""
-        spans: list[Span] = []
-        first = 0
-        for number, (_, end) in enumerate(self.shots):
-            beg = self.shots[first][0]
-            if end - beg >= SHORTEST_UNIT or number == len(self.shots) - 1:
-                spans.append(Span(f"unit_{len(spans):05d}", range(first, number + 1), beg, end))
-                first = number + 1
-        return spans
+        """Divide the film into units of work, by its cuts alone."""
+        return divide(self.shots)
 
 
 def read_inputs(folder: MovieFolder, path: Path) -> MovieInputs:

@@ -8,7 +8,6 @@ them. Extractors with state work on shots only; their features of the film are t
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,19 +17,21 @@ import numpy as np
 
 from facerec.errors import FacerecError, InputError
 from facerec.feature_runs.claims import Claims
+from facerec.feature_runs.discarding import discard_folder
 from facerec.feature_runs.feature_folder import FeatureFolder, is_failed
 from facerec.feature_runs.film_footage import FilmFootage
 from facerec.feature_runs.film_parts import FilmParts
 from facerec.feature_runs.loading import Feature
 from facerec.feature_runs.movie_inputs import MovieInputs
-from facerec.feature_runs.movie_units import FILM, SHOT, SOUND, MovieUnit, shot_name
+from facerec.feature_runs.movie_units import MovieUnit
 from facerec.feature_runs.provenance import Provenance
 from facerec.feature_runs.rows import Rows
 from facerec.feature_runs.sources import NoSoundError
+from facerec.feature_runs.spans import FILM, SHOT, SOUND, shot_name
 from facerec.features.base import FEATURES, PICTURES, Arrays
 from facerec.folder.layout import MovieFolder, ShotFeatureFiles
 from facerec.folder.plan import shard_range
-from facerec.support.atomic import remove_stale_temporaries, temporary_name
+from facerec.support.atomic import remove_stale_temporaries
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +95,7 @@ class MovieSource:
             log.warning("%s: removing features that were made otherwise", folder)
             self._parts(name).remove()
             self.outputs.index.remove([(item, name) for item in self.items()])
-            unwanted = folder.with_name(temporary_name(name))
-            folder.rename(unwanted)
-            shutil.rmtree(unwanted, ignore_errors=True)
+            discard_folder(folder)
         for name in self.features:
             remove_stale_temporaries(self._files(name).folder)
 

@@ -7,21 +7,12 @@ from typing import TYPE_CHECKING
 
 from facerec.errors import FacerecError
 from facerec.feature_runs.claims import claim_name
-from facerec.feature_runs.movie_inputs import Span
 from facerec.feature_runs.rows import Rows
 from facerec.feature_runs.sources import ClipRequest, Engine
+from facerec.feature_runs.spans import FILM, Span, shot_name
 
 if TYPE_CHECKING:
     from facerec.feature_runs.movie_source import MovieSource
-
-FILM = "film"  # the film's item in the index
-SHOT = "shot_"  # before the number of a shot in its item
-SOUND = "sound"  # the unit of all sound
-
-
-def shot_name(number: int) -> str:
-    """Return the item of a shot in the index."""
-    return f"{SHOT}{number:05d}"
 
 
 class MovieUnit:

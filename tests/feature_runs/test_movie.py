@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facerec.errors import ContractError, InputError, Interrupted, StaleError
-from facerec.feature_runs import movie_inputs
+from facerec.feature_runs import spans
 from facerec.feature_runs.movie_inputs import read_inputs
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.layout import MovieFolder
@@ -24,7 +24,7 @@ SHOTS = [*zip([0, *CUTS], [*CUTS, FRAMES], strict=True)]
 @pytest.fixture(autouse=True)
 def toys(monkeypatch):
     register(monkeypatch)
-    monkeypatch.setattr(movie_inputs, "SHORTEST_UNIT", 15)
+    monkeypatch.setattr(spans, "SHORTEST_UNIT", 15)
     monkeypatch.setattr("os.fsync", lambda _: None)
 
 
@@ -47,7 +47,7 @@ def whole(made) -> dict[str, bytes]:
     """The results of one process that does everything, one window a batch."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         register(monkeypatch)
-        monkeypatch.setattr(movie_inputs, "SHORTEST_UNIT", 15)
+        monkeypatch.setattr(spans, "SHORTEST_UNIT", 15)
         counts = run(*made, toy_features(1))
     assert counts == {"finished": 3 * (len(SHOTS) + 1), "failed": 0, "unfinished": 0}
     return contents(made[0])
@@ -163,7 +163,7 @@ def test_film_is_decoded_once_for_features_that_are_asked_for_together(movie, mo
             yield number, frame
 
     monkeypatch.setattr(film_module, "_decoded", counting)
-    monkeypatch.setattr(movie_inputs, "SHORTEST_UNIT", 1500)
+    monkeypatch.setattr(spans, "SHORTEST_UNIT", 1500)
     run(*movie)
     assert decoded == [*range(FRAMES)]
 

@@ -13,9 +13,9 @@ import pytest
 
 from facerec.errors import InputError
 from facerec.stages import PIPELINE
-from slurm import cli, queue
+from slurm import cli, queue, variables
 from slurm.options import ROOT
-from slurm.records import RunFolder
+from slurm.records import RunFolder, RunRecords
 from slurm.status import MovieStatus, read_status
 from tests.movie_folder import Shown, movie_folder
 from tests.slurm_fakes import MOVIE, MockSlurm, make_film, use_fake_stages
@@ -98,10 +98,10 @@ def test_watch_ends_when_nothing_is_queued_or_running(
     monkeypatch.setattr(cli, "_WATCH_S", 0.0)
     reads = 0
 
-    def count_reads(out: Path, movie: int) -> MovieStatus:
+    def count_reads(run: RunRecords) -> MovieStatus:
         nonlocal reads
         reads += 1
-        movie = read_status(RunFolder(out, movie), queue.tasks_of(movie))
+        movie = read_status(run, queue.tasks_of(run.name))
         slurm.queue.write_text("")
         return movie
 
@@ -188,7 +188,14 @@ def make_list(name: str) -> list[str]:
 
 
 def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
-    assert make_list("LAUNCHER_TARGETS") == [*PIPELINE.short_names, "movie", "status", "plan", "export"]
+    assert make_list("LAUNCHER_TARGETS") == [
+        *PIPELINE.short_names,
+        "movie",
+        "features",
+        "status",
+        "plan",
+        "export",
+    ]
 
 
 def test_export_writes_the_movies_on_this_machine(
@@ -207,7 +214,7 @@ def test_export_writes_the_movies_on_this_machine(
 
 def test_every_option_is_a_variable_of_make() -> None:
     listed = make_list("LAUNCHER_VARIABLES")
-    assert sorted(listed) == sorted(name for name, *_ in (*cli._OPTIONS, *cli._FLAGS))
+    assert sorted(listed) == sorted(name for name, *_ in (*variables.OPTIONS, *variables.FLAGS))
 
 
 def test_error_messages_name_the_program(slurm: MockSlurm, capsys: pytest.CaptureFixture[str]) -> None:

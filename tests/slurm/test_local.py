@@ -18,8 +18,8 @@ from facerec.errors import FacerecError, Interrupted
 from slurm import local
 from slurm.local import run_local, visible_gpus, worker_environments
 from slurm.records import RunFolder
+from slurm.shards import shards_to_do
 from slurm.status import read_status
-from slurm.work import shards_to_do
 from tests.slurm_fakes import MOVIE, STAGES, make_film, make_options, use_fake_stages
 
 

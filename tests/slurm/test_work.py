@@ -14,7 +14,8 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import format_ranges
 from slurm.process import StopRequest, failure_reason, run_process, write_to
 from slurm.records import RunFolder, Submission
-from slurm.work import Task, shards_to_do, wait_until
+from slurm.shards import shards_to_do
+from slurm.work import Task, wait_until
 from tests.slurm_fakes import FAKE_STAGE, MOVIE, make_film
 
 N = 8

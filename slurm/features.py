@@ -1,0 +1,115 @@
+"""Decide which shards of features to compute, both for SLURM and for local runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from facerec.errors import InputError, PlanError
+from facerec.folder.layout import MovieFolder
+from facerec.stages import FEATURES
+from facerec.support.installation import default_folder
+from slurm.extraction import Echo, Extraction, read_verified_status
+from slurm.feature_run import FeatureRun, FeatureWork
+from slurm.films import find_film
+from slurm.options import RunOptions
+from slurm.status import ACTIVE
+
+DEFAULT_SHARDS = 64
+
+
+def feature_work(
+    options: RunOptions, movie_id: int | None, inputs: Sequence[str] = (), tars: bool = False
+) -> FeatureWork:
+    """Return the work that the user asks for.
+
+    Args:
+        inputs: a list, or tar files; none for a movie.
+
+    Raises:
+        InputError: no feature is given, or an argument is not valid.
+        ModelError: there is no such feature.
+    """
+    if not options.features:
+        raise InputError('which features? Give FEATURES="place action" (docs/features.md lists the names)')
+    from facerec.features import entry_of
+
+    for spec in options.features:
+        entry_of(spec)
+    args = list(options.args.get(FEATURES.short_name, ()))
+    work = FeatureWork(movie_id, [*map(_from_here, inputs)], tars, [*options.features], args)
+    work.check()
+    return work
+
+
+def find_source(options: RunOptions, run: FeatureRun) -> list[str]:
+    """Return the film, the list or the tar files, before anything is written.
+
+    Raises:
+        InputError: they, or the film's cuts, are not there.
+    """
+    _ = run.progress
+    movie_id = run.work.movie_id
+    return run.work.inputs if movie_id is None else [str(find_film(options.films, movie_id))]
+
+
+def plan_features(options: RunOptions, run: FeatureRun, source: Sequence[str], echo: Echo) -> Extraction:
+    """Find the shards to compute.
+
+    Args:
+        source: as `find_source` returns it.
+
+    Raises:
+        PlanError: tasks with another number of shards, or with FRESH=1 any tasks, are queued or running.
+        FacerecError: the features were started with other options.
+    """
+    last = run.submissions(FEATURES.short_name)[-1:]
+    n = options.shards or (last[0].n if last else DEFAULT_SHARDS)
+    status = read_verified_status(replace(options, shards=n), run)
+    active = {task.submission.n for task in status.tasks if task.state in ACTIVE}
+    if options.fresh and active:
+        raise PlanError(f"{run.title}: tasks are queued or running: cancel them before using FRESH=1")
+    other = next((existing for existing in active if existing != n), None)
+    if other:
+        raise PlanError(
+            f"{run.title}: tasks with SHARDS={other} are queued or running: give SHARDS={other}, or wait"
+        )
+    run.save_work(options.fresh)
+    if options.fresh:
+        discard(run)
+    done, busy = ([], []) if options.fresh else (status.shards_in("done"), status.shards_in(*ACTIVE))
+    missing = [shard for shard in range(n) if shard not in {*done, *busy}]
+    failed = [shard for shard in missing if status.shards[shard].times]
+    parts = [f"{len(part)} {word}" for word, part in (("done", done), ("queued or running", busy)) if part]
+    state = f" ({', '.join(parts)})" if parts else ""
+    echo(f"{run.title}: {len(missing)} of {n} shards to do{state}")
+    return Extraction(n, missing, failed, _command(options, run, n, source))
+
+
+def discard(run: FeatureRun) -> None:
+    """Delete the features that are there; nothing of them is queued or running."""
+    from facerec.feature_runs.discarding import discard_files, discard_movie
+
+    if run.work.movie_id is not None:
+        discard_movie(MovieFolder(run.out / f"{run.work.movie_id}-data"), run.work.names)
+    else:
+        discard_files(run.out, run.work.names, run.work.tars)
+
+
+def _command(options: RunOptions, run: FeatureRun, n: int, source: Sequence[str]) -> list[str]:
+    """Return the command that computes shards, without its `--shard`."""
+    specs = ",".join(run.work.features)
+    command = FEATURES.command("--n", str(n), "--out", _from_here(options.out), "--features", specs)
+    device = options.device or ("cuda" if options.site.stages[FEATURES.short_name].gpus else "")
+    command += ["--device", device] if device else []
+    command += ["--fresh"] if options.fresh else []
+    return [*command, *run.work.args, *source]
+
+
+def _from_here(path: str | Path) -> str:
+    """Return a path as given if tasks, too, start in the working directory; else make it absolute.
+
+    Tables count a `feature_path` from the working directory if it begins with the output folder as given.
+    """
+    return str(path if Path.cwd() == default_folder() else Path(path).absolute())
