@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facerec.errors import InputError
-from facerec.feature_runs.feature_folder import RETRY, is_failed
+from facerec.feature_runs.feature_folder import RETRY, is_changed, is_failed
 from facerec.feature_runs.film_parts import FilmParts
 from facerec.feature_runs.index import Index
-from facerec.feature_runs.listing import Places, read_items
+from facerec.feature_runs.list_source import file_size
+from facerec.feature_runs.listing import Item, Places, Problem, read_items
 from facerec.feature_runs.spans import FILM, SOUND, divide, shot_name
-from facerec.feature_runs.tar_source import SHARD, find_shards
+from facerec.feature_runs.tar_shard import find_shards
+from facerec.feature_runs.tar_source import SHARD
 from facerec.features import EXTRACTORS
 from facerec.folder.documents import read_scene_changes
 from facerec.folder.layout import MovieFolder
@@ -38,10 +40,16 @@ class Outputs:
         self.path = path
         self.index = Index(path / "index.jsonl", path / ".work" / "index.lock")
 
-    def state(self, item: str, feature: str, contents: bool) -> str:
-        """Return the state of an item's feature; `contents`: also compare its file's size."""
+    def state(self, item: str, feature: str, contents: bool, source: Path | None = None) -> str:
+        """Return the state of an item's feature.
+
+        Args:
+            contents: also compare the sizes of its file and of `source`, the file that it is made from.
+        """
         entry = self.index.get(item, feature)
         if entry is None or (is_failed(entry) and entry.get(RETRY)):
+            return MISSING
+        if contents and source is not None and is_changed(entry, file_size(source)):
             return MISSING
         if is_failed(entry):
             return f"{item}: no {feature}: {entry['reason']}"
@@ -97,11 +105,27 @@ class Progress:
 
 
 class _ItemUnit:
-    def __init__(self, item: str, features: Sequence[str]) -> None:
+    def __init__(self, item: Item | Problem, features: Sequence[str]) -> None:
         self._item, self._features = item, features
 
     def state(self, outputs: Outputs, contents: bool) -> str:
-        return _worst(outputs.state(self._item, feature, contents) for feature in self._features)
+        source = self._item.path if isinstance(self._item, Item) else None
+        return _worst(outputs.state(self._item.name, feature, contents, source) for feature in self._features)
+
+
+class _TarUnit:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def state(self, outputs: Outputs, contents: bool) -> str:
+        state = outputs.state(self._path.stem, SHARD, contents, self._path)
+        entry = outputs.index.get(self._path.stem, SHARD)
+        if state != DONE or not contents or entry is None:
+            return state
+        lines = outputs.path / f"{self._path.stem}.jsonl"
+        is_whole = str(entry["output"]).endswith(".pkl") or lines.is_file()
+        is_same_list = entry.get("list_bytes") in (None, file_size(self._path.with_suffix(".json")))
+        return DONE if is_whole and is_same_list else MISSING
 
 
 class _ShotsUnit:
@@ -176,7 +200,7 @@ def list_progress(path: Path, places: Places, features: Sequence[str]) -> Progre
     Raises:
         InputError: the list cannot be read.
     """
-    return Progress(places.out, [_ItemUnit(item.name, features) for item in read_items(path, places)])
+    return Progress(places.out, [_ItemUnit(item, features) for item in read_items(path, places)])
 
 
 def tar_progress(patterns: Sequence[str], out: Path) -> Progress:
@@ -185,4 +209,4 @@ def tar_progress(patterns: Sequence[str], out: Path) -> Progress:
     Raises:
         InputError: none of the tar files is there.
     """
-    return Progress(out, [_ItemUnit(path.stem, [SHARD]) for path in find_shards(patterns)])
+    return Progress(out, [_TarUnit(path) for path in find_shards(patterns)])
