@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
 
 from facerec.actors.pictures import read_picture
-from facerec.errors import InputError
+from facerec.errors import InputError, Interrupted
 
 LEFT, RIGHT = (200, 40, 40), (40, 40, 200)
 
@@ -120,3 +123,118 @@ def test_missing_picture_and_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.png", tmp_path):
         with pytest.raises(InputError, match="no such picture"):
             read_picture(path)
+
+
+def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """Return EXIF data with entries (tag, type, count, value)."""
+    size = 8 + 2 + 12 * len(entries) + 4
+    directory = values = b""
+    for tag, kind, count, value in sorted(entries):
+        if len(value) > 4:
+            value, values = struct.pack("<I", size + len(values)), values + value
+        directory += struct.pack("<HHI", tag, kind, count) + value.ljust(4, b"\0")
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries))
+    return head + directory + bytes(4) + values
+
+
+TURNED = 0x0112, 3, 1, struct.pack("<H", 6)
+ODD = {
+    "text for a number": (TURNED, (0x0128, 2, 2, b"2\0")),
+    "a fraction for text": (TURNED, (0x010F, 5, 1, struct.pack("<II", 1, 0))),
+    "text for a fraction": (TURNED, (0x011A, 2, 3, b"72\0")),
+    "an unknown type": (TURNED, (0x0131, 99, 1, b"1234")),
+    "a value outside": (TURNED, (0x0100, 5, 1000, struct.pack("<II", 90000, 0))),
+    "a directory outside": (TURNED, (0x8769, 4, 1, struct.pack("<I", 1 << 30))),
+    "the orientation as text": ((0x0112, 2, 2, b"6\0"),),
+    "the orientation as a byte": ((0x0112, 1, 1, b"\6"),),
+    "two orientations": ((0x0112, 3, 2, struct.pack("<HH", 6, 6)),),
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("entries", ODD.values(), ids=ODD)
+def test_odd_metadata_do_not_make_a_picture_unusable(
+    entries: tuple[tuple[int, int, int, bytes], ...], kind: str, tmp_path: Path, halves: PIL.Image.Image
+) -> None:
+    halves.save(tmp_path / "a", kind, exif=exif(*entries), quality=95)
+    seen = read_picture(tmp_path / "a")
+    assert seen.shape == (60, 40, 3) and close(seen[5, 20], LEFT) and close(seen[55, 20], RIGHT)
+
+
+@pytest.mark.parametrize("entry", [(0x0112, 3, 1, struct.pack("<H", 77)), (0x0112, 2, 3, b"up\0")])
+def test_an_impossible_orientation_is_ignored(
+    entry: tuple[int, int, int, bytes], tmp_path: Path, halves: PIL.Image.Image
+) -> None:
+    halves.save(tmp_path / "a.jpg", exif=exif(entry))
+    assert read_picture(tmp_path / "a.jpg").shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "WEBP", "JPEG2000", "TIFF", "GIF", "TGA"])
+def test_changed_bytes_are_a_clear_error_or_a_picture(kind: str, tmp_path: Path) -> None:
+    """Each decoder has its own exceptions for damage."""
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    PIL.Image.fromarray(noise).save(buffer, kind)
+    whole, rng, refused = buffer.getvalue(), np.random.default_rng(1), 0
+    for _ in range(40):
+        at = int(rng.integers(4, len(whole) - 40))
+        (tmp_path / "ada.bin").write_bytes(whole[:at] + rng.bytes(40) + whole[at + 40 :])
+        try:
+            assert read_picture(tmp_path / "ada.bin").dtype == np.uint8
+        except InputError as error:
+            assert "ada.bin" in str(error)
+            refused += 1
+    print(f"{kind}: {refused} of 40 refused")  # noqa: T201
+
+
+def test_any_exception_of_a_decoder_is_a_clear_error_but_a_signal_stops(
+    tmp_path: Path, halves: PIL.Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves.save(tmp_path / "ada.png")
+
+    def failing(error: Exception) -> Callable[..., object]:
+        def load(picture: object) -> object:
+            raise error
+
+        return load
+
+    for error in (RuntimeError("odd"), AssertionError(), ZeroDivisionError("division"), MemoryError()):
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", failing(error))
+        with pytest.raises(InputError, match=r"ada\.png: "):
+            read_picture(tmp_path / "ada.png")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", failing(Interrupted("stopped")))
+    with pytest.raises(Interrupted):
+        read_picture(tmp_path / "ada.png")
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_values_of_fewer_bits_than_the_file_has_are_not_near_black(
+    bits: int, kind: str, channels: int, tmp_path: Path
+) -> None:
+    ramp = np.tile(np.linspace(0, 2**bits - 1, 64), (48, 1)).astype(np.uint16)
+    colours = ramp if channels == 1 else np.dstack([ramp] * 3)
+    if channels == 4:
+        colours = np.dstack([colours, np.full_like(ramp, 65535)])
+    assert cv2.imwrite(str(tmp_path / f"a.{kind}"), colours)
+    row = read_picture(tmp_path / f"a.{kind}")[24].astype(int)
+    assert np.abs(row - np.linspace(0, 255, 64)[:, None]).max() <= 2
+
+
+def test_a_heic_picture_is_refused_with_the_package_that_reads_it(
+    tmp_path: Path, halves: PIL.Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ada.jpg").write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic" + bytes(200))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"ada\.jpg: .*pillow-heif"):
+        read_picture(tmp_path / "ada.jpg")
+
+
+@pytest.mark.parametrize(
+    "start, kind", [(b"\xff\x0a" + bytes(20), "JPEG XL"), (b"%PDF-1.7\n", "a PDF document")]
+)
+def test_other_kinds_of_files_are_named(start: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "ada.jpg").write_bytes(start)
+    with pytest.raises(InputError, match=f"it is {kind}; save it as JPEG or PNG"):
+        read_picture(tmp_path / "ada.jpg")
