@@ -7,7 +7,7 @@ from a film no face is detected: its box and keypoints are recorded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -86,8 +86,9 @@ def prepare(
     The rows of learnt pictures are those that the labeling backend shows last, see `provenance`.
 
     A picture with unchanged bytes keeps its line if the same models made it; for a learnt one, which needs no
-    detector, the same embedder is enough. The files change together after all pictures succeeded; a file that
-    would not change is not written.
+    detector, the same embedder is enough. The files change together after the last picture; a file that
+    would not change is not written. A picture that cannot be read gets no embedding and counts as one without
+    a face; the error is raised after the others were written.
 
     Args:
         cards: of detector and embedder.
@@ -96,16 +97,18 @@ def prepare(
 
     Raises:
         InputError: pictures are missing or cannot be read (up to five are named), or the table of pictures
-            was changed during the run.
+            was changed during the run. If no picture can be read, nothing is written.
         ContractError: a row of the tables cannot be used.
         NonFiniteError: a network returned NaN or an infinite number for a picture; the message names it.
     """
     rows = [row["filename"] for _, row in database.read_images()]
     table = database.images.read_bytes()
     paths = {name: database.picture(name) for name in rows}
-    _raise_all([f"{path}: no such picture" for path in paths.values() if not path.is_file()])
+    errors = [f"{path}: no such picture" for path in paths.values() if not path.is_file()]
+    if errors and len(errors) == len(paths):
+        raise _unreadable(errors, 0)
     remove_stale_temporaries(database.folder)
-    hashes = {name: sha256_of(path) for name, path in paths.items()}
+    hashes = {name: sha256_of(path) for name, path in paths.items() if path.is_file()}
     origins = read_origins(database).values()
     learnt = {one.filename: one for one in origins if hashes.get(one.filename) == one.sha256}
     earlier = _EarlierRun(database, cards, settings, learnt)
@@ -115,8 +118,9 @@ def prepare(
         models = load()
         embedder_facts = {"dimension": models[1].dimension, "same_person": models[1].same_person}
     lines: dict[str, bytes] = {}
-    embedded, errors = 0, []
-    for name, path in paths.items():
+    embedded = 0
+    for name in hashes:
+        path = paths[name]
         line = earlier.line(name, hashes[name])
         if line is None:
             assert models is not None
@@ -134,7 +138,8 @@ def prepare(
             embedded += 1
         lines[name] = line
         advance(1)
-    _raise_all(errors)
+    if errors and not lines:
+        raise _unreadable(errors, 0)
     faces = {name: int(orjson.loads(line)["n"]) for name, line in lines.items()}
     meta = {
         "program": f"facerec {__version__}",
@@ -142,14 +147,16 @@ def prepare(
         "detector": asdict(cards[0]),
         "embedder": {**asdict(cards[1]), **embedder_facts},
         "settings": asdict(settings),
-        "pictures": hashes,
+        "pictures": {name: hashes[name] for name in lines},
     }
     with locked(database.lock):
         if database.images.read_bytes() != table:
             raise InputError(
                 f"{database.images}: changed while its pictures were embedded; run prepare_actors.py again"
             )
-        written = _write(database, lines, [faces[name] for name in rows], learnt, meta)
+        written = _write(database, lines, [faces.get(name, 0) for name in rows], learnt, meta)
+    if errors:
+        raise _unreadable(errors, len(lines))
     return Prepared(faces, hashes, embedded, written, embedder_facts["same_person"])
 
 
@@ -195,11 +202,16 @@ class _EarlierRun:
         return self._lines.get((name, sha256)) if self.embedder_facts else None
 
 
-def _raise_all(errors: list[str]) -> None:
-    """Raise one InputError for all `errors`, if there are any."""
-    if errors:
-        more = f"; and {len(errors) - MAX_LISTED} more" if len(errors) > MAX_LISTED else ""
-        raise InputError("; ".join(errors[:MAX_LISTED]) + more)
+def _unreadable(errors: Sequence[str], embedded: int) -> InputError:
+    """Return one error for all pictures that cannot be read.
+
+    Args:
+        embedded: number of pictures that have embeddings.
+    """
+    more = f"; and {len(errors) - MAX_LISTED} more" if len(errors) > MAX_LISTED else ""
+    kept = f"; the other {embedded} pictures are embedded" if embedded else ""
+    remedy = ". Replace the picture or remove its row, and run prepare_actors.py again"
+    return InputError("; ".join(errors[:MAX_LISTED]) + more + kept + remedy)
 
 
 def _write(

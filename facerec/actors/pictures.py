@@ -35,8 +35,8 @@ _OTHER_KINDS = {
 _ORIENTATION_TAG = 0x0112
 # exceptions of Pillow for odd metadata
 _METADATA_ERRORS = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
-    ValueError, struct.error,
+    ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError,
+    TypeError, ValueError, struct.error,
 )  # fmt: skip
 _EXIF_TEXT = 2  # type of an entry
 _EXIF_NUMBERS = {1: "B", _EXIF_TEXT: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i"}  # by type

@@ -186,7 +186,7 @@ def test_embeddings_made_otherwise_are_not_kept(database: ActorDatabase, what: s
         settings = GallerySettings(face_threshold=0.5)
     elif what == "version":
         text = database.embeddings_meta.read_text()
-        database.embeddings_meta.write_text(text.replace('"facerec ', '"facerec 0.'))
+        database.embeddings_meta.write_text(text.replace('"results_version": ', '"results_version": 9'))
     elif what == "tampered":
         lines = database.embeddings.read_bytes().splitlines(keepends=True)
         database.embeddings.write_bytes(b"".join([lines[0].replace(b"ada", b"bob"), *lines[1:]]))
@@ -206,16 +206,35 @@ def test_small_bystander_is_ignored_but_a_second_person_is_not(tmp_path: Path) -
         assert len(faces_of(pixels, Blocks(), Colour())) == n
 
 
-@pytest.mark.parametrize("fault", ["missing", "text", "folder"])
-def test_unreadable_picture_is_an_error_and_changes_nothing(database: ActorDatabase, fault: str) -> None:
+@pytest.mark.parametrize("fault", ["missing", "text", "folder", "damaged"])
+def test_one_unreadable_picture_is_an_error_and_the_others_are_kept(
+    database: ActorDatabase, fault: str
+) -> None:
     bad = database.pictures / "bob.png"
+    whole = bad.read_bytes()
     bad.unlink()
     if fault == "text":
         bad.write_text("no picture")
+    elif fault == "damaged":
+        bad.write_bytes(whole[: len(whole) // 2])
     elif fault == "folder":
         bad.mkdir()
+    with pytest.raises(InputError, match=r"bob\.png.*the other \d+ pictures are embedded"):
+        run(database)
+    assert [row["n_detections"] for _, row in database.read_images() if row["filename"] == "bob.png"] == ["0"]
+    assert "bob.png" not in {faces.image for _, faces in database.read_embeddings()}
+    bad.rmdir() if fault == "folder" else bad.unlink(missing_ok=True)
+    bad.write_bytes(whole)
+    prepared = run(database)
+    assert prepared.embedded == 1 and prepared.faces["bob.png"] == 1
+
+
+def test_without_any_readable_picture_nothing_is_written(database: ActorDatabase) -> None:
+    run(database)
+    for path in database.pictures.iterdir():
+        path.write_text("no picture")
     before = files(database.folder)
-    with pytest.raises(InputError, match=r"bob\.png"):
+    with pytest.raises(InputError, match=r"\.png: "):
         run(database)
     assert files(database.folder) == before
 
@@ -342,7 +361,8 @@ def test_invalid_input_is_a_one_line_error(
     database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = ["--detector", "mtcnn", "--embedder", "dlib", "--device", "cpu"]
-    (database.pictures / "ada.png").write_text("no picture")
+    for path in database.pictures.iterdir():
+        path.write_text("no picture")
     before = files(database.folder)
     for arguments in (
         ["--actor-db", str(database.folder), *models],
