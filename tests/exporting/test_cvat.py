@@ -204,6 +204,31 @@ def test_corrected_faces_are_learnt(tmp_path: Path) -> None:
     assert " 2 rejected" in summary
 
 
+def test_shapes_of_one_frame_that_annotators_draw_are_faces(tmp_path: Path) -> None:
+    """CVAT writes a shape that is on no track as a track of its own, which ends in the next frame."""
+    movie = open_with_name(tmp_path, "Ada Lovelace")
+
+    def change(root: ElementTree.Element) -> None:
+        for track in root.findall("track"):
+            root.remove(track)
+        drawn = ElementTree.SubElement(root, "track", {"id": "0", "label": "face", "source": "manual"})
+        for frame, outside in ((10, "0"), (11, "1")):
+            corners = {"xtl": "98.50", "ytl": "12.00", "xbr": "151.00", "ybr": "188.00"}
+            flags = {
+                "frame": str(frame),
+                "outside": outside,
+                "keyframe": "1",
+                "occluded": "0",
+                "z_order": "0",
+            }
+            box = ElementTree.SubElement(drawn, "box", {**flags, **corners})
+            ElementTree.SubElement(box, "attribute", {"name": "person"}).text = "Bob"
+
+    labels = corrected(written(movie, tmp_path), change)
+    labeled = facerec.open_movie(movie.path, labels=labels)
+    assert labeled.trajectories["name"].tolist() == ["nm1", "Bob", "nm1", "unknown 1"]
+
+
 def test_frames_between_two_keyframes_are_interpolated() -> None:
     def box(frame: int, x: float, outside: bool = False) -> CvatBox:
         return CvatBox(frame, (x, 0, x + 10, 10), outside, True, False, {})
