@@ -6,6 +6,7 @@ shards a film has follows from the plan alone, never from the files that are fou
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -162,7 +163,7 @@ def read_plan(folder: MovieFolder) -> Plan | None:
 
 def planned_film_path(folder: MovieFolder) -> Path:
     """Return where the film was when the folder's plan was made."""
-    return Path(_read(folder)[1]["film"])
+    return Path(os.fsdecode(_read(folder)[1]["film"].encode()))  # whatever the encoding of the locale
 
 
 def rerun_command(folder: MovieFolder, plan: Plan, shards: Iterable[int]) -> str:

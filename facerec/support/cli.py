@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -18,6 +19,7 @@ from facerec.support.signals import stop_on_signals
 
 LOG_SECONDS = 10.0  # between two progress lines in a log file
 EXIT_CTRL_C = 130  # the shells' convention: 128 + SIGINT
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\t"}
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -46,13 +48,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def configure_logging(verbose: bool = False) -> None:
     """Log to standard error; standard output is for the summary lines of the stages."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-        force=True,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files that are not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     for library in ("PIL", "matplotlib", "libav", "pyscenedetect", "urllib3"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
@@ -64,6 +64,8 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         The value of `main`; a `FacerecError`'s `exit_status` (SIGTERM and SIGUSR2 raise `Interrupted`);
         1 for an `OSError` (full disk, missing permission); 130 after Ctrl-C.
     """
+    if argv is None:
+        _use_utf8_file_names()
     try:
         with stop_on_signals(immediately=True):
             return main(argv)
@@ -76,15 +78,57 @@ def run_main(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         return 1
     except OSError as error:
         where = "".join(f"{name}: " for name in (error.filename, error.filename2) if name)
-        full = "; free disk space and run the same command again" if error.errno in _DISK_FULL else ""
-        return _fail(f"{where}{error.strerror or error}{full}", 1)
+        return _fail(f"{where}{error.strerror or error}{_space_remedy(error)}", 1)
+
+
+def _use_utf8_file_names() -> None:
+    """Start this program again in Python's UTF-8 mode if the locale has another encoding.
+
+    File names are bytes. Python decodes them by the locale, so that one film would have other names in plans
+    and tables under `LANG=de_DE` than under `LANG=de_DE.UTF-8`.
+    """
+    if sys.getfilesystemencoding().lower() == "utf-8" or not sys.executable:
+        return
+    os.environ["PYTHONUTF8"] = "1"  # for the programs that this one starts
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _space_remedy(error: OSError) -> str:
+    """Return what to do about a full disk, to be appended to a message; empty for other errors.
+
+    A file system may have no free inodes, one for each file, while it has free space.
+    """
+    if error.errno not in _DISK_FULL:
+        return ""
+    again = "and run the same command again"
+    path = Path(os.path.abspath(os.fsdecode(error.filename2 or error.filename or ".")))
+    with suppress(OSError):
+        found = os.statvfs(next(parent for parent in (path, *path.parents) if parent.exists()))
+        if found.f_files and not found.f_favail and found.f_bavail:
+            return f": the file system has space, but is full of files (no free inodes); remove files {again}"
+    if error.errno == errno.EDQUOT:
+        return f"; remove files (a quota may count their bytes or their number, see `quota -s`) {again}"
+    return f"; free disk space {again}"
+
+
+def printable(text: str) -> str:
+    """Escape control characters: names of files may hold line breaks and commands for terminals."""
+    return text.translate(_ESCAPES)
+
+
+class _Formatter(logging.Formatter):
+    """Writes each message in one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.exc_info or record.stack_info else printable(text)
 
 
 def _fail(message: str, status: int) -> int:
     line = " ".join(
         part.strip() for part in message.splitlines()
     )  # spaces inside a line may be part of a path
-    sys.stderr.write(f"{program()}: error: {line}\n")
+    sys.stderr.write(f"{program()}: error: {printable(line)}\n")
     return status
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -233,3 +234,51 @@ def test_a_closed_output_pipe_gives_no_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m facerec.check {paths} | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("movie 1:") and "Traceback" not in done.stderr
+
+
+def test_a_file_system_without_free_inodes_is_told_from_a_full_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "new" / "f"))
+    real = os.statvfs(tmp_path)
+    values = dict(zip(("f_bavail", "f_files", "f_favail"), (1000, 500, 0), strict=True))
+    fields = {name: values.get(name, getattr(real, name)) for name in dir(real) if name.startswith("f_")}
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(**fields))
+    assert "no free inodes" in ended(error, capsys)[1]
+    fields["f_favail"] = 100
+    assert "free disk space" in ended(error, capsys)[1]
+    assert "their number" in ended(OSError(errno.EDQUOT, "Disk quota exceeded", str(tmp_path)), capsys)[1]
+
+
+def test_control_characters_of_file_names_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(InputError("1-a\x1b[2J\x9b.mp4: no such film"), capsys)[1] == (
+        "1-a\\x1b[2J\\x9b.mp4: no such film\n"
+    )
+    cli.configure_logging()
+    logging.info("%s: é\tread", "1-a\n23:59:59 INFO forged\r.mp4")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("1-a\\x0a23:59:59 INFO forged\\x0d.mp4: é\tread")
+
+
+SCRIPT = """
+import sys
+from facerec.support.cli import configure_logging, run_main
+
+def main(argv):
+    configure_logging()
+    print(ascii(sys.argv[1]), sys.argv[1])
+    return 0
+
+raise SystemExit(run_main(main))
+"""
+
+
+@pytest.mark.parametrize("name", ["1-Amélie.mp4".encode(), b"1-Am\xe9lie.mp4"], ids=["UTF-8", "Latin-1"])
+def test_file_names_do_not_depend_on_the_encoding_of_the_locale(name: bytes, tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(SCRIPT)
+    seen = []
+    for utf8 in ("0", "1"):  # 0: by the locale, here ASCII
+        env = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0", "LC_ALL": "POSIX"}
+        words = [sys.executable, tmp_path / "stage.py", name]
+        done = subprocess.run(words, env=env, capture_output=True, check=True)
+        seen.append(done.stdout)
+    assert seen[0] == seen[1] and ascii(os.fsdecode(name)).encode() in seen[0]
