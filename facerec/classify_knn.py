@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
+from facerec.folder.command import (
+    add_actor_db_argument,
+    add_dry_run_argument,
+    add_path_argument,
+    run_on_folders,
+)
 from facerec.settings import NamingSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -54,7 +59,43 @@ def arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
+    add_dry_run_argument(command_line)
+    command_line.add_argument(
+        "--embedder",
+        metavar="NAME[:FILE]",
+        help="with --dry-run: the embedder with which the movies are going to be extracted",
+    )
+    command_line.add_argument(
+        "--allow-unlisted",
+        action="store_true",
+        help="with --dry-run: accept movies without rows in actors.csv, which get no names",
+    )
     return command_line
+
+
+def check_inputs(paths: Sequence[Path], actor_db: Path, embedder: str | None, *, allow_unlisted: bool) -> int:
+    """Check whether the movies at `paths`, which need not exist yet, can be named; return the exit status.
+
+    Prints a line for each that can.
+
+    Args:
+        embedder: with which the movies are going to be extracted; None: the one in each folder's plan.
+    """
+    from facerec.actors.database import ActorDatabase
+    from facerec.actors.readiness import ReadyDatabase
+    from facerec.folder.plan import read_plan
+    from facerec.models import card_of
+
+    ready = ReadyDatabase(ActorDatabase(actor_db))
+    card = asdict(card_of(embedder, "embedder")) if embedder else None
+
+    def check(folder: MovieFolder) -> str:
+        plan = None if card else read_plan(folder)
+        recorded = card or (plan.models.get("embedder") if plan else None)
+        made = "the film would be extracted" if card else str(folder.path)
+        return ready.check_movie(folder.movie_id, recorded, made, allow_unlisted=allow_unlisted)
+
+    return run_on_folders(paths, check, may_be_missing=True)
 
 
 def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *, overwrite: bool) -> str:
@@ -183,6 +224,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
     settings = NamingSettings(k=args.k, unknown_odds=args.unknown)
+    if args.dry_run:
+        return check_inputs(args.path, args.actor_db, args.embedder, allow_unlisted=args.allow_unlisted)
     return run_on_folders(
         args.path, lambda folder: name_folder(folder, args.actor_db, settings, overwrite=args.overwrite)
     )

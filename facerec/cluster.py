@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from facerec.folder.command import add_path_argument, run_on_folders
+from facerec.folder.command import add_dry_run_argument, add_path_argument, print_dry_run, run_on_folders
 from facerec.settings import METHODS, POOR, ClusterSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -77,6 +77,7 @@ def arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="replace published results; the old ones are kept in previous/",
     )
+    add_dry_run_argument(command_line)
     return command_line
 
 
@@ -165,6 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         poor=args.poor,
         allow_same_frame=args.allow_same_frame,
     )
+    if args.dry_run:
+        return print_dry_run()
     return run_on_folders(
         args.path,
         lambda folder: cluster_folder(folder, vector_settings, settings, overwrite=args.overwrite),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import InputError
-from facerec.folder.command import add_actor_db_argument
+from facerec.folder.command import add_actor_db_argument, add_dry_run_argument, print_dry_run
 from facerec.settings import ExtractSettings, smallest_box
 from facerec.support.cli import configure_logging, parser, progress, run_main
 from facerec.support.signals import stop_on_signals
@@ -119,6 +119,7 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument(
         "--profile", action="store_true", help="log how many seconds each step was busy"
     )
+    add_dry_run_argument(command_line)
     return command_line
 
 
@@ -127,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     _check_arguments(args)
 
-    from facerec.extraction.planning import ensure_plan
+    from facerec.extraction.planning import check_run, ensure_plan
     from facerec.folder.layout import MovieFolder
     from facerec.folder.plan import format_ranges, parse_ranges
     from facerec.folder.shards import done_markers
@@ -136,6 +137,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.film}: no such film")
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
+    if args.dry_run:
+        from facerec.models import check_device_name
+
+        check_device_name(args.device, args.detector, args.embedder)
+        _display_aspect(args)
+        check_run(folder, args.film, args.n, _settings(args), fresh=args.fresh)
+        return print_dry_run()
     models = cache(partial(_load_models, args))  # once, and only if there is a shard to extract
     plan = ensure_plan(
         folder,
@@ -170,6 +178,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
             f"--detect-every {args.detect_every}: must divide --save-every {args.save_every}, "
             "because faces can only be saved in frames in which they are detected"
         )
+    if args.face_threshold is not None and not 0 < args.face_threshold < 1:
+        raise InputError(f"--face-threshold {args.face_threshold}: must be between 0 and 1")
     if args.n > MAX_SHARDS:
         raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards are possible")
     try:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facerec.folder.command import add_path_argument, run_on_folders
+from facerec.folder.command import add_dry_run_argument, add_path_argument, print_dry_run, run_on_folders
 from facerec.settings import KeepSettings, TrackSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -74,6 +74,7 @@ def arguments() -> argparse.ArgumentParser:
         help="also export all saved faces of the trajectories, for training, as "
         "DIR/<movie_id>/<trajectory>/<tag>.jpeg; existing files are never replaced",
     )
+    add_dry_run_argument(command_line)
     return command_line
 
 
@@ -82,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     tracking = TrackSettings(iou_threshold=args.iou_threshold, max_gap=args.max_gap)
     keeping = KeepSettings(args.min_trajectory, args.min_face_size)
+    if args.dry_run:
+        return print_dry_run()
 
     def work(folder: MovieFolder) -> str:
         from facerec.merging.merge import merge

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
+from facerec.folder.command import (
+    add_actor_db_argument,
+    add_dry_run_argument,
+    add_path_argument,
+    print_dry_run,
+    run_on_folders,
+)
 from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
@@ -46,6 +52,7 @@ def arguments() -> argparse.ArgumentParser:
         help="write report-standalone.html instead: one file to be mailed, with the best pictures of each "
         "person inside (6 MB, more if a film has thousands of people)",
     )
+    add_dry_run_argument(command_line)
     return command_line
 
 
@@ -54,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     if not 0 <= args.least <= 1:
         raise InputError(f"--least {args.least}: must be a probability, 0 to 1")
+    if args.labels is not None and not args.labels.is_file():
+        raise InputError(f"--labels {args.labels}: no such file")
+    if args.dry_run:
+        return print_dry_run()
     from facerec.movies.movie import open_movie
     from facerec.reporting.index_page import INDEX, reports, write_index
     from facerec.reporting.report_page import report_page

@@ -21,6 +21,7 @@ Modules, the lower layers first:
     packing     shards to tasks to arrays         extraction  choose the shards to extract
     feature_run records of features               features    choose the shards of features
     tasks       entry points on a node            launch      submit to SLURM; local: run without it
+    preflight   try all stages by --dry-run
     report      status as text and JSON           sizing      measure a film, recommend options
     variables   options and variables of make     cli         command line
 """

@@ -18,7 +18,7 @@ from facerec.errors import FacerecError, InputError, Interrupted
 from facerec.stages import LAUNCHED
 from facerec.support.cli import configure_logging, run_main
 from facerec.support.installation import PACKAGE
-from facerec.support.shell import launcher_command
+from facerec.support.shell import launched_environment, launcher_command
 from slurm import queue
 from slurm.extraction import Echo
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
@@ -27,6 +27,7 @@ from slurm.films import movie_ids
 from slurm.launch import launch, launch_features
 from slurm.local import run_features_local, run_local
 from slurm.options import ROOT, RunOptions
+from slurm.preflight import movies_that_can_run
 from slurm.records import RunFolder, RunRecords
 from slurm.report import as_json, show, status_lines
 from slurm.site import load_site, split_settings
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_variables(os.environ.get(PREFIX + "MAKE_VARIABLES", "").split())
     args = arguments(__doc__).parse_args(argv)
     configure_logging(args.verbose)
+    if args.command == "prepare":
+        return _prepare(args)
     films = Path(args.films)
     is_list = args.command in (FEATURES_COMMAND, "status") and bool(args.list or args.tars)
     args.out = args.out or ("features" if is_list else "data")
@@ -77,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         works = [feature_work(options, movie) for movie in movies]
         return max(_run_features(options, work, local, len(works) > 1) for work in works)
     stages = CHAINS[args.command]
-    return max(_run_movie(runner, options, movie, stages, len(movies) > 1) for movie in movies)
+    ready = movies_that_can_run(options, movies, stages)
+    statuses = [_run_movie(runner, options, movie, stages, len(movies) > 1) for movie in ready]
+    return max(*statuses, int(len(ready) < len(movies)))
 
 
 def _is_local(args: argparse.Namespace) -> bool:
@@ -201,7 +206,17 @@ def _export(args: argparse.Namespace, movies: Sequence[int]) -> int:
     folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
     command = [sys.executable, "-u", str(PACKAGE / "export.py"), "--path", *folders]
     command += ["--format", args.format, "--actor-db", args.actor_db]
-    return subprocess.call([*command, *_split("--export-args", args.export_args)])
+    words = _split("--export-args", args.export_args)
+    return subprocess.call([*command, *words], env=launched_environment(os.environ))
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    """Run prepare_actors.py on this machine; return its exit status."""
+    command = [sys.executable, "-u", str(PACKAGE / "prepare_actors.py"), "--actor-db", args.actor_db]
+    for name in ("detector", "embedder", "device"):
+        command += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
+    words = _split("--prepare-args", args.prepare_args)
+    return subprocess.call([*command, *words], env=launched_environment(os.environ))
 
 
 def _show_status(args: argparse.Namespace, runs: Callable[[], Sequence[RunRecords]]) -> int:

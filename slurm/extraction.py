@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.plan import parse_ranges
-from facerec.support.shell import launcher_command
+from facerec.support.shell import launched_environment, launcher_command
 from slurm import queue
 from slurm.films import find_film
 from slurm.options import DEFAULT_SHARDS, RunOptions
@@ -81,8 +82,8 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
         missing = [shard for shard in range(n) if shard not in {*done, *busy}]
         failed = [shard for shard in missing if shard in movie.shards and movie.shards[shard].times]
     command = options.extract_command(film, n)
-    if done:
-        _require_same_options([*command, "--shard", str(done[0])])
+    if movie.frame_count is not None:
+        _require_same_options([*command, "--dry-run"])
     parts = [f"{len(part)} {word}" for word, part in (("done", done), ("queued or running", busy)) if part]
     state = f" ({', '.join(parts)})" if parts else ""
     echo(f"movie {run.movie_id}: {film.name}: {len(missing)} of {n} shards to do{state}")
@@ -90,8 +91,13 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
 
 
 def _require_same_options(command: Sequence[str]) -> None:
-    """Run a done shard again, which does nothing, and fails if its options differ."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Run a command with --dry-run, which compares its options with those of the movie's plan.
+
+    Raises:
+        FacerecError: they differ.
+    """
+    env = launched_environment(os.environ)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"{shlex.join(command)} failed"]
         raise FacerecError(lines[-1].partition("error: ")[2] or lines[-1])

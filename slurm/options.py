@@ -51,9 +51,9 @@ class RunOptions:
             command += [flag, value] if value else []
         return [*command, *self.args.get("extract", ()), str(film)]
 
-    def stage_command(self, stage: str, folder: Path) -> list[str]:
+    def stage_command(self, stage: str, *folders: Path) -> list[str]:
         """Return the command of a stage that is not sharded."""
-        command = PIPELINE[stage].command("--path", str(folder))
+        command = PIPELINE[stage].command("--path", *map(str, folders))
         command += ["--actor-db", str(self.actor_db.absolute())] if PIPELINE[stage].uses_actor_db else []
         command += ["--overwrite"] if self.overwrite and not PIPELINE[stage].optional else []
         return [*command, *self.args.get(stage, ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from facerec.support.shell import launched_environment
 from slurm.queue import out_of_memory
 
 _TAIL_LINES = 10
@@ -66,7 +68,7 @@ def run_process(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=env,
+        env=launched_environment(os.environ if env is None else env),
         start_new_session=True,  # Ctrl-C reaches it through StopRequest only
     )
     with child, stop.forwarded_to(child):

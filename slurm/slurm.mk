@@ -5,8 +5,8 @@ PYTHON ?= .venv/bin/python
 SLURM_LAB ?= .slurm-lab
 LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS FEATURES LIST TARS DETECTOR EMBEDDER DEVICE SITE SET \
   PARTITION ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
-  CLASSIFY_ARGS REPORT_ARGS FEATURES_ARGS EXPORT_ARGS FORMAT LOCAL FRESH OVERWRITE WATCH JSON
-LAUNCHER_TARGETS := extract merge cluster classify report movie features status plan export
+  CLASSIFY_ARGS REPORT_ARGS FEATURES_ARGS EXPORT_ARGS PREPARE_ARGS FORMAT LOCAL FRESH OVERWRITE WATCH JSON
+LAUNCHER_TARGETS := extract merge cluster classify report movie features status plan export prepare
 
 $(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$(value $(name))))
 unexport $(LAUNCHER_VARIABLES)
@@ -15,6 +15,7 @@ $(LAUNCHER_TARGETS): export FACEREC_MAKE_VARIABLES = $(foreach name,$(.VARIABLES
 
 .PHONY: $(LAUNCHER_TARGETS) slurm-up slurm-down test-slurm
 
+prepare: ## embed the pictures of ACTOR_DB=actor_db, here [EMBEDDER=dlib DETECTOR=mtcnn]; before the first movie
 extract: ## extract the missing shards of MOVIE=12345 [SHARDS=256 TASKS=32 RETRY=3 PARTITION= …]
 merge: ## merge the shards of MOVIE into trajectories
 cluster: ## group the trajectories of MOVIE by person

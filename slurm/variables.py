@@ -20,7 +20,8 @@ _COMMANDS = (
     "extract, merge, cluster, classify, report: run one stage. movie: run all of them in order. features: "
     "compute FEATURES of movies, of a LIST or of TARS. status: show the state of the movies. plan: extract a "
     "few hundred frames on this machine, and recommend shards, tasks, time and memory. export: write the "
-    "movies for other programs (FORMAT), on this machine."
+    "movies for other programs (FORMAT), on this machine. prepare: embed the pictures of the actor database, "
+    "on this machine."
 )
 
 # name of the variable of make, default, help
@@ -72,6 +73,7 @@ OPTIONS = (
         for stage in LAUNCHED.values()
     ),
     ("EXPORT_ARGS", "", "further arguments of export.py, as in '--labels labels.csv --out tables'"),
+    ("PREPARE_ARGS", "", "prepare: further arguments of prepare_actors.py, as in '--min-face-size 40'"),
     ("FORMAT", "", "export: format of the files, as in screen-time; export.py --help lists all"),
 )
 FLAGS = (
@@ -102,7 +104,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     )
     command_line.add_argument(
         "command",
-        choices=[*CHAINS, FEATURES_COMMAND, "status", "plan", "export"],
+        choices=[*CHAINS, FEATURES_COMMAND, "status", "plan", "export", "prepare"],
         metavar="command",
         help=_COMMANDS,
     )

@@ -25,6 +25,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
 from facerec.support.atomic import sha256_of
 from facerec.support.csv_tables import read_table
+from facerec.support.shell import option, prepare_command
 
 MAX_LISTED = 5  # pictures named in one message
 MAX_ID_LENGTH = 64  # characters, the width of the labeling backend's column
@@ -109,12 +110,12 @@ class ActorDatabase:
             raise ContractError(path, rule)
         return dict(meta)
 
-    def check_embedder(self, embedder: Mapping[str, Any], movie_folder: Path) -> None:
+    def check_embedder(self, embedder: Mapping[str, Any], made: Path | str) -> None:
         """Check that the embeddings were made by the embedder of a movie folder.
 
         Args:
-            embedder: kind, sha256 and dimension, as in the folder's manifest.
-            movie_folder: path of the folder, for messages.
+            embedder: kind, sha256 and dimension, as in the folder's manifest; dimension None if unknown.
+            made: path of the folder, or the subject of a clause that ends in `with <embedder>`.
 
         Raises:
             InputError: they were made by another embedder.
@@ -124,15 +125,16 @@ class ActorDatabase:
             logging.warning(
                 "%s does not exist: cannot check that %s was made with %s, the embedder of %s; "
                 "only the dimension is compared",
-                self.embeddings_meta, self.embeddings.name, embedder["kind"], movie_folder,
+                self.embeddings_meta, self.embeddings.name, embedder["kind"], made,
             )  # fmt: skip
             return
         other = meta["embedder"]
-        if any(other[key] != embedder[key] for key in ("kind", "sha256", "dimension")):
+        known = [key for key in ("kind", "sha256", "dimension") if embedder.get(key) is not None]
+        if any(other[key] != embedder[key] for key in known):
             raise InputError(
-                f"{self.embeddings} was made with {_describe(other)}, but {movie_folder} with "
-                f"{_describe(embedder)}; run prepare_actors.py --actor-db {self.folder} "
-                f"--embedder {embedder['kind']}, or use another --actor-db"
+                f"{self.embeddings} was made with {_describe(other)}, but {made} with "
+                f"{_describe(embedder)}; run {prepare_command(self.folder, embedder['kind'])}, "
+                f"or use another {option('--actor-db', 'DIR')}"
             )
 
     def outdated(self, gallery: Gallery) -> list[str]:
@@ -204,11 +206,20 @@ class ActorDatabase:
         actor_of = np.array([index[owner[image]] for image in images], np.int64)
         return Gallery(actors, vectors.reshape(len(images), dimension or 0), actor_of, tuple(images))
 
+    def unlisted(self, movie_id: int) -> str:
+        """Return the clause that says that a movie has no row in `actors.csv`."""
+        return (
+            f"{self.actors.name} has no row for movie {movie_id}, so no cluster gets a name, and the "
+            "labeling backend does not start with its folder; add a row for each actor of the movie"
+        )
+
     def without_pictures(self, gallery: Gallery, movie_id: int | None) -> list[str]:
         """Return a sentence for each actor of a movie (None: of all movies) who has no picture in `gallery`.
 
         One sentence for all if no actor has one.
         """
+        if movie_id is not None and not self.cast(movie_id):
+            return [self.unlisted(movie_id)]
         if not gallery.actors:
             movie = f"movie {movie_id}" if movie_id is not None else f"{self.actors.name}"
             return [f"no actor of {movie} has a usable picture, so no cluster gets a name"]
@@ -235,7 +246,8 @@ def _check_id(value: str, column: str, path: Path, line: int) -> None:
 
 def _describe(embedder: Mapping[str, Any]) -> str:
     """Return kind, dimension and weights of an embedder, for a message."""
-    return f"{embedder['kind']} ({embedder['dimension']}-d, weights {str(embedder['sha256'])[:12]})"
+    dimension = f"{embedder['dimension']}-d, " if embedder.get("dimension") is not None else ""
+    return f"{embedder['kind']} ({dimension}weights {str(embedder['sha256'])[:12]})"
 
 
 def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:

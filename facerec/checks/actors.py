@@ -59,7 +59,7 @@ def check_actor_database(
     readable = read_to_end(database.embeddings, lambda: _check_embeddings(database))
     read_to_end(database.aspect_ratios, check_aspect_ratio)
     known = known and read_to_end(database.actors, lambda: cast.update(database.cast(movie_id)))
-    if known and listed and readable:
+    if cast and listed and readable:
         read_to_end(database.embeddings, lambda: _warn_of_actors(database, movie_id, violations))
     return cast if known else None
 

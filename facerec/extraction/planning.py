@@ -24,7 +24,7 @@ from facerec.models import DETECTORS, card_of
 from facerec.models.base import identity_of
 from facerec.settings import RESULTS_VERSION, ExtractSettings
 from facerec.support.locks import locked, locked_within
-from facerec.support.shell import command_line
+from facerec.support.shell import command_line, option
 from facerec.video.container import open_video
 from facerec.video.film import Film, describe_film, open_film
 from facerec.video.identity import HashedFile, Stamp, file_stamp, probe_sha256, sha256_if_changed
@@ -71,6 +71,28 @@ def ensure_plan(
     plan = read_plan(folder)
     if plan is None:
         raise PlanError(f"{folder.path}: another task is replacing the plan; run the same command again")
+    _check_agreement(folder, plan, film, requested)
+    folder.create()
+    return plan
+
+
+def check_run(folder: MovieFolder, film: Path, n: int, settings: ExtractSettings, *, fresh: bool) -> None:
+    """Check, without writing a plan, that a task with these options can begin.
+
+    Raises:
+        PlanError: the folder has another plan, and `fresh` is not set.
+        InputError: the film cannot be opened.
+        ModelError: weights are missing or wrong.
+    """
+    requested = _requested_run(film, n, settings)
+    with open_video(film):
+        pass
+    if not _needs_new_plan(folder, film, requested, fresh) and (plan := read_plan(folder)):
+        _check_agreement(folder, plan, film, requested)
+
+
+def _check_agreement(folder: MovieFolder, plan: Plan, film: Path, requested: dict[str, Any]) -> None:
+    """Raise `PlanError` if the folder's plan is another one than `requested`."""
     differences = _differences(folder, plan, film, requested)
     if differences:
         # an option that an earlier release did not have cannot be given the value of its plan
@@ -83,10 +105,8 @@ def ensure_plan(
         )
         raise PlanError(
             f"{folder.path} contains shards of another run: {'; '.join(differences)}. "
-            f"{complete}, or use --fresh to discard those shards and start again"
+            f"{complete}, or use {option('--fresh')} to discard those shards and start again"
         )
-    folder.create()
-    return plan
 
 
 @contextmanager

@@ -38,10 +38,28 @@ def add_actor_db_argument(parser: argparse.ArgumentParser, help: str) -> None:
     parser.add_argument("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help=help)
 
 
-def run_on_folders(paths: Sequence[Path], work: Callable[[MovieFolder], str]) -> int:
+def add_dry_run_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--dry-run`, with which the launcher tries the arguments before it starts anything."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the arguments, run nothing and change no file"
+    )
+
+
+def print_dry_run() -> int:
+    """Say that a dry run found no fault; returns exit status 0."""
+    print("dry run: the arguments are valid")  # noqa: T201
+    return 0
+
+
+def run_on_folders(
+    paths: Sequence[Path], work: Callable[[MovieFolder], str], *, may_be_missing: bool = False
+) -> int:
     """Call `work` for each folder and print the summary that it returns.
 
     A folder that fails is reported and the next one is processed; only a signal ends the loop.
+
+    Args:
+        may_be_missing: the folders need not exist yet.
 
     Returns:
         0, or the exit status of the last folder that failed.
@@ -52,7 +70,7 @@ def run_on_folders(paths: Sequence[Path], work: Callable[[MovieFolder], str]) ->
     for path in paths:
 
         def process(_: Sequence[str] | None, path: Path = path) -> int:
-            folder = MovieFolder.existing(path)
+            folder = MovieFolder(path) if may_be_missing else MovieFolder.existing(path)
             print(f"movie {folder.movie_id}: {work(folder)}", flush=True)  # noqa: T201
             return 0
 

@@ -10,13 +10,13 @@ are published, an entry in `weights.CATALOGUE`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
-from facerec.models.device import choose_device, choose_placement
+from facerec.models.device import DEVICE, choose_device, choose_placement
 from facerec.models.preprocessing import hash_preprocessing
 from facerec.models.weights import WeightFiles, find_weights
 from facerec.settings import ExtractSettings
@@ -143,13 +143,29 @@ def check_device(device: str, *specs: str) -> None:
     Raises:
         ModelError: it is not available, or none can use it.
     """
-    entries = [_entry(spec, {**DETECTORS, **EMBEDDERS}, "model") for spec in specs]
-    names = " and ".join(specs)
-    usable = any(entry.runs_on_cuda for entry in entries)
+    usable = _uses_cuda(specs)
     # With `auto` this imports torch, which takes a second, only if a model can use a GPU.
-    choose_device(device, names, usable or device != "auto")
-    if device.startswith("cuda") and not usable:
+    choose_device(device, " and ".join(specs), usable or device != "auto")
+    check_device_name(device, *specs)
+
+
+def check_device_name(device: str, *specs: str) -> None:
+    """Check that `device` is one and that one of the models `specs` can use it; it need not be here.
+
+    Raises:
+        ModelError: it is no device, or a GPU that none of them can use.
+    """
+    if not DEVICE.fullmatch(device):
+        raise ModelError(f"device {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
+    if device.startswith("cuda") and not _uses_cuda(specs):
+        names = " and ".join(specs)
         raise ModelError(f"device {device} was requested, but {names} run on the CPU only: use --device cpu")
+
+
+def _uses_cuda(specs: Sequence[str]) -> bool:
+    """Return whether one of the models `specs` can use a GPU; raises `ModelError` for an unknown one."""
+    entries = [_entry(spec, {**DETECTORS, **EMBEDDERS}, "model") for spec in specs]
+    return any(entry.runs_on_cuda for entry in entries)
 
 
 def reduces_precision(*specs: str) -> bool:

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
     Raises:
         ModelError: `requested` is not a device, or is a GPU that torch does not find.
     """
-    if not _DEVICE.fullmatch(requested):
+    if not DEVICE.fullmatch(requested):
         raise ModelError(f"device {requested!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
     if requested == "cpu" or (requested == "auto" and not runs_on_cuda):
         return "cpu"

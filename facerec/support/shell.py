@@ -7,9 +7,12 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from facerec.support.installation import PACKAGE, console_script, repository_root
+
+BY_LAUNCHER = "FACEREC_BY_LAUNCHER"  # in the environment of a program that the launcher started
 
 
 def stage_command(stage: str, *words: str) -> str:
@@ -46,6 +49,30 @@ def launcher_command(target: str, *variables: str) -> str:
         name, _, value = variable.partition("=")
         options += ["--" + name.lower().replace("_", "-"), value]
     return stage_command("slurm", target, *options)
+
+
+def option(name: str, value: str = "") -> str:
+    """Return an option as the user types it: `--overwrite`, or OVERWRITE=1 if `make` started this program.
+
+    Args:
+        value: of an option that takes one.
+    """
+    if BY_LAUNCHER in os.environ and repository_root() is not None:
+        return command_line(f"{name.removeprefix('--').upper().replace('-', '_')}={value or 1}")
+    return command_line(name, value) if value else name
+
+
+def prepare_command(actor_db: Path, embedder: str) -> str:
+    """Return the command line that embeds the pictures of an actor database, as the user types it."""
+    embedder += ":FILE" if embedder == "arcface" else ""
+    if BY_LAUNCHER in os.environ:
+        return launcher_command("prepare", f"ACTOR_DB={actor_db}", f"EMBEDDER={embedder}")
+    return command_line("prepare_actors.py", "--actor-db", str(actor_db), "--embedder", embedder)
+
+
+def launched_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` for a program that the launcher starts, see `option`."""
+    return {**environment, BY_LAUNCHER: "1"}
 
 
 def command_line(*words: str) -> str:

@@ -195,6 +195,7 @@ def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
         "status",
         "plan",
         "export",
+        "prepare",
     ]
 
 

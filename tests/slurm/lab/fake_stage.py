@@ -45,6 +45,8 @@ def extract(args: argparse.Namespace) -> None:
     text = args.film.read_text()
     behaviour = json.loads(text)
     folder = MovieFolder.of_film(args.out, args.film)
+    if args.dry_run and not folder.plan.exists():
+        return
     folder.create()
     settings = {"detector": args.detector}
     wanted = Plan(folder.movie_id, {}, {}, behaviour["frames"], args.n, settings, {}, (text,))
@@ -54,6 +56,8 @@ def extract(args: argparse.Namespace) -> None:
     assert plan is not None
     if plan.fingerprint != wanted.fingerprint:
         refuse(f"{folder.path} contains shards of another run")
+    if args.dry_run:
+        return
     for shard in plans.parse_ranges(args.shard, args.n):
         if shard in done_markers(folder, plan):
             sys.stdout.write(f"shard {shard} is done already\n")
@@ -106,7 +110,10 @@ def misbehave(behaviour: str | None, shard: int, film: Path) -> None:
 
 
 def stage(name: str, args: argparse.Namespace) -> None:
-    folder = MovieFolder.existing(args.path)
+    if args.dry_run:
+        sys.stdout.writelines(f"movie {MovieFolder(path).movie_id}: ready\n" for path in args.path)
+        return
+    folder = MovieFolder.existing(args.path[0])
     plan = read_plan(folder)
     assert plan is not None
     behaviour = json.loads(plan.notes[0])
@@ -135,7 +142,9 @@ def main() -> None:
     made.add_argument("--shard")
     made.add_argument("--n", type=int)
     made.add_argument("--out", type=Path)
-    made.add_argument("--path", type=Path)
+    made.add_argument("--path", type=Path, nargs="+")
+    made.add_argument("--dry-run", action="store_true")
+    made.add_argument("--embedder")
     made.add_argument("--actor-db")
     made.add_argument("--detector", default="fake")
     made.add_argument("--device")
