@@ -14,8 +14,9 @@ from facerec.movies.movie import Movie
 from facerec.reporting.page import json_block, render
 from facerec.reporting.page_data import page_data, relative_address
 from facerec.reporting.page_facts import page_facts
+from facerec.reporting.review_data import review_data
 
-STYLES = ("report.css",)
+STYLES = ("report.css", "review.css")
 SCRIPTS = (
     "core.js",
     "sortable.js",
@@ -24,6 +25,9 @@ SCRIPTS = (
     "timeline_input.js",
     "moment.js",
     "tables.js",
+    "review_work.js",
+    "review_queue.js",
+    "review.js",
     "page.js",
 )
 FILTERS = (
@@ -69,6 +73,7 @@ def report_page(movie: Movie, page: Path, *, standalone: bool = False, index: Pa
         histograms=_HISTOGRAMS if data["histograms"] else (),
         summary_json=json_block(summary(data)),
         data_json=json_block(data),
+        review_json="" if standalone or data["images"] is None else json_block(review_data(movie)),
         **page_facts(movie),
     )
 
