@@ -11,7 +11,6 @@ import pytest
 from bench.clusters import Episode
 from bench.review_clicks import Case, add_scripts, backend_clicks, people_needed, review_clicks, table
 from facerec.folder.records import Trajectory
-from tests.reporting.browser import open_browser
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
 
@@ -43,11 +42,11 @@ def case(who: list[str], labels: list[int], shown: dict[int, str] | None = None,
 
 
 @pytest.fixture(scope="module")
-def page() -> Any:
-    with open_browser() as browser:
-        opened = browser.new_page()
-        add_scripts(opened)
-        yield opened
+def page(browser: Any) -> Any:
+    opened = browser.new_page()
+    add_scripts(opened)
+    yield opened
+    opened.close()
 
 
 def test_backend_counts_pages_and_pictures_of_others_in_the_order_of_ids() -> None:
