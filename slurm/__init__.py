@@ -7,9 +7,9 @@ An *array* is one SLURM job with several tasks. A *submission* is one array, or 
 
 This package knows SLURM's commands, the site profile, the stage graph (facerec.stages), and from
 facerec.folder which shards are planned and done and which files a stage writes. It must not know what a stage
-computes: stages run as programs, and this package reads no frames, models or results. The exceptions are
-`plan`, which asks facerec.video for the number of frames and facerec.models for the number of threads, and
-features, where facerec.feature_runs.progress says what is done.
+computes: stages run as programs, and this package reads no frames, models or results. The exceptions:
+`plan` asks facerec.video for the number of frames and the speed of decoding, the default number of shards
+follows from the header of the film, and facerec.feature_runs.progress says which features are done.
 
 Modules, the lower layers first:
 

@@ -25,13 +25,13 @@ from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
 from slurm.features import feature_work
 from slurm.films import movie_ids
 from slurm.launch import launch, launch_features
-from slurm.local import run_features_local, run_local
+from slurm.local import run_features_local, run_local, visible_gpus
 from slurm.options import ROOT, RunOptions
 from slurm.preflight import movies_that_can_run
 from slurm.records import RunFolder, RunRecords
 from slurm.report import as_json, show, status_lines
 from slurm.site import load_site, split_settings
-from slurm.sizing import plan_movie
+from slurm.sizing import plan_movie, plan_without_gpu, run_on_node
 from slurm.status import MovieStatus, read_status
 from slurm.variables import (
     CHAINS,
@@ -71,9 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _export(args, movies)
     options = _run_options(args)
     if args.command == "plan":
-        for movie in movies:
-            echo("\n".join(plan_movie(options, movie, _variables_to_repeat(args))))
-        return 0
+        return _plan(options, args, movies)
     local = _is_local(args)
     runner = run_local if local else _submit
     if args.command == FEATURES_COMMAND:
@@ -127,6 +125,27 @@ def _run_features(options: RunOptions, work: FeatureWork, local: bool, several: 
             raise
         log.error("%s", error)
         return error.exit_status
+
+
+def _plan(options: RunOptions, args: argparse.Namespace, movies: Sequence[int]) -> int:
+    """Measure the films here, or with ON_NODE=1 in a job, and recommend resources."""
+    resources = options.site.stages["extract"]
+    if args.on_node:
+        if not queue.available():
+            raise InputError("ON_NODE=1: no SLURM on this machine; leave it out to measure here")
+        os.environ.pop(f"{PREFIX}ON_NODE", None)
+        words = [word for word in sys.argv[1:] if word != "--on-node"]
+        return run_on_node(resources, [sys.executable, "-m", "slurm", *words])
+    repeated = _variables_to_repeat(args)
+    on_gpu = options.device != "cpu" and bool(resources.gpus or resources.gres)
+    for movie in movies:
+        if on_gpu and not visible_gpus():
+            command = launcher_command("plan", f"MOVIE={movie}", "ON_NODE=1", *repeated)
+            lines = plan_without_gpu(options, movie, command)
+        else:
+            lines = plan_movie(options, movie, repeated)
+        echo("\n".join(lines))
+    return 0
 
 
 def _variables_to_repeat(args: argparse.Namespace) -> list[str]:

@@ -8,13 +8,14 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.plan import parse_ranges
 from facerec.support.shell import launched_environment, launcher_command
 from slurm import queue
 from slurm.films import find_film
-from slurm.options import DEFAULT_SHARDS, RunOptions
+from slurm.options import RunOptions
 from slurm.records import RunFolder, RunRecords
 from slurm.status import ACTIVE, MovieStatus, read_status
 from slurm.work import wait_until
@@ -60,7 +61,7 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
         FacerecError: the movie was started with other options.
     """
     film = find_film(options.films, run.movie_id)
-    n = options.shards or movie.n or DEFAULT_SHARDS
+    n = options.shards or movie.n or options.default_shards(_declared_frames(film))
     active = {task.submission.n for task in movie.shard_tasks() if task.state in ACTIVE}
     other = next((existing for existing in {movie.n or n, *active} if existing != n), None)
     if other and not options.fresh:
@@ -88,6 +89,16 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
     state = f" ({', '.join(parts)})" if parts else ""
     echo(f"movie {run.movie_id}: {film.name}: {len(missing)} of {n} shards to do{state}")
     return Extraction(n, missing, failed, command)
+
+
+def _declared_frames(film: Path) -> int | None:
+    """Return about how many frames a film has; None if its header cannot be read or does not say."""
+    from facerec.video.container import declared_frames
+
+    try:
+        return declared_frames(film)
+    except InputError:  # the tasks report it, with the reason
+        return None
 
 
 def _require_same_options(command: Sequence[str]) -> None:

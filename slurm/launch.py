@@ -17,7 +17,7 @@ from slurm import queue, tasks
 from slurm.extraction import Echo, Extraction, plan_extraction, read_verified_status, require_inputs
 from slurm.feature_run import FeatureRun
 from slurm.features import find_source, plan_features
-from slurm.options import DEFAULT_SHARDS, RunOptions
+from slurm.options import RunOptions
 from slurm.packing import Pack, pack, split_into_arrays
 from slurm.records import RunFolder, RunRecords, Submission
 from slurm.site import Resources
@@ -122,7 +122,8 @@ def _submit_stage(
         states = {task.state for task in movie.tasks if task.submission.key == key}
         # after a failed task, afterok would never be satisfied; the merge verifies coverage itself
         after.append(("afterok" if states <= {*ACTIVE, "done"} else "afterany", [parent]))
-    submission = _new_submission(options, run, stage, [()], movie.n or options.shards or DEFAULT_SHARDS)
+    n = movie.n or next((new.n for new in submitted), options.shards or 0)
+    submission = _new_submission(options, run, stage, [()], n)
     submission.parents = [parent.key for _, parents in after for parent in parents]
     command = options.stage_command(stage, run.movie_folder.path)
     _submit(run, submission, options.site.stages[stage], command, after, 1)
@@ -190,25 +191,13 @@ def _parameters(
     run: RunRecords, submission: Submission, resources: Resources, after: Dependencies, parallelism: int
 ) -> dict[str, Any]:
     """Return the parameters of a submission under submitit's names."""
-    named: dict[str, Any] = {
-        name: getattr(resources, name)
-        for name in ("partition", "account", "qos", "constraint", "exclude", "gres")
-        if getattr(resources, name)
-    }
-    if resources.gpus and not resources.gres:
-        named["gpus_per_node"] = resources.gpus
     extra: dict[str, Any] = {"requeue": True, "chdir": str(default_folder())}
-    extra |= {name.replace("-", "_"): value for name, value in resources.sbatch.items() if value is not False}
-    if resources.megabytes and not extra.keys() & {"mem_per_cpu", "mem_per_gpu"}:
-        named["mem"] = f"{resources.megabytes}M"
-    if resources.cpus:
-        named["cpus_per_task"] = resources.cpus
+    extra |= {name.replace("-", "_"): value for name, value in resources.requests().items()}
     if after:
         dependencies = [
             f"{kind}:{':'.join(str(parent.job) for parent in parents)}" for kind, parents in after
         ]
         extra |= {"dependency": ",".join(dependencies), "kill-on-invalid-dep": "yes"}
-    modules = [f"module load {shlex.quote(name)}" for name in resources.modules]
     record_killed = shlex.join([sys.executable, "-m", "slurm.tasks", str(run.out), run.name, submission.key])
     return {
         "job_name": queue.job_name(run.name, submission.stage),
@@ -218,12 +207,11 @@ def _parameters(
         "signal_delay_s": resources.warn,
         "comment": submission.key,
         "stderr_to_stdout": True,
-        "setup": [*_THREADS, *modules, *resources.setup, *_FOR_SRUN],
+        "setup": [*_THREADS, *resources.preparation(), *_FOR_SRUN],
         "teardown": [
             "status=$?",
             f'[ $status = 0 ] || {record_killed} "${{SLURM_ARRAY_TASK_ID:-0}}" $status',
             "exit $status",
         ],
         "additional_parameters": extra,
-        **named,
     }

@@ -10,7 +10,10 @@ from facerec.stages import PIPELINE
 from slurm.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_SHARDS = 256
+DEFAULT_SHARDS = 256  # at most, and for a film of unknown length
+# Frames of a shard by default: about two minutes of work, so that little is lost when a task is stopped. On a
+# GPU also several times what it takes to load the models.
+SHARD_FRAMES = {"cpu": 1_000, "gpu": 20_000}
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class RunOptions:
     Attributes:
         films: folder of the films.
         out: folder of the results and logs.
-        shards: number of shards; None for the number in the movie's plan, or DEFAULT_SHARDS without a plan.
+        shards: number of shards; None for the number in the movie's plan, or without a plan for
+            `default_shards`.
         detector, embedder, device: empty for the default of the stage.
         features: names of features, or NAME:FILE; for the stage features.
         args: further arguments of the stages' programs, by short stage name.
@@ -40,6 +44,15 @@ class RunOptions:
     args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fresh: bool = False
     overwrite: bool = False
+
+    def default_shards(self, frames: int | None) -> int:
+        """Return the number of shards of a film with about `frames` frames; None if unknown."""
+        if frames is None:
+            return DEFAULT_SHARDS
+        resources = self.site.stages["extract"]
+        on_gpu = self.device != "cpu" and bool(resources.gpus or resources.gres)
+        shards = -(-frames // SHARD_FRAMES["gpu" if on_gpu else "cpu"])
+        return max(1, min(max(shards, min(resources.tasks, frames)), DEFAULT_SHARDS))
 
     def extract_command(self, film: Path, n: int) -> list[str]:
         """Return the command that extracts shards of `film`, without its `--shard`."""

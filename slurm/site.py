@@ -81,6 +81,25 @@ class Resources:
         """The memory in MiB; 0 for the default of SLURM."""
         return parse_size(self.memory) >> 20 if self.memory not in ("", "0") else 0
 
+    def requests(self) -> dict[str, str | int | bool]:
+        """Return the options of sbatch and srun that request these resources, without the time limit."""
+        found: dict[str, str | int | bool] = {
+            name: getattr(self, name)
+            for name in ("partition", "account", "qos", "constraint", "exclude", "gres")
+            if getattr(self, name)
+        }
+        if self.gpus and not self.gres:
+            found["gpus-per-node"] = self.gpus
+        if self.cpus:
+            found["cpus-per-task"] = self.cpus
+        if self.megabytes and not self.sbatch.keys() & {"mem-per-cpu", "mem-per-gpu"}:
+            found["mem"] = f"{self.megabytes}M"
+        return found | {name: value for name, value in self.sbatch.items() if value is not False}
+
+    def preparation(self) -> list[str]:
+        """Return the shell lines to run before a task."""
+        return [*(f"module load {shlex.quote(name)}" for name in self.modules), *self.setup]
+
 
 @dataclass(frozen=True)
 class LocalSettings:

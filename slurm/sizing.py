@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -17,11 +18,14 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import MAX_SHARDS, read_plan
 from facerec.folder.shards import done_markers
 from facerec.support.shell import launcher_command
+from slurm import queue
 from slurm.films import find_film
 from slurm.options import RunOptions
 from slurm.shards import read_plan_or_none
+from slurm.site import Resources
 
 SAMPLES, SAMPLE_FRAMES = 3, 100  # samples, and frames of each
+NODE_MINUTES = 15  # time limit of a job that measures on a node
 SHARD_S = 120.0  # target duration of a shard: about what a preempted task loses
 TASK_S = 1800.0  # target duration of a task: short enough for backfill scheduling
 MIN_STARTUPS = 20  # a task works at least this many times as long as it takes to start
@@ -125,6 +129,52 @@ def measure(options: RunOptions, film: Path) -> Measurement:
         raise InputError(f"{film}: the film has {frames} frames, which is too few for a measurement")
     rate = done / max(seconds, 1e-6)
     return Measurement(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
+
+
+def measure_decoding(film: Path) -> tuple[int, float]:
+    """Return the number of frames of a film, and how many a second one task decodes here, without models.
+
+    Reads `SAMPLES` times `SAMPLE_FRAMES` frames.
+    """
+    from facerec.video.film import open_film, read_frames
+
+    opened = open_film(film)
+    read, seconds = 0, 1e-6
+    for sample in range(SAMPLES):
+        begin = opened.frame_count * (2 * sample + 1) // (2 * SAMPLES)
+        started = time.perf_counter()
+        read += sum(1 for _ in read_frames(opened, begin, begin + SAMPLE_FRAMES))
+        seconds += time.perf_counter() - started
+    return opened.frame_count, read / seconds
+
+
+def plan_without_gpu(options: RunOptions, movie_id: int, command: str) -> list[str]:
+    """Return the lines of `make plan` for a profile that requests GPUs, on a machine without one.
+
+    Args:
+        command: measures on a node.
+    """
+    frames, frames_per_s = measure_decoding(find_film(options.films, movie_id))
+    here = f"this machine decodes {frames_per_s:.0f} a second and has no GPU"
+    return [
+        f"movie {movie_id}: {frames} frames; {here}, so the speed of a GPU cannot be measured here",
+        f"  a short job measures it on a node: {command}",
+    ]
+
+
+def run_on_node(resources: Resources, command: Sequence[str]) -> int:
+    """Run a command as a job on a node with the resources of a task, and show its output.
+
+    Returns:
+        Its exit status, or that of srun.
+    """
+    words = ["srun", "--nodes=1", "--ntasks=1", f"--time={NODE_MINUTES}", "--job-name=facerec-plan"]
+    for name, value in resources.requests().items():
+        words.append(f"--{name}" if value is True else f"--{name}={value}")
+    script = "\n".join([*resources.preparation(), f"exec {shlex.join(command)}"])
+    return subprocess.run(
+        [*words, "bash", "-c", script], env=queue.clean_environment(), check=False
+    ).returncode
 
 
 def resident_bytes(pid: int) -> int:

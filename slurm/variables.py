@@ -38,8 +38,8 @@ OPTIONS = (
     (
         "SHARDS",
         "",
-        "number of shards of the film (default: the number in the movie's plan, or 256; features: as before, "
-        "or 64)",
+        "number of shards of the film (default: as in the movie's plan, or by its length; features: as "
+        "before, or 64)",
     ),
     ("FEATURES", "", "names of features, NAME or NAME:FILE, separated by blanks"),
     ("LIST", "", "features: a list of files, as in videos.csv"),
@@ -80,6 +80,7 @@ FLAGS = (
     ("LOCAL", "run on this machine without SLURM, even if it has SLURM"),
     ("FRESH", "delete the movie's shards, or features that were made with other options, and start again"),
     ("OVERWRITE", "replace published results; the previous version is kept"),
+    ("ON_NODE", "plan: measure in a short job on a node, with the resources of a task"),
     ("WATCH", "status: refresh until nothing is queued or running"),
     ("JSON", "status: print JSON"),
 )

@@ -102,6 +102,18 @@ def _opened(path: Path, formats: str, file: HashedFile | None = None) -> Iterato
         yield container
 
 
+def declared_frames(path: Path) -> int | None:
+    """Return the number of frames by the header of a film, which may be wrong; None if it says nothing.
+
+    Raises:
+        InputError: as `open_video`.
+    """
+    with open_video(path) as (container, stream):
+        rate = stream.average_rate or stream.guessed_rate
+        by_time = round(container.duration * rate / av.time_base) if container.duration and rate else None
+        return stream.frames or by_time
+
+
 def _discard_others(container: InputContainer, stream: VideoStream | AudioStream | None) -> None:
     for other in container.streams:
         if other is not stream:

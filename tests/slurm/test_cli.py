@@ -238,3 +238,23 @@ def test_the_help_lists_the_options_without_heavy_imports() -> None:
     )
     done = subprocess.run([sys.executable, "-c", heavy], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_plan_for_gpus_on_a_login_node_measures_what_it_can(
+    slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "visible_gpus", lambda: [])
+    monkeypatch.setattr(cli, "plan_without_gpu", lambda options, movie, command: [f"{movie}: {command}"])
+    assert cli.main(["plan", "--movie", "77", "--gpus", "1"]) == 0
+    assert "77: make plan MOVIE=77 ON_NODE=1" in capsys.readouterr().out
+
+
+def test_a_plan_on_a_node_runs_the_same_command_there(
+    slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm.install_script("srun", f'printf "%s\\n" "$@" >{slurm.folder}/words; env >{slurm.folder}/env')
+    monkeypatch.setenv("FACEREC_ON_NODE", "1")
+    monkeypatch.setattr(sys, "argv", ["slurm", "plan", "--on-node", "--movie", "77"])
+    assert cli.main(["plan", "--movie", "77"]) == 0
+    assert (slurm.folder / "words").read_text().endswith(" -m slurm plan --movie 77\n")
+    assert "FACEREC_ON_NODE" not in (slurm.folder / "env").read_text()

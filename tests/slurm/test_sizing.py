@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from slurm.packing import pack
 from slurm.site import load_site, parse_minutes, parse_size
 from slurm.sizing import MEMORY_FACTOR, SHARD_S, Measurement, measure, plan_movie, recommend, resident_bytes
 from tests.films import make_film
+from tests.slurm_fakes import MockSlurm
 
 
 def run_options(films: Path) -> RunOptions:
@@ -110,3 +113,51 @@ def test_the_recommended_command_repeats_the_given_variables(tmp_path: Path, mon
 def test_a_missing_film_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no film of movie 8"):
         plan_movie(run_options(tmp_path), 8)
+
+
+@pytest.mark.parametrize(
+    ("frames", "settings", "shards"),
+    [
+        (241, [], 1),
+        (172_800, [], 173),
+        (10**7, [], 256),
+        (None, [], 256),
+        (172_800, ["extract.gpus=1"], 9),
+        (172_800, ["extract.gres=gpu:1"], 9),
+        (172_800, ["extract.gpus=1", "extract.tasks=32"], 32),
+        (20, ["extract.tasks=32"], 20),
+        (0, [], 1),
+    ],
+)
+def test_the_default_number_of_shards_follows_from_film_and_device(
+    frames: int | None, settings: list[str], shards: int, tmp_path: Path
+) -> None:
+    site = load_site(ROOT / "slurm" / "cluster.toml", settings)
+    options = RunOptions(tmp_path, tmp_path, tmp_path, site)
+    assert options.default_shards(frames) == shards
+    if "extract.gpus=1" in settings and "extract.tasks=32" not in settings:
+        assert replace(options, device="cpu").default_shards(172_800) == 173
+
+
+def test_without_a_gpu_the_plan_says_what_it_can_measure(tmp_path: Path) -> None:
+    make_film(tmp_path / "7-Film.mp4", 40)
+    lines = sizing.plan_without_gpu(run_options(tmp_path), 7, "make plan MOVIE=7 ON_NODE=1")
+    assert re.match(r"movie 7: 40 frames; this machine decodes \d+ a second and has no GPU", lines[0])
+    assert lines[1].endswith("make plan MOVIE=7 ON_NODE=1")
+
+
+def test_a_measurement_on_a_node_gets_the_resources_of_a_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mock = MockSlurm(tmp_path / "mock", monkeypatch)
+    mock.install_script("srun", f'printf "%s\\n" "$@" >{tmp_path}/words; env >{tmp_path}/env; exit 3')
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "300")
+    task = ["extract.gpus=1", "partition=gpu", "extract.memory=4G"]
+    shell = ["modules=['cuda/12']", "setup=export X=1"]
+    resources = load_site(ROOT / "slurm" / "cluster.toml", [*task, *shell]).stages["extract"]
+    assert sizing.run_on_node(resources, ["python", "-m", "slurm", "plan", "--films", "a b"]) == 3
+    words = (tmp_path / "words").read_text()
+    for word in ("--partition=gpu", "--gpus-per-node=1", "--mem=4096M", "--cpus-per-task=2", "--time=15"):
+        assert f"{word}\n" in words
+    assert words.endswith("-c\nmodule load cuda/12\nexport X=1\nexec python -m slurm plan --films 'a b'\n")
+    assert "SLURM_MEM_PER_CPU" not in (tmp_path / "env").read_text()
