@@ -85,7 +85,7 @@ def test_similar_groups_are_asked_together_once_their_person_is_named(page: Any)
 
 def test_table_has_means_over_the_episodes_that_both_finish(tmp_path: Path) -> None:
     rows = [
-        {"portraits": False, "spread": 1.0, "backend": b, "review": r}
+        {"portraits": False, "spread": 1.0, "people": 3, "backend": b, "review": r}
         for b, r in ((10, 4), (30, 6), (None, 9))
     ]
     assert table(rows).splitlines()[-1] == "| none | 1.0 | 2 | 3.0 | 20.0 | 5.0 | 0.25 | 2, 3 of 3 |"
