@@ -109,7 +109,7 @@ def arguments() -> argparse.ArgumentParser:
         type=float,
         default=None,
         metavar="LENGTH",
-        help="length of a window, in frames, or in seconds of sound (default: chosen for the feature)",
+        help="length of a window, in frames (default: chosen for the feature)",
     )
     command_line.add_argument(
         "--reduce", action="store_true", help="reduce features with a time axis to a fixed size"

@@ -36,9 +36,9 @@ class Provenance:
         except ContractError as error:
             return [str(error)]
         return [
-            f"{key} was {_shortened(recorded.get(key))} and is now {_shortened(value)}"
+            difference
             for key, value in self._wanted.items()
-            if _identity(recorded.get(key)) != _identity(value)
+            for difference in _differences(key, _identity(recorded.get(key)), _identity(value))
         ]
 
     def record(self) -> None:
@@ -74,6 +74,20 @@ def _identity(value: Any) -> Any:
             return identity_of(value)
         return {key: _identity(item) for key, item in value.items()}
     return value
+
+
+def _differences(name: str, was: Any, now: Any) -> list[str]:
+    """Return a phrase for each value inside a JSON value that differs."""
+    if was == now:
+        return []
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        keys = dict.fromkeys((*was, *now))
+        pairs = [(f"{name}.{key}", was.get(key), now.get(key)) for key in keys]
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        pairs = [(f"{name}.{k}", *pair) for k, pair in enumerate(zip(was, now, strict=True))]
+    else:
+        return [f"{name} was {_shortened(was)} and is now {_shortened(now)}"]
+    return [difference for pair in pairs for difference in _differences(*pair)]
 
 
 def _shortened(value: object) -> str:

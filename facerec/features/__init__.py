@@ -167,7 +167,7 @@ def _look_up(spec: str, may_lack: bool = False) -> tuple[Entry, tuple[WeightFile
         may_lack: leave optional weights out, from the first one that is missing on.
     """
     entry = entry_of(spec)
-    _, colon, file = spec.partition(":")
+    name, colon, file = spec.partition(":")
     given: list[str | None] = [None] * len(entry.weights)
     if colon:
         given = [*file.split("+")] if len(entry.weights) > 1 else [file]
@@ -177,7 +177,7 @@ def _look_up(spec: str, may_lack: bool = False) -> tuple[Entry, tuple[WeightFile
         needed = " + ".join(role if isinstance(role, str) else "|".join(role) for role in entry.weights)
         raise ModelError(
             f"{spec}: {len(given)} weights files given, {len(entry.weights)} needed"
-            + (f", for {needed}" if needed else "")
+            + (f", for {needed}, as in {name}:FILE{'+FILE' * (len(entry.weights) - 1)}" if needed else "")
         )
     found: list[WeightFiles] = []
     for role, text in zip(entry.weights, given, strict=True):

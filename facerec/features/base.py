@@ -87,7 +87,7 @@ class Options:
     Attributes:
         layers: layers to return, each as an array of its own.
         step: frames from one window or detection to the next.
-        window: length of a window, in frames, or seconds of sound.
+        window: length of a window, in frames.
         reduce: whether features with a time axis are reduced to a fixed size.
         threshold: minimum score of persons, 0..1.
     """

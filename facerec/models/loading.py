@@ -174,4 +174,8 @@ def fold_batch_norms(network: torch.nn.Module) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+    """Return why torch cannot read a file; its unpickler names opcodes, and advises to trust the file."""
+    text = str(error).strip()
+    if text.isdigit() or text.startswith("Weights only load failed"):
+        return "it is no table of tensors"
+    return (text or type(error).__name__).splitlines()[0][:120]
