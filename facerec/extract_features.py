@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
 
 
-MOVIE, LIST, TARS = "movie", "list", "tars"
-
-
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
@@ -158,8 +155,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    _check_arguments(args)
-
+    from facerec.feature_runs.command_line import LIST, MOVIE, TARS, check_arguments, layer_numbers
     from facerec.feature_runs.file_run import FileOptions, run_list, run_tars
     from facerec.feature_runs.listing import Places
     from facerec.feature_runs.loading import load_features, parse_specs
@@ -169,13 +165,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.features.base import Options
     from facerec.folder.plan import parse_ranges
 
+    kind = check_arguments(args)
     specs = parse_specs(args.features)
     shards = parse_ranges(args.shard, args.n)
-    kind = _kind(args)
     movie = _movie(args) if kind == MOVIE else None
     movie_inputs = read_inputs(*movie) if movie else None  # before the models are loaded
     options = Options(
-        layers=_layers(args.layers),
+        layers=layer_numbers(args.layers),
         step=args.step,
         window=args.window,
         reduce=args.reduce or None,
@@ -225,53 +221,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if counts["failed"] else 0
 
 
-def _check_arguments(args: argparse.Namespace) -> None:
-    """Raise `InputError` for arguments that are out of range or contradict each other."""
-    from facerec.folder.plan import MAX_SHARDS
-
-    for name, least in (("n", 1), ("batch_size", 1), ("step", 1), ("threads", 0)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
-    if args.window is not None and not args.window > 0:
-        raise InputError(f"--window {args.window}: must be above 0")
-    if args.n > MAX_SHARDS:
-        raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards are possible")
-    if not args.frame_rate > 0:
-        raise InputError(f"--frame-rate {args.frame_rate}: must be above 0")
-    if not args.inputs and args.path is None:
-        raise InputError("give a film, a list or tar files, or a movie folder with --path")
-
-
-def _kind(args: argparse.Namespace) -> str:
-    """Return which kind of input is given.
-
-    Raises:
-        InputError: several inputs that are not all tar files.
-    """
-    from facerec.feature_runs.media import FILMS
-
-    if args.path is not None or not args.inputs:
-        return MOVIE
-    suffixes = {Path(name).suffix.lower() for name in args.inputs}
-    if suffixes == {".tar"}:
-        return TARS
-    if len(args.inputs) > 1:
-        raise InputError(f"{' '.join(args.inputs)[:200]}: give one film, one list, or tar files only")
-    (name,) = args.inputs
-    has_id = Path(name).name.partition("-")[0].isdecimal()
-    return MOVIE if suffixes <= FILMS and has_id and not Path(name).is_dir() else LIST
-
-
-def _layers(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise InputError(f"--layers {text}: give numbers of layers, as in 0,2,4")
-    return tuple(sorted({int(part) for part in parts}))
-
-
 def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
     """Return the movie folder and the film."""
     from facerec.folder.layout import MovieFolder
@@ -283,7 +232,10 @@ def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
         assert film is not None
         if not film.is_file():
             raise InputError(f"{film}: no such film")
-        return MovieFolder.existing(MovieFolder.of_film(args.out or Path("data"), film).path), film
+        try:
+            return MovieFolder.existing(MovieFolder.of_film(args.out or Path("data"), film).path), film
+        except InputError as error:
+            raise InputError(f"{error}; or write {film} into a list if it is no movie of its own") from None
     folder = MovieFolder.existing(args.path)
     if film is None:
         if not folder.plan.is_file():

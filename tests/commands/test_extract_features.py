@@ -109,9 +109,11 @@ def test_cuts_that_the_merge_did_not_write_are_refused(place, capsys):
         (["--features", ",", FILM], "names no feature"),
         (["--features", "numbers", "--layers", "0,2", FILM], "--layers: none of numbers has this option"),
         (["--features", "numbers", "--layers", "a", FILM], "--layers a: give numbers of layers"),
-        (["--features", "numbers", "--step", "0", FILM], "--step 0: must be at least 1"),
-        (["--features", "numbers", "--window", "0", FILM], "--window 0.0: must be above 0"),
-        (["--features", "numbers", "--threads", "-1", FILM], "--threads -1: must be at least 0"),
+        (["--features", "numbers", "--step", "0", FILM], "--step 0: must be between 1 and 1000000"),
+        (["--features", "numbers", "--step", "9" * 30, FILM], "must be between 1 and 1000000"),
+        (["--features", "numbers", "--window", "0", FILM], "--window 0.0: must be between 1 and 1000000"),
+        (["--features", "numbers", "--window", "1e300", FILM], "--window 1e+300: must be between 1"),
+        (["--features", "numbers", "--threads", "-1", FILM], "--threads -1: must be between 0 and 256"),
         (["--features", "numbers", "--shard", "3", "--n", "2", FILM], "with --n 2 the shards are 0 to 1"),
     ],
 )
@@ -136,7 +138,7 @@ def test_failed_shot_gives_status_1_and_a_reason_in_the_index(place, capsys, mon
 def test_other_settings_are_refused_and_fresh_replaces_them(place, capsys):
     run("--features", "numbers", FILM)
     line = refusal(capsys, "--features", "numbers", "--float16", FILM)
-    assert 'format was {"float16":false' in line and "--fresh" in line
+    assert "format.float16 was false and is now true" in line and "--fresh" in line
     run("--features", "numbers", "--float16", "--l2", "--fresh", FILM)
     rows = np.load(f"{FOLDER}/shot_features/numbers/film.npy")
     assert rows.dtype == np.float16 and set(np.abs(rows).ravel()) <= {0, 1}
