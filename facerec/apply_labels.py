@@ -14,10 +14,14 @@ if not __package__:  # run as a script, see _script.py
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
 from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
 from facerec.support.cli import configure_logging, parser, run_main
+
+if TYPE_CHECKING:
+    from facerec.folder.layout import MovieFolder
 
 LEAST = 0.40  # as `folder.documents.DISPLAY_THRESHOLD`, which is slow to import
 
@@ -54,9 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from facerec.actors.database import ActorDatabase
     from facerec.annotations.apply import apply_labels
+    from facerec.annotations.export import has_movie
 
     database = ActorDatabase(args.actor_db)
-    return run_on_folders(args.path, lambda folder: apply_labels(folder, args.labels, database, args.least))
+
+    def apply(folder: MovieFolder) -> str:
+        if len(args.path) > 1 and not has_movie(args.labels, folder.movie_id):
+            return f"nobody annotated it ({args.labels} has no row of it): skipped"
+        return apply_labels(folder, args.labels, database, args.least)
+
+    return run_on_folders(args.path, apply)
 
 
 if __name__ == "__main__":

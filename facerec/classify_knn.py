@@ -57,7 +57,7 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace published results; the old ones are kept in previous/",
+        help="not needed: published names are replaced anyway, and the old ones are kept in previous/",
     )
     add_dry_run_argument(command_line)
     command_line.add_argument(
@@ -102,8 +102,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     """Name the clusters of `folder`, publish predictions.json, and return a line of summary.
 
     Raises:
-        StaleError: the inputs are not the outputs of the earlier stages, or different names are published
-            and `overwrite` is not given.
+        StaleError: the inputs are not the outputs of the earlier stages.
         InputError: the actor database is missing or was made with another embedder.
         ContractError: a file of the folder or of the actor database breaks its rules, or the labeling
             backend would have another id of an actor.
@@ -177,6 +176,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
                 "cast": {actor: cast[actor] for actor in gallery.actors},
             },
             overwrite=overwrite,
+            names_only=True,
         )
     return (
         f"{len(shown)} names above {DISPLAY_THRESHOLD:.2f} for {n} clusters, of {len(gallery.actors)} actors "

@@ -40,6 +40,17 @@ class Annotation:
     trajectory: int
 
 
+def has_movie(path: Path, movie_id: int) -> bool:
+    """Return whether annotators' labels have a row of a movie; a file of CVAT is about one movie, any.
+
+    Raises:
+        ContractError: the file is not such a table.
+    """
+    if is_cvat(path):
+        return True
+    return any(row["movie_id"] == str(movie_id) for _, row in read_table(path, EXPORT_COLUMNS))
+
+
 def read_export(path: Path, movie_id: int, trajectories: Sequence[Trajectory]) -> Iterator[Annotation]:
     """Read the rows of one movie.
 

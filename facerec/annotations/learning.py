@@ -19,7 +19,7 @@ from facerec.actors.database import IMAGE_COLUMNS, ActorDatabase
 from facerec.actors.embeddings import to_line
 from facerec.actors.provenance import SHOWN_LAST, Origin, origins_bytes, read_origins, show_last
 from facerec.annotations.cvat_labels import read_cvat_labels
-from facerec.annotations.export import Annotation, read_export
+from facerec.annotations.export import Annotation, has_movie, read_export
 from facerec.annotations.identities import ids_by_name, ids_of_label
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import read_clusters
@@ -61,6 +61,8 @@ def learn_folder(
 ) -> str:
     """Add a movie's confirmed faces to the actor database; returns a summary of one line.
 
+    A movie that nobody annotated is skipped, whatever its folder holds.
+
     All files change together or none does. A face is learnt once. A rejected face is never learnt, whatever
     later labels say. Nothing is learnt from a trajectory that shows several people, or from a page that
     trajectories too poor to compare share. A learnt face is removed if it is rejected, given to another
@@ -72,6 +74,8 @@ def learn_folder(
         StaleError: the folder's files are not those that the merge wrote.
         ContractError: a row of the labels or of the database, or a line of the folder, cannot be used.
     """
+    if not has_movie(labels, folder.movie_id):
+        return f"nobody annotated it ({labels} has no row of it): skipped"
     checked_inputs(folder, "cluster")
     trajectories = read_trajectories(folder.trajectories, folder.movie_id)
     if is_cvat(labels):

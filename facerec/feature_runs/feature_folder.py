@@ -19,6 +19,7 @@ from facerec.errors import InputError
 from facerec.feature_runs.index import Entry, Index, Key, entry_key
 from facerec.feature_runs.rows import Rows
 from facerec.support.atomic import atomic_write, remove_stale_temporaries
+from facerec.support.shell import option
 
 RETRY = "retry"  # in the entry of an item that failed in an earlier run
 _MAGIC = (b"\x93NUMPY", b"PK\x03\x04")  # of NPY and NPZ files
@@ -158,7 +159,7 @@ class FeatureFolder:
                     return
         raise InputError(
             f"{output}: is there already, but by the index it is not {feature} of {item}; move it away, or "
-            "replace it with --fresh"
+            f"replace it with {option('--fresh')}"
         )
 
     def _is_own_file(self, output: Path) -> bool:

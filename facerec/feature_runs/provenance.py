@@ -14,6 +14,7 @@ from facerec.errors import ContractError, StaleError
 from facerec.models.base import ModelCard, identity_of
 from facerec.support.atomic import create_once
 from facerec.support.jsonl import RuleViolation, read_json
+from facerec.support.shell import option
 
 
 class Provenance:
@@ -54,8 +55,8 @@ class Provenance:
         if differences:
             raise StaleError(
                 f"{self._path.parent}: has features that were made otherwise: {'; '.join(differences)}. Use "
-                "the same options and inputs, or --fresh to discard those features and start again (when no "
-                "other process works on them)"
+                f"the same options and inputs, or {option('--fresh')} to discard those features and start "
+                "again (when no other process works on them)"
             )
 
 

@@ -25,7 +25,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.settings import RESULTS_VERSION
 from facerec.support.atomic import create_once, refresh_directory_cache
 from facerec.support.jsonl import read_json, require, require_keys
-from facerec.support.shell import stage_command
+from facerec.support.shell import option, stage_command
 
 MAX_SHARDS = 1_000_000
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
@@ -178,7 +178,7 @@ def _read(folder: MovieFolder) -> tuple[Plan, dict[str, Any]]:
     try:
         return read_json(folder.plan, _parse)
     except ContractError as error:
-        raise PlanError(f"{error}; start again with extract.py --fresh") from None
+        raise PlanError(f"{error}; start the extraction again with {option('--fresh')}") from None
 
 
 def _parse(value: object) -> tuple[Plan, dict[str, Any]]:

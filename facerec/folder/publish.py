@@ -3,7 +3,8 @@
 For each stage `manifest.json` records what it read and what it wrote, by SHA-256. A stage gets its inputs
 from `checked_inputs`, which refuses files that are not as their stage recorded them, and passes its results
 to `publish`. `publish` writes nothing if nothing changed, and changes a folder that annotators may already
-work on only with `overwrite`: the annotators' database stores cluster ids and trajectory indices.
+work on only with `overwrite`: the annotators' database stores cluster ids and trajectory indices, but not the
+predicted names, which are replaced without it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from facerec.support.atomic import (
     temporary_dir,
 )
 from facerec.support.locks import locked
+from facerec.support.shell import option
 
 
 @contextmanager
@@ -55,6 +57,7 @@ def publish(
     overwrite: bool,
     manifest_entries: Mapping[str, Any] | None = None,
     thumbnails: Thumbnails | None = None,
+    names_only: bool = False,
 ) -> bool:
     """Move a stage's results into place and record them in the manifest.
 
@@ -66,6 +69,8 @@ def publish(
         manifest_entries: further top-level entries of the manifest (film, models, shards).
         thumbnails: for the stage that writes them, the contents of `images/`. If these alone are no longer as
             they were published, they are restored, which needs no `overwrite`.
+        names_only: no annotator's label refers to the results, so they are replaced without `overwrite`; the
+            old ones are kept all the same.
 
     Returns:
         False if the folder already holds exactly these results: then nothing is written.
@@ -74,7 +79,7 @@ def publish(
         StaleError: the folder is published, the results differ, and `overwrite` is not set.
     """
     with locked(folder.lock, 0):
-        manifest = read_manifest(folder)
+        manifest, published = read_manifest(folder), is_published(folder)
         outputs = {folder.relative(target): sha256_of(source) for target, source in files.items()}
         same_files = all(
             target.exists() and sha256_of(target) == outputs[folder.relative(target)] for target in files
@@ -107,7 +112,7 @@ def publish(
         for name in (stage, *(downstream if not same_outputs else ())):
             manifest["stages"].pop(name, None)
         if not (same_files and same_thumbnails):
-            _retire_previous(folder, downstream, overwrite)
+            _retire_previous(folder, downstream, overwrite or names_only)
             if previous:  # until all files are in place the folder must not appear finished
                 write_manifest(folder, manifest)
             _install(folder, {} if same_files else files, None if same_thumbnails else thumbnails)
@@ -116,6 +121,12 @@ def publish(
         manifest["stages"][stage] = {**made, "program": f"facerec {__version__}", **entry}
         manifest.update(manifest_entries or {})
         write_manifest(folder, manifest)
+        if names_only and published and not same_files:
+            logging.warning(
+                "%s: published names were replaced; cluster ids and trajectory indices are the same, so "
+                "annotators' labels stay valid. Restart the labeling backend: it reads names at its start",
+                folder.path,
+            )
         return True
 
 
@@ -142,8 +153,8 @@ def _retire_previous(folder: MovieFolder, downstream: Sequence[str], overwrite: 
         if not overwrite:
             raise StaleError(
                 f"{folder.path}: the results differ from the published ones, and annotators' labels refer to "
-                "their cluster ids and trajectory indices; --overwrite replaces them and keeps the old ones "
-                "in previous/"
+                f"their cluster ids and trajectory indices; {option('--overwrite')} replaces them and "
+                "keeps the old ones in previous/"
             )
         _keep_version(folder)
     for path in stale:

@@ -34,6 +34,7 @@ from facerec.merging.shard_results import (
 from facerec.merging.thumbnail_choice import best_pair
 from facerec.people.quality import saved_face_quality
 from facerec.settings import KeepSettings, ThumbnailSettings, TrackSettings, VectorSettings
+from facerec.support.shell import option
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
@@ -167,7 +168,7 @@ def write_saved_faces(
                 if face.tag != record.tag:
                     raise PlanError(
                         f"{folder.path}: face {face.tag} in features/ is face {record.tag} in evidence/; "
-                        "extract the film again with extract.py --fresh"
+                        f"extract the film again with {option('--fresh')}"
                     )
                 saved[face.frame, *face.box] = SavedFace(face.embedding, float(quality))
                 to_features.write(to_line(face))

@@ -20,6 +20,7 @@ from facerec.models.device import DEVICE, choose_device, choose_placement
 from facerec.models.preprocessing import hash_preprocessing
 from facerec.models.weights import WeightFiles, find_weights
 from facerec.settings import ExtractSettings
+from facerec.support.shell import option
 
 if TYPE_CHECKING:
     from facerec.models.base import Detector, Embedder
@@ -159,7 +160,9 @@ def check_device_name(device: str, *specs: str) -> None:
         raise ModelError(f"device {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
     if device.startswith("cuda") and not _uses_cuda(specs):
         names = " and ".join(specs)
-        raise ModelError(f"device {device} was requested, but {names} run on the CPU only: use --device cpu")
+        raise ModelError(
+            f"device {device} was requested, but {names} run on the CPU only: use {option('--device', 'cpu')}"
+        )
 
 
 def _uses_cuda(specs: Sequence[str]) -> bool:

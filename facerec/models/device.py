@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from facerec.errors import ModelError
 from facerec.support.limits import cpu_threads
+from facerec.support.shell import option
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -82,7 +83,8 @@ def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
     index = int(requested.partition(":")[2] or 0)
     if index >= found:
         raise ModelError(
-            f"device {requested} was requested, but torch finds {found} GPUs here; use --device auto or cpu"
+            f"device {requested} was requested, but torch finds {found} GPUs here; use "
+            f"{option('--device', 'auto')} or cpu"
         )
     if not runs_on_cuda:
         logging.warning("%s has no GPU version: it runs on the CPU, not on device %s", name, requested)

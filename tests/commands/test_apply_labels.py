@@ -203,6 +203,17 @@ def test_bad_labels_are_refused_in_one_line(
     assert not folder.people.exists()
 
 
+def test_films_that_nobody_annotated_are_skipped_among_several(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = write(folder, (0, 0, "labeled", "nm1", "same"))
+    other = folder.path.with_name("8-data")
+    other.mkdir()
+    assert apply(folder, labels, "--path", str(other), str(folder.path)) == 0
+    assert capsys.readouterr().out.startswith("movie 8: nobody annotated it (")
+    assert folder.people.exists()
+
+
 def test_a_long_label_and_a_bad_option_are_refused(
     folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -198,14 +198,30 @@ def test_wrong_or_missing_display_size_is_said_with_the_row_to_paste(
         assert said in error and (said != "") == ("aspect_ratios" in error)
 
 
-def test_names_from_a_changed_database_need_overwrite(folder: MovieFolder, tmp_path: Path) -> None:
+def test_names_learnt_after_publishing_replace_the_old_ones_which_are_kept(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(folder, actor_db(tmp_path / "db", {"nm1": 0})) == 0
-    old = folder.predictions.read_bytes()
-    other = actor_db(tmp_path / "other", {"nm1": 0, "nm2": 2})
-    assert run(folder, other) == 1
-    assert folder.predictions.read_bytes() == old
-    assert run(folder, other, "--overwrite") == 0
-    assert folder.predictions.read_bytes() != old
+    assert "Restart" not in capsys.readouterr().err  # nothing was published before
+    old, clusters = folder.predictions.read_bytes(), folder.clusters.read_bytes()
+    assert run(folder, actor_db(tmp_path / "other", {"nm1": 0, "nm2": 2})) == 0
+    said = capsys.readouterr().err
+    assert "cluster ids and trajectory indices are the same" in said
+    assert "Restart the labeling backend" in said
+    assert folder.predictions.read_bytes() != old and folder.clusters.read_bytes() == clusters
+    (kept,) = folder.previous.iterdir()
+    assert (kept / "predictions.json").read_bytes() == old
+
+
+def test_movie_without_rows_in_the_cast_has_its_own_message(
+    folder: MovieFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = actor_db(tmp_path / "db", {"nm1": 0})
+    db.actors.write_text(db.actors.read_text().replace(f"\n{folder.movie_id},", "\n4711,"))
+    assert run(folder, db) == 0
+    said = capsys.readouterr().err
+    assert f"actors.csv has no row for movie {folder.movie_id}" in said and "add a row for each actor" in said
+    assert "usable picture" not in said
 
 
 def test_files_changed_since_they_were_embedded_give_a_warning(

@@ -547,3 +547,15 @@ def test_invalid_row_of_the_origins_is_refused_by_line(database: ActorDatabase, 
     with pytest.raises(ContractError) as error:
         read_origins(database)
     assert error.value.line == 3
+
+
+def test_films_that_nobody_annotated_are_skipped_with_a_line(
+    tmp_path: Path, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotated = film(tmp_path, 7)
+    (tmp_path / "8-data").mkdir()  # nor is it finished
+    words = ["--labels", str(labels(annotated)), "--actor-db", str(database.folder)]
+    assert learn_from_labels.main([*words, "--path", str(tmp_path / "8-data"), str(annotated.path)]) == 0
+    skipped, learnt_line = capsys.readouterr().out.splitlines()
+    assert skipped.startswith("movie 8: nobody annotated it (") and skipped.endswith("skipped")
+    assert "3 actors learnt" in learnt_line

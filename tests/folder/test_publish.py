@@ -19,6 +19,7 @@ from facerec.folder.publish import publish, staging
 from facerec.stages import Stage, StageGraph
 from facerec.support.atomic import sha256_of
 from facerec.support.cli import run_main
+from facerec.support.shell import launched_environment
 from tests import kills
 from tests.toy import MOVIE, Story, contents, make_cast, run_extract, run_merge, run_naming
 
@@ -90,9 +91,10 @@ def test_published_results_change_only_with_overwrite_and_are_kept(
     stage: str, folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, state = contents(folder), _state(folder)
-    assert _run(stage, folder, cast, *CHANGES[stage]) == 1
-    assert "--overwrite" in _last_line(capsys)
-    assert _state(folder) == state
+    if stage != "classify_knn":  # labels refer to no name
+        assert _run(stage, folder, cast, *CHANGES[stage]) == 1
+        assert "--overwrite" in _last_line(capsys)
+        assert _state(folder) == state
     assert _run(stage, folder, cast, *CHANGES[stage], "--overwrite") == 0
     (kept,) = folder.previous.iterdir()
     names = (
@@ -153,6 +155,16 @@ def test_only_what_depends_on_a_changed_stage_is_retired(
     assert checked_inputs(folder, "shot_features").keys() == {"trajectories.jsonl"}
     run("merge_shards", "second")
     assert present() == {"merge_shards"}
+
+
+def test_message_about_published_results_names_the_variable_where_make_was_typed(
+    folder: MovieFolder, cast: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in launched_environment({}).items():
+        monkeypatch.setenv(name, value)
+    assert _run("cluster", folder, cast, *CHANGES["cluster"]) == 1
+    said = _last_line(capsys)
+    assert "OVERWRITE=1 replaces them" in said and "--overwrite" not in said
 
 
 def test_two_overwrites_keep_both_versions(folder: MovieFolder, cast: Path) -> None:
