@@ -130,9 +130,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from facerec.extraction.planning import check_run, ensure_plan
     from facerec.folder.layout import MovieFolder
+    from facerec.folder.names import existing_path
     from facerec.folder.plan import format_ranges, parse_ranges
     from facerec.folder.shards import done_markers
 
+    args.film = existing_path(args.film)
     if not args.film.is_file():
         raise InputError(f"{args.film}: no such film")
     folder = MovieFolder.of_film(args.out, args.film)
@@ -243,7 +245,7 @@ def _display_aspect(args: argparse.Namespace) -> Fraction | None:
 
 
 def _warn_of_wrong_row(args: argparse.Namespace, plan: Plan) -> None:
-    """Warn if a row of the actor database has another display size than boxes, or almost the film's name."""
+    """Warn if the actor database has no row of the film, or one with another display size than the boxes."""
     from facerec.actors.aspect_ratios import find_size_error
     from facerec.actors.database import ActorDatabase
 
@@ -251,7 +253,7 @@ def _warn_of_wrong_row(args: argparse.Namespace, plan: Plan) -> None:
     error = (
         find_size_error(table, plan.movie_id, args.film.name, plan.display_size) if table.exists() else None
     )
-    if error is not None and error.line is not None:  # without a row, the database may be of other films
+    if error is not None:
         logging.warning("%s", error)
 
 

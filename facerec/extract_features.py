@@ -224,10 +224,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
     """Return the movie folder and the film."""
     from facerec.folder.layout import MovieFolder
-    from facerec.folder.names import film_movie_id
+    from facerec.folder.names import existing_path, film_movie_id
     from facerec.folder.plan import planned_film_path
 
-    film = Path(args.inputs[0]) if args.inputs else None
+    film = existing_path(Path(args.inputs[0])) if args.inputs else None
     if args.path is None:
         assert film is not None
         if not film.is_file():

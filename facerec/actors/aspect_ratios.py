@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from facerec.errors import ContractError
-from facerec.folder.names import is_film_of
+from facerec.folder.names import is_film_of, same_name
 from facerec.support.csv_tables import read_table
 
 COLUMNS = ("filename", "display_width", "display_height")
@@ -62,14 +62,19 @@ def read_aspect_rows(table: Path) -> Iterator[AspectRow]:
 def read_aspect_ratio(table: Path, film_name: str) -> Fraction | None:
     """Read the display aspect ratio of a film: width divided by height; None if it has no row.
 
+    A row whose name differs in the Unicode form only is used if there is no other.
+
     Raises:
         as `read_aspect_rows`.
     """
-    found = None
+    exact = similar = None
     for row in read_aspect_rows(table):
-        if row.name.strip() == film_name:
-            found = Fraction(*row.size)
-    return found
+        name = row.name.strip()
+        if name == film_name:
+            exact = Fraction(*row.size)
+        elif same_name(name, film_name):
+            similar = Fraction(*row.size)
+    return exact or similar
 
 
 def find_size_error(

@@ -23,6 +23,7 @@ from facerec.actors.pictures import checked_filename
 from facerec.errors import ContractError, InputError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
+from facerec.folder.names import existing_path
 from facerec.support.atomic import sha256_of
 from facerec.support.csv_tables import read_table
 from facerec.support.shell import option, prepare_command
@@ -71,8 +72,11 @@ class ActorDatabase:
         self.lock = self.folder / ".lock"
 
     def picture(self, filename: str) -> Path:
-        """Return the path of a picture; a name that leads out of the folder is an error."""
-        return self.pictures / checked_filename(filename, self.images, None)
+        """Return the path of a picture, in whichever Unicode form its file is named.
+
+        A name that leads out of the folder is an error.
+        """
+        return existing_path(self.pictures / checked_filename(filename, self.images, None))
 
     def read_actors(self) -> Iterator[tuple[int, int, dict[str, str]]]:
         """Yield line number, movie id and cells of every row of `actors.csv`; actor ids stay strings."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from facerec.actors.backend_tables import first_changed_id
 from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import Prepared
+from facerec.folder.names import other_unicode_form
 
 COPY_DISTANCE = 0.35  # share of `same_person`; only copies of a photograph are closer
 _CELLS = 1 << 24  # distances in memory at once, 64 MB
@@ -92,6 +93,10 @@ def find_mistakes(database: ActorDatabase, prepared: Prepared) -> Iterator[str]:
         rows[row["filename"]].add(row["actor_id"])
     for actor in sorted({actor for actors in rows.values() for actor in actors} - names.keys()):
         yield f"actor {actor!r} has pictures but no row in {database.actors.name}, so it is never a name"
+    for name in rows:
+        path = database.picture(name)
+        if path.is_file() and path != database.pictures / name:
+            yield other_unicode_form(name, path)
     for name, n in prepared.faces.items():
         if n != 1:
             yield f"{name}: {'no face' if n == 0 else f'{n} faces'} found, so the picture is not used"

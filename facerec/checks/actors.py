@@ -12,6 +12,7 @@ from facerec.actors.database import ActorDatabase
 from facerec.actors.provenance import SHOWN_LAST, read_origins
 from facerec.checks.violations import Violations
 from facerec.errors import ContractError, FacerecError
+from facerec.folder.names import other_unicode_form
 
 _BIRTHDAY = re.compile(r"(\d\d\.\d\d\.)?\d{4}", re.ASCII)
 
@@ -105,8 +106,11 @@ def _check_images(database: ActorDatabase, ids: set[str] | None, violations: Vio
             violations.add(database.images, f"movie_id {row['movie_id']!r} is not an integer", line)
         if ids is not None and row["actor_id"] not in ids:
             violations.add(database.images, f"actors.csv has no row with the id {row['actor_id']!r}", line)
-        if not database.picture(row["filename"]).is_file():
+        path = database.picture(row["filename"])
+        if not path.is_file():
             violations.add(database.images, f"picture {row['filename']!r} is missing", line)
+        elif path != database.pictures / row["filename"]:
+            violations.add(database.images, other_unicode_form(row["filename"], path), line)
 
 
 def _warn_of_actors(database: ActorDatabase, movie_id: int, violations: Violations) -> None:

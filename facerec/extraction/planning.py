@@ -18,6 +18,7 @@ from facerec import __version__
 from facerec.errors import InputError, PlanError
 from facerec.folder.film_hash import hash_once
 from facerec.folder.layout import MovieFolder, ensure_dir
+from facerec.folder.names import same_name
 from facerec.folder.plan import Plan, pack_times, read_plan, unpack_times, write_plan
 from facerec.folder.shards import discard_run_locked
 from facerec.models import DETECTORS, card_of
@@ -190,6 +191,9 @@ def _differences(folder: MovieFolder, plan: Plan, film: Path, requested: dict[st
     The film is hashed as a whole only if its modification time differs and nothing else does.
     """
     models = {role: identity_of(card) for role, card in requested["models"].items()}
+    name = str(plan.film.get("name"))
+    if same_name(name, film.name):
+        requested = {**requested, "film": {**requested["film"], "name": name}}
     found = plan.differences({**requested, "models": models})
     if plan.results_version not in (None, RESULTS_VERSION):
         found.append(f"{plan.program} made it, which computes other results than facerec {__version__}")

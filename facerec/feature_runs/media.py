@@ -12,6 +12,7 @@ from facerec.errors import InputError
 from facerec.feature_runs.film_footage import FilmFootage, read_sound
 from facerec.feature_runs.sources import Footage, Frame
 from facerec.feature_runs.stills import SUFFIXES, open_frame_folder, open_picture
+from facerec.folder.names import existing_path
 from facerec.video import open_film
 from facerec.video.sound import RATE, SoundReading, open_sound
 
@@ -66,6 +67,7 @@ def open_footage(path: Path, frame_rate: float, threads: int = 0) -> Footage:
     Raises:
         InputError: it is missing, unreadable or empty.
     """
+    path = existing_path(path)
     if path.is_dir():
         return open_frame_folder(path, frame_rate)
     if not path.is_file():

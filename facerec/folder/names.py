@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from facerec.errors import InputError
@@ -36,6 +38,42 @@ def is_film_of(movie_id: int, name: str) -> bool:
         return film_movie_id(Path(name)) == movie_id
     except InputError:
         return False
+
+
+def same_name(one: str, other: str) -> bool:
+    """Return whether two file names are equal but for the Unicode form: Macs write é as e and an accent."""
+    return _normalised(one) == _normalised(other)
+
+
+def existing_path(path: Path) -> Path:
+    """Return `path`, or the existing path whose names differ from it in the Unicode form only."""
+    if path.exists() or path.parent == path:
+        return path
+    folder = existing_path(path.parent)
+    try:
+        names = _names_in(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return path
+    return folder / names.get(_normalised(path.name), path.name)
+
+
+def other_unicode_form(name: str, path: Path) -> str:
+    """Return a message about a file whose name in a table has another Unicode form than on disk."""
+    return (
+        f"{name!r} is written with other Unicode characters than the file {path.name!a} that looks the "
+        f"same, so the labeling backend does not find it; rename the file to {Path(name).name!a}"
+    )
+
+
+@lru_cache(maxsize=64)
+def _names_in(folder: Path, _mtime_ns: int) -> dict[str, str]:
+    """Return the names of the files in a folder by their normalised form; of equal ones the first."""
+    names = sorted((path.name for path in folder.iterdir()), reverse=True)
+    return {_normalised(name): name for name in names}
+
+
+def _normalised(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def parse_movie_id(digits: str, path: Path) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from facerec.errors import ContractError, InputError
 from facerec.folder.face_archive import open_face_archive
 from facerec.folder.layout import MovieFolder
-from facerec.folder.names import parse_tag
+from facerec.folder.names import existing_path, parse_tag
 from facerec.folder.plan import Plan, planned_film_path
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class FrameReader:
         from facerec.extraction.planning import planned_film
         from facerec.video.identity import probe_sha256
 
-        path = self._path or planned_film_path(self._folder)
+        path = existing_path(self._path or planned_film_path(self._folder))
         if not path.is_file():
             raise InputError(f"{path}: no such film; give its path with open_movie(…, film=…)")
         recorded = self._plan.film

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,11 @@ def test_row_may_still_be_a_ratio_for_extraction(tmp_path: Path) -> None:
     assert read_aspect_ratio(table(tmp_path, f"{FILM},16,9"), FILM) == read_aspect_ratio(
         table(tmp_path, ROW), FILM
     )
+
+
+def test_a_row_in_another_unicode_form_gives_the_ratio_unless_there_is_an_exact_one(tmp_path: Path) -> None:
+    composed, decomposed = "1-Am\u00e9lie.mp4", "1-Ame\u0301lie.mp4"
+    assert read_aspect_ratio(table(tmp_path, f"{composed},16,9"), decomposed) == Fraction(16, 9)
+    assert read_aspect_ratio(table(tmp_path, f"{decomposed},16,9"), composed) == Fraction(16, 9)
+    for rows in ((f"{composed},16,9", f"{decomposed},4,3"), (f"{decomposed},4,3", f"{composed},16,9")):
+        assert read_aspect_ratio(table(tmp_path, *rows), decomposed) == Fraction(4, 3)

@@ -229,6 +229,17 @@ def test_one_unreadable_picture_is_an_error_and_the_others_are_kept(
     assert prepared.embedded == 1 and prepared.faces["bob.png"] == 1
 
 
+def test_a_picture_named_in_another_unicode_form_is_used_and_reported(database: ActorDatabase) -> None:
+    table = database.images.read_bytes()
+    database.images.write_bytes(table.replace(b"bob.png", "bob\u00e9.png".encode()))
+    (database.pictures / "bob.png").rename(database.pictures / "bobe\u0301.png")
+    done = run(database)
+    assert done.faces["bob\u00e9.png"] == 1 and database.gallery(1).images[-1] == "bob\u00e9.png"
+    said = [text for text in find_mistakes(database, done) if "Unicode" in text]
+    assert len(said) == 1 and r"rename the file to 'bob\xe9.png'" in said[0]
+    assert run(database).embedded == 0
+
+
 def test_without_any_readable_picture_nothing_is_written(database: ActorDatabase) -> None:
     run(database)
     for path in database.pictures.iterdir():

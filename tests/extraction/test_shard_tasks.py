@@ -485,10 +485,32 @@ def test_ratio_in_place_of_the_display_size_is_used_and_answered_with_the_row_to
         table.write_text(f"filename,display_width,display_height\n{row.replace('film', 'Film')}\n")
         assert run_main(extract.main, words) == 0
         assert f"another name for the labeling backend; replace it by: {row}" in capsys.readouterr().err
-        for right in (row, "8-other.mp4,16,9"):  # the demo's database, for one, is of other films
-            table.write_text(f"filename,display_width,display_height\n{right}\n")
-            assert run_main(extract.main, words) == 0
-            assert "aspect_ratios" not in capsys.readouterr().err
+        table.write_text("filename,display_width,display_height\n8-other.mp4,16,9\n")
+        assert run_main(extract.main, words) == 0
+        assert f"no row for the film {film.name!r}; add: {row}" in capsys.readouterr().err
+        table.write_text(f"filename,display_width,display_height\n{row}\n")
+        assert run_main(extract.main, words) == 0
+        assert "aspect_ratios" not in capsys.readouterr().err
+
+
+def test_a_film_and_a_row_in_another_unicode_form_are_the_same(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    composed, decomposed = f"{MOVIE}-Am\u00e9lie.mp4", f"{MOVIE}-Ame\u0301lie.mp4"
+    film.rename(tmp_path / decomposed)
+    (tmp_path / "actor_db").mkdir()
+    table = tmp_path / "actor_db" / "aspect_ratios.csv"
+    table.write_text(f"filename,display_width,display_height\n{composed},2,1\n")
+    words = ["--actor-db", str(table.parent)]
+    with toy_models():
+        assert run_main(extract.main, _words(tmp_path / decomposed, tmp_path, "0", 2, *words)) == 0
+        plan = read_plan(MovieFolder.of_film(tmp_path, tmp_path / decomposed))
+        assert plan is not None and plan.film["name"] == decomposed
+        assert plan.display_size is not None and plan.display_size[0] == 2 * plan.display_size[1]
+        assert run_main(extract.main, _words(tmp_path / composed, tmp_path, "1", 2, *words)) == 0
+        (tmp_path / decomposed).rename(tmp_path / composed)
+        assert run_main(extract.main, _words(tmp_path / composed, tmp_path, "0", 2, *words)) == 0
+    assert "shards 0 of 2 are done" in capsys.readouterr().out
 
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:

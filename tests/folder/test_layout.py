@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from facerec.errors import InputError
 from facerec.folder.layout import MovieFolder
-from facerec.folder.names import MAX_MOVIE_ID, film_movie_id, parse_tag, tag_of
+from facerec.folder.names import (
+    MAX_MOVIE_ID,
+    existing_path,
+    film_movie_id,
+    parse_tag,
+    same_name,
+    tag_of,
+)
 
 NUMBERS = st.integers(0, 10**6)
 
@@ -143,3 +150,17 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
 def test_a_thumbnail_is_named_by_its_tag(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     assert folder.relative(folder.thumbnail("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"
+
+
+def test_a_path_is_found_in_either_unicode_form(tmp_path: Path) -> None:
+    folder = tmp_path / "Ame\u0301lie"
+    folder.mkdir()
+    film = folder / "1-E\u0301t\u00e9.mp4"
+    film.touch()
+    asked = tmp_path / "Am\u00e9lie" / "1-\u00c9te\u0301.mp4"
+    assert existing_path(asked) == film and existing_path(film) == film
+    (folder / asked.name).touch()
+    assert existing_path(folder / asked.name) == folder / asked.name, "an exact name comes first"
+    for missing in (tmp_path / "Amelie" / film.name, folder / "1-Ete.mp4", Path("/nowhere/x")):
+        assert existing_path(missing) == missing
+    assert same_name("\u00e9", "e\u0301") and not same_name("\u00e9", "e") and not same_name("A", "a")
