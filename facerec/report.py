@@ -53,6 +53,12 @@ def arguments() -> argparse.ArgumentParser:
         "person inside (6 MB, more if a film has thousands of people)",
     )
     add_dry_run_argument(command_line)
+    command_line.add_argument(
+        "--review",
+        action="store_true",
+        help="print the address at which the report opens with the review: it asks who is who, one question "
+        "after the other, and saves labels.csv",
+    )
     return command_line
 
 
@@ -65,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"--labels {args.labels}: no such file")
     if args.dry_run:
         return print_dry_run()
+    if args.review and args.standalone:
+        raise InputError(
+            "--review needs the thumbnails in images/, which a page of --standalone does not show"
+        )
     from facerec.movies.movie import open_movie
     from facerec.reporting.index_page import INDEX, reports, write_index
     from facerec.reporting.report_page import report_page
@@ -74,11 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def report(folder: MovieFolder) -> str:
         movie = open_movie(folder.path, actor_db=args.actor_db, labels=args.labels, least=args.least)
+        if args.review and not any(folder.images.glob("*.jpeg")):
+            raise InputError(f"{folder.images}: no thumbnails to review; extract without --no-images")
         page = folder.standalone_report if args.standalone else folder.report
         others = parents.count(folder.path.parent) > 1 or reports(folder.path.parent) - {folder.report}
         index = folder.path.parent / INDEX if others else None
         write_bytes(page, report_page(movie, page, standalone=args.standalone, index=index))
-        return str(page)
+        return f"{page.as_uri()}#review" if args.review else str(page)
 
     status = run_on_folders(args.path, report)
     if not args.standalone:

@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _show_status(args, lambda: _movie_runs(Path(args.out), movies))
     if args.command == "export":
         return _export(args, movies)
+    if args.command == "review":
+        return _review(args, movies)
     options = _run_options(args)
     if args.command == "plan":
         return _plan(options, args, movies)
@@ -226,6 +228,14 @@ def _export(args: argparse.Namespace, movies: Sequence[int]) -> int:
     command = [sys.executable, "-u", str(PACKAGE / "export.py"), "--path", *folders]
     command += ["--format", args.format, "--actor-db", args.actor_db]
     words = _split("--export-args", args.export_args)
+    return subprocess.call([*command, *words], env=launched_environment(os.environ))
+
+
+def _review(args: argparse.Namespace, movies: Sequence[int]) -> int:
+    """Make the reports of `movies` on this machine and print where their reviews open; return its status."""
+    folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
+    command = [sys.executable, "-u", str(PACKAGE / "report.py"), "--review", "--path", *folders]
+    words = ["--actor-db", args.actor_db, *_split("--report-args", args.report_args)]
     return subprocess.call([*command, *words], env=launched_environment(os.environ))
 
 

@@ -20,8 +20,8 @@ _COMMANDS = (
     "extract, merge, cluster, classify, report: run one stage. movie: run all of them in order. features: "
     "compute FEATURES of movies, of a LIST or of TARS. status: show the state of the movies. plan: extract a "
     "few hundred frames on this machine, and recommend shards, tasks, time and memory. export: write the "
-    "movies for other programs (FORMAT), on this machine. prepare: embed the pictures of the actor database, "
-    "on this machine."
+    "movies for other programs (FORMAT), on this machine. review: print where the reports open to ask who is "
+    "who. prepare: embed the pictures of the actor database, on this machine."
 )
 
 # name of the variable of make, default, help
@@ -105,7 +105,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     )
     command_line.add_argument(
         "command",
-        choices=[*CHAINS, FEATURES_COMMAND, "status", "plan", "export", "prepare"],
+        choices=[*CHAINS, FEATURES_COMMAND, "status", "plan", "export", "review", "prepare"],
         metavar="command",
         help=_COMMANDS,
     )

@@ -48,3 +48,15 @@ def test_names_need_the_given_probability(tmp_path: Path) -> None:
     assert b'"name":"unknown 0"' in folder.report.read_bytes()
     report.main(["--path", str(folder.path)])
     assert b'"name":"Ada"' in folder.report.read_bytes()
+
+
+def test_the_review_has_an_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = movie_folder(tmp_path, [Shown(0, 0, 20)])
+    assert run_main(report.main, ["--path", str(folder.path), "--review"]) == 0
+    assert capsys.readouterr().out == f"movie 7: {folder.report.as_uri()}#review\n"
+    assert run_main(report.main, ["--path", str(folder.path), "--review", "--standalone"]) == 1
+    assert "--review needs the thumbnails in images/" in capsys.readouterr().err
+    for path in folder.images.iterdir():
+        path.unlink()
+    assert run_main(report.main, ["--path", str(folder.path), "--review"]) == 1
+    assert "images: no thumbnails to review" in capsys.readouterr().err

@@ -195,6 +195,7 @@ def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
         "status",
         "plan",
         "export",
+        "review",
         "prepare",
     ]
 
@@ -211,6 +212,15 @@ def test_export_writes_the_movies_on_this_machine(
     assert cli.main([*command[:3], "--format", "nonsense"]) == 1
     with pytest.raises(InputError, match="which format"):
         cli.main(["export", "--movie", "7"])
+
+
+def test_review_makes_the_reports_on_this_machine_and_says_where_they_open(
+    slurm: MockSlurm, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = movie_folder(tmp_path / "out", [Shown(0, 0, 20)])
+    assert cli.main(["review", "--movie", "7", "--report-args", "--least 0.6"]) == 0
+    assert f"movie 7: {folder.report.as_uri()}#review\n" in capfd.readouterr().out
+    assert folder.report.is_file()
 
 
 def test_every_option_is_a_variable_of_make() -> None:
