@@ -8,11 +8,8 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import orjson
 
 from facerec.errors import FacerecError, InputError, Interrupted
 from facerec.stages import LAUNCHED
@@ -20,6 +17,7 @@ from facerec.support.cli import configure_logging, run_main
 from facerec.support.installation import PACKAGE
 from facerec.support.shell import launched_environment, launcher_command
 from slurm import queue
+from slurm.collection import movie_runs, show_status
 from slurm.extraction import Echo
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
 from slurm.features import feature_work
@@ -29,10 +27,8 @@ from slurm.local import run_features_local, run_local, visible_gpus
 from slurm.options import ROOT, RunOptions
 from slurm.preflight import movies_that_can_run
 from slurm.records import RunFolder, RunRecords
-from slurm.report import as_json, show, status_lines
-from slurm.site import load_site, split_settings
+from slurm.site import Site, load_site, split_settings
 from slurm.sizing import plan_movie, plan_without_gpu, run_on_node
-from slurm.status import MovieStatus, read_status
 from slurm.variables import (
     CHAINS,
     FEATURES_COMMAND,
@@ -45,7 +41,6 @@ from slurm.variables import (
 )
 
 log = logging.getLogger(__name__)
-_WATCH_S = 5.0
 Runner = Callable[[RunOptions, int, Sequence[str], Echo], int]  # returns the exit status
 
 
@@ -66,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f'{args.movie!r} is not a movie id; for several movies give MOVIES="{args.movie}"')
     movies = movie_ids(args.movie or args.movies, films)
     if args.command == "status":
-        return _show_status(args, lambda: _movie_runs(Path(args.out), movies))
+        return _show_status(args, lambda: movie_runs(Path(args.out), movies), len(movies) > 1)
     if args.command == "export":
         return _export(args, movies)
     if args.command == "review":
@@ -186,10 +181,6 @@ def _submit(options: RunOptions, movie: int, stages: Sequence[str], echo: Echo) 
 
 def _run_options(args: argparse.Namespace) -> RunOptions:
     values = vars(args)
-    stage = FEATURES_COMMAND if args.command == FEATURES_COMMAND else "extract"
-    given = {setting.format(stage=stage): values[name.lower()] for name, setting in SETTINGS.items()}
-    settings = [f"{setting}={value}" for setting, value in given.items() if value]
-    site = Path(args.site)
     shards = args.shards
     if shards and not (shards.isascii() and shards.isdigit() and int(shards)):
         raise InputError(f"SHARDS={shards}: must be a whole number of at least 1")
@@ -198,7 +189,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         films=Path(args.films),
         out=Path(args.out),
         actor_db=Path(args.actor_db),
-        site=load_site(site if site.exists() else ROOT / site, [*settings, *split_settings(args.set)]),
+        site=_site(args),
         shards=int(shards) if shards else None,
         detector=args.detector,
         embedder=args.embedder,
@@ -210,6 +201,15 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         fresh=args.fresh,
         overwrite=args.overwrite,
     )
+
+
+def _site(args: argparse.Namespace) -> Site:
+    """Read the site profile, with the settings of the command line."""
+    stage = FEATURES_COMMAND if args.command == FEATURES_COMMAND else "extract"
+    given = {setting.format(stage=stage): vars(args)[name.lower()] for name, setting in SETTINGS.items()}
+    settings = [f"{setting}={value}" for setting, value in given.items() if value]
+    path = Path(args.site)
+    return load_site(path if path.exists() else ROOT / path, [*settings, *split_settings(args.set)])
 
 
 def _split(flag: str, text: str) -> list[str]:
@@ -248,38 +248,16 @@ def _prepare(args: argparse.Namespace) -> int:
     return subprocess.call([*command, *words], env=launched_environment(os.environ))
 
 
-def _show_status(args: argparse.Namespace, runs: Callable[[], Sequence[RunRecords]]) -> int:
+def _show_status(
+    args: argparse.Namespace, runs: Callable[[], Sequence[RunRecords]], several: bool = False
+) -> int:
     """Show the status of `runs`, which is called again for each refresh."""
-    while True:
-        found = [_read_status(run) for run in runs()]
-        if args.json:
-            echo("\n".join(orjson.dumps(as_json(one)).decode() for one in found))
-        elif found:
-            show([line for one in found for line in status_lines(one)], clear=args.watch)
-        else:
-            echo(f"{args.list or args.tars}: nothing submitted yet with OUT={args.out}")
-        if not args.watch or not any(one.active for one in found):
-            return 0
-        time.sleep(_WATCH_S)
-
-
-def _movie_runs(out: Path, movies: Sequence[int]) -> list[RunRecords]:
-    """Return the runs of movies, those of their features after each."""
-    runs: list[RunRecords] = []
-    for movie in movies:
-        faces, features = RunFolder(out, movie), [*feature_runs(out, str(movie))]
-        runs += [faces] if faces.submissions() or not features else []
-        runs += features
-    return runs
-
-
-def _read_status(run: RunRecords) -> MovieStatus:
-    queued = None
-    try:
-        queued = queue.tasks_of(run.name, run.stages) if queue.available() else None
-    except queue.SlurmError as error:
-        log.warning("%s; showing the last known state", error)
-    return read_status(run, queued)
+    if runs():
+        flags = {"json": args.json, "watch": args.watch, "failed": args.failed}
+        show_status(runs, _site(args), several=several, **flags)
+    else:
+        echo(f"{args.list or args.tars}: nothing submitted yet with OUT={args.out}")
+    return 0
 
 
 def echo(text: str) -> None:

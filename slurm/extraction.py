@@ -116,7 +116,7 @@ def _require_same_options(command: Sequence[str]) -> None:
 
 def read_verified_status(options: RunOptions, run: RunRecords) -> MovieStatus:
     """Read the movie's status with file contents compared, after waiting for files that other nodes wrote."""
-    queued = queue.tasks_of(run.name, run.stages) if queue.available() else None
+    queued = queue.tasks_of(run.name) if queue.available() else None
     movie = read_status(run, queued, options.shards, contents=True)
     if _waited_for_markers(run, movie, options.site.settle):
         movie = read_status(run, queued, options.shards, contents=True)

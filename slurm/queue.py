@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from facerec.errors import FacerecError, InputError
-from facerec.stages import PIPELINE
+from facerec.stages import LAUNCHED
 from slurm.site import parse_minutes
 
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
@@ -21,6 +23,7 @@ ACTIVE = WAITING | RUNNING
 # Variables that SLURM's commands read in place of options, and those that describe the job they are in.
 # SLURM_CONF, SLURM_CONF_SERVER and SLURM_JWT are kept: without them the cluster cannot be reached.
 _OVERRIDES = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SCANCEL|SCONTROL|SINFO)_(?!CONF|JWT)")
+_MAX_NAMES = 250  # job names in one question; for more runs, all jobs are listed
 _TIMEOUT_S = 60.0  # without slurmctld or munge, SLURM's commands retry for minutes
 
 
@@ -45,6 +48,27 @@ class QueuedTask:
     comment: str
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The tasks that SLURM remembers, including ended ones, at one time.
+
+    Attributes:
+        runs: tasks by name of the run folder (a movie's id, or a name of features) and by task id (`4242_3`,
+            `4243`).
+        total: number of all tasks listed, of all users.
+        own: number of those of this user that are queued or running.
+        asked: when SLURM was asked, in seconds since the epoch.
+    """
+
+    runs: Mapping[str, Mapping[str, QueuedTask]] = field(default_factory=dict)
+    total: int = 0
+    own: int = 0
+    asked: float = field(default_factory=time.time)
+
+    def tasks_of(self, run: int | str) -> Mapping[str, QueuedTask]:
+        return self.runs.get(str(run), {})
+
+
 def available() -> bool:
     """Return whether this machine belongs to a SLURM cluster; SLURM without a configuration does not count.
 
@@ -54,12 +78,18 @@ def available() -> bool:
     if shutil.which("sbatch") is None or shutil.which("scontrol") is None:
         return False
     try:
-        call("scontrol", "show", "config")
+        show_config()
     except SlurmError as error:
         if "configuration source" in str(error):
             return False
         raise
     return True
+
+
+@cache
+def show_config() -> str:
+    """Return SLURM's configuration. It is asked for once in a process, whatever the number of movies."""
+    return call("scontrol", "show", "config")
 
 
 def job_name(run: int | str, stage: str) -> str:
@@ -117,21 +147,32 @@ def one_line(stderr: str) -> str:
     return " ".join(re.sub(r"\w+: (error|fatal): ", "", stderr).split())
 
 
-def tasks_of(run: int | str, stages: Collection[str] = PIPELINE.short_names) -> dict[str, QueuedTask]:
-    """Return the tasks that SLURM remembers, including ended ones, by task id (`4242_3`, `4243`).
-
-    Hidden partitions are included.
+def snapshot(runs: Sequence[int | str] = ()) -> Snapshot:
+    """List tasks with one question to SLURM, those of hidden partitions included.
 
     Args:
-        run: a movie's id, or the name of a run folder.
+        runs: movie ids, or names of run folders, to list only their tasks. If there are many or none, all
+            jobs are listed and counted.
     """
-    names = ",".join(job_name(run, stage) for stage in stages)
-    output = call("squeue", "--all", "-h", "-r", "-t", "all", "--name", names, "-o", "%i|%T|%N|%r|%k")
-    found: dict[str, QueuedTask] = {}
+    names = [job_name(run, stage) for run in runs for stage in LAUNCHED]
+    only = ["--name", ",".join(names)] if 0 < len(names) <= _MAX_NAMES else []
+    asked = time.time()
+    output = call("squeue", "--all", "-h", "-r", "-t", "all", *only, "-o", "%i|%T|%N|%r|%j|%U|%k")
+    found: dict[str, dict[str, QueuedTask]] = {}
+    total = own = 0
     for line in output.splitlines():
-        task_id, state, node, reason, comment = (line.split("|", 4) + [""] * 5)[:5]
-        found[task_id.strip()] = QueuedTask(state, node, reason, comment)
-    return found
+        task_id, state, node, reason, name, user, comment = (line.split("|", 6) + [""] * 7)[:7]
+        total += 1
+        own += user == str(os.getuid()) and state in ACTIVE
+        run, _, stage = name.rpartition("-")
+        if stage in LAUNCHED:
+            found.setdefault(run, {})[task_id.strip()] = QueuedTask(state, node, reason, comment)
+    return Snapshot(found, total, own, asked)
+
+
+def tasks_of(run: int | str) -> Mapping[str, QueuedTask]:
+    """Return the tasks of a movie, or of a run folder, that SLURM remembers, by task id."""
+    return snapshot([run]).tasks_of(run)
 
 
 def job_state(job: str) -> str:
@@ -152,7 +193,7 @@ def time_limit(job: str) -> int | None:
 
 def keeps_jobs_private() -> bool:
     """Return whether squeue may show a user only their own jobs (SLURM's PrivateData=jobs)."""
-    match = re.search(r"^PrivateData\s*=\s*(.*)", call("scontrol", "show", "config"), re.MULTILINE)
+    match = re.search(r"^PrivateData\s*=\s*(.*)", show_config(), re.MULTILINE)
     return match is not None and "jobs" in match[1]
 
 
@@ -163,7 +204,7 @@ def requeue(job: str) -> None:
 
 def max_array_size() -> int:
     """Return SLURM's MaxArraySize: the largest number of tasks in an array."""
-    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config"), re.MULTILINE)
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", show_config(), re.MULTILINE)
     if match is None:
         raise SlurmError("scontrol show config: MaxArraySize is missing in its output")
     return max(1, int(match[1]))

@@ -8,6 +8,7 @@ record, the launcher writes the submissions; no file has two writers. Features h
     tasks/<key>_<task>.json         a task: host, attempt, outcome, failed shards
     extract/ merge/ ...             submitit's folder of each stage: logs, batch scripts, pickled arguments
     shards/00017.log                link to the log of the last task that took shard 17
+    taken_back.json                 time since which failures count (slurm.setting_aside)
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ class RunRecords:
         self.submissions_dir = self.path / "submissions"
         self.tasks_dir = self.path / "tasks"
         self.shards_dir = self.path / "shards"
+        self.taken_back = self.path / "taken_back.json"
 
     def shards_to_do(self, n: int, shards: Collection[int], contents: bool = False) -> list[int]:
         """Return those of `shards`, of `n`, that are not done.

@@ -41,13 +41,14 @@ _COLORS = {
 _STATE = re.compile(rf"\b({'|'.join(_COLORS)})\b(?! about)")  # not the estimate "done about 14:05"
 
 
-def show(lines: Sequence[str], *, clear: bool = False) -> None:
+def show(lines: Sequence[str], *, clear: bool = False, plain: bool = False) -> None:
     """Print status lines: states in colour on a terminal, plain text in a pipe or a file.
 
     Args:
         clear: clear the terminal first.
+        plain: never in colour.
     """
-    if not sys.stdout.isatty():
+    if plain or not sys.stdout.isatty():
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
         return
@@ -115,6 +116,11 @@ def failure_lines(movie: MovieStatus) -> Iterator[str]:
             yield f"  {stage} failed on {task.node or 'no node'}: {reason}"
             yield from (_INDENT + line for line in tail)
             yield f"{_INDENT}log: {movie.run.log(task.submission, task.index)}"
+
+
+def never_starts(reason: str) -> bool:
+    """Return whether SLURM's reason for waiting needs the user."""
+    return any(name in reason for name in _REMEDIES)
 
 
 def _explained(reason: str) -> str:

@@ -32,6 +32,7 @@ _SETTINGS_OF_OPTIONS = {
     "gpus-per-node": "gpus",
     "mem": "memory",
 }
+_OF_SITE = ("settle", "poll", "max_submit", "give_up")  # settings that belong to no stage
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -122,11 +123,17 @@ class Site:
     Attributes:
         stages: resources by short stage name.
         settle: seconds until a file written on one node is visible on the others, at most.
+        poll: seconds between two questions to SLURM, at least.
+        max_submit: number of tasks that a user may have queued and running; 0 if SLURM itself refuses more.
+        give_up: number of failures after which a movie is set aside; 0 for never.
     """
 
     stages: Mapping[str, Resources]
     local: LocalSettings = field(default_factory=LocalSettings)
-    settle: float = 60.0
+    settle: int = 60
+    poll: int = 30
+    max_submit: int = 0
+    give_up: int = 3
 
 
 def parse_minutes(text: str) -> int:
@@ -180,10 +187,10 @@ def load_site(path: Path, overrides: Iterable[str] = ()) -> Site:
         raise InputError(f"{path}: not valid TOML: {error}") from None
     settings: list[tuple[str, str, str, Any]] = []  # source, table, name, value
     for table, values in tables.items():
-        if table == "settle":
-            settings.append((str(path), "", "settle", values))
+        if table in _OF_SITE:
+            settings.append((str(path), "", table, values))
             continue
-        _require_known(str(path), "table", table, ("all", *LAUNCHED, "local", "settle"))
+        _require_known(str(path), "table", table, ("all", *LAUNCHED, "local", *_OF_SITE))
         if not isinstance(values, dict):
             raise InputError(f"{path}: [{table}] must be a table")
         settings += [(f"{path}: [{table}]", table, name, value) for name, value in values.items()]
@@ -220,15 +227,15 @@ def _parse_override(text: str) -> tuple[str, str, str, Any]:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()  # text without quotes
-    return text, "" if key == "settle" else table or "all", key, parsed
+    return text, "" if key in _OF_SITE else table or "all", key, parsed
 
 
 def _build_site(settings: Iterable[tuple[str, str, str, Any]]) -> Site:
     stages = {stage: Resources() for stage in LAUNCHED}
-    local, settle = LocalSettings(), Site.settle
+    local, of_site = LocalSettings(), {}
     for source, table, name, value in settings:
         if not table:
-            settle = float(_converted(source, name, value, settle))
+            of_site[name] = _converted(source, name, value, getattr(Site, name))
         elif table == "local":
             local = _set(source, local, name, value)
         else:
@@ -237,7 +244,7 @@ def _build_site(settings: Iterable[tuple[str, str, str, Any]]) -> Site:
     for resources in stages.values():
         _ = resources.minutes, resources.megabytes  # report invalid values now, not at submission
     parse_size(local.memory)
-    return Site(stages, local, settle)
+    return Site(stages, local, **of_site)
 
 
 def _set(source: str, target: Any, name: str, value: Any) -> Any:

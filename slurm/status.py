@@ -58,6 +58,13 @@ class TaskStatus:
         submission = self.submission
         return f"local on {submission.host}" if submission.local else submission.task_id(self.index)
 
+    def has_failed(self, shard: int) -> bool:
+        """Return whether `shard` failed in this task, or may be the one that ended it."""
+        recorded = self.record.failed if self.record else {}
+        if recorded or self.state != "failed":
+            return str(shard) in recorded
+        return shard in parse_ranges(self.submission.packs[self.index], self.submission.n)
+
     def tail(self) -> list[str]:
         return queue.last_lines(self.run.log(self.submission, self.index))
 
@@ -90,6 +97,7 @@ class MovieStatus:
         tasks: of all submissions, oldest first.
         markers: markers of the shards that are done.
         frame_count: frames of the film; None before the first shard has written the plan.
+        finished: the manifest has the results of all stages, see slurm.finished.
     """
 
     run: RunRecords
@@ -99,6 +107,7 @@ class MovieStatus:
     tasks: list[TaskStatus]
     markers: Mapping[int, Mapping[str, Any]]
     frame_count: int | None
+    finished: bool = False
 
     def shard_tasks(self) -> list[TaskStatus]:
         """Return the tasks of the stage that takes shards, oldest first."""
@@ -134,7 +143,9 @@ def read_status(
         n: number of shards if there is no plan; default: that of the last submission.
         contents: compare the contents of shard files with their markers, not only their sizes.
     """
-    tasks = [task for submission in run.submissions() for task in _tasks(run, submission, queued)]
+    tasks = [
+        task for submission in run.submissions() for task in tasks_of_submission(run, submission, queued)
+    ]
     plan = read_plan_or_none(run.movie_folder) if isinstance(run, RunFolder) else None
     shard_tasks = [task for task in tasks if task.submission.stage == run.sharded_stage]
     if plan:
@@ -150,12 +161,12 @@ def read_status(
     for task in shard_tasks:  # oldest first: later tasks override, except that active tasks stay
         if task.submission.n == n:
             _update_shards(shards, task)
-    stages = _stages(run, tasks) if isinstance(run, RunFolder) else {}
+    stages = newest_of_stages(run, tasks) if isinstance(run, RunFolder) else {}
     return MovieStatus(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
 
 
-def _stages(run: RunFolder, tasks: Sequence[TaskStatus]) -> dict[str, TaskStatus | None]:
-    """Return the newest task of each stage that is not sharded."""
+def newest_of_stages(run: RunFolder, tasks: Sequence[TaskStatus]) -> dict[str, TaskStatus | None]:
+    """Return the newest task of each stage that is not sharded; it is missing if its results were removed."""
     newest = {task.submission.stage: task for task in tasks}
     stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE if not stage.sharded}
     for stage, last in stages.items():
@@ -170,9 +181,10 @@ def _has_outputs(folder: MovieFolder, stage: str) -> bool:
     return all(path.exists() for path in outputs_of(folder, stage))
 
 
-def _tasks(
+def tasks_of_submission(
     run: RunRecords, submission: Submission, queued: Mapping[str, QueuedTask] | None
 ) -> list[TaskStatus]:
+    """Return the state of each task of a submission; save what SLURM says of the tasks that ended."""
     job_recorded = submission.job is not None
     if not job_recorded and not submission.local:  # the launcher was killed, or waits for sbatch
         comments = {task.comment: task_id for task_id, task in (queued or {}).items()}

@@ -81,8 +81,9 @@ FLAGS = (
     ("FRESH", "delete the movie's shards, or features that were made with other options, and start again"),
     ("OVERWRITE", "replace published results; the previous version is kept"),
     ("ON_NODE", "plan: measure in a short job on a node, with the resources of a task"),
-    ("WATCH", "status: refresh until nothing is queued or running"),
-    ("JSON", "status: print JSON"),
+    ("WATCH", "status: refresh, every 30 s or as the site profile says, until nothing is queued or running"),
+    ("FAILED", "status: show only movies that failed"),
+    ("JSON", "status: print JSON, a line for each movie"),
 )
 # variables that a recommended command must repeat, because the measurement depends on them
 REPEATED = {"FILMS", "OUT", "ACTOR_DB", "DETECTOR", "EMBEDDER", "DEVICE", "SITE", "SET", "EXTRACT_ARGS"}

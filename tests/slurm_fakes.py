@@ -15,6 +15,7 @@ import pytest
 from submitit.core.utils import DelayedSubmission
 
 from facerec.stages import PIPELINE, Stage
+from slurm import queue
 from slurm.options import ROOT, RunOptions
 from slurm.site import load_site
 
@@ -50,7 +51,8 @@ class MockSlurm:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self._patch = folder, monkeypatch
-        self.queue, self.log = folder / "queue", folder / "log"
+        queue.show_config.cache_clear()
+        self.queue, self.log, self.asked = folder / "queue", folder / "log", folder / "asked"
         (folder / "jobs").mkdir(parents=True)
         self.queue.touch()
         self.log.touch()
@@ -67,19 +69,22 @@ class MockSlurm:
             last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
             key=$(sed -n 's/^#SBATCH --comment=//p' "$1")
             ids=$id; [ -z "$last" ] || ids=$(for ((i = 0; i <= last; i++)); do echo ${{id}}_$i; done)
-            for i in $ids; do echo "$i|PENDING||None|$key" >>{self.queue}; done
+            name=$(sed -n 's/^#SBATCH --job-name=//p' "$1")
+            for i in $ids; do echo "$i|PENDING||None|$name|$UID|$key" >>{self.queue}; done
             echo "Submitted batch job $id" """,
         )
         self.install_script(
             "squeue",
-            f"""[ ! -e {folder}/down ] || {{ echo "squeue: error: no answer" >&2; exit 1; }}
+            f"""echo "squeue $*" >>{self.asked}
+            [ ! -e {folder}/down ] || {{ echo "squeue: error: no answer" >&2; exit 1; }}
             [ "$1" = --all ] || exit 1  # without it, hidden partitions are missing
             case "$*" in *%l) cat {folder}/limit;; *" -j "*) grep "^$6|" {self.queue} | cut -d'|' -f2;;
             *) cat {self.queue};; esac""",
         )
         self.install_script(
             "scontrol",
-            f"""[ ! -e {folder}/down ] || {{ echo "scontrol: error: no answer" >&2; exit 1; }}
+            f"""echo "scontrol $*" >>{self.asked}
+            [ ! -e {folder}/down ] || {{ echo "scontrol: error: no answer" >&2; exit 1; }}
             case $1 in show) echo "MaxArraySize            = $(cat {folder}/max)"
                              echo "PrivateData             = none";;
             requeue) [ ! -e {folder}/no_requeue ] || {{ echo "no requeue here" >&2; exit 1; }}
@@ -94,6 +99,7 @@ class MockSlurm:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/bash\n{text}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        queue.show_config.cache_clear()
 
     def script(self, job: str) -> str:
         """Return the batch script of a job."""

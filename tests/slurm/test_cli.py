@@ -13,10 +13,9 @@ import pytest
 
 from facerec.errors import InputError
 from facerec.stages import PIPELINE
-from slurm import cli, queue, variables
+from slurm import cli, collection, variables
 from slurm.options import ROOT
-from slurm.records import RunFolder, RunRecords
-from slurm.status import MovieStatus, read_status
+from slurm.records import RunFolder
 from tests.movie_folder import Shown, movie_folder
 from tests.slurm_fakes import MOVIE, MockSlurm, make_film, use_fake_stages
 
@@ -95,19 +94,16 @@ def test_watch_ends_when_nothing_is_queued_or_running(
     slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["extract", "--movie", str(MOVIE)])
-    monkeypatch.setattr(cli, "_WATCH_S", 0.0)
-    reads = 0
+    waits: list[float] = []
 
-    def count_reads(run: RunRecords) -> MovieStatus:
-        nonlocal reads
-        reads += 1
-        movie = read_status(run, queue.tasks_of(run.name))
-        slurm.queue.write_text("")
-        return movie
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        for task in slurm.states():
+            slurm.drop(task)
 
-    monkeypatch.setattr(cli, "_read_status", count_reads)
+    monkeypatch.setattr(collection.time, "sleep", wait)
     assert cli.main(["status", "--movie", str(MOVIE), "--watch"]) == 0
-    assert reads == 2 and "cancelled      4" in capsys.readouterr().out
+    assert waits == [30] and "cancelled      4" in capsys.readouterr().out
 
 
 def test_local_runs_here_even_with_slurm(

@@ -19,13 +19,19 @@ def mock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
 
 def test_tasks_are_listed_by_the_id_of_squeue(mock: MockSlurm) -> None:
     mock.queue.write_text(
-        "7_0|RUNNING|n1|None|key\n7_1|PENDING||Dependency|key|with a bar\n8|FAILED|n2|NonZeroExitCode|\n"
+        f"7_0|RUNNING|n1|None|1-extract|{os.getuid()}|key\n"
+        "7_1|PENDING||Dependency|1-extract|4321|key|with a bar\n"
+        "8|FAILED|n2|NonZeroExitCode|1-merge|4321|\n"
+        "12|RUNNING|n2|None|2-extract|4321|\n10|RUNNING|n2|None|1-else|4321|\n11|RUNNING|n2|None|it|4321|\n"
     )
     assert queue.tasks_of(1) == {
         "7_0": QueuedTask("RUNNING", "n1", "None", "key"),
         "7_1": QueuedTask("PENDING", "", "Dependency", "key|with a bar"),
         "8": QueuedTask("FAILED", "n2", "NonZeroExitCode", ""),
     }
+    both = queue.snapshot([1, 2])
+    assert both.tasks_of(1) == queue.tasks_of(1) and list(both.tasks_of(2)) == ["12"] and not both.tasks_of(3)
+    assert (both.total, both.own) == (6, 1)
     assert queue.job_state("8") == "FAILED" and queue.job_state("9") == ""
 
 

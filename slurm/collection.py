@@ -1,0 +1,97 @@
+"""Commands for one movie or many: the status, with one question to SLURM however many movies there are."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import orjson
+
+from facerec.errors import FacerecError
+from slurm import queue
+from slurm.feature_run import feature_runs
+from slurm.finished import read_finished
+from slurm.overview import overview_lines, row_of
+from slurm.queue import Snapshot
+from slurm.records import RunFolder, RunRecords
+from slurm.report import as_json, show, status_lines
+from slurm.site import Site
+from slurm.status import MovieStatus, read_status
+
+log = logging.getLogger(__name__)
+LOCAL_POLL_S = 5.0  # between two looks at the records of local workers
+
+
+def show_status(
+    runs: Callable[[], Sequence[RunRecords]],
+    site: Site,
+    *,
+    several: bool,
+    json: bool = False,
+    watch: bool = False,
+    failed: bool = False,
+) -> None:
+    """Print the status of runs: detailed tables, one line for each if there are several movies, or JSON.
+
+    Args:
+        runs: called again for each refresh.
+        watch: print the status again until nothing is queued or running, every `site.poll` seconds.
+        failed: only movies that have failed.
+    """
+    while True:
+        asked_for = runs()
+        asked = ask([run.name for run in asked_for])
+        found = [movie for movie in (_read(run, asked, several) for run in asked_for) if movie]
+        if json or several or failed:
+            rows = [row_of(movie, site.give_up) for movie in found]
+            if json:
+                listed = [row for row in rows if row.is_problem or not failed]
+                lines = [orjson.dumps({**as_json(row.movie), **row.as_json()}).decode() for row in listed]
+                show(lines, plain=True)
+            else:
+                show(list(overview_lines(rows, failed, len(asked_for) - len(rows))), clear=watch)
+        else:
+            show([line for movie in found for line in status_lines(movie)], clear=watch)
+        if not watch or not any(movie.active for movie in found):
+            return
+        time.sleep(LOCAL_POLL_S if asked is None else site.poll)
+
+
+def movie_runs(out: Path, movie_ids: Sequence[int]) -> list[RunRecords]:
+    """Return the runs of movies, those of their features after each."""
+    with_features = {name.partition("-")[0] for name in _names(out / "logs") if "-" in name}
+    runs: list[RunRecords] = []
+    for movie_id in movie_ids:
+        faces = RunFolder(out, movie_id)
+        features = [*feature_runs(out, str(movie_id))] if str(movie_id) in with_features else []
+        runs += [faces] if not features or faces.submissions() else []
+        runs += features
+    return runs
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def ask(runs: Sequence[int | str] = ()) -> Snapshot | None:
+    """Return SLURM's tasks of runs; None without SLURM, and with a warning if it does not answer."""
+    try:
+        return queue.snapshot(runs) if queue.available() else None
+    except queue.SlurmError as error:
+        log.warning("%s; showing the last known state", error)
+        return None
+
+
+def _read(run: RunRecords, asked: Snapshot | None, several: bool) -> MovieStatus | None:
+    """Read the status of a run; of several, one with damaged records is reported and left out."""
+    queued = asked.tasks_of(run.name) if asked else None
+    if not several:
+        return read_status(run, queued)
+    try:
+        finished = read_finished(run, queued) if isinstance(run, RunFolder) else None
+        return finished or read_status(run, queued)
+    except FacerecError as error:
+        log.error("%s: %s", run.title, error)
+        return None

@@ -1,0 +1,108 @@
+"""Decide from plan and manifest what of a movie is finished, without starting a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facerec.errors import FacerecError
+from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import outputs_of, read_manifest, recorded_missing
+from facerec.folder.plan import Plan, read_plan
+from facerec.stages import PIPELINE
+from facerec.support.atomic import sha256_of
+from slurm.queue import ACTIVE, QueuedTask
+from slurm.records import RunFolder
+from slurm.status import MovieStatus, ShardStatus, TaskStatus, newest_of_stages, tasks_of_submission
+
+_CLOCKS_NS = 2_000_000_000  # by which the clocks of two nodes may differ
+
+
+def finished_stages(folder: MovieFolder, plan: Plan) -> list[str]:
+    """Return the short names of the stages with results made from this plan and from each other.
+
+    A file that was written after the manifest is compared with the hash in it. The stages after the first
+    one that is not finished are left out.
+
+    Raises:
+        FacerecError: the manifest is damaged.
+    """
+    manifest = read_manifest(folder)
+    if recorded_missing(manifest, plan):
+        return []
+    known = {folder.relative(folder.plan): plan.fingerprint}
+    finished: list[str] = []
+    for stage in PIPELINE:
+        if stage.optional:
+            inputs = [path for name in stage.inputs for path in outputs_of(folder, name)]
+            if not _newest(folder, stage.name, inputs):
+                break
+        elif not stage.sharded:
+            entry = manifest["stages"].get(stage.name)
+            if entry is None or not _holds(folder, stage.name, entry, known):
+                break
+            known |= entry["outputs"]
+        finished.append(stage.short_name)
+    return finished if len(finished) > 1 else []  # the merge proves the shards
+
+
+def _holds(folder: MovieFolder, stage: str, entry: Mapping[str, Any], known: Mapping[str, str]) -> bool:
+    """Return whether a stage's files are those of its entry in the manifest, made from the files `known`."""
+    inputs = entry["inputs"]
+    from_shards = any(PIPELINE[name].sharded for name in PIPELINE[stage].inputs)
+    if from_shards and folder.relative(folder.plan) not in inputs:
+        return False
+    if any(known.get(name, digest) != digest for name, digest in inputs.items()):
+        return False
+    written = folder.manifest.stat().st_mtime_ns + _CLOCKS_NS
+    for path in outputs_of(folder, stage):
+        try:
+            newer = path.stat().st_mtime_ns > written
+        except OSError:
+            return False
+        if newer and sha256_of(path) != entry["outputs"].get(folder.relative(path)):
+            return False
+    return True
+
+
+def _newest(folder: MovieFolder, stage: str, inputs: Sequence[Path]) -> bool:
+    """Return whether the outputs of a stage exist and are not older than its inputs."""
+    try:
+        made = min(path.stat().st_mtime_ns for path in outputs_of(folder, stage))
+        return all(path.stat().st_mtime_ns <= made + _CLOCKS_NS for path in inputs)
+    except OSError:
+        return False
+
+
+def read_finished(run: RunFolder, queued: Mapping[str, QueuedTask] | None) -> MovieStatus | None:
+    """Read the state of a finished movie without its markers and the records of its extraction.
+
+    Args:
+        queued: as in `read_status`.
+
+    Returns:
+        None if a stage that is not optional is not finished, or a shard may be queued or running.
+    """
+    try:
+        plan = read_plan(run.movie_folder)
+        if plan is None:
+            return None
+        finished = finished_stages(run.movie_folder, plan)
+    except FacerecError:
+        return None
+    if not {stage.short_name for stage in PIPELINE.recorded} <= set(finished):
+        return None
+    tasks: list[TaskStatus] = []
+    for submission in run.submissions():
+        if submission.stage != "extract":
+            tasks += tasks_of_submission(run, submission, queued)
+        elif _is_queued(submission.key, queued) or (submission.local and run.pool_runs(submission)):
+            return None
+    stages = newest_of_stages(run, tasks)
+    shards = {shard: ShardStatus("done") for shard in range(plan.n)}
+    return MovieStatus(run, plan.n, shards, stages, tasks, {}, plan.frame_count, finished=True)
+
+
+def _is_queued(key: str, queued: Mapping[str, QueuedTask] | None) -> bool:
+    return any(task.comment == key and task.state in ACTIVE for task in (queued or {}).values())
