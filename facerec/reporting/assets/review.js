@@ -159,9 +159,9 @@
     const quality = data.trajectories.quality;
     return [...trajectories].sort((a, b) => quality[b] - quality[a]).map((index) => base.tags[index][0]).filter(Boolean).slice(0, n);
   }
-  function rejectOps(tag, index) {
+  function rejectOps(tag) {
     const as = mode === "none" ? "invalid" : "different";
-    return [{ do: "reject", tag, as: work.rejects.get(tag) === as ? "" : as, index }];
+    return [{ do: "reject", tag, as: work.rejects.get(tag) === as ? "" : as }];
   }
   function grid(group, limit) {
     const box = el("div", { class: "review-faces", role: "group", "aria-label": "Faces of this group" });
@@ -179,7 +179,7 @@
           if (event.detail) $("title").focus({ preventScroll: true }); // Enter confirms after a click
         } else {
           if (question.kind === "who") chosen = question.group.id;
-          answer(rejectOps(tag, index), "Picture marked.");
+          answer(rejectOps(tag), "Picture marked.");
         }
       });
       box.append(button);
@@ -199,7 +199,7 @@
   function modes() {
     const options = [["leave", "takes the appearance out"], ["different", "rejects that picture only"], ["none", "means: no face in it"]];
     return el("fieldset", { class: "chips" }, el("legend", null, "Clicking a face"), options.map(([value, text]) => el("label", null,
-      el("input", { type: "radio", name: "review-mode", value, checked: mode === value, onchange: () => { mode = value; } }), text)));
+      el("input", { type: "radio", name: "review-mode", value, checked: mode === value, onchange: () => { mode = value; } }), el("span", { class: "chip" }, text))));
   }
   const key = (text) => el("kbd", null, text);
   const act = (text, letter, action, part) => el("button", { type: "button", onclick: action, "data-part": part || null }, text, " ", key(letter));
@@ -252,6 +252,7 @@
     ];
   }
   function drawCount() {
+    for (const option of root.querySelectorAll(".review-option")) option.classList.toggle("ticked", option.querySelector("input").checked);
     $("confirm").replaceChildren(ticked.size ? `${count(ticked.size, "group")} ${ticked.size === 1 ? "is" : "are"} ` : "None is ", bdi(question.label.name), " ", key("Enter"));
   }
   const heading = (title, note) => el("header", null, el("h3", { "data-part": "title", tabindex: -1 }, title), el("p", { class: "quiet" }, note));
