@@ -2,11 +2,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# --- where things are; every one can be given on the command line: make extract MOVIE=12345 OUT=/data
+# --- where things are; every one can be given on the command line: make extract MOVIE=12345 FILMS=/films
 VENV    ?= .venv
 PYTHON  ?= $(VENV)/bin/python
 BASE_PYTHON ?= python3.11
-OUT     ?= data
 FILMS   ?= films
 ACTOR_DB ?= actor_db
 DEMO    ?= demo

@@ -44,6 +44,7 @@ class FeatureWork:
         tars: whether the inputs are tar shards.
         features: as for `--features`, `NAME` or `NAME:FILE`.
         args: further arguments of extract_features.py.
+        shards: number of shards of the last run.
     """
 
     movie_id: int | None
@@ -51,6 +52,7 @@ class FeatureWork:
     tars: bool
     features: list[str]
     args: list[str]
+    shards: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -145,8 +147,14 @@ class FeatureRun(RunRecords):
         """Return what names this work in the status for programs."""
         return {"movie_id": self.work.movie_id, "inputs": self.work.inputs, "features": self.work.features}
 
-    def save_work(self, fresh: bool) -> None:
-        """Record what the features are of.
+    @property
+    def planned_shards(self) -> int:  # type: ignore[override]
+        """The number of shards of the last run; 0 before the first."""
+        path = self.path / _WORK
+        return _read(path).shards if path.exists() else 0
+
+    def save_work(self, shards: int, fresh: bool) -> None:
+        """Record what the features are of, and the number of shards of this run.
 
         Raises:
             FacerecError: they were started with other arguments, and not `fresh`.
@@ -160,7 +168,8 @@ class FeatureRun(RunRecords):
                     f"{self.title}: was started with other options ({old}): give the same ones, or discard "
                     "those features and start again with FRESH=1"
                 )
-        write_bytes(path, orjson.dumps(asdict(self.work), option=orjson.OPT_INDENT_2))
+        record = {**asdict(self.work), "shards": shards}
+        write_bytes(path, orjson.dumps(record, option=orjson.OPT_INDENT_2))
 
 
 def open_run(out: Path, name: str) -> RunRecords:

@@ -64,8 +64,7 @@ def plan_features(options: RunOptions, run: FeatureRun, source: Sequence[str], e
         PlanError: tasks with another number of shards, or with FRESH=1 any tasks, are queued or running.
         FacerecError: the features were started with other options.
     """
-    last = run.submissions(FEATURES.short_name)[-1:]
-    n = options.shards or (last[0].n if last else DEFAULT_SHARDS)
+    n = options.shards or run.planned_shards or DEFAULT_SHARDS
     status = read_verified_status(replace(options, shards=n), run)
     active = {task.submission.n for task in status.tasks if task.state in ACTIVE}
     if options.fresh and active:
@@ -75,7 +74,7 @@ def plan_features(options: RunOptions, run: FeatureRun, source: Sequence[str], e
         raise PlanError(
             f"{run.title}: tasks with SHARDS={other} are queued or running: give SHARDS={other}, or wait"
         )
-    run.save_work(options.fresh)
+    run.save_work(n, options.fresh)
     if options.fresh:
         discard(run)
     done, busy = ([], []) if options.fresh else (status.shards_in("done"), status.shards_in(*ACTIVE))

@@ -143,6 +143,7 @@ class RunRecords:
     sharded_stage: str
     stages: tuple[str, ...]
     shares_work = False
+    planned_shards = 0  # if nothing was submitted
 
     def __init__(self, out: Path, name: str, title: str) -> None:
         self.name, self.title = name, title

@@ -151,7 +151,7 @@ def read_status(
     if plan:
         n = plan.n
     elif n is None:
-        n = shard_tasks[-1].submission.n if shard_tasks else 0
+        n = shard_tasks[-1].submission.n if shard_tasks else run.planned_shards
     if isinstance(run, RunFolder):
         markers = done_markers(run.movie_folder, plan, verify_hashes=contents) if plan else {}
         done = set(markers)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from facerec import extract_features, features
+from facerec.features.base import Options
 from tests.conftest import ROOT
 from tests.folders import make_folder
 
@@ -41,6 +45,35 @@ def test_source_files_that_are_named_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"\b(?:facerec|slurm|bench|tests)/[a-z0-9_/]+\.py\b", text):
         assert (ROOT / name).is_file(), name
+
+
+def our_commands(page: str) -> list[list[str]]:
+    """Return the arguments of the command lines of extract_features.py in a page."""
+    lines = re.findall(
+        r"^python -u ./facerec/extract_features.py (.*)$", (ROOT / "docs" / page).read_text(), re.M
+    )
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("page", ["coming-from.md", "features.md", "feature-lists.md", "persons.md"])
+def test_command_lines_of_features_are_valid(page: str) -> None:
+    commands = our_commands(page)
+    assert len(commands) >= (7 if page == "coming-from.md" else 1)
+    for words in commands:
+        args = extract_features.arguments().parse_args(words)
+        specs = [features.entry_of(spec) for spec in args.features.split(",")]
+        for option in fields(Options):
+            given = getattr(args, option.name) not in (None, False)
+            assert not given or any(option.name in spec.options for spec in specs), (words, option.name)
+
+
+def test_options_in_coming_from_exist() -> None:
+    text = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ") and line.count("|") >= 3]
+    ours = " ".join(row[-3] if len(row) == 5 else row[2] for row in rows)
+    known = set(extract_features.arguments()._option_string_actions)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", ours))
+    assert len(named) > 12 and named <= known
 
 
 def test_example_validates_a_folder_and_refuses_a_broken_line(tmp_path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 from facerec.demo.film import FILM, demo_shots, write_film, write_gallery
+from facerec.folder.documents import scene_changes_bytes
+from facerec.models.weights import CATALOGUE
 from tests.conftest import ROOT
+from tests.features.random_weights import random_state
 from tests.films import make_film
 from tests.movie_folder import Shown, movie_folder
 
@@ -94,6 +101,44 @@ def test_each_stage_by_hand_runs_as_it_stands(tmp_path: Path) -> None:
     assert "will accept it" in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.timeout(400)
+def test_the_commands_of_features_run_as_they_stand(tmp_path: Path) -> None:
+    import torchvision
+
+    for name in ("facerec", "slurm", "Makefile"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "films").mkdir()
+    film = make_film(tmp_path / "films" / "12345-Title.mp4", frames=30, audio=True)
+    folder = tmp_path / "data" / "12345-data"
+    folder.mkdir(parents=True)
+    (folder / "scene_changes.json").write_bytes(scene_changes_bytes(12345, [20]))
+    (tmp_path / "videos.csv").write_text("video_path,feature_path\nfilms/12345-Title.mp4,title.npy\n")
+    (tmp_path / "clips").mkdir()
+    with tarfile.open(tmp_path / "clips" / "shard-000000.tar", "w") as archive:
+        archive.add(film, "a.mp4")
+    clips = [{"filename": "a.mp4", "id": "a", "segment": [0, 1]}]
+    (tmp_path / "clips" / "shard-000000.json").write_text(json.dumps(clips))
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    networks = {"resnet152": torchvision.models.resnet152, "place": torchvision.models.resnet50}
+    for kind, network in networks.items():
+        made = network(num_classes=365 if kind == "place" else 1000)
+        torch.save(random_state(made), weights / CATALOGUE[kind].files[0])
+    (commands,) = (block for block in blocks("sh") if "make features" in block)
+    first, rest = commands.split("\n", 1)
+    assert first.startswith("make models")  # needs a network
+    variables = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    variables |= {"FACEREC_WEIGHTS": str(weights), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        ["bash", "-euc", rest], cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert np.load(folder / "shot_features" / "place" / "film.npy").shape == (3, 2048)
+    assert np.load(tmp_path / "features" / "title.npy").shape == (1, 2048)
+    assert len(np.load(tmp_path / "features" / "shard-000000.npz").files) == 2
+    assert "movie 12345, place, audio_stft: 64 shards\n  done          64  0-63" in done.stdout
+
+
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.M))))
 def test_every_target_that_is_named_is_listed_by_make(target: str) -> None:
     listed = subprocess.run(
@@ -104,7 +149,7 @@ def test_every_target_that_is_named_is_listed_by_make(target: str) -> None:
 
 def test_no_option_is_named_that_no_stage_has() -> None:
     stages = ("extract", "merge_shards", "cluster", "classify_knn", "prepare_actors", "check")
-    stages += ("evaluate", "learn_from_labels", "export", "report")
+    stages += ("extract_features", "evaluate", "learn_from_labels", "export", "report")
     known = {"--help", "--no-deps"}
     for stage in stages:
         shown = subprocess.run(
