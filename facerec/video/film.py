@@ -26,6 +26,7 @@ from facerec.video.container import open_video, packets
 from facerec.video.decoding import DamagedFilm, FrameIndex, frames_around
 from facerec.video.frame_index import build_index
 from facerec.video.identity import HashedFile, Stamp, file_stamp
+from facerec.video.orientation import Orientation, fitted_size, orientation_of, with_borders
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -44,7 +45,8 @@ class Film:
     Attributes:
         width, height: stored size in pixels.
         display_width, display_height: size of the frames as read: square pixels, upright.
-        rotation: degrees counter-clockwise that turn stored frames upright.
+        rotation: degrees counter-clockwise that turn the first stored frame upright.
+        mirrored: whether it is then mirrored left to right.
         frame_rate: frames per second; the mean if it varies.
         declared_frames: number of frames by the container; for information, it may be wrong.
         index: the frames and their times.
@@ -57,6 +59,7 @@ class Film:
     display_width: int
     display_height: int
     rotation: int
+    mirrored: bool
     frame_rate: Fraction
     declared_frames: int | None
     index: FrameIndex
@@ -66,6 +69,16 @@ class Film:
     def name(self) -> str:
         """File name without its folder."""
         return self.path.name
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the first frame becomes upright."""
+        return Orientation(self.rotation, self.mirrored)
+
+    @property
+    def first_size(self) -> tuple[int, int]:
+        """Width and height of the first frame, as stored but upright."""
+        return (self.height, self.width) if self.orientation.is_sideways else (self.width, self.height)
 
     @property
     def frame_count(self) -> int:
@@ -134,7 +147,8 @@ def describe_film(
     frame = next((frame for _, frame in frames_around(path, index, 0, None)), None)
     if frame is None:
         raise InputError(f"{path}: no frame of it can be decoded")
-    rotation = frame.rotation % 360
+    orientation = orientation_of(frame, Orientation(0))
+    rotation = orientation.rotation
     if rotation % 90:
         raise InputError(f"{path}: is rotated by {rotation} degrees; only multiples of 90 are supported")
     if display_size:
@@ -145,7 +159,7 @@ def describe_film(
         raise InputError(
             f"{path}: has {width}x{height} pixels by its header and aspect ratio; one of them is wrong"
         )
-    return Film(path, frame.width, frame.height, width, height, rotation,
+    return Film(path, frame.width, frame.height, width, height, rotation, orientation.mirrored,
                 _frame_rate(index, rate), declared, index, stamp)  # fmt: skip
 
 
@@ -274,16 +288,21 @@ def _until(end: int, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple
 
 def _to_image(film: Film, frame: VideoFrame) -> Image:
     """Convert to RGB at display size, upright: one pass of swscale, then rotation."""
-    width, height = film.display_width, film.display_height
-    if film.rotation % 180:
+    orientation = orientation_of(frame, film.orientation)
+    if orientation.rotation % 90:
+        orientation = film.orientation
+    upright = (frame.height, frame.width) if orientation.is_sideways else (frame.width, frame.height)
+    display = film.display_width, film.display_height
+    width, height = size = fitted_size(upright, film.first_size, display)
+    if orientation.is_sideways:
         width, height = height, width
     try:
         rgb = _to_rgb(frame, width, height)
     except (av.FFmpegError, OSError):  # a damaged or reserved colour description; the pixels are usable
         frame.colorspace = frame.color_trc = frame.color_primaries = UNSPECIFIED
         rgb = _to_rgb(frame, width, height)
-    image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
-    return np.ascontiguousarray(np.rot90(image, film.rotation // 90)) if film.rotation else image
+    image = orientation.apply(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
+    return image if size == display else with_borders(image, display)
 
 
 def _to_rgb(frame: VideoFrame, width: int, height: int) -> VideoFrame:
