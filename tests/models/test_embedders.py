@@ -173,6 +173,11 @@ def facenet(facenet_weights):
     return network, load_embedder(f"facenet:{path}", device="cpu")
 
 
+def test_the_distance_of_one_person_is_that_of_facenets_paper(facenet):
+    """F. Schroff et al., FaceNet, 2015, figure 1: a squared distance of 1.1 separates people."""
+    assert facenet[1].same_person ** 2 == pytest.approx(1.1, abs=0.01)
+
+
 def test_facenet_equals_the_library(facenet):
     from facenet_pytorch import extract_face, fixed_image_standardization
 

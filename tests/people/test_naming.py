@@ -247,3 +247,11 @@ def test_probabilities_fit_the_contract_and_the_cannot_links(data: st.DataObject
         if a != b:
             for actor in names[a].keys() & names[b].keys():
                 assert min(names[a][actor], names[b][actor]) <= DISPLAY_THRESHOLD
+
+
+def test_an_extra_who_is_a_little_like_an_actor_gets_no_name() -> None:
+    """Most people of a film are not in the database: likeness alone must not name them."""
+    distances = np.array([[0.97 * SAME_PERSON, 1.3]])  # a pair that is as likely one person as two
+    fewer = NamingSettings(unknown_odds=1e-6, unknown_odds_per_actor=0.0)
+    assert actor_probabilities(distances, SAME_PERSON, fewer).max() > DISPLAY_THRESHOLD
+    assert actor_probabilities(distances, SAME_PERSON).max() < DISPLAY_THRESHOLD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from facerec.support.atomic import (
     temporary_dir,
     temporary_name,
     write_bytes,
+    write_changed,
 )
 from facerec.support.locks import lock
 
@@ -187,3 +189,26 @@ def test_files_with_other_names_stay(tmp_path: Path) -> None:
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert sha256_of(tmp_path / "file").startswith("ba7816bf8f01cfea")
+
+
+def test_all_contents_are_on_the_disk_before_the_first_file_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut between two renames, a new file must not lie beside one of which half is written."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            steps.append(f"sync {os.fstat(handle).st_size}")
+        fsync(handle)
+
+    def replaced(self: Path, target: Path) -> Path:
+        steps.append("replace")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    write_changed({tmp_path / "a": b"1", tmp_path / "b": b"22", tmp_path / "c": b"333"})
+    first = steps.index("replace")
+    assert {"sync 1", "sync 2", "sync 3"} <= set(steps[:first])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError
 from facerec.settings import TrackSettings
+from facerec.tracking.motion import Motion
 from facerec.tracking.tracker import Track, interpolate, track
 
 Boxes = NDArray[np.float64]
@@ -201,6 +202,12 @@ def test_only_a_moving_face_may_be_off_its_predicted_place_after_a_gap(dx, track
     """It is half a face size off after three frames: a moving head may turn or speed up."""
     before, after = moving(list(range(20)), 0, dx), moving(list(range(23, 43)), 26, dx)
     assert len(track(*joined(before, after))) == tracks
+
+
+def test_a_head_is_not_expected_to_move_on_for_ever() -> None:
+    motion = Motion(np.array([[0.0, 0.0, 40.0]]), np.array([[4.0, 0.0, 0.0]]), np.array([12.0]))
+    ways = [motion.predict_centres(np.array([0]), np.array([n]))[0, 0] for n in (1.0, 16.0, 1e6)]
+    assert 3.7 < ways[0] < 4 and ways[1] == 16 * 4 / 2 and ways[2] == pytest.approx(16 * 4, rel=1e-3)
 
 
 @pytest.mark.parametrize(("gap", "tracks"), [(1, 1), (2, 2)])
