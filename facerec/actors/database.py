@@ -9,7 +9,7 @@ file and line.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,15 +156,24 @@ class ActorDatabase:
 
     def cast(self, movie_id: int | None) -> dict[str, str]:
         """Read the names by id of a movie's actors (None: of all movies), in the order of the table."""
-        cast: dict[str, str] = {}
+        if movie_id is not None:
+            return self.casts([movie_id])[movie_id]
+        names: dict[str, str] = {}
+        for _, _, row in self.read_actors():  # movies may spell a name differently
+            names.setdefault(row["id"], row["name"])
+        return names
+
+    def casts(self, movies: Collection[int]) -> dict[int, dict[str, str]]:
+        """Read the casts of several movies in one pass, each as `cast` returns it."""
+        casts: dict[int, dict[str, str]] = {movie: {} for movie in movies}
         for line, movie, row in self.read_actors():
-            if movie_id not in (None, movie):
+            if movie not in casts:
                 continue
-            name = cast.setdefault(row["id"], row["name"])
-            if movie_id is not None and name != row["name"]:  # other movies may spell it differently
+            name = casts[movie].setdefault(row["id"], row["name"])
+            if name != row["name"]:
                 rule = f"duplicate: id {row['id']!r} is {name!r} in an earlier line, but {row['name']!r} here"
                 raise ContractError(self.actors, rule, line)
-        return cast
+        return casts
 
     def gallery(self, movie_id: int | None = None, dimension: int | None = None) -> Gallery:
         """Build the gallery of a movie's cast.
@@ -217,19 +226,25 @@ class ActorDatabase:
             "labeling backend does not start with its folder; add a row for each actor of the movie"
         )
 
-    def without_pictures(self, gallery: Gallery, movie_id: int | None) -> list[str]:
+    def without_pictures(
+        self, gallery: Gallery, movie_id: int | None, cast: Mapping[str, str] | None = None
+    ) -> list[str]:
         """Return a sentence for each actor of a movie (None: of all movies) who has no picture in `gallery`.
 
         One sentence for all if no actor has one.
+
+        Args:
+            cast: names of the movie's actors by id; None to read them.
         """
-        if movie_id is not None and not self.cast(movie_id):
+        cast = self.cast(movie_id) if cast is None else cast
+        if movie_id is not None and not cast:
             return [self.unlisted(movie_id)]
-        if not gallery.actors:
+        if cast.keys().isdisjoint(gallery.actors):
             movie = f"movie {movie_id}" if movie_id is not None else f"{self.actors.name}"
             return [f"no actor of {movie} has a usable picture, so no cluster gets a name"]
         return [
             f"no usable picture of {name} ({actor}): cannot be named"
-            for actor, name in self.cast(movie_id).items()
+            for actor, name in cast.items()
             if actor not in gallery.actors
         ]
 

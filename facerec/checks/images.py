@@ -68,7 +68,7 @@ def check_images(
     folder: MovieFolder,
     expected: Expected,
     trajectories: list[tuple[int, Trajectory]],
-    faces: BoxLines,
+    faces: BoxLines | None,
     images: BoxLines,
     violations: Violations,
     *,
@@ -78,22 +78,26 @@ def check_images(
 
     Args:
         trajectories: with their line numbers.
-        faces: the boxes of features.jsonl; images: those of the thumbnails.
+        faces: the boxes of features.jsonl, None for a copy of what the backend reads, which has no such file.
+        images: the boxes of the thumbnails.
         complete: `trajectories` are all that the file holds, so that a thumbnail of none is an error.
     """
     owners: dict[int, dict[Box, int]] = defaultdict(dict)  # boxes of trajectories in frames with a saved face
     for line, one in trajectories:
         saved = shown = 0
-        for frame, box in _boxes_in_saved_frames(one, faces, images):
+        for frame, box in _boxes_in_saved_frames(one, faces or {}, images):
             owners[frame][box] = line
-            saved += box in faces.get(frame, ()) and bool(one.detected[frame - one.start])
+            saved += box in (faces or {}).get(frame, ()) and bool(one.detected[frame - one.start])
             shown += box in images.get(frame, ())
+        if faces is None:
+            saved = max(1, min(shown, SHOWN))  # how many there were is not known
         if expected.pictures and (not shown or shown != min(saved, SHOWN)):
-            rule = "none of its boxes has a thumbnail" if not saved else (
+            rule = "none of its boxes has a thumbnail" if not saved or faces is None else (
                 f"{shown} of its {saved} saved faces have a thumbnail instead of {min(saved, SHOWN)}"
             )  # fmt: skip
             violations.add(folder.trajectories, rule, line)
-    for line, one in trajectories:
+    for line, one in trajectories if faces else ():
+        assert faces is not None
         for frame, box in _boxes_in_saved_frames(one, faces):
             if box in faces[frame] or not one.detected[frame - one.start]:
                 continue
@@ -106,7 +110,11 @@ def check_images(
 
 
 def _check_owners(
-    folder: MovieFolder, owners: BoxLines, faces: BoxLines, images: BoxLines, violations: Violations
+    folder: MovieFolder,
+    owners: BoxLines,
+    faces: BoxLines | None,
+    images: BoxLines,
+    violations: Violations,
 ) -> None:
     """Check that every thumbnail is of a box of a trajectory and of a saved face."""
     for frame, boxes in images.items():
@@ -116,7 +124,7 @@ def _check_owners(
                 if near := _same_face(box, owners.get(frame, ())):
                     line = owners[frame][near]
                     rule = f"wrong name: line {line} of {folder.trajectories.name} has the box {list(near)}"
-            elif box not in faces.get(frame, ()):
+            elif faces is not None and box not in faces.get(frame, ()):
                 rule = f"no line of {folder.features.name} has this face"
             else:
                 continue

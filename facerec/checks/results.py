@@ -31,17 +31,25 @@ _NO_FACES = (
 
 
 def check_results(
-    folder: MovieFolder, expected: Expected, cast: Mapping[str, str] | None, violations: Violations
+    folder: MovieFolder,
+    expected: Expected,
+    cast: Mapping[str, str] | None,
+    violations: Violations,
+    *,
+    is_copy: bool = False,
 ) -> str:
     """Check the top-level files and the thumbnails; returns counts of what they hold, as a phrase.
 
     Args:
         cast: names by actor id, the ids that a prediction may have; None if they are unknown.
+        is_copy: the folder holds only what the labeling backend reads.
     """
-    cuts = _check_cuts(folder, expected, violations)
+    cuts = [] if is_copy else _check_cuts(folder, expected, violations)
     trajectories, lines = _check_trajectories(folder, expected, cuts, violations)
-    faces, tags = _check_features(folder, expected, violations)
-    _check_qualities(folder, tags, violations)
+    faces = None
+    if not is_copy:
+        faces, tags = _check_features(folder, expected, violations)
+        _check_qualities(folder, tags, violations)
     images = check_image_files(folder, violations)
     complete = folder.trajectories.is_file() and len(trajectories) == lines
     check_images(folder, expected, trajectories, faces, images, violations, complete=complete)

@@ -38,13 +38,18 @@ class Violations:
         """At most `MAX_KEPT` violations: first those in files that the backend reads, each kind as found."""
         return (self._fatal + self._others)[:MAX_KEPT]
 
-    def add(self, path: Path, rule: str, line: int | None = None) -> None:
-        """Report that `path`, at its 1-based `line`, breaks a rule."""
-        self.add_error(ContractError(path, rule, line))
+    def add(self, path: Path, rule: str, line: int | None = None, fatal: bool | None = None) -> None:
+        """Report that `path`, at its 1-based `line`, breaks a rule.
 
-    def add_error(self, error: ContractError) -> None:
-        """Report an error that a reader raised."""
-        fatal = error.path in self._read_files or not self._read_folders.isdisjoint(error.path.parents)
+        Args:
+            fatal: whether the labeling backend refuses it; None: if it reads `path`.
+        """
+        self.add_error(ContractError(path, rule, line), fatal)
+
+    def add_error(self, error: ContractError, fatal: bool | None = None) -> None:
+        """Report an error that a reader raised; `fatal` as in `add`."""
+        if fatal is None:
+            fatal = error.path in self._read_files or not self._read_folders.isdisjoint(error.path.parents)
         self.count += 1
         self.fatal_count += fatal
         kept = self._fatal if fatal else self._others
