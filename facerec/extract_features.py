@@ -129,7 +129,7 @@ def arguments() -> argparse.ArgumentParser:
         "--video-suffix",
         default="",
         metavar=".EXT",
-        help="appended to the paths in a list that lack it, as in .mp4",
+        help="appended to the paths in a list that lack it, as in .mp4 (default: none)",
     )
     command_line.add_argument(
         "--frame-rate",
@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         label, things, index = (
             f"movie {folder.movie_id}",
-            "shots and films",
+            "outputs (shots and film)",
             folder.shot_features / "index.jsonl",
         )
     elif kind == LIST:

@@ -211,6 +211,8 @@ class MovieSource:
         stop = float(times[end]) if end < len(times) else duration
         facts = {"frames": [beg, end], "duration": round(stop - float(times[beg]), 6)}
         if isinstance(rows, NoSoundError):
+            if item == FILM:
+                log.warning("movie %d: %s (no %s)", self.folder.movie_id, rows, name)
             self.outputs.without_output(item, name, str(rows), facts)
         elif isinstance(rows, FacerecError):
             log.error("movie %d: %s: no %s: %s", self.folder.movie_id, item, name, rows)

@@ -66,7 +66,7 @@ FILM, FOLDER = f"{MOVIE}-film.mp4", f"data/{MOVIE}-data"
 
 def test_features_of_a_merged_movie_by_its_film_or_its_folder(place, made, capsys):
     run("--features", "numbers,stateful", "--out", "data", FILM)
-    assert f"movie {MOVIE}: numbers, stateful: 8 shots and films finished" in capsys.readouterr().out
+    assert f"movie {MOVIE}: numbers, stateful: 8 outputs (shots and film) finished" in capsys.readouterr().out
     assert np.load(f"{FOLDER}/shot_features/numbers/shot_00002.npy").shape == (5, 1)
     first = contents(place / FOLDER)
     shutil.rmtree(f"{FOLDER}/shot_features")
@@ -81,7 +81,7 @@ def test_shards_share_the_work_and_the_last_one_joins(place, capsys):
     run("--features", "numbers,loudness", "--shard", "1", "--n", 2, FILM)
     assert "left to other shards or processes" in capsys.readouterr().out
     run("--features", "numbers,loudness", "--shard", "0", "--n", 2, FILM)
-    assert "numbers, loudness: 8 shots and films finished\n" in capsys.readouterr().out
+    assert "numbers, loudness: 8 outputs (shots and film) finished\n" in capsys.readouterr().out
     assert Path(f"{FOLDER}/shot_features/numbers/film.npy").is_file()
 
 

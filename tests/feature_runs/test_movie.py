@@ -230,11 +230,13 @@ def test_failures_of_other_shards_stay_recorded_until_these_shards_run_again(mov
     assert counts["failed"] == 0 and contents(movie[0]) == whole
 
 
-def test_film_without_sound_has_no_features_of_sound_and_is_no_failure(tmp_path):
+def test_film_without_sound_has_no_features_of_sound_and_is_no_failure(tmp_path, caplog):
     folder, film = make_movie(tmp_path, audio=False)
     assert run(folder, film) == {"finished": 3 * (len(SHOTS) + 1), "failed": 0, "unfinished": 0}
     silent = [entry for entry in entries(folder) if entry["feature"] == "loudness"]
     assert all(entry["output"] is None and "has no sound" in entry["note"] for entry in silent)
+    (line,) = (record.getMessage() for record in caplog.records if "has no sound" in record.getMessage())
+    assert line.startswith("movie ") and line.endswith("(no loudness)")  # once, not for each shot
     assert len(np.load(folder / "shot_features" / "numbers" / "film.npy")) == 49
 
 

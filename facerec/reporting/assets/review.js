@@ -372,7 +372,7 @@
     link.remove();
     setTimeout(() => URL.revokeObjectURL(address), 1000);
     unsaved = false;
-    tell(`Saved answers for ${count(rows.length, "picture")} as labels.csv.`);
+    tell(`Saved answers for ${count(rows.length, "picture")} as labels.csv. Then: apply_labels.py --path ${movie.id}-data --labels labels.csv`);
   }
   async function load(file) {
     try {
