@@ -33,7 +33,10 @@ FORMATS = (
 )
 # Containers of sound alone, in addition.
 SOUND_FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ac3,eac3,dts,truehd,ape,wv,tta,amr,voc"
-DEMUX_RETRIES = 16  # consecutive unreadable packets after which the film is considered to end
+# Consecutive unreadable packets after which the film is considered to end: as many, and more in large files.
+# Demuxers search for the next packet in blocks of 64 KiB or more.
+DEMUX_RETRIES = 16
+BLOCK = 1 << 14  # bytes
 
 
 @contextmanager
@@ -128,14 +131,24 @@ def _unreadable_reason(path: Path) -> str:
     return "not a readable film; is it a video file?"
 
 
-def packets(container: InputContainer, stream: Stream) -> Iterator[Packet[Stream]]:
-    """Read the stream's packets with data; skip unreadable ones."""
-    failures = 0
-    while failures <= DEMUX_RETRIES:
+def packets(
+    container: InputContainer, stream: Stream, damage: list[int] | None = None
+) -> Iterator[Packet[Stream]]:
+    """Read the stream's packets with data; skip unreadable ones.
+
+    Args:
+        damage: gets, for each place where data cannot be read, the number of packets before it.
+    """
+    failures = count = 0
+    limit = DEMUX_RETRIES + max(0, container.size) // BLOCK
+    while failures <= limit:
         try:
             for packet in container.demux(stream):
+                if failures and damage is not None and packet.size:
+                    damage.append(count)
                 failures = 0
                 if packet.size:  # a decoder takes an empty packet for the end of the film
+                    count += 1
                     yield packet
             return
         except IndexError:  # PyAV's at the end of a damaged transport stream with late streams

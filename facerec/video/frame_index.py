@@ -20,6 +20,7 @@ import numpy as np
 from facerec.errors import InputError
 from facerec.video.container import open_video, packets
 from facerec.video.decoding import PREROLL, Decoding, FrameIndex, frames_around
+from facerec.video.unread_parts import UnreadParts
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -51,8 +52,11 @@ def build_index(path: Path, file: HashedFile | None = None) -> FrameIndex:
         sizes: dict[int, int] = {}  # of packets with visible frames, by pts
         shown = count = corrupt = jumps = 0
         last_dts: int | None = None
-        for packet in packets(container, stream):
+        damage: list[int] = []  # number of packets before each place that cannot be read
+        unread = UnreadParts(path, container.format.name, {other.id for other in container.streams})
+        for packet in packets(container, stream, damage):
             count += 1
+            unread.add(packet.pos)
             corrupt += packet.is_corrupt
             if packet.dts is not None:
                 jumps += last_dts is not None and packet.dts < last_dts
@@ -67,6 +71,10 @@ def build_index(path: Path, file: HashedFile | None = None) -> FrameIndex:
     if index is None:
         log.warning("%s: packet times do not match the frames; decoding the whole film to count them", path)
         index = _index_by_decoding(path, time_base)
+    losses += unread.losses()
+    if damage:
+        places = "1 place" if len(damage) == 1 else f"{len(damage)} places"
+        losses.append(f"data could not be read at {places}, the first after about {damage[0]} frames")
     losses += _truncation(index, count, declared, duration)
     if corrupt:
         losses.append(f"{corrupt} of {count} packets are marked as corrupt")
