@@ -38,6 +38,7 @@ Samples = NDArray[np.float32]
 
 RATE = 16000  # samples per second
 BLOCK = RATE  # samples in a block at most
+LOUDEST = 1e30  # sample; sums of louder ones could exceed float32
 STORED_RATES = 1000, 768_000  # samples per second; others are errors of a header
 # Sound whose time differs by this from the end of the sound before it is moved to its time, in seconds. Less
 # is the rounding of times in containers. A lost packet leaves a gap of 20 ms (Opus), 21 ms (AAC) or more.
@@ -247,6 +248,7 @@ def _mono(frame: AudioFrame) -> Samples:
         scaled = values.astype(np.float64)
         if not np.isfinite(scaled).all():
             scaled = np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=-1.0)
+        scaled = scaled.clip(-LOUDEST, LOUDEST)
     mono: Samples = scaled.mean(axis=0).astype(np.float32)
     return mono
 

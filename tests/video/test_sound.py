@@ -59,6 +59,18 @@ def test_other_rates_are_resampled_without_delay(tmp_path: Path, rate: int) -> N
     assert np.abs(found - expected)[100:-100].max() < 1e-4
 
 
+@pytest.mark.parametrize("rate", [RATE, 44100])
+def test_samples_that_are_no_numbers_or_too_large_stay_finite(tmp_path: Path, rate: int) -> None:
+    values = np.full((rate, 2), 0.25)
+    values[100], values[200], values[300:400] = np.nan, -np.inf, 1e300
+    soundfile.write(tmp_path / "a.wav", values, rate, subtype="DOUBLE")
+    found = read(tmp_path / "a.wav")
+    assert np.isfinite(found).all() and np.isfinite(np.square(found, dtype=np.float64)).all()
+    assert abs(found[RATE // 2] - 0.25) < 1e-3
+    if rate == RATE:
+        assert (found[100], found[200]) == (0, -1)
+
+
 def test_a_file_without_sound_gives_none(tmp_path: Path) -> None:
     assert open_sound(make_film(tmp_path / "1-a.mp4", 5)) is None
 
