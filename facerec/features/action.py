@@ -24,7 +24,7 @@ from facerec.features.person_boxes import PersonDetector, PersonEmbedder
 from facerec.features.person_finder import PersonFinder
 from facerec.features.person_models import load_person_detector, load_person_embedder
 from facerec.features.person_tracks import person_settings
-from facerec.features.pictures import resize_shorter_side
+from facerec.features.pictures import check_picture, resize_shorter_side
 from facerec.features.slowfast_network import ACTIONS, DIMENSION, MEAN, STD, SlowFastRoI, load_slowfast_roi
 from facerec.features.window_network import WindowNetwork
 from facerec.geometry import Image
@@ -119,6 +119,8 @@ class Action:
         parts = _check_boxes(boxes)
         if not len(frames):
             raise ModelError("action needs at least one frame")
+        for frame in frames:
+            check_picture(frame)
         if not len(parts):
             shapes = {FEATURES: (0, DIMENSION), SCORES: (0, ACTIONS)}
             return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}

@@ -30,6 +30,7 @@ from facerec.features.open_clip_network import (
     load_tokenizer,
     read_description,
 )
+from facerec.features.pictures import check_elongation, extract_pictures
 from facerec.features.window_network import WindowNetwork
 from facerec.geometry import Image
 from facerec.models.base import check_finite
@@ -84,6 +85,7 @@ class ImageTextEmbedder:
 
     def prepare(self, picture: Image) -> NDArray[np.uint8]:
         """Resize and crop a frame."""
+        check_elongation(picture)
         prepared: NDArray[np.uint8] = np.asarray(self._resize(Pillow.fromarray(picture)))
         return prepared
 
@@ -93,8 +95,7 @@ class ImageTextEmbedder:
 
     def extract(self, *pictures: Image) -> NDArray[np.float32]:
         """Compute the vectors of pictures (height, width, 3) RGB uint8: (n, d) float32, not normalised."""
-        rows = self.forward([[self.prepare(picture)] for picture in pictures])
-        return np.stack([row[FEATURES] for row in rows])
+        return extract_pictures(self, pictures)
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:

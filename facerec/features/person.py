@@ -19,6 +19,7 @@ from facerec.features.person_boxes import PersonDetector, PersonEmbedder, crop, 
 from facerec.features.person_finder import FoundPersons, PersonFinder
 from facerec.features.person_models import load_person_detector, load_person_embedder
 from facerec.features.person_tracks import DROPPED, PersonSettings, person_settings
+from facerec.features.pictures import check_picture
 from facerec.features.spool import Spool
 from facerec.geometry import Image
 from facerec.models.device import Placement
@@ -69,16 +70,20 @@ class Person:
         Returns:
             (n, 5) float32 x1, y1, x2, y2 in pixels, and score; best score first.
         """
+        check_picture(picture)
         boxes = self.detector.detect([picture])[0]
         minimum = self._settings.threshold if threshold is None else threshold
         return boxes[boxes[:, 4] >= np.float32(minimum)]
 
     def crop(self, picture: Image, boxes: NDArray[np.floating[Any]]) -> list[Image]:
         """Cut the persons with `boxes` (n, 4 or 5) out of a picture."""
+        check_picture(picture)
         return crop(picture, boxes)
 
     def extract(self, *pictures: Image) -> NDArray[np.float32]:
         """Embed pictures of one person each, of any size; (n, d) float32, not normalised."""
+        for picture in pictures:
+            check_picture(picture)
         return self.embedder.embed(pictures)
 
     def open(self, clip: Clip) -> PersonRun:

@@ -2,13 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Protocol
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from facerec.errors import InputError
+from facerec.features.base import FEATURES, Arrays
 from facerec.geometry import Image
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's pixel values, RGB
+MOST_ELONGATED = 32  # longer side by shorter side; networks would need more memory than there is
 _MARGIN = 3  # pixels around a crop, more than a filter reaches
+
+
+def check_picture(picture: object) -> None:
+    """Raise `InputError` for what is not an array (height, width, 3) uint8."""
+    if isinstance(picture, np.ndarray):
+        if picture.ndim == 3 and picture.shape[2] == 3 and picture.size and picture.dtype == np.uint8:
+            return
+        what = f"one of shape {picture.shape} and type {picture.dtype}"
+    else:
+        what = type(picture).__name__
+    raise InputError(f"a picture must be an RGB array (height, width, 3) of type uint8, not {what}")
+
+
+class OneFrameExtractor(Protocol):
+    """The methods of a `WindowExtractor` that this module calls."""
+
+    def prepare(self, picture: Image) -> NDArray[Any]: ...
+
+    def forward(self, windows: Sequence[Sequence[NDArray[Any]]]) -> list[Arrays]: ...
+
+
+def extract_pictures(extractor: OneFrameExtractor, pictures: Sequence[Image]) -> NDArray[np.float32]:
+    """Compute the features of pictures, one row each, by an extractor whose windows have one frame.
+
+    Raises:
+        InputError: there are no pictures, or one is not an array (height, width, 3) uint8.
+        NonFiniteError: the network returned NaN or an infinite number.
+    """
+    for picture in pictures:
+        check_picture(picture)
+    if not pictures:
+        raise InputError("give at least one picture")
+    rows = extractor.forward([[extractor.prepare(picture)] for picture in pictures])
+    return np.stack([row[FEATURES] for row in rows])
+
+
+def check_elongation(picture: Image) -> None:
+    """Check that a picture can be resized by its shorter side, in bounded memory.
+
+    Raises:
+        InputError: its longer side is more than `MOST_ELONGATED` times as long as the other.
+    """
+    height, width = picture.shape[:2]
+    if max(height, width) > MOST_ELONGATED * min(height, width):
+        raise InputError(
+            f"a picture of {width}x{height} pixels is too elongated; crop it to at most {MOST_ELONGATED}:1"
+        )
 
 
 def resize(picture: Image, width: int, height: int, filter: Pillow.Resampling) -> Image:
@@ -20,7 +74,12 @@ def resize(picture: Image, width: int, height: int, filter: Pillow.Resampling) -
 
 
 def resize_shorter_side(picture: Image, size: int, filter: Pillow.Resampling) -> Image:
-    """Resize a picture so that its shorter side has `size` pixels; the longer one is rounded down."""
+    """Resize a picture so that its shorter side has `size` pixels; the longer one is rounded down.
+
+    Raises:
+        InputError: as `check_elongation`.
+    """
+    check_elongation(picture)
     return resize(picture, *_shorter_side(picture, size), filter)
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from torchvision.models import resnet50, resnet152
 
 from facerec.features.base import FEATURES, Arrays, Clip, Options, Window, windows_at_rate
-from facerec.features.pictures import MEAN, STD, crop_centre, resize, resize_shorter_side
+from facerec.features.pictures import MEAN, STD, crop_centre, extract_pictures, resize, resize_shorter_side
 from facerec.features.window_network import WindowNetwork
 from facerec.geometry import Image
 from facerec.models.device import Placement
@@ -80,8 +80,7 @@ class _ResNet:
 
     def extract(self, *pictures: Image) -> NDArray[np.float32]:
         """Compute the features of pictures (height, width, 3) RGB uint8: (n, 2048) float32."""
-        rows = self.forward([[self.prepare(picture)] for picture in pictures])
-        return np.stack([row[FEATURES] for row in rows])
+        return extract_pictures(self, pictures)
 
 
 class ResNet152(_ResNet):

@@ -65,10 +65,15 @@ def extract(extractor: SoundExtractor, sound: Samples | Path | str) -> dict[str,
         The arrays of the extractor, as they are stored.
 
     Raises:
-        InputError: there is no sound in the file, or it cannot be read.
+        InputError: there is no sound in the file, it cannot be read, or the samples are not as above.
         NonFiniteError: the network returned NaN or an infinite number.
     """
     if isinstance(sound, np.ndarray):
+        if sound.ndim != 1 or sound.dtype.kind != "f" or not np.isfinite(sound).all():
+            raise InputError(
+                f"sound must be mono samples (n,), -1 to 1, in a finite array of floating-point numbers, not "
+                f"one of shape {sound.shape} and type {sound.dtype}"
+            )
         pieces: Iterator[Samples] = iter([sound])
         duration = len(sound) / RATE
     else:

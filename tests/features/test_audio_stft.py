@@ -95,6 +95,16 @@ def test_a_wav_file_gives_what_its_samples_give(tmp_path: Path) -> None:
     assert np.array_equal(found, load_extractor("audio_stft").extract(samples))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((2, 600), np.float32), np.ones(600, np.int16), np.full(600, np.nan, np.float32)],
+    ids=["stereo", "integers", "nan"],
+)
+def test_samples_of_another_kind_are_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(InputError, match="sound must be mono samples"):
+        load_extractor("audio_stft").extract(wrong)
+
+
 def test_a_file_without_sound_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, np.empty(0, np.float32), 16000)

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 from torch import nn
 from torchvision.models import resnet50, resnet152
 from torchvision.transforms import v2
 
-from facerec.errors import ModelError
+from facerec.errors import InputError, ModelError
 from facerec.features import load_extractor
 from facerec.features.base import Clip
+from facerec.features.pictures import resize_shorter_side
 from facerec.features.resnet import Place, ResNet152
 from facerec.models.weights import CATALOGUE
 from tests.features.random_weights import random_state
@@ -163,6 +165,34 @@ def test_resnet152_loads_torchvision_s_file_and_equals_its_network(tmp_path):
     found = extractor.extract(one)
     assert found.shape == (1, 2048)
     assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        picture(1)[..., 0],
+        picture(1) / 255.0,
+        np.dstack([picture(1), picture(1)[..., :1]]),
+        picture(1)[:0],
+        "a.jpg",
+        Pillow.fromarray(picture(1)),
+    ],
+    ids=["gray", "float", "rgba", "empty", "path", "pillow"],
+)
+def test_what_is_no_rgb_array_is_refused(place, wrong):
+    with pytest.raises(InputError, match=r"must be an RGB array \(height, width, 3\) of type uint8, not"):
+        place.extract(picture(2), wrong)
+
+
+def test_no_pictures_are_refused(place):
+    with pytest.raises(InputError, match="give at least one picture"):
+        place.extract()
+
+
+@pytest.mark.parametrize("shape", [(1, 5000), (5000, 1)])
+def test_a_line_of_pixels_is_refused_before_it_takes_gigabytes(shape):
+    with pytest.raises(InputError, match="is too elongated; crop it to at most 32:1"):
+        resize_shorter_side(picture(1, *shape), 224, Pillow.Resampling.BILINEAR)
 
 
 def test_upright_pictures_are_resized_by_their_width(place):
