@@ -30,6 +30,7 @@ COMMANDS = {
     "classify_knn": "facerec.classify_knn",
     "extract_features": "facerec.extract_features",
     "check": "facerec.check",
+    "handover": "facerec.handover",
     "contact_sheet": "facerec.contact_sheet",
     "report": "facerec.report",
     "apply_labels": "facerec.apply_labels",

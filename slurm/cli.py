@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     movies = movie_ids(args.movie or args.movies, films)
     if args.command == "status":
         return _show_status(args, lambda: movie_runs(Path(args.out), movies), len(movies) > 1)
+    if args.command == "handover":
+        return _hand_over(args, movies)
     if args.command == "export":
         return _export(args, movies)
     if args.command == "review":
@@ -236,6 +238,18 @@ def _review(args: argparse.Namespace, movies: Sequence[int]) -> int:
     folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
     command = [sys.executable, "-u", str(PACKAGE / "report.py"), "--review", "--path", *folders]
     words = ["--actor-db", args.actor_db, *_split("--report-args", args.report_args)]
+    return subprocess.call([*command, *words], env=launched_environment(os.environ))
+
+
+def _hand_over(args: argparse.Namespace, movies: Sequence[int]) -> int:
+    """Run handover.py on the folders of `movies`, on this machine; return its exit status."""
+    if not args.to:
+        raise InputError("where to? Give TO=DIR, the folder that the labeling backend is given")
+    folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
+    command = [sys.executable, "-u", str(PACKAGE / "handover.py"), "--path", *folders, "--to", args.to]
+    command += ["--films", args.films, "--actor-db", args.actor_db]
+    command += ["--overwrite"] if args.overwrite else []
+    words = _split("--handover-args", args.handover_args)
     return subprocess.call([*command, *words], env=launched_environment(os.environ))
 
 

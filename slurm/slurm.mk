@@ -5,9 +5,9 @@ PYTHON ?= .venv/bin/python
 SLURM_LAB ?= .slurm-lab
 LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS FEATURES LIST TARS DETECTOR EMBEDDER DEVICE SITE SET \
   PARTITION ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
-  CLASSIFY_ARGS REPORT_ARGS FEATURES_ARGS EXPORT_ARGS PREPARE_ARGS FORMAT LOCAL FRESH OVERWRITE ON_NODE WATCH JSON \
-  FAILED
-LAUNCHER_TARGETS := extract merge cluster classify report movie features status plan export review prepare
+  CLASSIFY_ARGS REPORT_ARGS FEATURES_ARGS EXPORT_ARGS PREPARE_ARGS HANDOVER_ARGS TO FORMAT LOCAL FRESH \
+  OVERWRITE ON_NODE WATCH JSON FAILED
+LAUNCHER_TARGETS := extract merge cluster classify report movie features status plan export review prepare handover
 
 $(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$(value $(name))))
 unexport $(LAUNCHER_VARIABLES)
@@ -27,6 +27,7 @@ features: ## compute FEATURES="place action" of MOVIE, of LIST=videos.csv or TAR
 plan: ## extract a few hundred frames of MOVIE here, and recommend shards, tasks, time and memory
 export: ## write MOVIE for other programs, here: FORMAT=screen-time; also MOVIES=all [EXPORT_ARGS="--labels labels.csv"]
 review: ## make the report of MOVIE, here, and print the address at which it asks who is who; also MOVIES=all
+handover: ## put what the labeling backend reads of MOVIE into TO=DIR; also MOVIES=all [HANDOVER_ARGS=--link]
 status: ## show what of MOVIE is queued, running, done or failed; MOVIES=all: a line each [FAILED=1 WATCH=1 JSON=1]
 $(LAUNCHER_TARGETS):
 	@$(PYTHON) -m slurm $@

@@ -193,6 +193,7 @@ def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
         "export",
         "review",
         "prepare",
+        "handover",
     ]
 
 
