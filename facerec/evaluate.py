@@ -28,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="FILE",
-        help="ground truth: table of boxes, file of CVAT, or the labeling backend's export",
+        help="ground truth: table of boxes, file of CVAT, labels.csv of the review, or the backend's export",
     )
     add_actor_db_argument(
         command_line, "actor database, for names of actors that the folder's manifest does not have"

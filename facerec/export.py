@@ -41,8 +41,9 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="exports of the labeling backend, or one corrected file of CVAT; a movie that none of them has "
-        "keeps its predictions",
+        help="annotators' labels: labels.csv of the review, exports of the labeling backend, or one "
+        "corrected file of CVAT; a movie that none of them has keeps its predictions "
+        "(default: people.json in each folder)",
     )
     command_line.add_argument(
         "--least",

@@ -25,9 +25,8 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument(
         "models",
         nargs="*",
-        default=list(DEFAULT),
         metavar="MODEL",
-        help=f"models to fetch: {', '.join(CATALOGUE)}",
+        help=f"models to fetch: {', '.join(CATALOGUE)} (default: {' '.join(DEFAULT)})",
     )
     command_line.add_argument(
         "--path",
@@ -49,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     faces = {**DETECTORS, **EMBEDDERS}
     done = [
         download_weights(model, args.path, load_face_model if model in faces else check_weights)
-        for model in args.models
+        for model in args.models or DEFAULT
     ]
     print(f"{args.path}: {'; '.join(done)}")  # noqa: T201
     return 0

@@ -31,7 +31,8 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="FILE",
-        help="the labeling backend's export, a CSV file; or a file of CVAT, from export.py --format cvat",
+        help="annotators' labels: labels.csv of the review, the labeling backend's export, or a "
+        "corrected file of CVAT",
     )
     add_actor_db_argument(command_line, "actor database to which the faces are added")
     command_line.add_argument(

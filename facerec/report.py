@@ -37,7 +37,8 @@ def arguments() -> argparse.ArgumentParser:
         "--labels",
         type=Path,
         metavar="FILE.csv",
-        help="the labeling backend's export, for names by annotators (default: people.json in the folder)",
+        help="annotators' labels: labels.csv of the review, or the labeling backend's export (default: "
+        "people.json in the folder)",
     )
     command_line.add_argument(
         "--least",

@@ -7,6 +7,7 @@ need no download: MTCNN and dlib. Fails if a person is not named, or not correct
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,4 +57,5 @@ def _show(*lines: str) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[0] = "python -m facerec.demo"  # the name in usage and errors
     raise SystemExit(run_main(main))

@@ -344,7 +344,7 @@
     $("decided").replaceChildren(...[...people, ...rest.filter(([, groups]) => groups.length)].map(([text, groups]) => el("li", null, bdi(text),
       el("span", { class: "quiet" }, ` ${duration(seconds(groups))} `), groups.slice(0, 40).map((group) => el("button", { type: "button", class: "plain",
         title: facts(group), "aria-label": `Look at ${nameOf({ ...group, label: null })} again`, onclick: () => { chosen = group.id; next(); } },
-      group.clusters.length ? String(group.clusters[0]) : `${group.trajectories.length} faces`)))));
+      group.clusters.length ? String(group.clusters[0]) : count(group.trajectories.length, "appearance"))))));
     $("decided-box").hidden = !$("decided").childElementCount;
   }
   function next() {
