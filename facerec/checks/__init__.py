@@ -5,6 +5,7 @@ To add a check, write a function
     def check_<subject>(folder, <what it is compared with>, violations) -> <what later checks need>
 
 in the module that holds the rules of the same kind (plan, shards and chain: `history`; merged files:
-`results`; thumbnails: `images`; actor database: `actors`), and call it from `inspect._run_checks`. It reports
-every broken rule with `violations.add(path, rule, line)` and goes on; only `OSError` leaves it.
+`results`; thumbnails: `images`; actor database: `actors`; films: `films`; all that the labeling backend
+reads: `data_root`), and call it from `inspect.check_folder`. It reports every broken rule with
+`violations.add(path, rule, line)` and goes on; only `OSError` leaves it.
 """
