@@ -31,6 +31,7 @@ _SINGLE_BOX_JUMP_FACTOR = 1.25  # the same where an end is a single box, which m
 _SINGLE_BOX_FACTOR = 0.9  # narrows the gate where an end is a single box
 _MAX_GAP_OF_SINGLES = 1  # two single boxes farther apart than this many missed frames are not linked
 _LOOKS = 5  # detections at an end of a track that say what it looks like
+_MAX_TABLE = 1 << 22  # rows x columns of a component up to which the dense algorithm is used, of 64 MiB
 _PAIRS_PER_BLOCK = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
@@ -287,13 +288,44 @@ def _components(i: Ints, j: Ints, links: Ints) -> list[Ints]:
 
 def _assign_component(i: Ints, j: Ints, gain: Floats, links: Ints) -> Ints:
     """The `links`, indices into `i`, `j` and `gain`, of the optimal assignment of one component."""
-    from scipy.optimize import linear_sum_assignment
-
     rows, row = np.unique(i[links], return_inverse=True)
     columns, column = np.unique(j[links], return_inverse=True)
+    gains = np.rint(gain[links] * 1e6)  # sums of whole numbers are exact on every machine
+    if len(rows) * len(columns) > _MAX_TABLE:
+        return links[_assign_sparse(row, column, gains)]
+    from scipy.optimize import linear_sum_assignment
+
     table = np.zeros((len(rows), len(columns)))
-    table[row, column] = np.rint(gain[links] * 1e6)  # sums of whole numbers are exact on every machine
+    table[row, column] = gains
     link_at = np.full(table.shape, -1)
     link_at[row, column] = links
     assigned: Ints = link_at[linear_sum_assignment(table, maximize=True)]
     return assigned[assigned >= 0]
+
+
+def _assign_sparse(row: Ints, column: Ints, gains: Floats) -> Ints:
+    """Return the links of an optimal assignment in memory that grows with the links, not with rows x columns.
+
+    A minute of a flickering crowd is one component of ten thousands of ends. Of equally good assignments it
+    may return another than the dense algorithm. R. Jonker, A. Volgenant, "A shortest augmenting path
+    algorithm for dense and sparse linear assignment problems" (1987), as SciPy implements it.
+
+    Args:
+        row, column: (m,) row and column of each link, numbered from 0 without holes.
+        gains: (m,) whole numbers above 0.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    n_rows, n_columns = int(row.max()) + 1, int(column.max()) + 1
+    # each row gets a column of its own, of gain 0, because SciPy assigns every row
+    rows = np.concatenate([row, np.arange(n_rows)])
+    columns = np.concatenate([column, n_columns + np.arange(n_rows)])
+    costs = gains.max() + 1 - np.concatenate([gains, np.zeros(n_rows)])  # a cost of 0 would be no link
+    shape = n_rows, n_columns + n_rows
+    assigned = np.full(n_rows, -1)
+    assigned_rows, assigned_columns = min_weight_full_bipartite_matching(
+        csr_array((costs, (rows, columns)), shape=shape)
+    )
+    assigned[assigned_rows] = assigned_columns
+    return np.flatnonzero(assigned[row] == column)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError
 from facerec.settings import TrackSettings
+from facerec.tracking import tracker
 from facerec.tracking.motion import Motion
 from facerec.tracking.tracker import Track, interpolate, track
 
@@ -263,3 +266,41 @@ def test_invalid_settings_are_refused(wrong, named):
 def test_frames_and_boxes_of_different_numbers_are_refused():
     with pytest.raises(ValueError, match="2 frames for 1 boxes"):
         track([1, 2], [[0, 0, 5, 5]])
+
+
+@settings(deadline=None)
+@given(films())
+def test_the_assignment_in_bounded_memory_is_as_good(film):
+    frames, boxes, cuts = film
+    totals = []
+    for limit in (tracker._MAX_TABLE, 0):
+        found: list[float] = []
+        component = tracker._assign_component
+
+        def counted(i, j, gain, links, component=component, found=found):
+            chosen = component(i, j, gain, links)
+            assert len(np.unique(i[chosen])) == len(np.unique(j[chosen])) == len(chosen)
+            found.append(float(np.rint(gain[chosen] * 1e6).sum()))
+            return chosen
+
+        with (
+            mock.patch.object(tracker, "_MAX_TABLE", limit),
+            mock.patch.object(tracker, "_assign_component", counted),
+        ):
+            track(frames, boxes, cuts, TrackSettings(max_gap=0))
+        totals.append(found)
+    assert totals[0] == totals[1]
+
+
+def test_the_memory_of_a_flickering_crowd_grows_with_its_links():
+    """100 people at overlapping places, half of their boxes missed, for 40 s: thousands of rival ends."""
+    rng = np.random.default_rng(0)
+    seen = np.argwhere(rng.random((1000, 100)) < 0.5)
+    left, top = 12.0 * (seen[:, 1] % 10), 12.0 * (seen[:, 1] // 10)
+    corner = np.stack([left, top], axis=1) + rng.normal(0, 6, (len(seen), 2))
+    tracemalloc.start()
+    found = track(seen[:, 0], np.concatenate([corner, corner + 40], axis=1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(len(t) for t in found) == len(seen)
+    assert peak < 230 << 20  # 155 MiB; with dense tables 310
