@@ -49,7 +49,7 @@ def main() -> int:
         work = args.work or Path(temporary)
         for movie_id in range(1, args.movies + 1):
             make_finished_movie(work / "films", work / "out", movie_id, args.shards)
-        for command in (["status"], ["status", "--json"], ["status", "--failed"]):
+        for command in (["status"], ["status", "--json"], ["status", "--failed"], ["movie"]):
             sys.stdout.write(json.dumps(measure(work, [*command, "--movies", "all"])) + "\n")
     return 0
 

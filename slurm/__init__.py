@@ -23,6 +23,7 @@ Modules, the lower layers first:
     tasks       entry points on a node            launch      submit to SLURM; local: run without it
     preflight   try all stages by --dry-run
     report      status as text and JSON           sizing      measure a film, recommend options
+    scheduler   SLURM's tasks and places of a command
     finished    movies that need no process       setting_aside  movies that fail again and again
     overview    status of several movies          collection  commands for one movie or many
     variables   options and variables of make     cli         command line

@@ -17,7 +17,7 @@ from facerec.support.cli import configure_logging, run_main
 from facerec.support.installation import PACKAGE
 from facerec.support.shell import launched_environment, launcher_command
 from slurm import queue
-from slurm.collection import movie_runs, show_status
+from slurm.collection import movie_runs, movies_to_run, show_status
 from slurm.extraction import Echo
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
 from slurm.features import feature_work
@@ -27,6 +27,7 @@ from slurm.local import run_features_local, run_local, visible_gpus
 from slurm.options import ROOT, RunOptions
 from slurm.preflight import movies_that_can_run
 from slurm.records import RunFolder, RunRecords
+from slurm.scheduler import AGAIN, Scheduler
 from slurm.site import Site, load_site, split_settings
 from slurm.sizing import plan_movie, plan_without_gpu, run_on_node
 from slurm.variables import (
@@ -41,7 +42,7 @@ from slurm.variables import (
 )
 
 log = logging.getLogger(__name__)
-Runner = Callable[[RunOptions, int, Sequence[str], Echo], int]  # returns the exit status
+Runner = Callable[[RunOptions, int, Sequence[str], Echo, Scheduler], int]  # returns the exit status
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,9 +78,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         works = [feature_work(options, movie) for movie in movies]
         return max(_run_features(options, work, local, len(works) > 1) for work in works)
     stages = CHAINS[args.command]
-    ready = movies_that_can_run(options, movies, stages)
-    statuses = [_run_movie(runner, options, movie, stages, len(movies) > 1) for movie in ready]
-    return max(*statuses, int(len(ready) < len(movies)))
+    scheduler = Scheduler.connect(options.site)
+    failed_only = args.command == "retry"
+    todo = movies_to_run(options, movies, stages, scheduler, echo, failed_only=failed_only)
+    ready = movies_that_can_run(options, todo, stages) if todo else []
+    status = int(len(ready) < len(todo))
+    for started, movie in enumerate(ready):
+        if scheduler.full:
+            echo(
+                f"{started} of {len(ready)} movies were submitted, {scheduler.submitted} tasks; "
+                f"SLURM takes no more now. For the rest, {AGAIN}"
+            )
+            break
+        status = max(status, _run_movie(runner, options, movie, stages, scheduler, len(movies) > 1))
+    return status
 
 
 def _is_local(args: argparse.Namespace) -> bool:
@@ -157,10 +169,17 @@ def _variables_to_repeat(args: argparse.Namespace) -> list[str]:
     ]
 
 
-def _run_movie(runner: Runner, options: RunOptions, movie: int, stages: Sequence[str], several: bool) -> int:
+def _run_movie(
+    runner: Runner,
+    options: RunOptions,
+    movie: int,
+    stages: Sequence[str],
+    scheduler: Scheduler,
+    several: bool,
+) -> int:
     """Run one movie. If there are several, log its error and return the exit status, so that others run."""
     try:
-        status = runner(options, movie, stages, echo)
+        status = runner(options, movie, stages, echo, scheduler)
         report = RunFolder(options.out, movie).movie_folder.report
         if "report" in stages and (runner is not run_local or report.exists()):
             echo(f"movie {movie}: report{'' if runner is run_local else ' when done'}: {report}")
@@ -174,8 +193,8 @@ def _run_movie(runner: Runner, options: RunOptions, movie: int, stages: Sequence
         return error.exit_status
 
 
-def _submit(options: RunOptions, movie: int, stages: Sequence[str], echo: Echo) -> int:
-    if launch(options, movie, stages, echo):
+def _submit(options: RunOptions, movie: int, stages: Sequence[str], echo: Echo, scheduler: Scheduler) -> int:
+    if launch(options, movie, stages, echo, scheduler):
         status = launcher_command("status", f"MOVIE={movie}")
         echo(f"  logs in {RunFolder(options.out, movie).path}; progress: {status}")
     return 0

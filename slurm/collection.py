@@ -10,13 +10,19 @@ from pathlib import Path
 import orjson
 
 from facerec.errors import FacerecError
+from facerec.support.shell import launcher_command
 from slurm import queue
+from slurm.extraction import Echo
 from slurm.feature_run import feature_runs
-from slurm.finished import read_finished
-from slurm.overview import overview_lines, row_of
+from slurm.films import films_of_all
+from slurm.finished import finished_of_chain, read_finished
+from slurm.options import RunOptions
+from slurm.overview import Row, overview_lines, row_of
 from slurm.queue import Snapshot
 from slurm.records import RunFolder, RunRecords
 from slurm.report import as_json, show, status_lines
+from slurm.scheduler import Scheduler
+from slurm.setting_aside import take_back
 from slurm.site import Site
 from slurm.status import MovieStatus, read_status
 
@@ -73,6 +79,79 @@ def movie_runs(out: Path, movie_ids: Sequence[int]) -> list[RunRecords]:
 
 def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def movies_to_run(
+    options: RunOptions,
+    movies: Sequence[int],
+    stages: Sequence[str],
+    scheduler: Scheduler,
+    echo: Echo,
+    *,
+    failed_only: bool = False,
+) -> list[int]:
+    """Return those of `movies` that are not finished; of several, those that are not set aside.
+
+    Plan and manifest decide, so a finished movie costs no process.
+
+    Args:
+        failed_only: return only movies that have failed, and take back those that were set aside.
+    """
+    films = films_of_all(options.films) if "extract" in stages else {}
+    todo: list[int] = []
+    aside: list[Row] = []
+    finished = 0
+    for movie_id in movies:
+        run = RunFolder(options.out, movie_id)
+        try:
+            if _is_finished(options, run, stages, scheduler, films.get(movie_id)):
+                finished += 1
+            elif not run.path.exists() or (len(movies) == 1 and not failed_only):
+                todo += [] if failed_only else [movie_id]
+            elif failed_only:
+                row = row_of(read_status(run, scheduler.tasks_of(run)), options.site.give_up)
+                if row.is_problem:
+                    take_back(run)
+                    todo.append(movie_id)
+            else:
+                row = row_of(read_status(run, scheduler.tasks_of(run)), options.site.give_up)
+                aside += [row] if row.condition == "set aside" else []
+                todo += [] if row.condition == "set aside" else [movie_id]
+        except queue.SlurmError:
+            raise
+        except FacerecError:  # its own command says what is wrong
+            todo.append(movie_id)
+    if finished:
+        echo(f"{_movies(movies, finished)} finished already: nothing to do")
+    for row in aside:
+        again = launcher_command("retry", *row.movie.run.variables())
+        log.warning(
+            "%s: set aside after %d failures (%s); to try again: %s",
+            row.movie.run.title,
+            row.failures.times,
+            row.note,
+            again,
+        )
+    if failed_only and not todo:
+        echo(
+            f"no movie has failed of {len(movies)}" if len(movies) > 1 else "it has not failed: nothing to do"
+        )
+    return todo
+
+
+def _movies(movies: Sequence[int], count: int) -> str:
+    if len(movies) == 1:
+        return f"movie {movies[0]}:"
+    return f"{count} of {len(movies)} movies"
+
+
+def _is_finished(
+    options: RunOptions, run: RunFolder, stages: Sequence[str], scheduler: Scheduler, film: Path | None
+) -> bool:
+    if finished_of_chain(options, run, stages, film) != list(stages):
+        return False
+    movie = read_finished(run, scheduler.tasks_of(run))
+    return movie is not None and not movie.active
 
 
 def ask(runs: Sequence[int | str] = ()) -> Snapshot | None:

@@ -8,15 +8,17 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.plan import parse_ranges
 from facerec.support.shell import launched_environment, launcher_command
-from slurm import queue
 from slurm.films import find_film
+from slurm.finished import finished_of_chain
 from slurm.options import RunOptions
 from slurm.records import RunFolder, RunRecords
+from slurm.scheduler import Scheduler
 from slurm.status import ACTIVE, MovieStatus, read_status
 from slurm.work import wait_until
 
@@ -114,13 +116,35 @@ def _require_same_options(command: Sequence[str]) -> None:
         raise FacerecError(lines[-1].partition("error: ")[2] or lines[-1])
 
 
-def read_verified_status(options: RunOptions, run: RunRecords) -> MovieStatus:
-    """Read the movie's status with file contents compared, after waiting for files that other nodes wrote."""
-    queued = queue.tasks_of(run.name) if queue.available() else None
-    movie = read_status(run, queued, options.shards, contents=True)
-    if _waited_for_markers(run, movie, options.site.settle):
-        movie = read_status(run, queued, options.shards, contents=True)
+def read_verified_status(
+    options: RunOptions, run: RunRecords, scheduler: Scheduler | None = None
+) -> MovieStatus:
+    """Read the movie's status with file contents compared, after waiting for files that other nodes wrote.
+
+    While tasks are queued or running, contents are not compared: the command is run again after them.
+    """
+    queued = (scheduler or Scheduler.connect(options.site)).tasks_of(run)
+    movie = read_status(run, queued, options.shards)
+    late = _waited_for_markers(run, movie, options.site.settle)
+    if late or not movie.active:
+        movie = read_status(run, queued, options.shards, contents=not movie.active)
     return movie
+
+
+def stages_to_do(
+    options: RunOptions, run: RunFolder, stages: Sequence[str], scheduler: Scheduler, echo: Echo
+) -> tuple[list[str], MovieStatus]:
+    """Return the stages without those that are finished, and the state of the movie."""
+    film = find_film(options.films, run.movie_id) if "extract" in stages else None
+    finished = finished_of_chain(options, run, stages, film)
+    if finished:
+        movie = read_status(run, scheduler.tasks_of(run), options.shards)
+        active = {task.submission.stage for task in movie.tasks if task.state in ACTIVE}
+        finished = list(takewhile(lambda stage: stage not in active, finished))
+    if not finished:
+        return list(stages), read_verified_status(options, run, scheduler)
+    echo(f"movie {run.movie_id}: {', '.join(finished)}: done already")
+    return list(stages[len(finished) :]), movie
 
 
 def _waited_for_markers(run: RunRecords, movie: MovieStatus, settle: float) -> bool:

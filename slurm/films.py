@@ -80,6 +80,15 @@ def find_film(films: Path, movie_id: int) -> Path:
     return found[0].absolute()
 
 
+def films_of_all(films: Path) -> dict[int, Path]:
+    """Return the films in `films` by movie id, without movies of several films; the folder is listed once."""
+    named: dict[int, list[Path]] = {}
+    for file in _files(films):
+        named.setdefault(film_movie_id(file), []).append(file)
+    found = {movie_id: _films_among(files) for movie_id, files in named.items()}
+    return {movie_id: files[0].absolute() for movie_id, files in found.items() if len(files) == 1}
+
+
 def _films_among(files: Sequence[Path]) -> list[Path]:
     """Return the films among the files of one movie.
 

@@ -12,8 +12,9 @@ from facerec.folder.manifest import outputs_of, read_manifest, recorded_missing
 from facerec.folder.plan import Plan, read_plan
 from facerec.stages import PIPELINE
 from facerec.support.atomic import sha256_of
+from slurm.options import RunOptions
 from slurm.queue import ACTIVE, QueuedTask
-from slurm.records import RunFolder
+from slurm.records import RunFolder, Submission
 from slurm.status import MovieStatus, ShardStatus, TaskStatus, newest_of_stages, tasks_of_submission
 
 _CLOCKS_NS = 2_000_000_000  # by which the clocks of two nodes may differ
@@ -45,6 +46,56 @@ def finished_stages(folder: MovieFolder, plan: Plan) -> list[str]:
             known |= entry["outputs"]
         finished.append(stage.short_name)
     return finished if len(finished) > 1 else []  # the merge proves the shards
+
+
+def finished_of_chain(
+    options: RunOptions, run: RunFolder, stages: Sequence[str], film: Path | None
+) -> list[str]:
+    """Return those of `stages`, from the first on, that would do nothing if they ran again.
+
+    The film and the number of shards are those of the plan, the results hold, and the stage was run with what
+    the user chooses now. A stage that is given alone is never left out, except extract.
+
+    Args:
+        film: film of the movie; None if there is not just one.
+    """
+    alone = len(stages) == 1 and not PIPELINE[stages[0]].sharded
+    if options.fresh or options.overwrite or alone or film is None:
+        return []
+    try:
+        plan = read_plan(run.movie_folder)
+        if plan is None or options.shards not in (None, plan.n) or not _is_film_of(plan, film):
+            return []
+        finished = finished_stages(run.movie_folder, plan)
+        submissions = run.submissions() if finished else []
+    except (FacerecError, OSError):  # the stages say what is wrong
+        return []
+    kept: list[str] = []
+    for stage in stages:
+        before = _chosen_before(run, [one for one in submissions if one.stage == stage])
+        if stage not in finished or (before or []) != _without_blanks(options.chosen(stage)):
+            break
+        kept.append(stage)
+    return kept
+
+
+def _is_film_of(plan: Plan, film: Path) -> bool:
+    stamp = film.stat()
+    found = {"name": film.name, "bytes": stamp.st_size, "mtime_ns": stamp.st_mtime_ns}
+    return all(plan.film.get(name, value) == value for name, value in found.items())
+
+
+def _chosen_before(run: RunFolder, submissions: Sequence[Submission]) -> list[str] | None:
+    """Return what was chosen of a stage when it was last done; None if that is not known."""
+    for submission in reversed(submissions):
+        task = None if PIPELINE[submission.stage].sharded else run.task(submission.key, 0)
+        if PIPELINE[submission.stage].sharded or (task and task.outcome == "done"):
+            return None if submission.chosen is None else _without_blanks(submission.chosen)
+    return None
+
+
+def _without_blanks(words: Sequence[str]) -> list[str]:
+    return list(words) if any(words) else []
 
 
 def _holds(folder: MovieFolder, stage: str, entry: Mapping[str, Any], known: Mapping[str, str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,12 +13,13 @@ from facerec.folder.plan import format_ranges
 from facerec.stages import LAUNCHED, PIPELINE
 from facerec.support.installation import default_folder
 from slurm import queue, tasks
-from slurm.extraction import Echo, Extraction, plan_extraction, read_verified_status, require_inputs
+from slurm.extraction import Echo, Extraction, plan_extraction, require_inputs, stages_to_do
 from slurm.feature_run import FeatureRun
 from slurm.features import find_source, plan_features
 from slurm.options import RunOptions
 from slurm.packing import Pack, pack, split_into_arrays
 from slurm.records import RunFolder, RunRecords, Submission
+from slurm.scheduler import AGAIN, LimitReached, Scheduler, is_submit_limit
 from slurm.site import Resources
 from slurm.status import ACTIVE, MovieStatus
 
@@ -37,53 +37,99 @@ _FOR_SRUN = (
 Dependencies = Sequence[tuple[str, Sequence[Submission]]]  # SLURM's dependency type, and the jobs
 
 
-def launch(options: RunOptions, movie_id: int, stages: Sequence[str], echo: Echo) -> list[Submission]:
+def launch(
+    options: RunOptions,
+    movie_id: int,
+    stages: Sequence[str],
+    echo: Echo,
+    scheduler: Scheduler | None = None,
+) -> list[Submission]:
     """Submit stages, given in topological order, each to start after its predecessors.
+
+    If SLURM does not take all tasks now, shards come first; `scheduler.full` then says why.
 
     Returns:
         The new submissions; none for a stage that has nothing to do or is queued already.
     """
     run = RunFolder(options.out, movie_id)
+    scheduler = scheduler or Scheduler.connect(options.site)
     require_inputs(options, run, stages)
     with run.lock():
-        movie = read_verified_status(options, run)
+        todo, movie = stages_to_do(options, run, stages, scheduler, echo)
         submitted: list[Submission] = []
-        for stage in stages:
+        for number, stage in enumerate(todo, 1):
             if PIPELINE[stage].sharded:
                 extraction = plan_extraction(options, run, movie, echo)
-                submitted += _submit_shards(options, run, stage, extraction, echo)
+                later = len(todo) - number
+                submitted += _submit_shards(options, run, stage, extraction, echo, scheduler, later)
+                if extraction.missing and scheduler.full:  # no other stage can do anything without all shards
+                    break
             else:
-                submitted += _submit_stage(options, run, movie, stage, submitted, echo)
+                submitted += _submit_stage(options, run, movie, stage, submitted, echo, scheduler)
+        if scheduler.full:
+            echo(f"movie {movie_id}: not all tasks were submitted: {AGAIN} ({scheduler.full})")
         return submitted
 
 
-def launch_features(options: RunOptions, run: FeatureRun, echo: Echo) -> list[Submission]:
+def launch_features(
+    options: RunOptions, run: FeatureRun, echo: Echo, scheduler: Scheduler | None = None
+) -> list[Submission]:
     """Submit the shards of features that are not done; returns the new submissions."""
     source = find_source(options, run)
+    scheduler = scheduler or Scheduler.connect(options.site)
     with run.lock():
         extraction = plan_features(options, run, source, echo)
-        return _submit_shards(options, run, run.sharded_stage, extraction, echo)
+        submitted = _submit_shards(options, run, run.sharded_stage, extraction, echo, scheduler)
+        if scheduler.full:
+            echo(f"{run.title}: not all tasks were submitted: {AGAIN} ({scheduler.full})")
+        return submitted
 
 
 def _submit_shards(
-    options: RunOptions, run: RunRecords, stage: str, extraction: Extraction, echo: Echo
+    options: RunOptions,
+    run: RunRecords,
+    stage: str,
+    extraction: Extraction,
+    echo: Echo,
+    scheduler: Scheduler,
+    later: int = 0,
 ) -> list[Submission]:
+    """Submit the missing shards, or as many tasks as SLURM takes now.
+
+    Args:
+        later: number of jobs of later stages, for which places are kept.
+    """
     if not extraction.missing:
         return []
     resources = options.site.stages[stage]
     packs = pack(extraction.missing, resources.tasks, extraction.failed)
+    packs = packs[: scheduler.places(len(packs) + later)]
     submitted: list[Submission] = []
+    last: list[Submission] = []  # of each array
     parallelism = resources.parallelism or len(packs)
     for array in split_into_arrays(packs, queue.max_array_size(), parallelism):
-        after = [("afterany", [submitted[array.after]])] if array.after is not None else []
-        submission = _new_submission(options, run, stage, array.packs, extraction.n)
-        _submit(run, submission, resources, extraction.command, after, array.parallelism)
-        submitted.append(submission)
-        shards = format_ranges(shard for shards in array.packs for shard in shards)
-        echo(
-            f"  job {submission.job}: shards {shards} in {len(array.packs)} "
-            f"task{'s' * (len(array.packs) > 1)}, at most {array.parallelism} at once"
-        )
+        after = [("afterany", [last[array.after]])] if array.after is not None else []
+        waiting, size = list(array.packs), len(array.packs)
+        while waiting:
+            part = waiting[:size]
+            submission = _new_submission(options, run, stage, part, extraction.n)
+            try:
+                _submit(run, submission, resources, extraction.command, after, array.parallelism)
+            except LimitReached as error:
+                size = len(part) // 2
+                if not size:
+                    scheduler.refuse(error)
+                    return submitted
+                continue
+            scheduler.took(len(part))
+            waiting = waiting[size:]
+            submitted.append(submission)
+            shards = format_ranges(shard for shards in part for shard in shards)
+            echo(
+                f"  job {submission.job}: shards {shards} in {len(part)} "
+                f"task{'s' * (len(part) > 1)}, at most {array.parallelism} at once"
+            )
+        last.append(submitted[-1])
     return submitted
 
 
@@ -94,6 +140,7 @@ def _submit_stage(
     stage: str,
     submitted: Sequence[Submission],
     echo: Echo,
+    scheduler: Scheduler,
 ) -> list[Submission]:
     """Submit a stage that is not sharded, after the jobs of its predecessors that are queued or running."""
     predecessors = {predecessor.short_name for predecessor in PIPELINE.predecessors(stage)}
@@ -122,11 +169,18 @@ def _submit_stage(
         states = {task.state for task in movie.tasks if task.submission.key == key}
         # after a failed task, afterok would never be satisfied; the merge verifies coverage itself
         after.append(("afterok" if states <= {*ACTIVE, "done"} else "afterany", [parent]))
+    if not scheduler.places(1):
+        return []
     n = movie.n or next((new.n for new in submitted), options.shards or 0)
     submission = _new_submission(options, run, stage, [()], n)
     submission.parents = [parent.key for _, parents in after for parent in parents]
     command = options.stage_command(stage, run.movie_folder.path)
-    _submit(run, submission, options.site.stages[stage], command, after, 1)
+    try:
+        _submit(run, submission, options.site.stages[stage], command, after, 1)
+    except LimitReached as error:
+        scheduler.refuse(error)
+        return []
+    scheduler.took(1)
     jobs = ", ".join(f"job {parent.job}" for _, parents in after for parent in parents)
     echo(f"movie {run.movie_id}: {stage}: job {submission.job}{f', after {jobs}' if jobs else ''}")
     return [submission]
@@ -146,6 +200,7 @@ def _new_submission(
         warn=resources.warn,
         retry=resources.retry,
         settle=options.site.settle,
+        chosen=options.chosen(stage),
     )
 
 
@@ -160,7 +215,8 @@ def _submit(
     """Submit to sbatch. The record is saved before, so that the job is found if this launcher is killed.
 
     Raises:
-        SlurmError: sbatch refuses; the record is deleted.
+        LimitReached: too many tasks are submitted; the record is deleted.
+        SlurmError: sbatch refuses for another reason; the record is deleted.
     """
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -177,12 +233,8 @@ def _submit(
             jobs = executor.map_array(function, *zip(*arguments, strict=True))
     except (FailedJobError, FailedSubmissionError) as error:
         run.delete(submission)
-        message = queue.one_line(str(error))
-        if len(indices) > 1 and re.search(r"QOS|policy|limit", message, re.IGNORECASE):
-            message += (
-                f"; if the site limits the number of submitted tasks, give fewer: TASKS={len(indices) // 2}"
-            )
-        raise queue.SlurmError(f"sbatch: {message}") from None
+        message = f"sbatch: {queue.one_line(str(error))}"
+        raise (LimitReached if is_submit_limit(message) else queue.SlurmError)(message) from None
     submission.set_job(str(jobs[0].job_id))
     run.save(submission)
 

@@ -23,7 +23,7 @@ from facerec.folder.plan import format_ranges
 from facerec.stages import PIPELINE
 from facerec.support.cli import progress
 from facerec.support.limits import available_memory, usable_cpus
-from slurm.extraction import Echo, Extraction, plan_extraction, read_verified_status, require_inputs
+from slurm.extraction import Echo, Extraction, plan_extraction, require_inputs, stages_to_do
 from slurm.feature_run import FeatureRun
 from slurm.features import find_source, plan_features
 from slurm.options import RunOptions
@@ -31,6 +31,7 @@ from slurm.packing import pack
 from slurm.process import StopRequest, write_to
 from slurm.records import RunFolder, RunRecords, Submission
 from slurm.report import failure_lines
+from slurm.scheduler import Scheduler
 from slurm.site import parse_size
 from slurm.status import read_status
 from slurm.work import Task
@@ -42,7 +43,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Environment = Mapping[str, str]  # variables that a worker process gets in addition
 
 
-def run_local(options: RunOptions, movie_id: int, stages: Sequence[str], echo: Echo) -> int:
+def run_local(
+    options: RunOptions,
+    movie_id: int,
+    stages: Sequence[str],
+    echo: Echo,
+    scheduler: Scheduler | None = None,
+) -> int:
     """Run stages on this machine, one after the other, up to the first that fails.
 
     An optional stage that fails after others is reported, but the movie has not failed.
@@ -56,9 +63,11 @@ def run_local(options: RunOptions, movie_id: int, stages: Sequence[str], echo: E
     run = RunFolder(options.out, movie_id)
     require_inputs(options, run, stages)
     with run.lock(), _stop_on_signals() as stop:
-        for stage in stages:
+        scheduler = scheduler or Scheduler.connect(options.site)
+        todo, movie = stages_to_do(options, run, stages, scheduler, echo)
+        for stage in todo:
             if PIPELINE[stage].sharded:
-                extraction = plan_extraction(options, run, read_verified_status(options, run), echo)
+                extraction = plan_extraction(options, run, movie, echo)
                 succeeded = _run_shards(options, run, stage, extraction, stop, echo)
             else:
                 succeeded = _run_stage(options, run, stage, stop)
@@ -181,7 +190,16 @@ def _run_stage(options: RunOptions, run: RunFolder, stage: str, stop: StopReques
 
 def _new_submission(options: RunOptions, run: RunRecords, stage: str, packs: list[str], n: int) -> Submission:
     retry, memory = options.site.stages[stage].retry, options.site.local.memory
-    return Submission(run.new_key(stage), stage, packs, n, memory=memory, retry=retry, local=True)
+    return Submission(
+        run.new_key(stage),
+        stage,
+        packs,
+        n,
+        memory=memory,
+        retry=retry,
+        local=True,
+        chosen=options.chosen(stage),
+    )
 
 
 def _log_path(task: Task) -> Path:

@@ -54,6 +54,11 @@ class RunOptions:
         shards = -(-frames // SHARD_FRAMES["gpu" if on_gpu else "cpu"])
         return max(1, min(max(shards, min(resources.tasks, frames)), DEFAULT_SHARDS))
 
+    def chosen(self, stage: str) -> list[str]:
+        """Return what the user has chosen of a stage and can change its results."""
+        models = [self.detector, self.embedder] if stage == "extract" else []
+        return [*models, *self.args.get(stage, ())]
+
     def extract_command(self, film: Path, n: int) -> list[str]:
         """Return the command that extracts shards of `film`, without its `--shard`."""
         command = PIPELINE["extract"].command("--n", str(n), "--out", str(self.out.absolute()))

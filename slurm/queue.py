@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -208,6 +209,12 @@ def max_array_size() -> int:
     if match is None:
         raise SlurmError("scontrol show config: MaxArraySize is missing in its output")
     return max(1, int(match[1]))
+
+
+def max_job_count() -> int:
+    """Return SLURM's MaxJobCount: the number of tasks of all users that it remembers, ended ones included."""
+    match = re.search(r"^MaxJobCount\s*=\s*(\d+)", show_config(), re.MULTILINE)
+    return int(match[1]) if match else sys.maxsize
 
 
 def out_of_memory(lines: Collection[str]) -> bool:

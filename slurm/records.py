@@ -62,6 +62,7 @@ class Submission:
         parents: keys of the submissions that produce its inputs.
         host: host of the launcher; of the pool if `local`.
         user: login name of who submitted it; empty if unknown.
+        chosen: what the user has chosen of the stage, see `RunOptions.chosen`; None if unknown.
         last: SLURM's final state of each task that ended, by task index as text.
     """
 
@@ -81,6 +82,7 @@ class Submission:
     submitted: float = field(default_factory=time.time)
     host: str = field(default_factory=host)
     user: str = field(default_factory=user_name)
+    chosen: list[str] | None = None
     last: dict[str, str] = field(default_factory=dict)
 
     def set_job(self, task_id: str) -> None:
@@ -309,8 +311,8 @@ def _to_json(record: Submission | TaskRecord) -> bytes:
 def _read(path: Path, kind: type[Record]) -> Record:
     def parse(value: object) -> Record:
         names = {item.name for item in fields(kind)}
-        if isinstance(value, dict):  # an earlier release did not record the user
-            value = {"user": "", **value} if "user" in names else value
+        if isinstance(value, dict) and "user" in names:  # an earlier release did not record these
+            value = {"user": "", "chosen": None, **value}
         content: dict[str, Any] = require_keys(value, names)
         record = kind(**content)
         if isinstance(record, TaskRecord):

@@ -49,6 +49,8 @@ class Resources:
         tasks: number of tasks that share the shards; 0 for one task per shard.
         retry: number of times a failed shard is tried again.
         warn: seconds before the time limit at which SLURM signals a task to stop cleanly.
+        nice: how much later than other jobs of the user's, SLURM's --nice.
+        priority: SLURM's --priority, which most sites leave to operators.
         modules: environment modules to load before a task.
         setup: shell lines to run before a task, unchanged.
         sbatch: further options of sbatch by name; True for an option without a value, False to leave it out.
@@ -68,6 +70,8 @@ class Resources:
     tasks: int = 0
     retry: int = 0
     warn: int = 90
+    nice: int = 0
+    priority: int = 0
     modules: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
     sbatch: Mapping[str, str | bool] = field(default_factory=dict)
@@ -95,7 +99,9 @@ class Resources:
             found["cpus-per-task"] = self.cpus
         if self.megabytes and not self.sbatch.keys() & {"mem-per-cpu", "mem-per-gpu"}:
             found["mem"] = f"{self.megabytes}M"
-        return found | {name: value for name, value in self.sbatch.items() if value is not False}
+        found |= {name: value for name, value in self.sbatch.items() if value is not False}
+        chosen = {"nice": self.nice, "priority": self.priority}
+        return found | {name: value for name, value in chosen.items() if value}
 
     def preparation(self) -> list[str]:
         """Return the shell lines to run before a task."""

@@ -16,8 +16,10 @@ from facerec.support.cli import parser
 PREFIX = "FACEREC_"
 FEATURES_COMMAND = FEATURES.short_name
 CHAINS = {**{stage: (stage,) for stage in PIPELINE.short_names}, "movie": PIPELINE.short_names}
+CHAINS["retry"] = CHAINS["movie"]
 _COMMANDS = (
-    "extract, merge, cluster, classify, report: run one stage. movie: run all of them in order. features: "
+    "extract, merge, cluster, classify, report: run one stage. movie: run all of them in order. retry: "
+    "the same for the movies that failed, also those that were set aside. features: "
     "compute FEATURES of movies, of a LIST or of TARS. status: show the state of the movies. plan: extract a "
     "few hundred frames on this machine, and recommend shards, tasks, time and memory. export: write the "
     "movies for other programs (FORMAT), on this machine. review: print where the reports open to ask who is "
@@ -57,6 +59,8 @@ OPTIONS = (
     ("PARTITION", "", "SLURM partition of all stages"),
     ("ACCOUNT", "", "SLURM account of all stages"),
     ("QOS", "", "SLURM quality of service of all stages"),
+    ("NICE", "", "let other jobs go first: SLURM's --nice, for all stages"),
+    ("PRIORITY", "", "SLURM's --priority, for all stages; most sites leave it to operators"),
     ("GPUS", "", "GPUs per task of extract, or of features"),
     ("CPUS", "", "CPU cores per task of extract, or of features"),
     ("MEMORY", "", "memory per task of extract, or of features, as in 8G"),
@@ -91,7 +95,7 @@ FLAGS = (
 # variables that a recommended command must repeat, because the measurement depends on them
 REPEATED = {"FILMS", "OUT", "ACTOR_DB", "DETECTOR", "EMBEDDER", "DEVICE", "SITE", "SET", "EXTRACT_ARGS"}
 SETTINGS = {  # variables that override a setting of the site profile
-    **{name: f"all.{name.lower()}" for name in ("PARTITION", "ACCOUNT", "QOS")},
+    **{name: f"all.{name.lower()}" for name in ("PARTITION", "ACCOUNT", "QOS", "NICE", "PRIORITY")},
     **{name: f"{{stage}}.{name.lower()}" for name in ("GPUS", "CPUS", "MEMORY", "TASKS", "RETRY")},
     "WALLTIME": "{stage}.time",
     "PARALLEL": "{stage}.parallelism",

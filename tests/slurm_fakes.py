@@ -65,8 +65,15 @@ class MockSlurm:
         self.install_script(
             "sbatch",
             f"""[ ! -e {folder}/refuse ] || {{ cat {folder}/refuse >&2; exit 1; }}
-            id=$(cat {folder}/next); echo $((id + 1)) >{folder}/next; cp "$1" {folder}/jobs/$id.sh
             last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
+            active=$(grep -c '|PENDING|\\||RUNNING|' {self.queue})
+            limit=$(cat {folder}/limit_of_tasks 2>/dev/null || echo 1000000)
+            if [ $((active + ${{last:-0}} + 1)) -gt $limit ]; then
+                echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2
+                echo "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy" >&2
+                exit 1
+            fi
+            id=$(cat {folder}/next); echo $((id + 1)) >{folder}/next; cp "$1" {folder}/jobs/$id.sh
             key=$(sed -n 's/^#SBATCH --comment=//p' "$1")
             ids=$id; [ -z "$last" ] || ids=$(for ((i = 0; i <= last; i++)); do echo ${{id}}_$i; done)
             name=$(sed -n 's/^#SBATCH --job-name=//p' "$1")

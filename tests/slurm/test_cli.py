@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,7 +102,7 @@ def test_watch_ends_when_nothing_is_queued_or_running(
         for task in slurm.states():
             slurm.drop(task)
 
-    monkeypatch.setattr(collection.time, "sleep", wait)
+    monkeypatch.setattr(collection, "time", SimpleNamespace(sleep=wait))
     assert cli.main(["status", "--movie", str(MOVIE), "--watch"]) == 0
     assert waits == [30] and "cancelled      4" in capsys.readouterr().out
 
@@ -187,6 +188,7 @@ def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
     assert make_list("LAUNCHER_TARGETS") == [
         *PIPELINE.short_names,
         "movie",
+        "retry",
         "features",
         "status",
         "plan",

@@ -365,6 +365,7 @@ def test_the_commands_of_the_stages_contain_the_options(tmp_path: Path) -> None:
         (["extract.sbatch={mem_per_gpu = '1G'}"], ["--mem-per-gpu=1G"], ["--mem="]),
         (["extract.memory=0", "extract.cpus=0", "extract.time="], [], ["--mem", "--cpus-per-task", "--time"]),
         (["extract.parallelism=0"], ["--array=0-3%4"], []),
+        (["all.nice=50", "all.priority=7"], ["--nice=50", "--priority=7"], []),
         ([], ["--cpus-per-task=2"], ["--wckey"]),
     ],
 )
@@ -378,13 +379,53 @@ def test_the_profile_keeps_its_promises(
     assert not [line for line in lines if f"#SBATCH {line}\n" not in text]
 
 
-def test_a_limit_of_the_site_on_submitted_tasks_names_the_remedy(site: Site) -> None:
+def test_a_site_that_takes_not_even_one_task_is_an_error(site: Site) -> None:
+    make_film(site.folder / "films")
+    (site.mock.folder / "limit_of_tasks").write_text("0")
+    with pytest.raises(SlurmError, match=r"QOSMaxSubmitJobPerUserLimit .*not even one task is taken"):
+        site.launch()
+    assert site.run.submissions() == []
+
+
+def test_other_limits_of_a_site_are_not_taken_for_one_on_the_number_of_tasks(site: Site) -> None:
     make_film(site.folder / "films")
     (site.mock.folder / "refuse").write_text(
-        "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Job violates accounting/QOS policy\n"
+        "sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Job violates accounting/QOS policy\n"
     )
-    with pytest.raises(SlurmError, match="give fewer: TASKS=4"):
+    with pytest.raises(
+        SlurmError, match=r"QOSMaxWallDurationPerJobLimit Job violates accounting/QOS policy$"
+    ):
         site.launch()
+
+
+def test_as_many_tasks_as_the_site_takes_are_submitted_and_the_rest_by_the_same_command(site: Site) -> None:
+    make_film(site.folder / "films")
+    (site.mock.folder / "limit_of_tasks").write_text("5")
+    first = site.launch("extract", "merge")
+    assert packs(first) == ["0", "1", "2", "3", "4"]  # after 8, 4, 4, 2, 1 tasks were asked for
+    assert site.lines[-1] == (
+        "movie 77: not all tasks were submitted: run the same command again when some have ended (sbatch: "
+        "QOSMaxSubmitJobPerUserLimit Batch job submission failed: Job violates accounting/QOS policy)"
+    )
+    assert site.launch("extract", "merge") == []  # the queue is full
+    for submission in first:
+        assert all(site.run_all(submission))
+    second = site.launch("extract", "merge")
+    assert packs(second[:1]) == ["5", "6", "7"] and [one.stage for one in second] == ["extract", "merge"]
+
+
+def test_limits_that_are_known_are_kept_without_a_refusal(site: Site) -> None:
+    make_film(site.folder / "films")
+    options = make_options(site.folder, "max_submit=6", shards=8)
+    assert packs(site.launch("extract", "merge", options=options)) == ["0", "1", "2", "3", "4", "5"]
+    assert "max_submit = 6 in the site profile" in site.lines[-1]
+    site.mock.install_script("scontrol", "echo 'MaxArraySize = 1001'; echo 'MaxJobCount = 8'")
+    assert packs(site.launch("extract", options=make_options(site.folder, shards=8))) == ["6"]
+    assert "MaxJobCount of SLURM" in site.lines[-1]
+    every_place = make_options(site.folder, "max_submit=12", shards=8)
+    site.mock.install_script("scontrol", "echo 'MaxArraySize = 1001'; echo 'MaxJobCount = 100'")
+    assert [one.stage for one in site.launch("extract", "merge", options=every_place)] == ["extract", "merge"]
+    assert "not all" not in site.lines[-1]
 
 
 def test_the_environment_of_the_shell_does_not_reach_sbatch(
