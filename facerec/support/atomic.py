@@ -126,8 +126,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(part):  # a random name
+            error.filename, error.filename2 = str(path), None
         raise
     sync_folder(path.parent)
 

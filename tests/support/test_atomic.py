@@ -54,6 +54,14 @@ def test_a_full_disk_error_names_the_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_error_names_the_file_not_its_temporary(tmp_path: Path) -> None:
+    (tmp_path / "folder.txt").mkdir()
+    for path in (tmp_path / "folder.txt", tmp_path / "none" / "a.txt"):
+        with pytest.raises(OSError) as caught:
+            atomic.write_bytes(path, b"new")
+        assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+
+
 @pytest.mark.parametrize("count", [0, 1, 16, 17, 100])
 def test_all_files_are_synced_and_errors_raised(count: int, tmp_path: Path) -> None:
     paths = [tmp_path / str(i) for i in range(count)]
