@@ -102,7 +102,7 @@ def run_tars(
 
 def output_name(feature: Feature) -> OutputName:
     """Return what the names of a feature's outputs depend on."""
-    window = None if feature.kind == "sound" else int(feature.extractor.settings.get("window", 1))
+    window = None if feature.kind == "sound" else feature.extractor.settings.get("window", 1)
     return OutputName(feature.arrays, window)
 
 

@@ -33,7 +33,8 @@ class OutputName:
 
     Attributes:
         arrays: names of its arrays; several are written as NPZ.
-        window: frames in a window, appended to the name of a video's output; None for sound.
+        window: frames in a window, appended to the name of a video's output; None for sound, and
+            for features of a whole clip.
     """
 
     arrays: tuple[str, ...] = (FEATURES,)

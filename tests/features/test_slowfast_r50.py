@@ -13,6 +13,8 @@ from pytorchvideo.models.slowfast import create_slowfast
 from torch import nn
 
 from facerec.errors import ModelError
+from facerec.feature_runs.file_run import output_name
+from facerec.feature_runs.loading import Feature
 from facerec.features.base import Clip, Options
 from facerec.features.slowfast_network import SlowFast
 from facerec.features.slowfast_r50 import SlowFastR50
@@ -200,6 +202,7 @@ def test_one_window_can_be_spread_over_the_clip(published: Path):
     assert window.frames == tuple(torch.linspace(0, 99, 32).long().tolist()) and not window.padded
     (short,) = extractor.windows(Clip(np.arange(2) / 25, 0.08, 320, 180))
     assert short.frames == (*[0] * 31, 1) and short.padded
+    assert output_name(Feature(extractor.name, "windows", extractor, {})).window is None
 
 
 def test_a_clip_shorter_than_a_window_is_padded(published: Path):
