@@ -6,8 +6,8 @@ SLURM_LAB ?= .slurm-lab
 LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS FEATURES LIST TARS DETECTOR EMBEDDER DEVICE SITE SET \
   PARTITION ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
   CLASSIFY_ARGS REPORT_ARGS FEATURES_ARGS EXPORT_ARGS PREPARE_ARGS HANDOVER_ARGS TO FORMAT LOCAL FRESH \
-  OVERWRITE ON_NODE WATCH JSON FAILED
-LAUNCHER_TARGETS := extract merge cluster classify report movie features status plan export review prepare handover
+  OVERWRITE ON_NODE WATCH JSON FAILED NICE PRIORITY
+LAUNCHER_TARGETS := extract merge cluster classify report movie retry features status plan export review prepare handover
 
 $(foreach name,$(LAUNCHER_VARIABLES),$(eval $(LAUNCHER_TARGETS): export FACEREC_$(name) = $$(value $(name))))
 unexport $(LAUNCHER_VARIABLES)
@@ -23,6 +23,7 @@ cluster: ## group the trajectories of MOVIE by person
 classify: ## name the clusters of MOVIE
 report: ## make the page that shows MOVIE: who is on screen when; also MOVIES=all [REPORT_ARGS=--standalone]
 movie: ## run all stages of MOVIE, each after the one before; also MOVIES="1 2 3" or MOVIES=all
+retry: ## the same for those of MOVIE or MOVIES=all that failed; takes back the ones that were set aside
 features: ## compute FEATURES="place action" of MOVIE, of LIST=videos.csv or TARS='shard-{0..9}.tar' [SHARDS=64 …]
 plan: ## extract a few hundred frames of MOVIE here, and recommend shards, tasks, time and memory
 export: ## write MOVIE for other programs, here: FORMAT=screen-time; also MOVIES=all [EXPORT_ARGS="--labels labels.csv"]
