@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 import orjson
 
-from facerec.features.base import FEATURES
+from facerec.features.base import FEATURES, PICTURES
 
 # Names of networks and data sets in pickled outputs: those of ACAV100M's tools, or in their manner.
 PICKLE_NAMES: Mapping[str, tuple[str, str | None]] = {
@@ -48,12 +48,12 @@ def write_npz(file: BinaryIO, clips: Sequence[ClipOutput]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for clip in clips:
             for feature, part in clip.parts.items():
-                with _arrays(part) as arrays:
-                    for name, array in arrays:
+                with _members(part) as members:
+                    for name, contents in members:
                         # dated 1980: equal features give equal bytes
-                        entry = zipfile.ZipInfo(f"{_key(clip, feature, name)}.npy")
+                        entry = zipfile.ZipInfo(_key(clip, feature, name))
                         with archive.open(entry, "w", force_zip64=True) as member:
-                            shutil.copyfileobj(array, member)
+                            shutil.copyfileobj(contents, member)
 
 
 def jsonl_bytes(clips: Sequence[ClipOutput]) -> bytes:
@@ -68,7 +68,7 @@ def jsonl_bytes(clips: Sequence[ClipOutput]) -> bytes:
 def write_pickle(file: BinaryIO, clips: Sequence[ClipOutput], sound_features: frozenset[str]) -> None:
     """Write a list with a dictionary for each clip that did not fail, as ACAV100M's tools do.
 
-    A feature with a single array has it as `layer_0`.
+    A feature with a single array has it as `layer_0`; `pictures` is a list of JPEG files, as bytes.
     """
     rows = [
         {
@@ -84,8 +84,16 @@ def write_pickle(file: BinaryIO, clips: Sequence[ClipOutput], sound_features: fr
 
 def _pickled(clip: ClipOutput, feature: str) -> dict[str, Any]:
     network, dataset = PICKLE_NAMES.get(feature, (feature, None))
-    with _arrays(clip.parts[feature]) as arrays:
-        found = {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in arrays}
+    found: dict[str, Any] = {}
+    pictures: list[bytes] = []
+    with _members(clip.parts[feature]) as members:
+        for name, file in members:
+            if name.startswith(f"{PICTURES}/"):
+                pictures.append(file.read())
+            else:
+                found[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+    if pictures:
+        found[PICTURES] = pictures
     if found.keys() == {FEATURES}:
         found = {"layer_0": found[FEATURES]}
     return {"extractor_name": network, "dataset": dataset, "feat_array": found}
@@ -105,11 +113,11 @@ def _key(clip: ClipOutput, feature: str, array: str) -> str:
 
 
 @contextmanager
-def _arrays(part: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
-    """Open the arrays in the file of a clip's feature: name, and its contents as an NPY file."""
+def _members(part: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
+    """Open what is in the file of a clip's feature: names of NPY and JPEG files, and their contents."""
     if part.suffix == ".npy":
         with part.open("rb") as file:
-            yield iter([(FEATURES, file)])
+            yield iter([(f"{FEATURES}.npy", file)])
         return
     with zipfile.ZipFile(part) as archive:
-        yield ((name.removesuffix(".npy"), archive.open(name)) for name in archive.namelist())
+        yield ((name, archive.open(name)) for name in archive.namelist())
