@@ -114,7 +114,8 @@ def film_of(args: argparse.Namespace, work: Path) -> Path:
 
 def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Return functions that measure each stage alone and the whole."""
-    from facerec.extraction.planning import ensure_plan, planned_film
+    from facerec.extraction.planned_film import planned_film
+    from facerec.extraction.planning import ensure_plan
     from facerec.extraction.shard import (
         Extractor,
         decode_batches,

@@ -284,7 +284,7 @@ def _extract(
     models: Callable[[], tuple[Detector, Embedder]],
 ) -> None:
     """Extract `shards` one after the other with the same models."""
-    from facerec.extraction.planning import planned_film
+    from facerec.extraction.planned_film import planned_film
     from facerec.extraction.shard import Extractor, extract_shard
     from facerec.folder.shards import done_markers
 

@@ -16,10 +16,11 @@ from typing import Any
 
 from facerec import __version__
 from facerec.errors import InputError, PlanError
+from facerec.extraction.planned_film import film_record
 from facerec.folder.film_hash import hash_once
 from facerec.folder.layout import MovieFolder, ensure_dir
 from facerec.folder.names import same_name
-from facerec.folder.plan import Plan, pack_times, read_plan, unpack_times, write_plan
+from facerec.folder.plan import Plan, read_plan, write_plan
 from facerec.folder.shards import discard_run_locked
 from facerec.models import DETECTORS, card_of
 from facerec.models.base import identity_of
@@ -27,7 +28,7 @@ from facerec.settings import RESULTS_VERSION, ExtractSettings
 from facerec.support.locks import locked, locked_within
 from facerec.support.shell import command_line, option
 from facerec.video.container import open_video
-from facerec.video.film import Film, describe_film, open_film
+from facerec.video.film import Film, open_film
 from facerec.video.identity import HashedFile, Stamp, file_stamp, probe_sha256, sha256_if_changed
 from facerec.video.opencv_check import opencv_seek_mismatches
 
@@ -119,12 +120,12 @@ def _only_planner(folder: MovieFolder, film: Path) -> Iterator[None]:
     """
     created = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
     ensure_dir(folder.path)
-    said: list[bool] = []
+    reported: list[bool] = []
 
     def waiting() -> None:
-        if not said:
+        if not reported:
             log.info("%s: waiting for another task that reads the film to make the plan", film)
-        said.append(True)
+        reported.append(True)
 
     try:
         with locked_within(folder.planning_lock, PLANNING_S, waiting) as free:
@@ -156,19 +157,6 @@ def _replace_plan(
         if write_plan(folder, plan, film, options):
             for note in plan.notes:
                 log.warning("%s: %s", film, note)
-
-
-def planned_film(plan: Plan, path: Path) -> Film:
-    """Return the film of a plan, without indexing it again."""
-    video = plan.video
-    width, height = video["display_size"]
-    return describe_film(
-        path,
-        unpack_times(video["times"]),
-        seekable=video["seekable"],
-        losses=video["losses"],
-        display_size=(width, height),
-    )
 
 
 def _requested_run(film: Path, n: int, settings: ExtractSettings) -> dict[str, Any]:
@@ -232,17 +220,6 @@ def build_plan(
             f"or none (for one, at frame {other[0]}): its full-frame view would not match the boxes. Make "
             f"the rate constant, {_copy_command(film)}, and use that film everywhere"
         )
-    video = {
-        "stored_size": [film.width, film.height],
-        "display_size": [film.display_width, film.display_height],
-        "rotation": film.rotation,
-        "frame_rate": str(film.frame_rate),
-        "time_base": str(film.time_base),
-        "declared_frames": film.declared_frames,
-        "seekable": film.seekable,
-        "losses": list(film.losses),
-        "times": pack_times(film.pts),
-    }
     identity = {**requested["film"], "sha256": whole, "mtime_ns": stamp[-1]}
     if file_stamp(path) != stamp:
         raise InputError(
@@ -251,7 +228,7 @@ def build_plan(
     return Plan(
         movie_id=folder.movie_id,
         film=identity,
-        video=video,
+        video=film_record(film),
         frame_count=film.frame_count,
         n=requested["n"],
         settings=requested["settings"],

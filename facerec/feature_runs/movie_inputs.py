@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import InputError, PlanError, StaleError
-from facerec.extraction.planning import planned_film
+from facerec.extraction.planned_film import planned_film
 from facerec.feature_runs.spans import Span, divide
 from facerec.folder.documents import read_scene_changes
 from facerec.folder.film_hash import hash_once

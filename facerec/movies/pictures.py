@@ -87,7 +87,7 @@ class FrameReader:
 
     @cached_property
     def _opened(self) -> Film:
-        from facerec.extraction.planning import planned_film
+        from facerec.extraction.planned_film import planned_film
         from facerec.video.identity import probe_sha256
 
         path = existing_path(self._path or planned_film_path(self._folder))

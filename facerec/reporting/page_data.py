@@ -209,12 +209,7 @@ def _clusters(movie: Movie, folder: MovieFolder, faces: Faces) -> list[dict[str,
                 for actor, p in sorted(likely.items(), key=lambda e: -e[1])
             ],
             "trajectories": len(members[cluster]),
-            "seconds": round(
-                sum(
-                    float(movie.times.between(*span)) for span in union([spans[t] for t in members[cluster]])
-                ),
-                3,
-            ),
+            "seconds": round(_seconds(movie, [spans[t] for t in members[cluster]]), 3),
             "shared": cluster in shared,
             "faces": _best([faces[trajectory] for trajectory in members[cluster]]),
         }
