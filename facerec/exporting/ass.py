@@ -67,7 +67,7 @@ def _events(movie: Movie, track: Track, starts: Sequence[str], colour: str) -> I
         when = f"{starts[track.begin + begin]},{starts[track.begin + end]}"
         w, h = x2 - x1, y2 - y1
         outer, inner = f"m 0 0 l {w} 0 {w} {h} 0 {h}", f"m {line} {line} l {line} {h - line} "
-        inner += f"{w - line} {h - line} {w - line} {line}"  # the other way round: a hole
+        inner += f"{w - line} {h - line} {w - line} {line}"  # in the opposite direction: a hole
         yield (
             f"Dialogue: 0,{when},Box,{name},0,0,0,,"
             f"{{\\pos({x1},{y1})\\1c&H{colour}&\\p1}}{outer} {inner}{{\\p0}}\n"
@@ -101,5 +101,5 @@ def _colour(rank: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text without what has a meaning in a line of ASS."""
+    """Replace the characters that have a meaning in a line of ASS."""
     return text.translate(_PLAIN)

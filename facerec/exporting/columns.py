@@ -1,4 +1,4 @@
-"""What the table formats share: the movie's columns, and CSV text."""
+"""Shared by the table formats: the columns of the movie, and CSV text."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Claim:
                 os.ftruncate(self._handle, len(data))
 
     def is_held(self) -> bool:
-        """Whether the item still belongs to this worker, which another one may have believed dead."""
+        """Whether the item still belongs to this worker; another one may have taken it for dead."""
         return is_same_file(self.path, self._handle) and _read(self.path).get("token") == self._owner["token"]
 
     def release(self) -> None:
@@ -169,7 +169,7 @@ class Claims:
 
     def _take(self, item: str) -> Claim | None:
         path = self.folder / f"{claim_name(item)}.claim"
-        for _ in range(_ATTEMPTS):  # until the file does not vanish between two steps
+        for _ in range(_ATTEMPTS):  # the file may vanish between two steps
             try:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 owner: dict[str, object] | None = None

@@ -121,8 +121,9 @@ class FeatureEngine:
         ]
         try:
             self._read_pictures(footage, [work for work in works if not _is_sound(work.feature)], advance)
-            heard = [work for work in works if _is_sound(work.feature)]
-            compute_sound(footage, [(work, self._extractors[work.feature]) for work in heard], self._folder)
+            with_sound = [work for work in works if _is_sound(work.feature)]
+            pairs = [(work, self._extractors[work.feature]) for work in with_sound]
+            compute_sound(footage, pairs, self._folder)
         except BaseException:
             for name, windows in self._pending.items():
                 self._pending[name] = [window for window in windows if window[0] not in works]
@@ -131,7 +132,7 @@ class FeatureEngine:
             raise
 
     def flush(self) -> None:
-        """Compute what still waits for a full batch."""
+        """Compute the windows that wait for a full batch."""
         for feature, windows in self._pending.items():
             if windows:
                 self._pending[feature] = []
@@ -211,7 +212,7 @@ class FeatureEngine:
                 elif current is not None and current.number >= work.request.end:
                     decoded = None
             if decoded is None:
-                work.error = InputError("no frame of it can be decoded")
+                work.error = InputError("none of its frames can be decoded")
             elif isinstance(clip, ClipFrames):
                 yield _Picture(work, frame, decoded.picture)
             else:

@@ -2,8 +2,8 @@
 
 <out>/
     index.jsonl           an entry for each item and feature
-    log_<host>_<pid>_<timestamp>.json    what a run did
-    provenance/           for each feature, how it was made
+    log_<host>_<pid>_<timestamp>.json    the items that one run finished
+    provenance/           for each feature, its models, settings and inputs
     .work/                claims, locks, and parts of outputs that are not complete
 """
 
@@ -46,7 +46,7 @@ class FeatureFolder:
         self.index = Index(path / "index.jsonl", path / ".work" / "index.lock")
 
     def remove_stale_temporaries(self) -> None:
-        """Remove what killed processes left, but for the outputs' folders, where it is removed later."""
+        """Remove temporary files of killed processes; `check_place` does so in the folders of outputs."""
         for folder in (self.path, self.provenance, self.claims, self.parts.parent):
             remove_stale_temporaries(folder)
 
@@ -92,7 +92,7 @@ class FeatureFolder:
         """Write an output and its entry; the entry comes first, and counts only with the output.
 
         Args:
-            facts: more fields of the entry, or others instead.
+            facts: more fields of the entry; they replace fields of the same name.
         """
         with atomic_write(output) as file:
             rows.write(file)
@@ -111,13 +111,13 @@ class FeatureFolder:
         entry = {"item": item, "feature": feature, "output": self.name_of(output), "bytes": size}
         self.index.add([{**entry, **facts}])
 
-    def without_output(self, item: str, feature: str, note: str, facts: Mapping[str, Any]) -> None:
+    def add_without_output(self, item: str, feature: str, note: str, facts: Mapping[str, Any]) -> None:
         """Record that an item has no features of this kind, which is no failure."""
         self.index.add(
             [{"item": item, "feature": feature, "output": None, "note": note, "reason": None, **facts}]
         )
 
-    def failed(self, item: str, feature: str, reason: str, facts: Mapping[str, Any]) -> None:
+    def add_failure(self, item: str, feature: str, reason: str, facts: Mapping[str, Any]) -> None:
         """Record that an item failed."""
         self.index.add([{"item": item, "feature": feature, "output": None, "reason": reason, **facts}])
 

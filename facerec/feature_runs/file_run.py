@@ -27,13 +27,13 @@ from facerec.folder.plan import shard_range
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How files are read, and how the work is shared out.
+    """Options of reading files and of sharing the work.
 
     Attributes:
         frame_rate: of folders of frames, in frames per second.
         threads: of video decoders; 0 for `cpu_threads()`.
         shards, n: this process begins with the first of these shards, of `n`; then it helps the others.
-        fresh: discard features that were made otherwise.
+        fresh: discard features that were made with other options or inputs.
     """
 
     frame_rate: float = 25.0
@@ -101,7 +101,7 @@ def run_tars(
 
 
 def output_name(feature: Feature) -> OutputName:
-    """Return what the names of a feature's outputs depend on."""
+    """Return the properties of a feature that decide the names of its outputs."""
     window = None if feature.kind == "sound" else feature.extractor.settings.get("window", 1)
     return OutputName(feature.arrays, window)
 
@@ -136,7 +136,7 @@ def _run(
 def _prepare(
     source: ListSource | TarSource, folder: FeatureFolder, provenance: dict[str, Provenance], fresh: bool
 ) -> None:
-    """Remove what must not be there when work begins; no other process is at work."""
+    """Remove temporary files and, if `fresh`, features of other provenance; runs alone."""
     folder.remove_stale_temporaries()
     changed = [name for name, record in provenance.items() if fresh and record.differences()]
     if changed:

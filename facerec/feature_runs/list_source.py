@@ -29,7 +29,7 @@ OpenFootage = Callable[[Path], Footage]
 
 @dataclass(frozen=True)
 class OutputName:
-    """What the names of a feature's outputs depend on.
+    """The properties of a feature that decide the names of its outputs.
 
     Attributes:
         arrays: names of its arrays; several are written as NPZ.
@@ -75,9 +75,9 @@ class ListSource:
                 f"for; write {FEATURE} in it (features/{FEATURE}/a.npy), or ask for one feature at a time"
             )
         self._units = [ListUnit(entry, features, folder, open_footage, nested) for entry in entries]
-        taken: dict[str, ListUnit] = {}
+        reserved: dict[str, ListUnit] = {}
         for unit in self._units:
-            unit.take_outputs(taken)
+            unit.reserve_outputs(reserved)
 
     def units(self) -> Sequence[ListUnit]:
         """Return a unit for each line of the list, in its order."""
@@ -123,27 +123,27 @@ class ListUnit:
         self._entry, self._features, self._folder, self._open = entry, features, folder, open_footage
         self._nested = nested
         self.name, self.label = entry.name, entry.source or entry.name
-        self.key = claim_name(f"{self.name}.{'+'.join(features)}")  # others may do other features meanwhile
+        self.key = claim_name(f"{self.name}.{'+'.join(features)}")  # other workers may have other features
         self._facts: dict[str, Any] = {"source": entry.source}
 
-    def take_outputs(self, taken: dict[str, ListUnit]) -> None:
-        """Enter the item's outputs into `taken`; it becomes a problem if one of them is there already."""
+    def reserve_outputs(self, reserved: dict[str, ListUnit]) -> None:
+        """Enter the item's outputs into `reserved`; it becomes a problem if one of them is there."""
         if isinstance(self._entry, Problem):
             return
         for feature in self._features:
             try:
                 output = self._output(feature)
-            except InputError:  # reported when the item's turn comes
+            except InputError:  # reported when the item is computed
                 continue
             place = os.path.abspath(output)
-            if place in taken:
-                other = taken[place]
+            if place in reserved:
+                other = reserved[place]
                 reason = f"{other.label} has the same output {output}; rename one of them"
                 if other is self:
                     reason = f"feature_path {output} is one file for several features; write {FEATURE} in it"
                 self._entry = Problem(self._entry.name, self._entry.source, reason)
                 return
-            taken[place] = self
+            reserved[place] = self
 
     def is_done(self) -> bool:
         """Whether all features of the item are there, or it failed in this run."""
@@ -153,7 +153,7 @@ class ListUnit:
         size = None if isinstance(self._entry, Problem) else file_size(self._entry.path)
         return [name for name in self._features if not self._folder.is_done(self.name, name, size)]
 
-    def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
+    def run(self, engine: Engine, advance: Callable[[int], None]) -> None:
         """Compute the features of the item that are missing."""
         missing = self._missing()
         try:
@@ -171,8 +171,6 @@ class ListUnit:
             if is_disk_full(error):
                 raise
             self._fail(self._missing(), reason_of(error))
-        entries = [self._folder.index.get(self.name, feature) for feature in missing]
-        return int(any(entry is not None and is_failed(entry) for entry in entries))
 
     def _has_place(self, feature: str) -> bool:
         """Whether the output of a feature can be written; records why not."""
@@ -187,7 +185,7 @@ class ListUnit:
         """Write what the engine computed, see `sources.Finished`."""
         if isinstance(rows, NoSoundError):
             log.warning("%s (no %s)", with_label(self.label, str(rows)), feature)
-            self._folder.without_output(self.name, feature, str(rows), self._facts)
+            self._folder.add_without_output(self.name, feature, str(rows), self._facts)
         elif isinstance(rows, FacerecError):
             self._fail([feature], str(rows))
         else:
@@ -196,7 +194,7 @@ class ListUnit:
     def _fail(self, features: Sequence[str], reason: str) -> None:
         log.error("%s (no %s)", with_label(self.label, reason), ", ".join(features))
         for feature in features:
-            self._folder.failed(self.name, feature, reason, self._facts)
+            self._folder.add_failure(self.name, feature, reason, self._facts)
 
     def _output(self, feature: str) -> Path:
         """Return the output file of a feature.

@@ -1,6 +1,6 @@
 """Lists of videos, folders of frames, pictures and sound files: which items, from where, and to which output.
 
-Two kinds of lists are read, told apart by their first line that is not blank:
+Two kinds of lists are read, recognised by their first line that is not blank:
 
 - a table with the header `video_path,feature_path` (other columns are ignored): the features of each row are
   written to exactly its `feature_path`;
@@ -56,12 +56,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Problem:
-    """A line of a list that is no item.
+    """A line of a list that cannot be used.
 
     Attributes:
         name: in the index: `<list>:<line>`.
         source: the path as it is written in the list.
-        reason: what is wrong, and the way out.
+        reason: the error, and how to correct it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The features that a command line asks for: names, extractors, and what their values depend on."""
+"""The features that a command line asks for: names, extractors, models and settings."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def load_features(
     given = {name: value for name, value in asdict(options).items() if value is not None}
     for option in given:
         if not any(option in entry_of(spec).options for spec in specs.values()):
-            having = [name for name, entry in EXTRACTORS.items() if option in entry.options]
+            supporting = [name for name, entry in EXTRACTORS.items() if option in entry.options]
             raise InputError(
                 f"--{option}: none of {', '.join(specs)} has this option; "
-                f"{', '.join(having) or 'no feature'} {'has' if len(having) == 1 else 'have'} it"
+                f"{', '.join(supporting) or 'no feature'} {'has' if len(supporting) == 1 else 'have'} it"
             )
     features = []
     for name, spec in specs.items():

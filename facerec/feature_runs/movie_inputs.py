@@ -1,4 +1,4 @@
-"""What features of a movie are made from: its film and the cuts of `scene_changes.json`, checked."""
+"""Read and check the inputs of a movie's features: its film and the cuts of `scene_changes.json`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MovieInputs:
 
     Attributes:
         shots: first frame and end of each shot, half-open.
-        identity: what features record about their inputs.
+        identity: the inputs as provenance records them.
     """
 
     film: Film

@@ -32,13 +32,13 @@ def run_movie(
         inputs: as `read_inputs` returns them.
         format: of the features' vectors, as in their descriptions.
         threads: of the film's decoder; 0 for `cpu_threads()`.
-        fresh: discard features that were made otherwise.
+        fresh: discard features that were made with other options or inputs.
 
     Returns:
         The numbers of items by result, see `MovieSource.finish`.
 
     Raises:
-        StaleError: there are features that were made otherwise.
+        StaleError: there are features that were made with other options or inputs.
     """
     source = MovieSource(folder, inputs, features, threads, fresh)
     with source.claims:

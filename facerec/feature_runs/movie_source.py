@@ -1,8 +1,9 @@
 """A movie as a source: features of each shot of `scene_changes.json`, and of the whole film.
 
 The units of work are runs of shots, and all sound as one more unit, because sound is always decoded from its
-start. A unit also computes the film's own windows whose centre it owns; whoever finishes the last unit joins
-them. Extractors with state work on shots only; their features of the film are those of its shots, joined.
+start. A unit also computes the film's own windows that have their centre in it; the worker that finishes
+the last unit joins them. Extractors with state work on shots only; their features of the film are those of
+its shots, joined.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class MovieSource:
 
     Args:
         threads: of the film's decoder; 0 for `cpu_threads()`.
-        fresh: discard features that were made otherwise.
+        fresh: discard features that were made with other options or inputs.
 
     Attributes:
         claims: of the workers on this movie's features; to be entered before `begin`.
@@ -72,7 +73,7 @@ class MovieSource:
         """Record what the features are made from, and what failed before: this process tries it again.
 
         Raises:
-            StaleError: there are features that were made otherwise.
+            StaleError: there are features that were made with other options or inputs.
         """
         for name in self.features:
             self._provenance(name).record()
@@ -86,13 +87,13 @@ class MovieSource:
         self._failed_before = failed | parts
 
     def _prepare(self, fresh: bool) -> None:
-        """Remove what must not be there when work begins; no other process is at work."""
+        """Remove temporary files and, if `fresh`, features of other provenance; runs alone."""
         remove_stale_temporaries(self.outputs.path)
         for name in self.features:
             if not fresh or not self._provenance(name).differences():
                 continue
             folder = self._files(name).folder
-            log.warning("%s: removing features that were made otherwise", folder)
+            log.warning("%s: removing features that were made with other options or inputs", folder)
             self._parts(name).remove()
             self.outputs.index.remove([(item, name) for item in self.items()])
             discard_folder(folder)
@@ -127,11 +128,11 @@ class MovieSource:
             if self._can_join(name):
                 with self.claims.hold(f"join.{name}") as claim:
                     index.refresh()
-                    if claim is not None and self._can_join(name):  # nobody else was first
+                    if claim is not None and self._can_join(name):  # no other worker was first
                         self._join(name)
         items = self.items()
         done: list[str] | None = None
-        while done != (complete := self._complete_features()):  # others may add entries meanwhile
+        while done != (complete := self._complete_features()):  # other workers may have added entries
             index.finish((item, name) for name in complete for item in items)
             done = complete
         entries = [index.get(item, name) for name in self.features for item in items]
@@ -149,7 +150,7 @@ class MovieSource:
 
     def _can_join(self, name: str) -> bool:
         """Whether all units have contributed to the film's features, which are not there yet, or failed."""
-        if self.features[name].kind == "sound" or self._is_good(FILM, name):
+        if self.features[name].kind == "sound" or self._succeeded(FILM, name):
             return False
         shots = self.items()[:-1]
         parts = self._parts(name)
@@ -157,7 +158,7 @@ class MovieSource:
             map(parts.is_finished, self._unit_keys(name))
         )
 
-    def _is_good(self, item: str, name: str) -> bool:
+    def _succeeded(self, item: str, name: str) -> bool:
         """Whether an item is done and did not fail."""
         entry = self.outputs.index.get(item, name)
         return entry is not None and not is_failed(entry) and self.outputs.is_done(item, name)
@@ -213,10 +214,10 @@ class MovieSource:
         if isinstance(rows, NoSoundError):
             if item == FILM:
                 log.warning("movie %d: %s (no %s)", self.folder.movie_id, rows, name)
-            self.outputs.without_output(item, name, str(rows), facts)
+            self.outputs.add_without_output(item, name, str(rows), facts)
         elif isinstance(rows, FacerecError):
             log.error("movie %d: %s: no %s: %s", self.folder.movie_id, item, name, rows)
-            self.outputs.failed(item, name, str(rows), facts)
+            self.outputs.add_failure(item, name, str(rows), facts)
         else:
             files = self._files(name)
             path = files.film if item == FILM else files.shot(int(item.removeprefix(SHOT)))
@@ -235,12 +236,12 @@ class MovieSource:
         """Whether a unit still has to contribute to the film's features."""
         if unit == SOUND:
             return (FILM, name) in self._failed_before or not self.outputs.is_done(FILM, name)
-        if self._is_good(FILM, name):
+        if self._succeeded(FILM, name):
             return False
         return (unit, name) in self._failed_before or not self._parts(name).is_finished(unit)
 
     def write_part(self, name: str, unit: str, rows: Rows | FacerecError | None) -> None:
-        """Write what a unit contributes to the film's features."""
+        """Write a unit's part of the film's features."""
         self._failed_before.discard((unit, name))
         self._parts(name).write(unit, rows)
 

@@ -37,15 +37,14 @@ class MovieUnit:
     def _missing(self, name: str) -> tuple[tuple[int, ...], bool]:
         return self._movie.missing(name, self._shots), self._movie.lacks_part(name, self._name)
 
-    def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
-        """Compute what is missing; the film is decoded once if all features lack the same."""
+    def run(self, engine: Engine, advance: Callable[[int], None]) -> None:
+        """Compute the outputs that are missing; decodes the film once if all lack the same."""
         groups: dict[tuple[tuple[int, ...], bool], list[str]] = {}
         for name in self.features:
             groups.setdefault(self._missing(name), []).append(name)
         for (shots, film), names in groups.items():
             if shots or film:
                 self._compute(engine, shots, film, names, advance)
-        return 0
 
     def _compute(
         self,

@@ -1,4 +1,4 @@
-"""Which shards of the work on features are finished, read from the index without loading an extractor."""
+"""The progress of features by shards, read from the index without loading an extractor."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from facerec.support.shell import stage_command
 DONE, MISSING = "done", "missing"  # states of a unit; any other text is the reason why it failed
 
 
-class Unit(Protocol):
-    """A unit of work, as far as its progress is concerned."""
+class UnitState(Protocol):
+    """The state of a unit of work, by its outputs."""
 
     def state(self, outputs: Outputs, contents: bool) -> str:
         """Return `DONE`, `MISSING` or why it failed."""
@@ -71,7 +71,7 @@ class Progress:
         folder: of the outputs; need not exist.
     """
 
-    def __init__(self, folder: Path, units: Sequence[Unit]) -> None:
+    def __init__(self, folder: Path, units: Sequence[UnitState]) -> None:
         self._outputs, self._units = Outputs(folder), units
         self._done: set[int] = set()
 
@@ -80,7 +80,7 @@ class Progress:
 
         Args:
             n: number of shards.
-            contents: also look whether the outputs are there; otherwise the index is believed.
+            contents: also check that the outputs exist; otherwise only the index is read.
         """
         self._outputs.index.refresh()
         if contents:
@@ -152,7 +152,7 @@ class _ShotsUnit:
 class _FilmUnit:
     """The last unit of shots: it also stands for the features of the film, which are joined at the end."""
 
-    def __init__(self, unit: Unit, others: Sequence[Unit], features: Sequence[str]) -> None:
+    def __init__(self, unit: UnitState, others: Sequence[UnitState], features: Sequence[str]) -> None:
         self._unit, self._others, self._features = unit, others, features
 
     def state(self, outputs: Outputs, contents: bool) -> str:
@@ -184,13 +184,13 @@ def movie_progress(folder: MovieFolder, features: Sequence[str]) -> Progress:
         )
     cuts = read_scene_changes(folder.scene_changes, folder.movie_id)
     shots = [*pairwise([0, *cuts, (cuts or [0])[-1] + 1])]
-    seen = [name for name in features if EXTRACTORS[name].kind != "sound"]
-    heard = [name for name in features if EXTRACTORS[name].kind == "sound"]
-    units: list[Unit] = [_ShotsUnit(span.key, span.shots, seen) for span in divide(shots) if seen]
+    visual = [name for name in features if EXTRACTORS[name].kind != "sound"]
+    audio = [name for name in features if EXTRACTORS[name].kind == "sound"]
+    units: list[UnitState] = [_ShotsUnit(span.key, span.shots, visual) for span in divide(shots) if visual]
     if units:
-        units[-1] = _FilmUnit(units[-1], units[:-1], seen)
-    if heard:
-        units.append(_ShotsUnit(SOUND, range(len(shots)), heard))
+        units[-1] = _FilmUnit(units[-1], units[:-1], visual)
+    if audio:
+        units.append(_ShotsUnit(SOUND, range(len(shots)), audio))
     return Progress(folder.shot_features, units)
 
 

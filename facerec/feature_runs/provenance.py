@@ -1,4 +1,4 @@
-"""What features were made from, and how: recorded beside them, and compared by every later run."""
+"""The models, settings and inputs of features: recorded beside them, and compared by every later run."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from facerec.support.shell import option
 
 
 class Provenance:
-    """A file that records what the features in its folder were made from.
+    """A file that records how the features in its folder were made.
 
     Args:
         path: the file; its folder is created when needed.
-        wanted: what this run makes them from; JSON values.
+        wanted: models, settings and inputs of this run; JSON values.
     """
 
     def __init__(self, path: Path, wanted: Mapping[str, Any]) -> None:
         self._path, self._wanted = path, wanted
 
     def differences(self) -> list[str]:
-        """Return a phrase for each way in which the features that are there were made otherwise."""
+        """Return a phrase for each value in which the existing features differ from this run."""
         if not self._path.exists():
             return []
         try:
@@ -43,10 +43,10 @@ class Provenance:
         ]
 
     def record(self) -> None:
-        """Write the file, unless it is there.
+        """Write the file, unless it exists.
 
         Raises:
-            StaleError: the features that are there were made otherwise.
+            StaleError: the existing features were made with other options or inputs.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         record = {**self._wanted, "program": f"facerec {__version__}"}
@@ -54,9 +54,9 @@ class Provenance:
         differences = self.differences()
         if differences:
             raise StaleError(
-                f"{self._path.parent}: has features that were made otherwise: {'; '.join(differences)}. Use "
-                f"the same options and inputs, or {option('--fresh')} to discard those features and start "
-                "again (when no other process works on them)"
+                f"{self._path.parent}: has features that were made with other options or inputs: "
+                f"{'; '.join(differences)}. Use the same ones, or {option('--fresh')} to discard those "
+                "features and start again (when no other process works on them)"
             )
 
 

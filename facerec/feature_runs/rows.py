@@ -20,7 +20,7 @@ _BLOCK = 1 << 20  # bytes copied at once
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How vectors are stored: arrays named `features`, `embeddings` or `layer_…`, not boxes and the like.
+    """The storage format of vectors: of arrays named `features`, `embeddings` or `layer_…`, not of boxes etc.
 
     Attributes:
         float16: store them in 16 bits instead of 32.
@@ -82,7 +82,7 @@ class Rows:
 
     Attributes:
         padded: whether the clip was too short for a window.
-        facts: more that the index says of them, JSON values by name.
+        facts: further fields of their index entry, JSON values by name.
     """
 
     def __init__(

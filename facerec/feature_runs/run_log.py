@@ -1,4 +1,4 @@
-"""The log of one run of one worker: `log_<host>_<pid>_<timestamp>.json`, with what it finished."""
+"""The log of one run of one worker: `log_<host>_<pid>_<timestamp>.json`, with the items that it finished."""
 
 from __future__ import annotations
 

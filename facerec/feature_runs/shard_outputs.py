@@ -16,7 +16,7 @@ import orjson
 
 from facerec.features.base import FEATURES, PICTURES
 
-# Names of networks and data sets in pickled outputs: those of ACAV100M's tools, or in their manner.
+# Names of networks and data sets in pickled outputs: those of ACAV100M's tools, and similar ones.
 PICKLE_NAMES: Mapping[str, tuple[str, str | None]] = {
     "slowfast_r50": ("SLOWFAST_8x8_R50", "kinetics-400"),
     "vggish": ("VGGish", "YouTube-8M"),
@@ -30,10 +30,10 @@ PICKLE_NAMES: Mapping[str, tuple[str, str | None]] = {
 
 @dataclass(frozen=True)
 class ClipOutput:
-    """What is written of a clip.
+    """The output of one clip.
 
     Attributes:
-        row: `filename`, `id` and `segment`, then what is known of the clip.
+        row: `filename`, `id` and `segment`, then duration, frames, width and height.
         parts: by feature, the NPY or NPZ file of the clip's features.
         entries: by feature, the index entry.
     """
@@ -100,7 +100,7 @@ def _pickled(clip: ClipOutput, feature: str) -> dict[str, Any]:
 
 
 def _facts(clip: ClipOutput, feature: str) -> dict[str, Any]:
-    """Return what a line says of a feature."""
+    """Return the fields of a line about a feature."""
     entry = clip.entries[feature]
     if feature not in clip.parts:
         return {key: entry[key] for key in ("note", "reason") if entry.get(key) is not None}

@@ -26,14 +26,14 @@ class _Listener:
         self.beg = round(beg * self.rate)
         self.end = None if end is None else round(end * self.rate)
         self._run = extractor.open((footage.duration if end is None else end) - beg, folder)
-        self._heard = 0  # samples
+        self._count = 0  # samples
 
     def push(self, position: int, samples: NDArray[np.float32]) -> None:
         """Take samples of the footage from the sample `position` on, of which it uses those of its clip."""
         first = max(self.beg - position, 0)
         stop = len(samples) if self.end is None else min(self.end - position, len(samples))
         if first < stop and self.work.error is None:
-            self._heard += stop - first
+            self._count += stop - first
             try:
                 for block in self._run.push(samples[first:stop]):
                     self.work.rows.append(block)
@@ -42,14 +42,14 @@ class _Listener:
 
     def finish(self, name: str, sound: SoundStream) -> None:
         """Hand over the features."""
-        if not self._heard:
+        if not self._count:
             self.work.error = NoSoundError(f"{name}: its sound does not reach {self.work.request.name}")
         if self.work.error is None:
             try:
                 for block in self._run.finish():
                     self.work.rows.append(block)
                 self.work.rows.padded = self._run.padded
-                end = self.beg + self._heard
+                end = self.beg + self._count
                 self.work.rows.facts = {
                     "silent_seconds": sound.silent_samples(self.beg, end) / self.rate,
                     "damaged_packets": sound.damaged_packets(self.beg, end),

@@ -25,7 +25,7 @@ class NoSoundError(InputError):
 
 
 class SoundStream(Protocol):
-    """One pass over the samples of a sound, and what is known of those that were read."""
+    """One pass over the samples of a sound, with the silence and the damage in those that were read."""
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the samples in pieces: mono, -1 to 1."""
@@ -41,13 +41,13 @@ class SoundStream(Protocol):
 
 
 class Footage(Protocol):
-    """What is read of one video, folder of frames, picture or sound file.
+    """The frames and the sound of one video, folder of frames, picture or sound file.
 
     Attributes:
         name: for messages: the file or folder.
         times: (n,) float64, presentation times of the frames in seconds from the first one; empty without
             pictures.
-        duration: in seconds, with the last frame's own.
+        duration: in seconds, including the time for which the last frame is shown.
         width, height: size of the frames as displayed, in pixels.
     """
 
@@ -98,7 +98,7 @@ class Finished(Protocol):
     """Takes the results of the engine, in any order; `rows` are closed after the call."""
 
     def __call__(self, clip: ClipRequest, feature: str, rows: Rows | FacerecError) -> None:
-        """Take the features of `clip` by the extractor named `feature`, or why there are none."""
+        """Take the features of `clip` by the extractor named `feature`, or the error that prevented them."""
         ...
 
 
@@ -123,7 +123,7 @@ class Engine(Protocol):
         ...
 
     def flush(self) -> None:
-        """Compute what still waits for a full batch; call it after the last clip."""
+        """Compute the windows that wait for a full batch; call it after the last clip."""
         ...
 
 
@@ -142,27 +142,24 @@ class Unit(Protocol):
         """Whether all its outputs and entries of the index are there."""
         ...
 
-    def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
-        """Compute and write what is missing; failed items are recorded in the index.
+    def run(self, engine: Engine, advance: Callable[[int], None]) -> None:
+        """Compute and write the outputs that are missing; failed items are recorded in the index.
 
         Args:
             advance: called with the number of frames just read.
-
-        Returns:
-            The number of items that failed.
         """
         ...
 
 
 class Source(Protocol):
-    """What a command line asks for."""
+    """The work that a command line asks for."""
 
     def units(self) -> Sequence[Unit]:
         """Return the units in order; they depend on the input alone."""
         ...
 
     def finish(self) -> dict[str, Any]:
-        """Complete what only a finished source has, if every unit is done; whoever is last does it.
+        """Put the index in order, and write outputs that need all units, if every unit is done.
 
         Returns:
             The summary: counts of items by result.

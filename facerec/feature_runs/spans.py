@@ -1,4 +1,4 @@
-"""How the features of a movie are divided into items and units of work, by its cuts alone."""
+"""Divide the features of a movie into items and units of work, by its cuts alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tar shard of clips with the JSON list beside it: which member is which clip, and what is wrong with some.
+"""Read a tar shard of clips and the JSON list beside it: the member of each clip, or why it has none.
 
 `shard-N.json` is a list of `{"filename", "id", "segment": [start, end]}`. A row stands for the member with
 that name, else for the one with that name in another folder, else for the one with that name before its
@@ -37,7 +37,7 @@ _LONGEST_NAME = 4096  # bytes of a filename; an entry of a ZIP file allows 65535
 
 
 @dataclass(frozen=True)
-class Clip:
+class TarClip:
     """A row of the JSON list and its member.
 
     Attributes:
@@ -58,7 +58,7 @@ def find_shards(patterns: Sequence[str]) -> list[Path]:
     """Return the tar files that brace expressions stand for; those that are not there are reported.
 
     Raises:
-        InputError: none is there, or two have the same name.
+        InputError: none of them exists, or two have the same name.
     """
     names = [
         name for pattern in patterns for name in ([pattern] if Path(pattern).exists() else expand(pattern))
@@ -78,7 +78,7 @@ def find_shards(patterns: Sequence[str]) -> list[Path]:
     return [*found.values()]
 
 
-def read_shard(path: Path) -> list[Clip]:
+def read_shard(path: Path) -> list[TarClip]:
     """Read the JSON list and the headers of a tar shard.
 
     Returns:
@@ -98,14 +98,14 @@ def read_shard(path: Path) -> list[Clip]:
             (f"={name}", f"/{PurePosixPath(name).name}", f".{PurePosixPath(name).stem}")
         ):
             by_name[key].append(member)
-    clips: dict[str, Clip] = {}
+    clips: dict[str, TarClip] = {}
     used: set[str] = set()
     for number, row in enumerate(rows):
         clip, used_name = _clip(row, number, by_name, path, ending)
         if clips.get(clip.filename) == clip:
             log.warning("%s.json: row %d repeats %s; skipped", path.stem, number, clip.filename)
         elif clip.filename in clips:
-            clip = Clip(f"{clip.filename} (row {number})", reason="this filename is in an earlier row too")
+            clip = TarClip(f"{clip.filename} (row {number})", reason="this filename is in an earlier row too")
         clips[clip.filename] = clip
         if used_name is not None:
             used.add(used_name)
@@ -115,7 +115,7 @@ def read_shard(path: Path) -> list[Clip]:
         if member.name in used or member.isdir() or PurePosixPath(name).stem in stems:
             continue
         reason = _bad_member(member, path) or f"is in the tar, but not in {path.stem}.json; add a row for it"
-        clips.setdefault(name, Clip(name, reason=reason))
+        clips.setdefault(name, TarClip(name, reason=reason))
     return [*clips.values()]
 
 
@@ -127,11 +127,11 @@ def _parse_list(value: object) -> list[Any]:
 
 def _clip(
     row: Any, number: int, by_name: dict[str, list[tarfile.TarInfo]], path: Path, ending: str
-) -> tuple[Clip, str | None]:
+) -> tuple[TarClip, str | None]:
     """Find the member of a row; returns the clip and the member's name."""
     filename = row.get("filename") if isinstance(row, dict) else None
     if not isinstance(filename, str) or not filename:
-        return Clip(f"row {number}", reason=f"{path.stem}.json has no filename in its row {number}"), None
+        return TarClip(f"row {number}", reason=f"{path.stem}.json has no filename in its row {number}"), None
     name, identity, segment = _plain(filename), row.get("id"), row.get("segment")
     pure = PurePosixPath(name)
     keys = f"={name}", f"/{pure.name}", f".{pure.stem}"
@@ -153,9 +153,10 @@ def _clip(
     else:
         reason = _bad_member(found[0], path)
     if reason is not None or not found:
-        return Clip(_printable(filename), identity, segment, reason=reason), found[0].name if found else None
+        used = found[0].name if found else None
+        return TarClip(_printable(filename), identity, segment, reason=reason), used
     (member,) = found
-    return Clip(_printable(filename), identity, segment, member.offset_data, member.size), member.name
+    return TarClip(_printable(filename), identity, segment, member.offset_data, member.size), member.name
 
 
 def _is_segment(value: Any) -> bool:
@@ -195,7 +196,7 @@ def _read_members(path: Path) -> tuple[list[tarfile.TarInfo], str]:
     """Read the headers of a tar file.
 
     Returns:
-        Its members, and what to say of one that is missing: whether the file is truncated or damaged.
+        Its members, and the end of the message about a missing one: whether the file is damaged.
     """
     if not path.is_file():
         raise InputError(f"{path}: {'is not a file' if path.exists() else 'no such file'}")
@@ -225,11 +226,11 @@ def scratch_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def extracted(path: Path, clip: Clip, scratch: Path) -> Iterator[Path]:
+def extracted(path: Path, clip: TarClip, scratch: Path) -> Iterator[Path]:
     """Copy the clip's member to a temporary file in `scratch` for the block.
 
     Raises:
-        InputError: there is not enough disk space for it, or the tar was cut meanwhile.
+        Its members, and the end of the message about a missing one: empty, or that the file is damaged.
     """
     free = shutil.disk_usage(scratch).free
     if clip.size > free:

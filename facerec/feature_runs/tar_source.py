@@ -24,7 +24,7 @@ from facerec.feature_runs.list_source import (
 from facerec.feature_runs.rows import Rows
 from facerec.feature_runs.shard_outputs import ClipOutput, jsonl_bytes, write_npz, write_pickle
 from facerec.feature_runs.sources import ClipRequest, Engine, NoSoundError
-from facerec.feature_runs.tar_shard import Clip, extracted, read_shard, scratch_folder
+from facerec.feature_runs.tar_shard import TarClip, extracted, read_shard, scratch_folder
 from facerec.features import EXTRACTORS
 from facerec.support.atomic import atomic_write, remove_stale_temporaries, write_bytes
 
@@ -121,7 +121,7 @@ class TarUnit:
         self._parts = folder.parts / self.key
         self._output = folder.path / f"{path.stem}{'.pkl' if pickled else '.npz'}"
         self._lines = None if pickled else self._output.with_suffix(".jsonl")
-        self._clips: dict[str, Clip] = {}  # by item
+        self._clips: dict[str, TarClip] = {}  # by item
         self._facts: dict[str, dict[str, Any]] = {}  # by item: for its index entries
         self._scratch = Path()
 
@@ -135,7 +135,7 @@ class TarUnit:
         is_same_list = entry.get("list_bytes") in (None, file_size(self._path.with_suffix(".json")))
         return is_same_list and (self._lines is None or self._lines.is_file())
 
-    def run(self, engine: Engine, advance: Callable[[int], None]) -> int:
+    def run(self, engine: Engine, advance: Callable[[int], None]) -> None:
         """Compute the features of the clips that are missing, and join them."""
         try:
             clips = read_shard(self._path)
@@ -143,8 +143,8 @@ class TarUnit:
                 self._check_places()
         except (InputError, ContractError, OSError) as error:
             log.error("%s", with_label(self.label, reason_of(error)))
-            self._folder.failed(self.name, SHARD, reason_of(error), {"shard": self.name, "clips": 0})
-            return 1
+            self._folder.add_failure(self.name, SHARD, reason_of(error), {"shard": self.name, "clips": 0})
+            return
         self._parts.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(self._parts)
         self._clips = {f"{self.name}/{clip.filename}": clip for clip in clips}
@@ -157,7 +157,7 @@ class TarUnit:
                 if missing:
                     self._compute(item, clip, missing, engine, advance)
             engine.flush()
-        return self._join()
+        self._join()
 
     def _check_places(self) -> None:
         """Check that the outputs may be written.
@@ -171,7 +171,7 @@ class TarUnit:
             self._folder.check_place(self.name, SHARD, self._lines)
 
     def _remove_entries_of_other_clips(self) -> None:
-        """Remove what the index has of clips that an earlier list had, and this one has not."""
+        """Remove the entries of clips that are only in an earlier version of the JSON list."""
         if self._folder.index.get(self.name, SHARD) is None:
             return
         known = {self.name, *self._clips}
@@ -190,7 +190,7 @@ class TarUnit:
     def _compute(
         self,
         item: str,
-        clip: Clip,
+        clip: TarClip,
         missing: Sequence[str],
         engine: Engine,
         advance: Callable[[int], None],
@@ -235,7 +235,7 @@ class TarUnit:
         if isinstance(rows, NoSoundError):
             note = self._named(item, str(rows))
             log.warning("%s (no %s)", self._line(item, note), feature)
-            self._folder.without_output(item, feature, note, self._facts[item])
+            self._folder.add_without_output(item, feature, note, self._facts[item])
         elif isinstance(rows, FacerecError):
             self._fail(item, [feature], str(rows))
         else:
@@ -246,7 +246,7 @@ class TarUnit:
         reason = self._named(item, reason)
         log.error("%s (no %s)", self._line(item, reason), ", ".join(features))
         for feature in features:
-            self._folder.failed(item, feature, reason, self._facts[item])
+            self._folder.add_failure(item, feature, reason, self._facts[item])
 
     def _line(self, item: str, reason: str) -> str:
         return f"{self.label}: {with_label(self._clips[item].filename, reason)}"
@@ -257,8 +257,8 @@ class TarUnit:
             re.escape(str(self._scratch)) + r"/clip[^:\s]*", lambda _: self._clips[item].filename, text
         )
 
-    def _join(self) -> int:
-        """Write the outputs of the shard; returns the number of clips that failed."""
+    def _join(self) -> None:
+        """Write the outputs of the shard."""
         clips = [self._clip_output(item) for item in self._clips]
         failed = sum(any(is_failed(entry) for entry in clip.entries.values()) for clip in clips)
         reason = f"{failed} of {len(clips)} clips failed" if failed else None
@@ -275,7 +275,6 @@ class TarUnit:
             if self._lines is not None:
                 write_bytes(self._lines, jsonl_bytes(clips))
         self.remove_parts()
-        return failed
 
     def _clip_output(self, item: str) -> ClipOutput:
         clip = self._clips[item]

@@ -14,7 +14,7 @@ from facerec.support.cli import progress
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 5.0  # between two looks at claims whose workers may have died
+POLL_SECONDS = 5.0  # between two checks of claims of workers that may be dead
 
 
 class Worker:
@@ -31,7 +31,7 @@ class Worker:
         """Do the units that are neither finished nor claimed by another worker.
 
         Args:
-            units: in the order in which they are tried; workers that begin at different places seldom meet.
+            units: in the order in which they are tried; workers that begin at different places rarely meet.
 
         Returns:
             The number of units left to other workers, which are at work on them.
@@ -42,7 +42,7 @@ class Worker:
                 busy = [unit for unit in left if not self._try(unit, advance)]
                 if not busy or len(busy) == len(left):
                     return len(busy) - self._take_over(busy, advance)
-                left = busy  # the workers that had them may have died meanwhile
+                left = busy  # the workers that had them may have died since
 
     def _take_over(self, busy: Sequence[Unit], advance: Callable[[int], None]) -> int:
         """Wait for claims to become stale if it is not known whether their workers live.
@@ -76,7 +76,7 @@ class Worker:
 
     def _try(self, unit: Unit, advance: Callable[[int], None]) -> bool:
         """Do a unit, unless another worker has it; returns whether it is done."""
-        if unit.is_done():  # by another worker, as far as is known
+        if unit.is_done():  # by another worker, as of the last refresh of the index
             advance(1)
             return True
         with self._claims.hold(unit.key) as claim:

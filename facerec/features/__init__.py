@@ -34,7 +34,7 @@ class Entry:
         kind: `windows`, `frames` or `sound`: the interface of `base` that the class satisfies.
         weights: names of its models' weights in the catalogue, in the order in which it takes them; where
             there is a choice of models the names of all, the default first.
-        optional: how many of these at the end only its work on films needs; from Python it can do without.
+        optional: number of weights at the end that only its work on clips needs; `extract` does without.
         options: names of the `Options` that it has.
         runs_on_cuda: whether it can use a GPU, and compute in float16 or bfloat16 there.
     """
@@ -99,7 +99,7 @@ def load_extractor(
     Args:
         spec: a name in `EXTRACTORS`, or one with `:FILE`.
         device: `auto`, `cpu`, `cuda` or `cuda:i`.
-        batch_size: windows at once; None for the extractor's own choice.
+        batch_size: windows per call of a network; None for the extractor's own choice.
         precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU).
         layers, step, window, reduce, threshold: see `base.Options`.
 
@@ -110,13 +110,13 @@ def load_extractor(
         ModelError: there is no such extractor, its weights are missing or wrong, the device is not available,
             or a value is not valid.
     """
-    entry, files = _look_up(spec, may_lack=True)
+    entry, files = _look_up(spec, allow_missing=True)
     options = Options(layers=layers, step=step, window=window, reduce=reduce, threshold=threshold)
     name = spec.partition(":")[0]
     for field in fields(options):
         if getattr(options, field.name) is not None and field.name not in entry.options:
-            having = ", ".join(other for other, line in EXTRACTORS.items() if field.name in line.options)
-            raise ModelError(f"{name} has no option {field.name}; these have it: {having or 'none'}")
+            supporting = ", ".join(other for other, line in EXTRACTORS.items() if field.name in line.options)
+            raise ModelError(f"{name} has no option {field.name}; these have it: {supporting or 'none'}")
     placement = choose_placement(device, precision, batch_size, name, entry.runs_on_cuda)
     make = getattr(importlib.import_module(f"facerec.features.{entry.module}"), entry.name)
     return make(files, placement, options)
@@ -144,7 +144,7 @@ def cards_of(spec: str) -> tuple[ModelCard, ...]:
 
 
 def check_weights(kind: str, path: Path) -> None:
-    """Load the file `path` as the catalogue's weights `kind`, unless they need others beside them.
+    """Load the file `path` as the catalogue's weights `kind`; no check if they only work with other weights.
 
     Raises:
         ModelError: it is not such a file.
@@ -160,11 +160,11 @@ def check_weights(kind: str, path: Path) -> None:
             return
 
 
-def _look_up(spec: str, may_lack: bool = False) -> tuple[Entry, tuple[WeightFiles, ...]]:
+def _look_up(spec: str, allow_missing: bool = False) -> tuple[Entry, tuple[WeightFiles, ...]]:
     """Find the registry's line for `spec` and the weights.
 
     Args:
-        may_lack: leave optional weights out, from the first one that is missing on.
+        allow_missing: leave out the optional weights from the first missing one on.
     """
     entry = entry_of(spec)
     name, colon, file = spec.partition(":")
@@ -185,7 +185,7 @@ def _look_up(spec: str, may_lack: bool = False) -> tuple[Entry, tuple[WeightFile
             found.append(_find(role, text))
         except ModelError:
             is_optional = len(found) >= len(entry.weights) - entry.optional
-            if not (may_lack and is_optional and text is None):
+            if not (allow_missing and is_optional and text is None):
                 raise
             break
     return entry, tuple(found)

@@ -34,16 +34,17 @@ from facerec.models.weights import WeightFiles
 SIZE = 256  # pixels; shorter side of a frame
 
 # 32 prepared frames, and boxes (n, 4) as parts of them
-Window = tuple[Sequence[NDArray[Any]], NDArray[np.float32]]
+PreparedWindow = tuple[Sequence[NDArray[Any]], NDArray[np.float32]]
 
 
 class Action:
     """Features and action scores of the persons of a shot; a `FrameExtractor`.
 
     A row is a track of a person. `features` (2304) and `scores` (80), of AVA's actions 1 to 80, 0..1, are
-    averages over the sequences (`action_sequences`) in whose middle the person is; `frames` and `boxes` are
-    the first of these frames and the person's box there, in pixels, with its score. `tracks` has the numbers
-    that `person` gives them in this shot. A track that is in the middle of no sequence has no row.
+    averages over the sequences (`action_sequences`) that have the person in their middle; `frames` and
+    `boxes` are the first of these middle frames and the person's box there, in pixels, with its score.
+    `tracks` has the numbers that `person` gives the tracks of this shot. A track that is not in the middle of
+    any sequence has no row.
 
     Args:
         files: weights of the network, and of the detector and the embedder of persons; without the last two
@@ -106,7 +107,7 @@ class Action:
 
         Args:
             frames: pictures (height, width, 3) RGB uint8 of one size; 32 are taken, every second one around
-                the middle. Frames that are missing there are replaced by the outermost ones that there are.
+                the middle. Where there are too few, the first and the last one are repeated.
             boxes: (n, 4) x1, y1, x2, y2 as parts of the frame, 0..1.
 
         Returns:
@@ -132,7 +133,7 @@ class Action:
         """Resize a frame's shorter side to 256 pixels."""
         return resize_shorter_side(picture, SIZE, Resampling.BILINEAR)
 
-    def forward(self, windows: Sequence[Window]) -> list[Arrays]:
+    def forward(self, windows: Sequence[PreparedWindow]) -> list[Arrays]:
         """Compute features and scores of the boxes of windows of 32 prepared frames, all of one size.
 
         Returns:
@@ -143,7 +144,7 @@ class Action:
         """
         return self._network.map_batches(self._forward, windows)
 
-    def _forward(self, windows: Sequence[Window]) -> list[Arrays]:
+    def _forward(self, windows: Sequence[PreparedWindow]) -> list[Arrays]:
         """Compute one batch."""
         pictures = np.stack([np.stack(frames) for frames, _ in windows])
         height, width = pictures.shape[2:4]

@@ -21,16 +21,16 @@ from facerec.features.spool import Spool
 from facerec.geometry import Image
 
 SCORES = "scores"  # name of the array (n, 80)
-_ROWS = 256  # in a block
+_ROWS = 256  # per block
 
 
 class Network(Protocol):
-    """What a run needs of the extractor."""
+    """The part of the extractor that a run uses."""
 
     batch_size: int
 
     def prepare(self, picture: Image) -> NDArray[Any]:
-        """Return what is kept of a frame."""
+        """Resize a frame, as `WindowExtractor.prepare`."""
         ...
 
     def forward(self, windows: Sequence[tuple[Sequence[NDArray[Any]], NDArray[np.float32]]]) -> list[Arrays]:

@@ -11,8 +11,8 @@ SAMPLES, STRIDE = 32, 2  # frames that the network takes of a sequence
 def sequences(count: int) -> Iterator[tuple[int, int]]:
     """Yield the sequences of a shot of `count` frames: first frame, and the one after the last.
 
-    A longer shot than a sequence has as many as are needed to cover it, evenly overlapping. They end before
-    the shot's last frame.
+    A shot of more than `LENGTH` frames has the smallest number of sequences that cover it, evenly
+    overlapping; the last one ends before the shot's last frame.
     """
     if count <= LENGTH:
         yield 0, count
@@ -25,14 +25,14 @@ def sequences(count: int) -> Iterator[tuple[int, int]]:
 
 
 def centre(beg: int, end: int) -> int:
-    """Return the frame of a sequence in which the persons are."""
+    """Return the middle frame of a sequence, which the boxes of its persons belong to."""
     return beg + (end - beg) // 2
 
 
 def samples(beg: int, end: int) -> tuple[int, ...]:
     """Return the 32 frames of a sequence that the network takes: every second one around the centre.
 
-    Where the sequence is shorter, the outermost frames that there are are repeated.
+    In a shorter sequence, the first and the last frame that can be taken are repeated.
     """
     middle = centre(beg, end)
     first = beg + (middle - beg) % STRIDE if middle - beg >= STRIDE else beg

@@ -60,7 +60,7 @@ class AudioSTFT:
 
 
 class _Run:
-    """A `SoundRun`. The loudest value decides about all others, so the samples are kept until the end."""
+    """A `SoundRun`; keeps the samples until the end, because all values are relative to the loudest one."""
 
     def __init__(self, reduce: bool, folder: Path | None) -> None:
         self.padded = False

@@ -1,4 +1,4 @@
-"""The interfaces of feature extractors, and what they share.
+"""The interfaces of feature extractors, and functions that several extractors use.
 
 An extractor knows pictures, sound samples and tensors, never films, folders or lists: the engine
 (`facerec.feature_runs.engine`) reads a film once for all extractors and asks each one, clip by clip, what
@@ -42,12 +42,12 @@ PICTURES = "pictures"  # (n,) bytes objects: a JPEG for each row
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """What the sampling of frames may depend on.
+    """Times and size of a clip's frames: all that the choice of frames may depend on.
 
     Attributes:
         times: (n,) float64, presentation times of the frames in seconds from the first one, increasing. All
             frames that the clip should have, decodable or not.
-        duration: in seconds, with the time for which the last frame is shown.
+        duration: in seconds, including the time for which the last frame is shown.
         width, height: size of the frames as displayed, in pixels.
     """
 
@@ -100,7 +100,7 @@ class Options:
 
 
 class Extractor(Protocol):
-    """What all kinds have in common. A class takes `(files, placement, options)`.
+    """The part of the three interfaces that is the same. A class takes `(files, placement, options)`.
 
     Attributes:
         name: in the registry.
@@ -135,7 +135,7 @@ class WindowExtractor(Extractor, Protocol):
         ...
 
     def prepare(self, picture: Image) -> NDArray[Any]:
-        """Return what is kept of a frame (height, width, 3) RGB uint8: a small array (resized, cropped).
+        """Resize or crop a frame (height, width, 3) RGB uint8 to the small array that is kept of it.
 
         Called once for each frame, however many windows it is in.
         """
@@ -241,7 +241,7 @@ class SoundExtractor(Extractor, Protocol):
 def sample_at_rate(clip: Clip, rate: float) -> Iterator[int]:
     """Yield the frames of a clip at a constant rate, as FFmpeg's filter `fps` chooses them.
 
-    There are round(duration * rate) of them, so perhaps none. The k-th is the last frame whose time, in units
+    There are round(duration * rate) of them, which may be 0. The k-th is the last frame whose time, in units
     of 1 / rate and rounded, is at most k; halves are rounded up.
 
     Args:
@@ -256,7 +256,7 @@ def sample_at_rate(clip: Clip, rate: float) -> Iterator[int]:
 
 
 def windows_at_rate(clip: Clip, rate: float) -> Iterator[Window]:
-    """Yield a window of one frame for each of `sample_at_rate`; of a clip that has none, its middle frame."""
+    """Yield a window for each frame of `sample_at_rate`; if there is none, one of the middle frame."""
     found = False
     for frame in sample_at_rate(clip, rate):
         found = True

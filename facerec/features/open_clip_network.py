@@ -32,7 +32,7 @@ PREPROCESSING = {"mean": "mean", "std": "std", "resize": "resize_mode", "interpo
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How frames are prepared, in the words of open_clip's `PreprocessCfg`."""
+    """The preprocessing of frames, with the names of open_clip's `PreprocessCfg`."""
 
     size: tuple[int, int]
     mean: tuple[float, ...]
@@ -41,7 +41,7 @@ class Preprocessing:
     interpolation: str
 
     def settings(self) -> dict[str, Any]:
-        """Return it in the words of FILE.toml."""
+        """Return it with the names of FILE.toml."""
         values = {key: getattr(self, name) for key, name in PREPROCESSING.items()}
         return {"size": list(self.size), **values, "mean": list(self.mean), "std": list(self.std)}
 
@@ -127,7 +127,7 @@ def _is_valid(key: str, value: Any) -> bool:
 
 
 def choose_preprocessing(stated: Mapping[str, Any], network: Any) -> Preprocessing:
-    """Choose the preprocessing: what is stated, else that of the published weights, else the first CLIP's.
+    """Choose the preprocessing: as stated, else that of the published weights, else that of the first CLIP.
 
     Raises:
         ModelError: there are no such published weights, or they need another architecture.
@@ -140,7 +140,7 @@ def choose_preprocessing(stated: Mapping[str, Any], network: Any) -> Preprocessi
         if tag not in published:
             known = ", ".join(tags) or "none"
             raise ModelError(
-                f"published_as = {tag!r}: open_clip has no such weights of {architecture}: {known}"
+                f"published_as = {tag!r}: open_clip has no such weights of {architecture}; it has {known}"
             )
         if published[tag].get("quick_gelu", False) != _uses_quick_gelu(architecture):
             other = architecture.removesuffix("-quickgelu")

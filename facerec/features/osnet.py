@@ -1,6 +1,6 @@
 """OSNet (Zhou et al., "Omni-scale feature learning for person re-identification", 2019) as an ONNX file.
 
-Any network of torchreid's preprocessing may be given: pictures of 256x128 pixels, RGB, with ImageNet's mean
+Any network with torchreid's preprocessing may be given: pictures of 256x128 pixels, RGB, with ImageNet's mean
 and standard deviation, and one vector for each. It runs on the CPU, each picture alone and on one core, in
 parallel threads.
 """
@@ -22,10 +22,10 @@ from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import WeightFiles
 
 SIZE = (256, 128)  # height and width of the input, unless the file states another
-# Cosine distance. With OSNet x0.25 trained on MSMT17, 99 % of the pairs of boxes of one person, 1 to 8 frames
-# apart, were closer than 0.21 (in the worst of three clips 0.28), and 99 % of those of two people in one
-# frame farther than 0.23.
-SAME_LOOK = 0.23
+# Above it two boxes are not linked. With OSNet x0.25 trained on MSMT17, 99 % of the pairs of boxes of one
+# person, 1 to 8 frames apart, were closer than 0.21 (in the worst of three clips 0.28), and 99 % of those of
+# two people in one frame farther than 0.23.
+MAX_COSINE_DISTANCE = 0.23
 
 
 class OSNet:
@@ -40,7 +40,7 @@ class OSNet:
         NonFiniteError: its embedding of a black picture has NaN or infinite numbers.
     """
 
-    max_distance: float | None = (2 * SAME_LOOK) ** 0.5
+    max_distance: float | None = (2 * MAX_COSINE_DISTANCE) ** 0.5
 
     def __init__(self, found: WeightFiles, placement: Placement) -> None:
         self.card = found.card

@@ -28,7 +28,7 @@ from facerec.models.weights import WeightFiles
 BOXES = "boxes"  # name of an array (n, 5) float32
 PICTURE_SIDE = 256  # pixels; longer side of a picture, larger ones are shrunk
 JPEG_QUALITY = 85
-_ROWS = 256  # in a block
+_ROWS = 256  # per block
 
 
 class Person:

@@ -1,13 +1,13 @@
 """Persons followed inside a shot: from boxes in sampled frames to tracks.
 
-The tracker is that of the faces, which works on numbers; it takes the sampled frames for consecutive ones.
+The tracker is that of the faces, which works on numbers; it treats the sampled frames as consecutive.
 Weak detections continue a track but do not make one: a track needs one of `threshold` and, if the shot has
-more than one sampled frame, two boxes. Embeddings forbid links between boxes of two people, which pass and
-hide each other far more often than faces do.
+more than one sampled frame, two boxes. Embeddings forbid links between boxes of two people, because bodies
+cross and hide each other far more often than faces do.
 
 The values were chosen on three clips (a stage, a street crowd, a basketball field), with YOLOX-nano and
 OSNet x0.25, by the pictures of their tracks. In the crowd, at every fourth frame, boxes alone let five of 17
-tracks go over to another person in one step; with the embeddings none of 17 did, and two drifted slowly. From
+tracks change to another person in one step; with the embeddings none of 17 did, and two drifted slowly. From
 every frame to every eighth the tracks were the same but for those of less than half a second.
 """
 
@@ -34,10 +34,10 @@ class PersonSettings:
     """How persons are found and followed.
 
     Attributes:
-        step: every so many frames persons are detected, from the first of a shot on. Higher: faster, but who
-            moves fast gets several tracks.
-        threshold: minimum score, 0..1, of the best detection of a track. Lower: more persons, small and
-            hidden ones, and more that are none.
+        step: frames from one detection to the next, from the first frame of a shot on. Higher: faster, but a
+            person who moves fast gets several tracks.
+        threshold: minimum score, 0..1, of the best detection of a track. Lower: more small and
+            hidden persons, and more false ones.
         weak: share of `threshold` from which detections continue a track. Lower: fewer gaps, more wrong
             boxes.
         iou: intersection over union, 0..1, from which boxes of following samples are linked directly.

@@ -31,7 +31,7 @@ GPU_BATCH = 64  # frames
 
 
 class _ResNet:
-    """What both have in common; see `WindowExtractor`.
+    """The part that `ResNet152` and `Place` share; see `WindowExtractor`.
 
     Args:
         files: the network's weights.

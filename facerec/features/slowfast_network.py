@@ -62,7 +62,7 @@ class SlowFastRoI(nn.Module):
         self.model, self.detection_head = network.model, network.detection_head
 
     def forward(self, windows: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the network sees in boxes. The head computes in float32, as boxes need it.
+        """Compute features and action scores of boxes. The head computes in float32, which boxes need.
 
         Args:
             windows: (n, 3, 32, height, width), normalised RGB.

@@ -1,4 +1,4 @@
-"""What the extractors of sound share: their sound as a file that can be read again, and `extract`."""
+"""Shared by the extractors of sound: samples in a file that can be read again, and `extract`."""
 
 from __future__ import annotations
 

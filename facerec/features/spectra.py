@@ -16,7 +16,7 @@ RATE = 16000  # samples per second of all sound here
 # The STFT is that of librosa.stft(y, n_fft=512), in decibels by librosa.amplitude_to_db(abs(…)).
 N_FFT, HOP, BINS = 512, 128, 257
 SMALLEST = 1e-5  # amplitude
-RANGE_DB = 80.0  # below the loudest value of a sound; what is quieter is raised to it
+RANGE_DB = 80.0  # below the loudest value of a sound; lower values are raised to this limit
 COLUMNS = 2048  # columns that are computed at once
 
 # The reduction of movienet-tools' audio feature.

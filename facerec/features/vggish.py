@@ -53,7 +53,7 @@ class VGGishNetwork(nn.Module):
         self.embeddings = nn.Sequential(*(layer for part in parts for layer in part))
 
     def forward(self, examples: Tensor) -> list[Tensor]:
-        """Return what each block of convolutions gives, averaged over time and frequency, and the embedding.
+        """Compute the mean output of each block of convolutions over time and frequency, and the embedding.
 
         Returns:
             (n, 64), (n, 128), (n, 256), (n, 512) and (n, 128).

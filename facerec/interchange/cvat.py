@@ -71,7 +71,7 @@ class CvatTrack:
 
 @dataclass(frozen=True)
 class CvatTask:
-    """What a file says before its tracks.
+    """The metadata of a file.
 
     Attributes:
         name: of the task; source: file name of the film.

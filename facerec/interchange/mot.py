@@ -33,7 +33,7 @@ _ZIP_ERRORS = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OSError, 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a track is."""
+    """The person that a track shows."""
 
     id: int
     person: str

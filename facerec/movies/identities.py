@@ -1,4 +1,4 @@
-"""Decides who is seen in each trajectory: the annotators' word first, then predictions, else nobody known."""
+"""Decide who each trajectory shows: by annotators' answers, else by predictions, else it stays unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONTROL = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a trajectory shows.
+    """The identity of the person that a trajectory shows.
 
     Attributes:
         person: id; trajectories with equal ids show one person. An actor id, `typed:` and a plain name,
@@ -41,7 +41,7 @@ def identify(
     predictions: Predictions,
     shared_pages: Collection[int],
     cast: Cast,
-    said: People | None,
+    answers: People | None,
     least: float,
 ) -> list[Identity | None]:
     """Decide who each trajectory shows; None where annotators say that it shows no face.
@@ -52,7 +52,7 @@ def identify(
     Args:
         clusters: cluster of each trajectory.
         shared_pages: clusters that are not one person.
-        said: what annotators said wins over `predictions`; the predictions in it are not used.
+        answers: of annotators, who come before `predictions`; the predictions in it are not used.
         least: a prediction needs a probability above this.
     """
     by_cluster = {
@@ -60,16 +60,16 @@ def identify(
         for cluster in sorted(set(clusters))
     }
     found: list[Identity | None] = [by_cluster[cluster] for cluster in clusters]
-    for person in said.people if said else ():
+    for person in answers.people if answers else ():
         if person.source == ANNOTATOR:
-            identity = _said(person, cast)
+            identity = _annotated(person, cast)
             for index in person.trajectories:
                 found[index] = identity
-    for index in said.mixed if said else ():
+    for index in answers.mixed if answers else ():
         found[index] = Identity(
             f"trajectory:{index}", f"unknown, trajectory {index}", None, ANNOTATOR, shared=True
         )
-    for index in said.no_face if said else ():
+    for index in answers.no_face if answers else ():
         found[index] = None
     return found
 
@@ -89,7 +89,7 @@ def _predicted(
     return Identity(actor, one_line(cast.name(actor)) or actor, actor, PREDICTION, probability)
 
 
-def _said(person: Person, cast: Cast) -> Identity:
+def _annotated(person: Person, cast: Cast) -> Identity:
     """Return the identity of a person that annotators named or set apart."""
     member = cast.members.get(person.actor_id) if person.actor_id is not None else None
     name = member.name if member else person.name

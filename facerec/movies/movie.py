@@ -84,7 +84,7 @@ class Movie:
         film_name: file name of the film.
         title, year: by actors.csv; without it, the title is taken from the film's name.
         least: a prediction names a person if its probability is above this.
-        times: when each frame is shown.
+        times: presentation time of each frame.
         width, height: display size of the film in pixels.
         stored_size: width and height of a frame as other programs decode it: upright, but with pixels that
             need not be square.

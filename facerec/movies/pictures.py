@@ -1,4 +1,4 @@
-"""The pictures of a movie: thumbnails of saved faces, and frames of the film where it is at hand."""
+"""The pictures of a movie: thumbnails of saved faces, and frames of the film if its file is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and checks a finished movie folder, and decides who each trajectory shows."""
+"""Read and check a finished movie folder, and decide who each trajectory shows."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def read_records(
     _check_length(folder, trajectories, cuts, times.frame_count)
     cast = read_cast(folder, database)
     if labels is not None:
-        said: People | None = people_from_labels(
+        answers: People | None = people_from_labels(
             folder, labels, database, trajectories, clusters, predictions, least
         )
     else:
-        said = _read_people(folder, len(trajectories), hashes)
-    identities = identify(clusters, predictions, recorded_poor_pages(manifest), cast, said, least)
+        answers = _read_people(folder, len(trajectories), hashes)
+    identities = identify(clusters, predictions, recorded_poor_pages(manifest), cast, answers, least)
     size = _display_size(folder, plan, trajectories)
     return MovieRecords(
         folder,

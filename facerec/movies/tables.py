@@ -171,7 +171,7 @@ def people_table(
             "person": person,
             "name": members[0].name,
             "actor_id": actor,
-            "probability": max((_number(one.probability) for one in members), key=_or_below_all),
+            "probability": max((_number(one.probability) for one in members), key=_missing_as_lowest),
             "source": min(sources, key=SOURCES.index),
             "shared": members[0].shared,
             "clusters": tuple(sorted(set(rows["cluster"].tolist()))),
@@ -276,5 +276,5 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _or_below_all(probability: float) -> float:
+def _missing_as_lowest(probability: float) -> float:
     return -1.0 if probability != probability else probability

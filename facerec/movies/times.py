@@ -18,7 +18,7 @@ Seconds = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """When each frame of a film is shown.
+    """The presentation time of each frame of a film.
 
     Attributes:
         seconds: (frame_count + 1,) presentation time of each frame, ascending, and the end of the last frame,

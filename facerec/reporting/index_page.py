@@ -43,7 +43,7 @@ def write_index(parent: Path) -> Path | None:
     if page.exists() and _MARK not in page.read_bytes()[:4096]:
         logging.warning("%s: is not a page of facerec, so it is kept; move it away to get the index", page)
         return None
-    while True:  # until no report was written in the meantime: then the last of several jobs is right
+    while True:  # until no report was added: the last of several jobs completes the index
         before = _stamps(parent)
         summaries = read_summaries(parent)
         if len(summaries) < 2:
@@ -125,7 +125,7 @@ def _film(summary: Mapping[str, Any], href: str) -> dict[str, Any]:
 
 
 def _appearance(film: int, folder: MovieFolder, href: str, person: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page says about a person in one film."""
+    """Return the appearance of a person in one film."""
     return {
         "film": film,
         "seconds": person["seconds"],

@@ -60,8 +60,8 @@ def _setting(movie: Movie, stage: str, name: str) -> Any:
 
 def _headline(movie: Movie) -> list[Row]:
     people = movie.people
-    one = people[~people["shared"].astype(bool)]
-    named = sum(is_named(person, source) for person, source in zip(one["person"], one["source"], strict=True))
+    single = people[~people["shared"].astype(bool)]
+    named = sum(map(is_named, single["person"], single["source"]))
     missing = _missing_frames(movie.manifest)
     seen = 1 - missing / max(1, movie.frame_count)
     varying = "" if movie.times.constant else ", varying"
@@ -69,7 +69,7 @@ def _headline(movie: Movie) -> list[Row]:
         _fact("Length", format_seconds(movie.duration_s), f"{movie.frame_count:,} frames"),
         _fact("Picture", f"{movie.width} × {movie.height}", f"{movie.frame_rate:.5g} frames/s{varying}"),
         _fact("Shots", len(movie.shots)),
-        _fact("People", len(one), f"{named} named"),
+        _fact("People", len(single), f"{named} named"),
         _fact("Faces followed", len(movie.trajectories), "trajectories"),
         _fact("Analysed", "all frames" if not missing else f"{100 * min(seen, 0.999):.1f} %"),
     ]
@@ -81,7 +81,7 @@ def _missing_frames(manifest: Mapping[str, Any]) -> int:
 
 
 def _notices(movie: Movie) -> list[Row]:
-    """Return what a reader must know before trusting the page."""
+    """Return the notices about frames that were not analysed, and the warnings of merge and film."""
     manifest = movie.manifest
     shards, skipped = manifest.get("shards", {}), manifest.get("skipped_frames", [])
     found = []
@@ -110,8 +110,8 @@ def _detection(movie: Movie) -> Row:
         ("Faces detected", faces or None),
         ("Detections in trajectories", boxes, "the rest is too short, too small, or without a saved face"),
         ("Tracks dropped", _report(movie, "merge_shards").get("dropped")),
-        ("Least detection score", settings.get("face_threshold")),
-        ("Least face size", _pixels(settings.get("min_face_size")), "shorter side of a saved face"),
+        ("Minimum detection score", settings.get("face_threshold")),
+        ("Minimum face size", _pixels(settings.get("min_face_size")), "shorter side of a saved face"),
         ("Frames with detection", "all" if every == 1 else f"every {every}th"),
         ("Frames not decoded", len(movie.manifest.get("skipped_frames", []))),
     )
@@ -133,7 +133,7 @@ def _embedding(movie: Movie) -> Row:
         ("Outliers left out", outliers, "saved faces unlike the rest of their trajectory"),
         ("Numbers per embedding", embedder.get("dimension")),
         ("Same-person distance", embedder.get("same_person"), "at which one person is as likely as two"),
-        ("Least quality", _setting(movie, "cluster", "min_quality"), "of a trajectory that is compared"),
+        ("Minimum quality", _setting(movie, "cluster", "min_quality"), "of a trajectory that is compared"),
     )  # fmt: skip
     return {"title": "Embedding", "rows": rows}
 
@@ -157,14 +157,14 @@ def _clustering(movie: Movie) -> Row:
 
 def _naming(movie: Movie) -> Row:
     report = _report(movie, "classify_knn")
-    said = int((movie.trajectories["source"] == "annotator").sum())
+    annotated = int((movie.trajectories["source"] == "annotator").sum())
     rows = _known(
         ("Actors with pictures", report.get("actors_with_pictures")),
         ("Their pictures", report.get("pictures")),
         ("Clusters with a likely name", report.get("named_clusters")),
         ("Actors named", report.get("actors_named")),
-        ("Least probability shown", f"{movie.least:.2f}"),
-        ("Named by annotators", said or None, "trajectories"),
+        ("Minimum probability shown", f"{movie.least:.2f}"),
+        ("Named by annotators", annotated or None, "trajectories"),
     )
     return {"title": "Names", "rows": rows}
 

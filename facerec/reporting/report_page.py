@@ -1,4 +1,4 @@
-"""The report on one movie: a page that opens from the file system, and what the index says about it."""
+"""The report on one movie: a page that opens from the file system, and its summary for the index."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def report_page(movie: Movie, page: Path, *, standalone: bool = False, index: Pa
     Args:
         page: where it will be written; addresses of pictures and film are relative to it.
         standalone: put the best pictures of each person inside; the page then refers to no other file.
-        index: page over several movies to link to.
+        index: the page over several movies, for a link.
 
     Raises:
         ContractError: a file of the folder breaks a rule.
@@ -85,7 +85,7 @@ _HISTOGRAMS = (  # key, caption, unit
 
 
 def summary(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the index over several movies shows of one: the movie and its named people."""
+    """Return the summary of a movie for the index over several: the movie and its named people."""
     keys = ("person", "name", "source", "probability", "seconds", "shots", "first", "uri")
     people = [person for person in data["people"] if not person["shared"]]
     return {

@@ -56,7 +56,7 @@ def test_a_list_of_paths_and_options(capsys: pytest.CaptureFixture[str]) -> None
     assert np.load("features/x/a.npy").dtype == np.float16
     assert capsys.readouterr().out == "list.txt: audio_stft: 1 items finished\n"
     assert _run("list.txt", "--root", "films", "--video-suffix", ".wav") == 1
-    assert "has features that were made otherwise" in capsys.readouterr().err
+    assert "has features that were made with other options or inputs" in capsys.readouterr().err
     assert _run("list.txt", "--root", "films", "--video-suffix", ".wav", "--fresh") == 0
     assert np.load("features/x/a.npy").dtype == np.float32
 

@@ -188,7 +188,7 @@ def test_other_settings_are_refused_and_replaced_with_fresh(movie, whole):
     other = toy_features()
     other[0].description["settings"] = {"step": 3}
     other[0].extractor._step = 3
-    with pytest.raises(StaleError, match=r"otherwise: settings\.step was 2 and is now 3\. .*--fresh"):
+    with pytest.raises(StaleError, match=r"options or inputs: settings\.step was 2 and is now 3\. .*--fresh"):
         run(*movie, other)
     assert contents(movie[0]) == whole
     run(*movie, other, fresh=True)

@@ -7,7 +7,7 @@
   if (!root || !source) return;
   const $ = (name) => root.querySelector(`[data-part=${name}]`);
   const FACES = 90; // pictures of a group that are drawn at first
-  const MAX_TOOK = 120; // seconds; who takes longer was away
+  const MAX_TOOK = 120; // seconds of an answer; a longer one includes a break
   const SUGGESTIONS = 5; // names with a digit
   const PAIR = 0.3; // probability from which a group is compared with a person
   const HASH = data.made_from["clusters.json"];
@@ -56,7 +56,7 @@
       try {
         work = new ReviewWork.Work(base, mine.steps, mine.done);
         return;
-      } catch { tell("What this browser kept of the review is damaged. It begins anew; load your last labels.csv."); }
+      } catch { tell("What this browser kept of the review is damaged. The review starts from the beginning; load your last labels.csv."); }
     }
     work = new ReviewWork.Work(base);
     const [old] = earlier(), given = mine ? [] : rowsOfReport();

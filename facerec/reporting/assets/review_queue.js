@@ -1,24 +1,24 @@
 "use strict";
-// What to ask next. No part of this file touches the page; bench/review_clicks.py measures it as it is.
+// The queue of questions. No part of this file touches the page; bench/review_clicks.py measures it as it is.
 //
 // A question is about one open group ("who": who is this?) or about several that are probably one known person
-// ("same": which of these are Ada?). It is worth the screen time that gets a name that would have been wrong or
-// missing, and it costs one click, and another one for each group that has to be ticked or unticked. The question
-// that is worth most for its clicks comes first.
+// ("same": which of these are Ada?). Its value is the screen time of which the name would be wrong or missing without
+// the answer. It costs one click, and one more for each group that has to be ticked or unticked. The question with
+// the highest value per click comes first.
 //
-// How likely a group is a person is a sum of scores: how similar the faces are (the log-likelihood ratio of the
-// clustering), whether the person was at the same place in a shot nearby (a scene returns to its cameras), whether
-// they are in the scene at all, how often they are seen, and the prediction. The scores of all people and of
-// "somebody else" become probabilities. The weights were fitted to TV episodes, see bench/README.md.
+// The score of a person for a group is a sum: how similar the faces are (the log-likelihood ratio of the clustering),
+// whether the person was at the same place in a shot nearby (a scene returns to its cameras), whether the person is
+// in the scene at all, how often the person is seen, and the prediction. The scores of all people and of "somebody
+// else" become probabilities. The weights were fitted to TV episodes, see bench/README.md.
 const ReviewQueue = (() => {
   const FACES = 0.27, PLACE = 0.9, SCENE = 5, OFTEN = 0.35; // weights of the scores
   const ELSE = 6.2; // score of "somebody else", in nats
   const SHOTS = 8; // distance in shots of a person who is in the scene
   const TICK = 0.65; // probability from which a group is ticked
   const SHOW = 0.5; // probability from which a group is shown in a question
-  const SURE = 0.9; // probability of a prediction, from which a group says where its person is
+  const SURE = 0.9; // probability of a prediction from which a group counts as an appearance of its person
   const MOST = 12; // groups in one question
-  const EXTRA = 0.25; // chance that a single trajectory matters which nothing ties to anybody
+  const EXTRA = 0.25; // probability that a single trajectory without a link to anybody shows a person who matters
   const GOAL = 0.99; // share of the screen time that should have a decided name
   const PACE = 6; // seconds a question, until there are measured ones
 
