@@ -122,7 +122,7 @@ def test_the_preprocessing_of_published_weights_is_taken_from_the_library() -> N
     assert several.mean == pytest.approx((0.48145466, 0.4578275, 0.40821073))
     with pytest.raises(ModelError, match="need architecture = 'ViT-B-32-quickgelu'"):
         choose_preprocessing({"architecture": "ViT-B-32", "published_as": "openai"}, network)
-    with pytest.raises(ModelError, match=r"no such weights of ViT-B-32: .*laion2b_s34b_b79k"):
+    with pytest.raises(ModelError, match=r"no such weights of ViT-B-32; it has .*laion2b_s34b_b79k"):
         choose_preprocessing({"architecture": "ViT-B-32", "published_as": "mine"}, network)
 
 
