@@ -16,6 +16,7 @@ from typing import Any
 
 from facerec import __version__
 from facerec.errors import InputError, PlanError
+from facerec.extraction.film_notes import film_notes
 from facerec.extraction.planned_film import film_record
 from facerec.folder.film_hash import hash_once
 from facerec.folder.layout import MovieFolder, ensure_dir
@@ -26,11 +27,10 @@ from facerec.models import DETECTORS, card_of
 from facerec.models.base import identity_of
 from facerec.settings import RESULTS_VERSION, ExtractSettings
 from facerec.support.locks import locked, locked_within
-from facerec.support.shell import command_line, option
+from facerec.support.shell import option
 from facerec.video.container import open_video
-from facerec.video.film import Film, open_film
+from facerec.video.film import open_film
 from facerec.video.identity import HashedFile, Stamp, file_stamp, probe_sha256, sha256_if_changed
-from facerec.video.opencv_check import opencv_seek_mismatches
 
 log = logging.getLogger(__name__)
 PLANNING_S = 3600.0  # a task waits this long for the plan that another one makes
@@ -207,19 +207,7 @@ def build_plan(
     log.info(
         "%s: %d frames, shown at %dx%d", path.name, film.frame_count, film.display_width, film.display_height
     )
-    notes = list(film.losses)
-    # the notes are a part of the plan's fingerprint: other words would make it another plan
-    if not film.seekable:
-        notes.append(
-            "its frames cannot be found by time, so every shard decodes it from its start: give few shards, "
-            f"or use a copy that keeps every frame, {_copy_command(film)}"
-        )
-    if other := opencv_seek_mismatches(film):
-        notes.append(
-            "seeking by frame number in OpenCV, as the labeling backend does, shows other frames than these "
-            f"or none (for one, at frame {other[0]}): its full-frame view would not match the boxes. Make "
-            f"the rate constant, {_copy_command(film)}, and use that film everywhere"
-        )
+    notes = film_notes(film)
     identity = {**requested["film"], "sha256": whole, "mtime_ns": stamp[-1]}
     if file_stamp(path) != stamp:
         raise InputError(
@@ -233,15 +221,8 @@ def build_plan(
         n=requested["n"],
         settings=requested["settings"],
         models=requested["models"],
-        notes=tuple(notes),
+        notes=notes,
     )
-
-
-def _copy_command(film: Film) -> str:
-    """Return the command that copies all frames of a film to one with a constant frame rate."""
-    rate = Fraction(film.frame_rate).limit_denominator(1001)
-    words = ["-vf", f"setpts=N/({rate})/TB", "-r", str(rate), "-fps_mode", "passthrough", "-crf", "16"]
-    return command_line("ffmpeg", "-i", str(film.path.absolute()), *words, f"./{film.path.stem}-cfr.mp4")
 
 
 def _needs_new_plan(folder: MovieFolder, film: Path, requested: dict[str, Any], fresh: bool) -> bool:

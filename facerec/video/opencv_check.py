@@ -41,6 +41,23 @@ def opencv_seek_mismatches(film: Film, samples: int = 6) -> list[int]:
         capture.release()
 
 
+def opencv_decodes(film: Film) -> bool:
+    """Return whether OpenCV decodes the first frame; its builds may lack a decoder, often that of AV1."""
+    import cv2
+
+    capture = cv2.VideoCapture("file:" + os.path.abspath(film.path), cv2.CAP_FFMPEG)
+    try:
+        return bool(capture.isOpened() and capture.read()[0])
+    finally:
+        capture.release()
+
+
+def video_codec(film: Film) -> str:
+    """Return the name of the codec of a film's video, as `av1`."""
+    with open_video(film.path) as (_, stream):
+        return str(stream.codec_context.codec.canonical_name)
+
+
 def _differs(film: Film, capture: object, number: int, is_hdr: bool) -> bool:
     import cv2
 
