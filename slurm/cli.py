@@ -84,10 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready = movies_that_can_run(options, todo, stages) if todo else []
     status = int(len(ready) < len(todo))
     for started, movie in enumerate(ready):
-        if scheduler.full:
+        if not local and not scheduler.places(1):
             echo(
-                f"{started} of {len(ready)} movies were submitted, {scheduler.submitted} tasks; "
-                f"SLURM takes no more now. For the rest, {AGAIN}"
+                f"{scheduler.submitted} tasks submitted; SLURM takes no more now, and {len(ready) - started} of "
+                f"{len(movies)} movies wait: {AGAIN}"
             )
             break
         status = max(status, _run_movie(runner, options, movie, stages, scheduler, len(movies) > 1))

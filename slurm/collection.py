@@ -150,8 +150,8 @@ def _is_finished(
 ) -> bool:
     if finished_of_chain(options, run, stages, film) != list(stages):
         return False
-    movie = read_finished(run, scheduler.tasks_of(run))
-    return movie is not None and not movie.active
+    queued = scheduler.tasks_of(run) or {}
+    return not any(task.state in queue.ACTIVE for task in queued.values()) and not run.local_pool_runs()
 
 
 def ask(runs: Sequence[int | str] = ()) -> Snapshot | None:

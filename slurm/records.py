@@ -213,7 +213,7 @@ class RunRecords:
 
     def new_key(self, stage: str) -> str:
         """Return a unique key for a submission; keys sort by time."""
-        return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{stage}-{secrets.token_hex(3)}"
+        return f"{_key_time(time.time())}-{stage}-{secrets.token_hex(3)}"
 
     def save(self, submission: Submission) -> None:
         write_bytes(self.submissions_dir / f"{submission.key}.json", _to_json(submission))
@@ -229,6 +229,19 @@ class RunRecords:
         found = [self.submission(path.stem) for path in sorted(self.submissions_dir.glob("[!.]*.json"))]
         wanted = [submission for submission in found if stage in (None, submission.stage)]
         return sorted(wanted, key=lambda submission: (submission.submitted, submission.key))
+
+    def submitted_after(self, seconds: float) -> bool:
+        """Return whether there is a submission after a time, in seconds since the epoch."""
+        first = _key_time(seconds)
+        if not self.submissions_dir.is_dir():
+            return False
+        keys = [path.stem for path in self.submissions_dir.iterdir() if path.name >= first]
+        return any(self.submission(key).submitted > seconds for key in keys)
+
+    def local_pool_runs(self) -> bool:
+        """Return whether a local pool works on this run."""
+        alive = list(self.submissions_dir.glob(".*.alive"))
+        return any(self.pool_runs(self.submission(path.name[1:].removesuffix(".alive"))) for path in alive)
 
     def task_path(self, key: str, task: int) -> Path:
         return self.tasks_dir / f"{key}_{task}.json"
@@ -302,6 +315,10 @@ class RunFolder(RunRecords):
     def identity(self) -> dict[str, Any]:
         """Return what names this work in the status for programs."""
         return {"movie_id": self.movie_id}
+
+
+def _key_time(seconds: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
 
 
 def _to_json(record: Submission | TaskRecord) -> bytes:

@@ -59,8 +59,8 @@ class Scheduler:
         """
         if self._snapshot is None:
             return None
-        newest = max((submission.submitted for submission in run.submissions()), default=0.0)
-        if newest > self._snapshot.asked or time.time() > self._snapshot.asked + _STALE_S:
+        newer = run.submitted_after(self._snapshot.asked)
+        if newer or time.time() > self._snapshot.asked + _STALE_S:
             self._snapshot, self._since = queue.snapshot(), 0
         return self._snapshot.tasks_of(run.name)
 

@@ -7,14 +7,15 @@
 #
 # Environment variables: NODES=4 CPUS=8 MEM=16000 GPUS=4 (per node; MEM in MB, GPUs are fake), PORT0=16800,
 # MAX_ARRAY=1001 (MaxArraySize) and MIN_JOB_AGE=300 (seconds that squeue remembers an ended job), both
-# defaults of SLURM. There is no accounting, because the launcher has to work without sacct.
+# defaults of SLURM, and MAX_JOBS=20000 (MaxJobCount). There is no accounting, because the launcher has to work
+# without sacct.
 #
 # Exit status: 0 started; 3 not possible on this machine (the last line says why); 1 failed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 BASE=${1:-.slurm-lab}
 NODES=${NODES:-4} CPUS=${CPUS:-8} MEM=${MEM:-16000} GPUS=${GPUS:-4} PORT0=${PORT0:-16800}
-MAX_ARRAY=${MAX_ARRAY:-1001} MIN_JOB_AGE=${MIN_JOB_AGE:-300}
+MAX_ARRAY=${MAX_ARRAY:-1001} MIN_JOB_AGE=${MIN_JOB_AGE:-300} MAX_JOBS=${MAX_JOBS:-20000}
 cannot(){ echo "no test SLURM cluster here: $*" >&2; exit 3; }
 wait_for(){ # seconds command...
   local end=$((SECONDS + $1)); shift
@@ -98,7 +99,7 @@ InactiveLimit=0
 KillWait=5
 MinJobAge=$MIN_JOB_AGE
 MaxArraySize=$MAX_ARRAY
-MaxJobCount=20000
+MaxJobCount=$MAX_JOBS
 DefMemPerCPU=100
 GresTypes=gpu
 NodeName=n[1-$NODES] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[$((PORT0 + 101))-$((PORT0 + 100 + NODES))] CPUs=$CPUS RealMemory=$MEM$gres State=UNKNOWN

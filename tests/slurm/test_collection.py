@@ -87,7 +87,10 @@ def test_a_collection_is_submitted_film_after_film_within_the_limit(
     assert cli.main(["movie", "--movies", "all"]) == 0
     names = [line.split("|")[4] for line in slurm.queue.read_text().splitlines()]
     assert len(names) == 20 and {name.partition("-")[0] for name in names} == {"1", "2", "3"}
-    assert "3 of 10 movies were submitted, 20 tasks; SLURM takes no more now" in capsys.readouterr().out
+    assert (
+        "20 tasks submitted; SLURM takes no more now, and 7 of 10 movies wait: run the same"
+        in capsys.readouterr().out
+    )
     assert asked(slurm).count("squeue") == 1
 
 
