@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for started, movie in enumerate(ready):
         if not local and not scheduler.places(1):
             echo(
-                f"{scheduler.submitted} tasks submitted; SLURM takes no more now, and {len(ready) - started} of "
-                f"{len(movies)} movies wait: {AGAIN}"
+                f"{scheduler.submitted} tasks submitted; SLURM takes no more now, and "
+                f"{len(ready) - started} of {len(movies)} movies wait: {AGAIN}"
             )
             break
         status = max(status, _run_movie(runner, options, movie, stages, scheduler, len(movies) > 1))
