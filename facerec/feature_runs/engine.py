@@ -239,8 +239,11 @@ class FeatureEngine:
         for (work, _), result in zip(windows, results, strict=True):
             if isinstance(result, NonFiniteError):
                 work.error = result
-            else:
-                work.rows.append({name: np.asarray(row)[None] for name, row in result.items()})
+            elif work.error is None:
+                try:
+                    work.rows.append({name: np.asarray(row)[None] for name, row in result.items()})
+                except NonFiniteError as error:
+                    work.error = error
         for work, _ in batch.windows:
             work.computed += 1
             if work.ended and work.computed == work.queued:

@@ -12,6 +12,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.errors import NonFiniteError
 from facerec.features.base import EMBEDDINGS, FEATURES, PICTURES, Arrays
 
 IN_MEMORY = 4 << 20  # bytes of an array before it goes to a temporary file
@@ -31,13 +32,22 @@ class OutputFormat:
     l2: bool = False
 
     def apply(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return a block of rows of the array `name` as it is stored."""
+        """Return a block of rows of the array `name` as it is stored.
+
+        Raises:
+            NonFiniteError: a value is too large for 16 bits.
+        """
         if not (name in (FEATURES, EMBEDDINGS) or name.startswith("layer_")):
             return rows
         if self.l2 and rows.ndim == 2:
             lengths = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1, keepdims=True))
             rows = rows / np.maximum(lengths, 1e-12)
-        return rows.astype(np.float16 if self.float16 else np.float32)
+        if not self.float16:
+            return rows.astype(np.float32)
+        largest = float(np.abs(rows).max(initial=0))
+        if largest > np.finfo(np.float16).max:
+            raise NonFiniteError(f"{name} has the value {largest:g}, too large for 16 bits; omit --float16")
+        return rows.astype(np.float16)
 
 
 class _Array:

@@ -96,7 +96,8 @@ class VGGish:
         self.cards = tuple(file.card for file in files)
         self._layers = options.layers
         if self._layers is not None and not set(self._layers) <= set(range(len(LAYERS))):
-            raise ModelError(f"{self.name} has the layers 0 to {len(LAYERS) - 1}, not {self._layers}")
+            given = ", ".join(map(str, self._layers))
+            raise ModelError(f"{self.name} has the layers 0 to {len(LAYERS) - 1}, not {given}")
         self.arrays: tuple[str, ...] = (FEATURES,)
         if self._layers is not None:
             self.arrays = tuple(f"layer_{k}" for k in self._layers)

@@ -12,7 +12,7 @@ import pytest
 
 from facerec.errors import FacerecError, InputError, NonFiniteError
 from facerec.feature_runs.engine import FeatureEngine
-from facerec.feature_runs.rows import Rows
+from facerec.feature_runs.rows import OutputFormat, Rows
 from facerec.feature_runs.sources import ClipRequest, NoSoundError
 from tests.feature_runs.toys import Loudness, Numbers, Stateful, ToyFootage, register
 
@@ -25,7 +25,9 @@ def toys(monkeypatch):
     register(monkeypatch)
 
 
-def compute(extractors, footage, clips, features: Sequence[str] | None = None, flush=True) -> dict[Any, Any]:
+def compute(
+    extractors, footage, clips, features: Sequence[str] | None = None, flush=True, format=None
+) -> dict[Any, Any]:
     """Return what the engine hands over: arrays, or the error."""
     found: dict[Any, Any] = {}
 
@@ -37,7 +39,7 @@ def compute(extractors, footage, clips, features: Sequence[str] | None = None, f
         else:
             found[clip.name, feature] = rows
 
-    engine = FeatureEngine(extractors)
+    engine = FeatureEngine(extractors, format)
     engine.compute(footage, clips, list(features or extractors), finished, lambda _: None)
     if flush:
         engine.flush()
@@ -126,6 +128,20 @@ def test_nan_fails_its_clip_and_no_other_in_the_batch():
     assert isinstance(found["c", "numbers"], NonFiniteError)
     assert isinstance(found["film", "numbers"], NonFiniteError)
     assert len(found["a", "numbers"]["features"]) == 6 and len(found["b", "numbers"]["features"]) == 1
+
+
+class Thousands(Numbers):
+    def forward(self, windows):
+        return [{"features": 3000 * row["features"]} for row in super().forward(windows)]
+
+
+def test_values_too_large_for_16_bits_fail_their_clip_instead_of_becoming_infinite():
+    found = compute(
+        {"numbers": Thousands(batch_size=5)}, ToyFootage(40), SHOTS, format=OutputFormat(float16=True)
+    )
+    assert found["a", "numbers"]["features"][:, 0].tolist() == [0, 6000, 12000, 18000, 24000, 30000]
+    assert isinstance(found["c", "numbers"], NonFiniteError)
+    assert "has the value 66000, too large for 16 bits; omit --float16" in str(found["c", "numbers"])
 
 
 def test_clip_shorter_than_a_window_is_padded_and_says_so():
