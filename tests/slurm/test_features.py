@@ -13,7 +13,7 @@ import pytest
 
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.documents import scene_changes_bytes
-from slurm import cli
+from slurm import cli, queue
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
 from tests.feature_runs.test_list_source import files
 from tests.films import make_film
@@ -28,6 +28,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in os.environ:
         if name.startswith("FACEREC_"):
             monkeypatch.delenv(name)
+    queue.show_config.cache_clear()  # of another test's SLURM
     monkeypatch.setenv("FACEREC_SET", "settle=1")
     monkeypatch.chdir(tmp_path)
     names = [f"sounds/{k}.wav" for k in range(ITEMS)]
