@@ -25,7 +25,7 @@ from slurm.options import RunOptions
 from slurm.records import RunFolder
 
 _READY = re.compile(r"movie (\d+): ")
-_ERROR = ": error: "
+_ERROR, _WARNING = ": error: ", " WARNING "
 
 
 def movies_that_can_run(options: RunOptions, movies: Sequence[int], stages: Sequence[str]) -> list[int]:
@@ -43,7 +43,7 @@ def movies_that_can_run(options: RunOptions, movies: Sequence[int], stages: Sequ
         for stage, command in commands.items()
     }
     results = {stage: (process, *process.communicate()) for stage, process in running.items()}
-    ready = list(movies)
+    ready, refusal = list(movies), ""
     for stage, (process, out, err) in results.items():
         lines = err.strip().splitlines()
         if process.returncode:
@@ -52,8 +52,11 @@ def movies_that_can_run(options: RunOptions, movies: Sequence[int], stages: Sequ
             if not ready:
                 last = lines[-1] if lines else f"exit status {process.returncode}"
                 reason = last.partition(_ERROR)[2] or last
-                raise InputError(f"nothing was started, because {stage} would fail: {reason}")
+                refusal = refusal or f"nothing was started, because {stage} would fail: {reason}"
+                lines = [line for line in lines if _WARNING in line]
         sys.stderr.writelines(f"{line}\n" for line in lines)
+    if refusal:
+        raise InputError(refusal)
     return ready
 
 

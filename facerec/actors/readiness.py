@@ -6,9 +6,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from facerec.actors.aspect_ratios import read_aspect_rows
 from facerec.actors.backend_tables import first_changed_id
 from facerec.actors.database import ActorDatabase
 from facerec.errors import InputError
+from facerec.folder.names import is_film_of
 from facerec.support.shell import option, prepare_command
 
 
@@ -37,6 +39,8 @@ class ReadyDatabase:
         for _, movie, row in database.read_actors():
             self._casts.setdefault(movie, set()).add(row["id"])
         self._pictured = frozenset(database.gallery().actors)
+        sizes = database.aspect_ratios
+        self._films = [row.name for row in read_aspect_rows(sizes)] if sizes.is_file() else []
 
     def check_movie(
         self, movie_id: int, embedder: Mapping[str, Any] | None, made: str, *, allow_unlisted: bool
@@ -64,5 +68,11 @@ class ReadyDatabase:
             logging.warning(
                 "%s: no actor of movie %d has a usable picture, so no cluster gets a name",
                 self._database.folder, movie_id,
+            )  # fmt: skip
+        if not any(is_film_of(movie_id, name) for name in self._films):
+            logging.warning(
+                "%s: no row for a film of movie %d, without which the labeling backend does not start; "
+                "check.py prints the row when the film is extracted",
+                self._database.aspect_ratios, movie_id,
             )  # fmt: skip
         return f"{len(cast)} actors, {len(cast & self._pictured)} of them with pictures"

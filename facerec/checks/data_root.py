@@ -90,10 +90,14 @@ def inspect_root(
 def _report_foreign(path: Path, movies: set[int], violations: Violations) -> None:
     """Report what ends in `-data` but is not the folder of a movie."""
     movie_id = backend_movie_id(path.name)
+    fatal = True
     if path.is_dir() and movie_id in movies:
-        rule = f"the labeling backend reads it as movie {movie_id}, which {movie_id}-data is as well"
+        other = MovieFolder(path.with_name(f"{movie_id}-data"))
+        names = {other.relative(file) for file in files_of_backend([other]) - {other.path}}
+        fatal = not all((path / name).exists() for name in names)
+        rule = f"the labeling backend reads it as movie {movie_id}, as {movie_id}-data, and shows one of them"
     else:
         rule = (
             "not the folder of a movie, but the labeling backend reads all that ends in -data, and stops here"
         )
-    violations.add(path, f"{rule}; rename it or move it elsewhere", fatal=True)
+    violations.add(path, f"{rule}; rename it or move it elsewhere", fatal=fatal)

@@ -58,7 +58,7 @@ def root_verdict(root: RootInspection, with_films: bool, with_actor_db: bool) ->
     found = f"{_number(violations.count, 'violation')}, the first: {violations.kept[0]}{note}"
     if violations.fatal_count:
         return f"{root.path}: the labeling backend will NOT accept it, and starts for no movie: {found}"
-    return f"{root.path}: the labeling backend will accept it: {movies}, but there are {found}"
+    return f"{root.path}: the labeling backend will accept it: {movies}, but it has {found}"
 
 
 def _number(count: int, noun: str) -> str:

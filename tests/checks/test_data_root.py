@@ -35,13 +35,9 @@ def add(path: Path) -> None:
 FATAL: dict[str, tuple[Callable[[Path], object], str]] = {
     "a foreign folder": (lambda at: (at / "backup-data").mkdir(), "backup-data: not the folder of a movie"),
     "a file that is named as a folder": (lambda at: add(at / "9-data"), "9-data: not the folder of a movie"),
-    "a second folder of a movie": (
-        lambda at: shutil.copytree(at / "7-data", at / "7-old-data"),
-        "7-old-data: the labeling backend reads it as movie 7, which 7-data is as well",
-    ),
-    "a folder with leading zeros": (
-        lambda at: shutil.copytree(at / "7-data", at / "007-data"),
-        "007-data: the labeling backend reads it as movie 7",
+    "an unfinished second folder of a movie": (
+        lambda at: (at / "7-old-data").mkdir(),
+        "7-old-data: the labeling backend reads it as movie 7, as 7-data",
     ),
     "an unfinished folder": (
         lambda at: (at / "8-data").mkdir(),
@@ -84,6 +80,17 @@ def test_what_stops_the_backend_for_all_movies_is_named(
     spoil(tmp_path)
     status, out, err = check(tmp_path, capsys)
     assert status == 1 and "will NOT accept it, and starts for no movie" in out and rule in err
+
+
+@pytest.mark.usefixtures("films")
+@pytest.mark.parametrize("name", ["7-old-data", "007-data"])
+def test_a_second_folder_of_a_movie_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    shutil.copytree(tmp_path / "7-data", tmp_path / name)
+    status, out, err = check(tmp_path, capsys)
+    assert status == 1 and "will accept it: 1 movie, but it has 1 violation" in out
+    assert f"{name}: the labeling backend reads it as movie 7, as 7-data, and shows one of them" in err
 
 
 @pytest.mark.usefixtures("films")

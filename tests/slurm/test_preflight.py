@@ -117,12 +117,21 @@ def test_a_film_that_cannot_be_opened_is_found_before_extraction(films: Path, em
     assert "extract would fail" in refused(films, ACTOR_DB=str(embedded))
 
 
+def test_a_film_without_a_display_size_is_named_before_extraction(films: Path, embedded: Path) -> None:
+    shutil.copytree(embedded, films / "db")
+    (films / "db" / "aspect_ratios.csv").unlink()
+    done = make("movie", films, MOVIE="1", ACTOR_DB=str(films / "db"), CLUSTER_ARGS="--max-size 0", **DLIB)
+    assert "aspect_ratios.csv: no row for a film of movie 1" in done.stderr
+    assert not (films / "out").exists()
+
+
 def test_one_unlisted_movie_stops_no_other(films: Path, embedded: Path) -> None:
     shutil.copyfile(films / "films" / "1-Film.mp4", films / "films" / "2-Film.mp4")
     done = make("movie", films, MOVIES="1 2", ACTOR_DB=str(embedded), SHARDS="1", WORKERS="1", **DLIB)
     assert done.returncode and "actors.csv has no row for movie 2" in done.stderr
     assert (films / "out" / "1-data" / "predictions.json").exists()
     assert not (films / "out" / "2-data").exists()
+    assert "aspect_ratios.csv: no row for a film of movie 1" not in done.stderr
 
 
 def test_extract_tries_other_options_than_the_plans_before_it_submits(films: Path, embedded: Path) -> None:
