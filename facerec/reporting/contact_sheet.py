@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import PIL.Image
-from PIL import ImageDraw, ImageFont, ImageOps
+from PIL import ImageDraw, ImageOps
 
 from facerec.actors.pictures import read_picture
 from facerec.folder.layout import MovieFolder
+from facerec.reporting.fonts import drawable, font_for
 from facerec.reporting.overview import ClusterView, Overview, Span, read_overview
 
 Colour = tuple[int, int, int]  # RGB
@@ -90,7 +91,7 @@ def _draw_card(
     colour = _CLUSTER_COLOURS[cluster.id % len(_CLUSTER_COLOURS)] if cluster.name else _DIM
     _fill(sheet, (left, y + 3, left + 5, y + 29), colour, 2)
     nameless = "too poor to compare" if cluster.poor else "unknown"
-    title = names.get(cluster.name, cluster.name) if cluster.name else nameless
+    title = drawable(names.get(cluster.name, cluster.name), cluster.name) if cluster.name else nameless
     title_colour, width = _BRIGHT if cluster.name else _DIM, _TEXT_WIDTH - 30
     _draw_text(sheet, (left + 16, y), title, 22, title_colour, bold=True, width=width)
     for i, line in enumerate(_card_lines(cluster, overview, names)):
@@ -108,7 +109,7 @@ def _draw_card(
 def _card_lines(cluster: ClusterView, overview: Overview, names: Mapping[str, str]) -> tuple[str, ...]:
     """Return the lines of text below the title of a cluster's card."""
     likely = ", ".join(
-        f"{100 * p:.0f} % {'' if actor == cluster.name else names.get(actor, actor)}".strip()
+        f"{100 * p:.0f} % {'' if actor == cluster.name else drawable(names.get(actor, actor), actor)}".strip()
         for actor, p in cluster.names[:2]
     )
     trajectories = _count(len(cluster.trajectories), "trajectory", "trajectories")
@@ -174,21 +175,13 @@ def _draw_text(
     width: float = _WIDTH - 2 * _MARGIN,
 ) -> None:
     """Draw one line of text, shortened with an ellipsis to fit `width`."""
-    font = _font(size, bold)
+    text = drawable(text)
+    font = font_for(text + "…", size, bold)
     if font.getlength(text) > width:
         while text and font.getlength(text + "…") > width:
             text = text[:-1]
         text += "…"
     ImageDraw.Draw(sheet).text(corner, text, font=font, fill=colour)
-
-
-@cache
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    """Load DejaVu Sans, which comes with matplotlib; Pillow's own font has no letter beyond ASCII."""
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
 def _count(n: int, singular: str, plural: str = "") -> str:

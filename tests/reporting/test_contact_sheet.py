@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec.reporting.contact_sheet import _font, draw_contact_sheet, format_duration
+from facerec.reporting.contact_sheet import draw_contact_sheet, format_duration
 from facerec.reporting.overview import Overview
 from tests.finished_folder import finished_folder
 
@@ -57,9 +57,3 @@ def test_long_names_do_not_reach_the_faces(tmp_path: Path) -> None:
     assert np.array_equal(
         np.asarray(plain)[:, 340:], np.asarray(long)[:, 340:]
     )  # no name runs into the faces
-
-
-@pytest.mark.parametrize("letter", "äöüßéłčİΩЖ")
-def test_font_has_the_letters_of_european_names(letter: str) -> None:
-    font = _font(22, bold=True)
-    assert bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))  # the box of a missing letter
