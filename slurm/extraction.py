@@ -13,6 +13,7 @@ from pathlib import Path
 
 from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.plan import parse_ranges
+from facerec.support.cli import printable
 from facerec.support.shell import launched_environment, launcher_command
 from slurm.films import find_film
 from slurm.finished import finished_of_chain
@@ -89,7 +90,7 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
         _require_same_options([*command, "--dry-run"])
     parts = [f"{len(part)} {word}" for word, part in (("done", done), ("queued or running", busy)) if part]
     state = f" ({', '.join(parts)})" if parts else ""
-    echo(f"movie {run.movie_id}: {film.name}: {len(missing)} of {n} shards to do{state}")
+    echo(f"movie {run.movie_id}: {printable(film.name)}: {len(missing)} of {n} shards to do{state}")
     return Extraction(n, missing, failed, command)
 
 

@@ -33,8 +33,8 @@ _OTHER_KINDS = {
     "a video": (b"\x1aE\xdf\xa3",),
 }
 _ORIENTATION_TAG = 0x0112
-# exceptions of Pillow for odd metadata
-_METADATA_ERRORS = (
+# exceptions of Pillow for damaged pictures and odd metadata
+DECODER_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError,
     TypeError, ValueError, struct.error,
 )  # fmt: skip
@@ -125,7 +125,7 @@ def _start(path: Path) -> bytes:
 
 def _orientation(picture: PIL.Image.Image) -> int:
     """Return the EXIF orientation of a picture, 1 to 8; 1 if its metadata have none or cannot be read."""
-    with suppress(*_METADATA_ERRORS):
+    with suppress(*DECODER_ERRORS):
         return int(picture.getexif()[_ORIENTATION_TAG])
     with suppress(struct.error, KeyError, ValueError):
         return _orientation_entry(picture.info.get("exif", b"").removeprefix(b"Exif\0\0"))

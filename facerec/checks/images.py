@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.actors.pictures import DECODER_ERRORS
 from facerec.checks.violations import Expected, Violations
 from facerec.folder.layout import MovieFolder
 from facerec.folder.names import parse_tag, tag_of
@@ -59,7 +60,7 @@ def _broken_pixel_rule(path: Path) -> str:
             if max(width, height) > THUMBNAIL_SIDE:
                 return f"{width}x{height} pixels; a thumbnail has at most {THUMBNAIL_SIDE}x{THUMBNAIL_SIDE}"
             picture.load()
-    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError):
+    except (*DECODER_ERRORS, PIL.Image.DecompressionBombError):
         return "not a readable JPEG"
     return ""
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facerec.actors.pictures import DECODER_ERRORS
 from facerec.errors import ContractError, InputError
 from facerec.folder.face_archive import open_face_archive
 from facerec.folder.layout import MovieFolder
@@ -54,7 +55,7 @@ def read_picture(folder: MovieFolder, plan: Plan, tag: str, saved: Collection[st
             size = f"{picture.width}x{picture.height}"
             raise ContractError(path, f"the thumbnail of face {tag} has {size} pixels")
         return picture.copy()
-    except (OSError, ValueError):
+    except DECODER_ERRORS:
         raise ContractError(path, f"the thumbnail of face {tag} is not a readable JPEG") from None
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import PIL.Image
 import pytest
 
 from facerec.actors.database import ActorDatabase
+from facerec.checks.images import _broken_pixel_rule
 from facerec.folder.face_archive import open_face_archive
 from facerec.folder.layout import MovieFolder
 from tests.edits import (
@@ -105,3 +109,18 @@ def test_thumbnails_of_an_earlier_version_must_not_stay_in_images(folder: MovieF
     save_image("7:5:1_1_9_9.jpeg")(folder)
     reported = {error.path for error in violations_of(folder.path)}
     assert reported == {folder.images, folder.images / "7:5:1_1_9_9.jpeg"}
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("odd"), TypeError("odd"), SyntaxError("odd"), IndexError("odd")]
+)
+def test_any_exception_of_the_decoder_is_an_unreadable_thumbnail(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(picture: object) -> object:
+        raise error
+
+    PIL.Image.new("RGB", (20, 20)).save(tmp_path / "a.jpeg")
+    assert _broken_pixel_rule(tmp_path / "a.jpeg") == ""
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    assert _broken_pixel_rule(tmp_path / "a.jpeg") == "not a readable JPEG"
