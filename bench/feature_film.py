@@ -32,7 +32,7 @@ from facerec.folder.face_archive import new_face_archive
 from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, pack_times, write_plan
-from facerec.folder.records import Feature, to_line
+from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import marker_bytes
 from facerec.folder.thumbnails import THUMBNAIL_SIDE, thumbnail_bytes
 from facerec.settings import POOR
@@ -195,7 +195,7 @@ def _write_shard(
                     np.float32
                 )
                 vector /= np.linalg.norm(vector)
-                feature = Feature(MOVIE, frame, box, keypoints(box), vector, WIDTH, HEIGHT)  # type: ignore[arg-type]
+                feature = SavedFace(MOVIE, frame, box, keypoints(box), vector, WIDTH, HEIGHT)  # type: ignore[arg-type]
                 features.write(to_line(feature))
                 add_picture(feature.tag, jpeg)
     own = sorted(cut for cut in cuts if beg < cut < end)

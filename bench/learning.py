@@ -32,7 +32,7 @@ from facerec.annotations.identities import NOT
 from facerec.annotations.learning import ConfirmedFace, choose_faces
 from facerec.annotations.matching import Matched
 from facerec.annotations.metrics import Scores, score
-from facerec.folder.records import Feature
+from facerec.folder.records import SavedFace
 from facerec.people.clustering import cluster
 from facerec.people.constraints import cannot_links, continuations
 from facerec.people.naming import cluster_vectors, name_clusters
@@ -52,7 +52,7 @@ def learned(
     for one, who, vector, q in zip(episode.tracks, episode.identities, vectors, quality, strict=True):
         if who:
             x1, y1, x2, y2 = one.boxes[0].tolist()
-            face = Feature(movie_id, one.start, (x1, y1, x2, y2), keypoints, vector, one.w, one.h)
+            face = SavedFace(movie_id, one.start, (x1, y1, x2, y2), keypoints, vector, one.w, one.h)
             faces.append(ConfirmedFace(face, who, one.index, float(q)))
     return [(one.actor, one.face.embedding) for one in choose_faces(faces, {}, LearnSettings(per_actor))]
 

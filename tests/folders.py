@@ -18,7 +18,7 @@ from facerec.folder.manifest import checked_inputs
 from facerec.folder.plan import Plan, write_plan
 from facerec.folder.publish import publish, staging
 from facerec.folder.readers import read_trajectories
-from facerec.folder.records import Feature, to_line
+from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import marker_bytes
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.merging.merge import merge
@@ -116,7 +116,7 @@ def _write_shard(
         for box, who in here if frame % EVERY == 0 else ():
             keypoints = np.array(box[:2], np.float32) + np.arange(10, dtype=np.float32).reshape(5, 2)
             vector = np.eye(8, dtype=np.float32)[who]
-            feature = Feature(MOVIE, frame, box, keypoints, vector, WIDTH, HEIGHT)
+            feature = SavedFace(MOVIE, frame, box, keypoints, vector, WIDTH, HEIGHT)
             features.append(to_line(feature))
             if thumbnails:
                 jpegs.append((feature.tag, thumbnail_bytes(image, np.array(box))))

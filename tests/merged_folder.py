@@ -13,7 +13,7 @@ from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.publish import publish, staging
-from facerec.folder.records import Feature, Trajectory, to_line
+from facerec.folder.records import SavedFace, Trajectory, to_line
 
 EMBEDDER = {"kind": "toy", "sha256": "ab" * 32, "dimension": 16, "same_person": 1.1}
 FRONTAL = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float32)
@@ -62,13 +62,13 @@ def merged_folder(
         boxes = np.tile(np.array([one.x, 10, one.x + 100, 110], np.int64), (one.length, 1))
         made = Trajectory(index, movie_id, one.start, boxes, np.ones(one.length, bool), WIDTH, HEIGHT)
         trajectories.append(made)
-        of_this: list[Feature] = []
+        of_this: list[SavedFace] = []
         for frame in range(made.start, made.end):
             if frame % 5 == 0:
                 box = (one.x, 10, one.x + 100, 110)
                 vector = near(person(one.who), rng, spread)
                 keypoints = FRONTAL + np.float32([one.x, 10])
-                feature = Feature(movie_id, frame, box, keypoints, vector, WIDTH, HEIGHT)
+                feature = SavedFace(movie_id, frame, box, keypoints, vector, WIDTH, HEIGHT)
                 of_this.append(feature)
                 faces.append((feature, QualityRecord(feature.tag, 0.95, one.sharpness)))
         for feature in (of_this[0], of_this[-1]) if of_this else ():

@@ -16,7 +16,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_inputs
 from facerec.folder.plan import Plan, pack_times, write_plan
 from facerec.folder.publish import publish, staging
-from facerec.folder.records import Feature, Trajectory, to_line
+from facerec.folder.records import SavedFace, Trajectory, to_line
 from tests.merged_folder import EMBEDDER, FRONTAL, HEIGHT, WIDTH, person
 
 EVERY = 5  # frames; a face is saved in every one of these
@@ -87,7 +87,7 @@ def movie_folder(
         {(frame, s.box): s for s in shown for frame in range(s.begin, s.end) if frame % EVERY == 0}.items()
     )
     features = [
-        Feature(movie_id, frame, box, FRONTAL + np.float32(s.x), person(s.cluster % 16), WIDTH, HEIGHT)
+        SavedFace(movie_id, frame, box, FRONTAL + np.float32(s.x), person(s.cluster % 16), WIDTH, HEIGHT)
         for (frame, box), s in faces
     ]
     for face in features:

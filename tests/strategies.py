@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from facerec.folder.frame_records import FaceRecord, FrameRecord, QualityRecord
-from facerec.folder.records import Feature, Trajectory
+from facerec.folder.records import SavedFace, Trajectory
 from facerec.models.base import normalize_rows
 
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -39,14 +39,14 @@ def trajectories(draw: st.DrawFn, movie_id: int = 7) -> Trajectory:
 
 
 @st.composite
-def features(draw: st.DrawFn, movie_id: int = 7) -> Feature:
+def features(draw: st.DrawFn, movie_id: int = 7) -> SavedFace:
     """A saved face."""
     w, h = draw(st.integers(1, 1 << 16)), draw(st.integers(1, 1 << 16))
     places = draw(st.lists(st.floats(-1e4, 6e4, width=32), min_size=10, max_size=10))
     numbers = draw(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=9))
     vector = normalize_rows(np.array([[*numbers, 1]], np.float32))[0]
     keypoints = np.array(places, np.float32).reshape(5, 2)
-    return Feature(movie_id, draw(st.integers(0, 2**31 - 1)), draw(boxes(w, h)), keypoints, vector, w, h)
+    return SavedFace(movie_id, draw(st.integers(0, 2**31 - 1)), draw(boxes(w, h)), keypoints, vector, w, h)
 
 
 SCORES = st.floats(0, 1)

@@ -26,7 +26,7 @@ from facerec.folder.documents import read_clusters
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest, recorded_poor_pages
 from facerec.folder.readers import read_faces, read_trajectories
-from facerec.folder.records import Feature
+from facerec.folder.records import SavedFace
 from facerec.folder.thumbnails import thumbnail_region
 from facerec.interchange.cvat import is_cvat
 from facerec.people.quality import saved_face_quality
@@ -50,7 +50,7 @@ class ConfirmedFace:
         quality: 0..1, how much the face says about identity.
     """
 
-    face: Feature
+    face: SavedFace
     actor: str
     trajectory: int
     quality: float
@@ -239,7 +239,7 @@ def _filename(tag: str) -> str:
     return f"learnt-{tag.replace(':', '-')}.jpeg"
 
 
-def _read_thumbnail(folder: MovieFolder, face: Feature) -> bytes:
+def _read_thumbnail(folder: MovieFolder, face: SavedFace) -> bytes:
     """Read the thumbnail of a confirmed face."""
     path = folder.thumbnail(face.tag)
     if not path.is_file():

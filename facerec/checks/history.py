@@ -18,7 +18,7 @@ from facerec.folder.manifest import checked_stages, read_manifest, recorded_miss
 from facerec.folder.names import thumbnail_name
 from facerec.folder.plan import Plan, format_ranges, read_plan
 from facerec.folder.readers import scan_features, scan_trajectories
-from facerec.folder.records import Feature, Trajectory
+from facerec.folder.records import SavedFace, Trajectory
 from facerec.folder.shards import NOT_DONE, done_markers, shards_digest
 from facerec.stages import PIPELINE
 from facerec.support.jsonl import scan_lines
@@ -141,7 +141,7 @@ def _shard_violations(
                 rule = f"frames {first}..{last} outside the shard's frames {beg}..{end - 1}"
                 yield ContractError(path, rule, number)
             frames += path == files.frame_records
-            if isinstance(record, Feature):
+            if isinstance(record, SavedFace):
                 tags.append(record.tag)
     if frames + skipped != end - beg:
         rule = f"{frames} frames and {skipped} skipped ones, but the shard has {end - beg}"

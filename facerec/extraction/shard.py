@@ -25,7 +25,7 @@ from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder, ShardFiles
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.publish import staging
-from facerec.folder.records import Feature, to_line
+from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import marker_bytes, read_marker
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
@@ -74,7 +74,7 @@ class _Frame:
 
 @dataclass
 class _SavedFace:
-    feature: Feature
+    feature: SavedFace
     thumbnail: bytes | None
 
 
@@ -193,7 +193,7 @@ def embed_batches(
     for batch in batches:
         results: list[_FrameResult] = []
         crops: list[Image] = []
-        saved: list[tuple[_FrameResult, Feature, bytes | None]] = []
+        saved: list[tuple[_FrameResult, SavedFace, bytes | None]] = []
         with profile.time("crop"):
             for frame in batch:
                 if frame.image is None or frame.detections is None:
@@ -218,7 +218,7 @@ def embed_batches(
                     crops.append(extractor.embedder.crop(frame.image, box.astype(np.float32), keypoints))
                     thumbnail = thumbnail_bytes(frame.image, box) if extractor.save_thumbnails else None
                     no_embedding = np.empty(0, np.float32)
-                    feature = Feature(
+                    feature = SavedFace(
                         movie_id, frame.number, tuple(box.tolist()), keypoints, no_embedding, width, height
                     )
                     saved.append((result, feature, thumbnail))

@@ -13,7 +13,7 @@ import numpy as np
 from facerec.errors import ContractError
 from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
-from facerec.folder.records import Feature, Trajectory
+from facerec.folder.records import SavedFace, Trajectory
 from facerec.support.jsonl import raise_errors, read_lines, scan_lines
 
 _MAX_FEATURE = 1 << 20  # bytes of a line; 512 numbers have 6,000
@@ -68,12 +68,12 @@ def find_shared_boxes(path: Path, records: Sequence[tuple[int, Trajectory]]) -> 
         yield ContractError(path, f"frame {frame} has the same box {box} as line {first}", line)
 
 
-def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | ContractError]]:
+def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, SavedFace | ContractError]]:
     """Yield line number and saved face of every line, each after the violations found in that line."""
     previous: tuple[int, ...] = (-1,)
-    first: Feature | None = None
-    for number, record in scan_lines(path, Feature.from_json, _MAX_FEATURE):
-        if isinstance(record, Feature):
+    first: SavedFace | None = None
+    for number, record in scan_lines(path, SavedFace.from_json, _MAX_FEATURE):
+        if isinstance(record, SavedFace):
             first = first or record
             key, d, d1 = (record.frame, *record.box), len(record.embedding), len(first.embedding)
             violations = (
@@ -87,7 +87,7 @@ def scan_features(path: Path, movie_id: int) -> Iterator[tuple[int, Feature | Co
         yield number, record
 
 
-def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
+def read_features(path: Path, movie_id: int) -> Iterator[SavedFace]:
     """Yield the saved faces of a file, sorted by frame and box.
 
     Raises:
@@ -96,7 +96,7 @@ def read_features(path: Path, movie_id: int) -> Iterator[Feature]:
     return (record for _, record in raise_errors(scan_features(path, movie_id)))
 
 
-def read_faces(folder: MovieFolder) -> Iterator[tuple[Feature, QualityRecord]]:
+def read_faces(folder: MovieFolder) -> Iterator[tuple[SavedFace, QualityRecord]]:
     """Read the saved faces of a merged folder with their quality records; they are sorted by frame and box.
 
     Raises:
@@ -117,6 +117,6 @@ def _movie_id_violation(found: int, movie_id: int) -> str:
     return "" if found == movie_id else f"movie_id {found} in the folder of movie {movie_id}"
 
 
-def _size_violation(record: Trajectory | Feature, size: tuple[int, int]) -> str:
+def _size_violation(record: Trajectory | SavedFace, size: tuple[int, int]) -> str:
     w, h = record.w, record.h
     return "" if (w, h) == size else f"w, h is {w}, {h}, but line 1 has {size[0]}, {size[1]}"

@@ -110,7 +110,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
-class Feature:
+class SavedFace:
     """One saved face.
 
     Attributes:
@@ -132,7 +132,7 @@ class Feature:
     def tag(self) -> str:
         return tag_of(self.movie_id, self.frame, self.box)
 
-    def with_embedding(self, embedding: NDArray[np.float32]) -> Feature:
+    def with_embedding(self, embedding: NDArray[np.float32]) -> SavedFace:
         return replace(self, embedding=embedding)
 
     def to_json(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Feature:
         }
 
     @classmethod
-    def from_json(cls, value: object) -> Feature:
+    def from_json(cls, value: object) -> SavedFace:
         record = require_keys(value, _FEATURE)
         check_ints(record, ("frame", "w", "h"))
         _check_size(record["w"], record["h"])

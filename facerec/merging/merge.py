@@ -21,7 +21,7 @@ from facerec.folder.manifest import outputs_of
 from facerec.folder.plan import Plan, format_ranges, read_plan
 from facerec.folder.plausibility import implausible_counts
 from facerec.folder.publish import publish, staging
-from facerec.folder.records import Feature, to_line
+from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import Markers, shards_digest
 from facerec.merging.face_export import export_faces
 from facerec.merging.shard_results import (
@@ -44,14 +44,14 @@ STAGE = "merge_shards"
 _FACES_AT_ONCE = 1000  # faces whose quality is computed together
 
 
-class SavedFace(NamedTuple):
+class FaceVector(NamedTuple):
     """What the merge keeps in memory of a saved face: its embedding (d,), and its quality 0..1."""
 
     embedding: NDArray[np.float32]
     quality: float
 
 
-SavedFaces = dict[FaceKey, SavedFace]
+FaceVectors = dict[FaceKey, FaceVector]
 
 
 def merge(
@@ -150,17 +150,17 @@ def _warnings(plan: Plan, markers: Markers, detections: FilmDetections) -> list[
 
 def write_saved_faces(
     folder: MovieFolder,
-    faces: Iterator[Feature],
+    faces: Iterator[SavedFace],
     qualities: list[QualityRecord],
     features_file: Path,
     qualities_file: Path,
-) -> SavedFaces:
+) -> FaceVectors:
     """Write the saved faces of all shards to one file, and their quality records to another.
 
     Raises:
         PlanError: faces and quality records are not about the same faces.
     """
-    saved, settings = SavedFaces(), VectorSettings()
+    saved, settings = FaceVectors(), VectorSettings()
     pairs = zip(faces, qualities, strict=True)
     with features_file.open("wb") as to_features, qualities_file.open("wb") as to_qualities:
         while batch := list(islice(pairs, _FACES_AT_ONCE)):
@@ -170,13 +170,13 @@ def write_saved_faces(
                         f"{folder.path}: face {face.tag} in features/ is face {record.tag} in evidence/; "
                         f"extract the film again with {option('--fresh')}"
                     )
-                saved[face.frame, *face.box] = SavedFace(face.embedding, float(quality))
+                saved[face.frame, *face.box] = FaceVector(face.embedding, float(quality))
                 to_features.write(to_line(face))
                 to_qualities.write(to_line(record))
     return saved
 
 
-def _split_by_person(tracks: Sequence[Track], saved: SavedFaces, distance: float | None) -> list[Track]:
+def _split_by_person(tracks: Sequence[Track], saved: FaceVectors, distance: float | None) -> list[Track]:
     """Split the tracks in which the person changes; returns all tracks sorted by first frame and box."""
     pieces: list[Track] = []
     for track in tracks:
@@ -196,7 +196,7 @@ def _is_large(track: Track, settings: KeepSettings) -> bool:
     return length >= settings.min_trajectory and bool(size >= settings.min_face_size)
 
 
-def _saved_faces_of(track: Track, saved: SavedFaces) -> list[FaceKey]:
+def _saved_faces_of(track: Track, saved: FaceVectors) -> list[FaceKey]:
     """Return the saved faces of a track, sorted by frame."""
     boxes = track.boxes.astype(np.int64).tolist()
     keys = ((frame, *box) for frame, box in zip(track.frames.tolist(), boxes, strict=True))
@@ -204,7 +204,7 @@ def _saved_faces_of(track: Track, saved: SavedFaces) -> list[FaceKey]:
 
 
 def _choose_thumbnails(
-    keys: Sequence[FaceKey], saved: SavedFaces, settings: ThumbnailSettings
+    keys: Sequence[FaceKey], saved: FaceVectors, settings: ThumbnailSettings
 ) -> list[FaceKey]:
     """Choose the saved faces of a track that annotators see."""
     qualities = [round(saved[key].quality / settings.quality_step) for key in keys]

@@ -15,7 +15,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.names import tag_of
 from facerec.folder.plan import Plan, format_ranges, rerun_command
 from facerec.folder.readers import read_features, read_trajectories
-from facerec.folder.records import Feature
+from facerec.folder.records import SavedFace
 from facerec.folder.shards import NOT_DONE, Markers, done_markers
 from facerec.support.jsonl import read_lines
 
@@ -110,7 +110,7 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
     )
 
 
-def read_saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[Feature]:
+def read_saved_faces(folder: MovieFolder, plan: Plan, markers: Markers) -> Iterator[SavedFace]:
     """Yield the saved faces of all shards, sorted by frame and box."""
     for shard in sorted(markers):
         yield from read_features(folder.shard(*plan.range_of(shard)).features, folder.movie_id)

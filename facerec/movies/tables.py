@@ -13,7 +13,7 @@ import pandas as pd
 from facerec.actors.cast import Cast
 from facerec.folder.frame_records import QualityRecord
 from facerec.folder.people import SOURCES
-from facerec.folder.records import Feature, Trajectory
+from facerec.folder.records import SavedFace, Trajectory
 from facerec.movies.identities import Identity
 from facerec.movies.times import FrameTimes
 
@@ -86,7 +86,7 @@ def boxes_table(trajectories: Sequence[Trajectory], times: FrameTimes) -> Any:
 
 
 def faces_table(
-    faces: Sequence[tuple[Feature, QualityRecord]],
+    faces: Sequence[tuple[SavedFace, QualityRecord]],
     trajectory_of: Any,
     embeddings: Any,
     quality: Any,

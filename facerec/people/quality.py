@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.folder.frame_records import QualityRecord
-from facerec.folder.records import Feature
+from facerec.folder.records import SavedFace
 from facerec.settings import VectorSettings
 
 Floats = NDArray[np.float32]
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 PROFILE_QUALITY = 0.2  # quality of a face in profile over that of the same face from the front
 
 
-def saved_face_quality(faces: Sequence[tuple[Feature, QualityRecord]], settings: VectorSettings) -> Floats:
+def saved_face_quality(faces: Sequence[tuple[SavedFace, QualityRecord]], settings: VectorSettings) -> Floats:
     """Estimate the quality (m,) float32 of m saved faces from their records; see `face_quality`."""
     boxes = np.array([face.box for face, _ in faces], np.float32).reshape(-1, 4)
     return face_quality(

@@ -24,7 +24,7 @@ from facerec.folder.documents import DISPLAY_THRESHOLD, clusters_bytes, read_clu
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest, write_manifest
 from facerec.folder.readers import read_features
-from facerec.folder.records import Feature
+from facerec.folder.records import SavedFace
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard
@@ -119,7 +119,7 @@ def film(out: Path, movie_id: int) -> MovieFolder:
     return folder
 
 
-def faces_of(folder: MovieFolder) -> list[tuple[Feature, int, int]]:
+def faces_of(folder: MovieFolder) -> list[tuple[SavedFace, int, int]]:
     """Face, trajectory, person."""
     return [
         (face, k, [1, 2, 3, 1, 2, 3, 1, 2, 3, STRANGER][k])
@@ -336,7 +336,7 @@ def test_another_embedder_embeds_learnt_faces_at_their_recorded_place(
 def test_box_and_keypoints_are_in_pixels_of_a_shrunk_thumbnail() -> None:
     """A face at the film's corner, 300 pixels wide: 30 of padding on two sides, 330 shrunk to 160."""
     keypoints = np.float32([[x, x] for x in (0, 75, 150, 225, 300)])
-    face = Feature(7, 0, (0, 0, 300, 300), keypoints, person(0), WIDTH, HEIGHT)
+    face = SavedFace(7, 0, (0, 0, 300, 300), keypoints, person(0), WIDTH, HEIGHT)
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     made = learning._origin_of(ConfirmedFace(face, "nm1", 0, 0.5), thumbnail_bytes(frame, np.array(face.box)))
     assert made.box is not None and made.keypoints is not None
@@ -471,7 +471,7 @@ def test_best_face_of_each_trajectory_comes_before_any_second() -> None:
     keypoints, vector = np.zeros((5, 2), np.float32), person(0)
 
     def face(frame: int, trajectory: int, quality: float, actor: str = "nm1") -> ConfirmedFace:
-        made = Feature(7, frame, (0, 0, 9, 9), keypoints, vector, WIDTH, HEIGHT)
+        made = SavedFace(7, frame, (0, 0, 9, 9), keypoints, vector, WIDTH, HEIGHT)
         return ConfirmedFace(made, actor, trajectory, quality)
 
     faces = [face(0, 0, 0.9), face(5, 0, 0.8), face(10, 1, 0.3), face(15, 2, 0.5), face(20, 3, 0.1, "nm2")]

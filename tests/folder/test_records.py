@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from facerec.errors import ContractError, FacerecError
 from facerec.folder.frame_records import FaceRecord, FrameRecord, QualityRecord
 from facerec.folder.readers import read_features, read_trajectories, scan_trajectories
-from facerec.folder.records import Feature, Record, Trajectory, to_line
+from facerec.folder.records import Record, SavedFace, Trajectory, to_line
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests.strategies import ANY_JSON, FRAMES, QUALITIES, damaged, features, trajectories
 
-KINDS = [Trajectory, Feature, FrameRecord, QualityRecord]
+KINDS = [Trajectory, SavedFace, FrameRecord, QualityRecord]
 TRAJECTORY = Trajectory(0, 7, 5, np.array([[1, 2, 30, 40], [2, 2, 31, 40]]), np.array([True, True]), 320, 180)
-FEATURE = Feature(7, 5, (1, 2, 30, 40), np.ones((5, 2), np.float32), np.float32([0.6, 0.8]), 320, 180)
+FEATURE = SavedFace(7, 5, (1, 2, 30, 40), np.ones((5, 2), np.float32), np.float32([0.6, 0.8]), 320, 180)
 FRAME = FrameRecord(5, 1.5, (FaceRecord((1, 2, 30, 40), 0.9, 20.0),))
 QUALITY = QualityRecord("7:5:1_2_30_40", 0.9, 20.0)
 RECORDS: list[Record] = [TRAJECTORY, FEATURE, FRAME, QUALITY]
@@ -53,7 +53,7 @@ def test_a_trajectory_is_read_as_it_was_written(file: Path, record: Trajectory) 
 
 
 @given(features())
-def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, record: Feature) -> None:
+def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, record: SavedFace) -> None:
     file.write_bytes(to_line(record))
     (read,) = read_features(file, 7)
     assert to_line(read) == to_line(record)
@@ -187,10 +187,10 @@ def test_a_shared_box_is_found_wherever_it_is(file: Path, data: st.DataObject | 
 
 
 def test_faces_out_of_order_and_of_another_dimension(file: Path) -> None:
-    later = Feature(7, 4, FEATURE.box, FEATURE.keypoints, FEATURE.embedding, 320, 180)
+    later = SavedFace(7, 4, FEATURE.box, FEATURE.keypoints, FEATURE.embedding, 320, 180)
     with pytest.raises(ContractError, match=r":2: faces must be sorted"):
         list(read_features(write(file, FEATURE, later), 7))
-    other = Feature(7, 6, FEATURE.box, FEATURE.keypoints, np.float32([1]), 320, 180)
+    other = SavedFace(7, 6, FEATURE.box, FEATURE.keypoints, np.float32([1]), 320, 180)
     with pytest.raises(ContractError, match=r":2: the embedding has 1 numbers, but that of line 1 has 2"):
         list(read_features(write(file, FEATURE, other), 7))
 

@@ -39,7 +39,7 @@ from facerec.folder.manifest import read_manifest
 from facerec.folder.people import read_people
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_features, read_trajectories
-from facerec.folder.records import Feature, Record, Trajectory, to_line
+from facerec.folder.records import Record, SavedFace, Trajectory, to_line
 from facerec.folder.shards import read_marker
 from facerec.models.base import ModelCard
 from facerec.support.jsonl import RuleViolation, read_lines
@@ -200,7 +200,7 @@ def test_film_without_faces_and_folder_without_images_are_accepted(tmp_path: Pat
 
 @given(trajectories(), features(), FRAMES, QUALITIES)
 def test_made_records_are_accepted(
-    trajectory: Trajectory, feature: Feature, frame: FrameRecord, quality: QualityRecord
+    trajectory: Trajectory, feature: SavedFace, frame: FrameRecord, quality: QualityRecord
 ) -> None:
     lines: dict[str, Record] = {"trajectories": trajectory, "features": feature, "evidence": frame}
     for name, record in (lines | {"quality": quality}).items():
