@@ -127,8 +127,8 @@ def _orientation(picture: PIL.Image.Image) -> int:
     """Return the EXIF orientation of a picture, 1 to 8; 1 if its metadata have none or cannot be read."""
     with suppress(*DECODER_ERRORS):
         return int(picture.getexif()[_ORIENTATION_TAG])
-    with suppress(struct.error, KeyError, ValueError):
-        return _orientation_entry(picture.info.get("exif", b"").removeprefix(b"Exif\0\0"))
+    with suppress(*DECODER_ERRORS):
+        return _orientation_entry((picture.info.get("exif") or b"").removeprefix(b"Exif\0\0"))
     return 1
 
 

@@ -9,10 +9,12 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import pytest
 
 from facerec.actors.pictures import read_picture
@@ -238,3 +240,29 @@ def test_other_kinds_of_files_are_named(start: bytes, kind: str, tmp_path: Path)
     (tmp_path / "ada.jpg").write_bytes(start)
     with pytest.raises(InputError, match=f"it is {kind}; save it as JPEG or PNG"):
         read_picture(tmp_path / "ada.jpg")
+
+
+def test_a_heic_picture_is_read_by_the_package_if_it_is_there(
+    tmp_path: Path, halves: PIL.Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for pillow-heif, which registers a format like this and leaves None for absent EXIF data."""
+
+    class HeifFile(PIL.ImageFile.ImageFile):
+        format = "HEIF"
+
+        def _open(self) -> None:
+            self._size, self._mode, self.info["exif"] = halves.size, "RGB", None
+
+        def load(self) -> object:
+            self.im = halves.copy().im
+            return None
+
+    def register_heif_opener() -> None:
+        PIL.Image.register_open("HEIF", HeifFile, lambda start: start[8:12] == b"heic")
+
+    monkeypatch.setattr(PIL.Image, "OPEN", dict(PIL.Image.OPEN))
+    monkeypatch.setattr(PIL.Image, "ID", list(PIL.Image.ID))
+    package = SimpleNamespace(register_heif_opener=register_heif_opener)
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    (tmp_path / "ada.heic").write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic" + bytes(200))
+    assert read_picture(tmp_path / "ada.heic").shape == (40, 60, 3)
