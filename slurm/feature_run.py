@@ -36,7 +36,7 @@ _OWN = ("--features", "--out", "--path", "--shard", "--n", "--fresh")  # given b
 
 @dataclass(frozen=True)
 class FeatureWork:
-    """What features are of.
+    """The input and the features of a run.
 
     Attributes:
         movie_id: None for a list or tar shards.
@@ -61,7 +61,7 @@ class FeatureWork:
 
     @property
     def source(self) -> str:
-        """What the features are of, as the beginning of the names of run folders."""
+        """The movie id, or the name of the list or tar files: the beginning of the names of run folders."""
         if self.movie_id is not None:
             return str(self.movie_id)
         path = Path(self.inputs[0])
@@ -103,7 +103,7 @@ class FeatureRun(RunRecords):
 
     @cached_property
     def progress(self) -> Progress:
-        """What is done of the features.
+        """The progress of the features.
 
         Raises:
             InputError: the movie has no cuts yet, or the list or the tar files are not there.

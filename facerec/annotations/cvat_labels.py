@@ -22,7 +22,7 @@ from facerec.interchange.cvat import read_cvat
 
 PERSON = "person"  # attribute with the identity
 _UNNAMED = re.compile(r"unknown( \d+|, trajectory \d+)?")  # what export.py calls people without a name
-_LINE = 1  # of an XML file: no line says what a face shows
+_LINE = 1  # of an XML file, in which an annotation has no line of its own
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def read_cvat_truth(path: Path, display_size: tuple[int, int]) -> CvatTruth:
 def read_cvat_labels(path: Path, folder: MovieFolder, trajectories: Sequence[Trajectory]) -> list[Annotation]:
     """Return what a file says about the thumbnails of a folder, as rows of the backend's export.
 
-    A thumbnail is who the box shows that overlaps its face most; without such a box, or with a person without
-    a name, nothing is said about it.
+    A thumbnail gets the person of the box that overlaps its face most; one without such a box, or with a
+    person without a name, gets no row.
 
     Raises:
         ContractError: the file cannot be used, see `read_cvat_truth`.
