@@ -26,6 +26,8 @@ from facerec.errors import InputError
 from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
+    from facerec.feature_runs.loading import Feature
+    from facerec.feature_runs.rows import OutputFormat
     from facerec.folder.layout import MovieFolder
 
 
@@ -155,14 +157,13 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    from facerec.feature_runs.command_line import LIST, MOVIE, TARS, check_arguments, layer_numbers
+    from facerec.feature_runs.command_line import LIST, MOVIE, TARS, check_arguments
     from facerec.feature_runs.file_run import FileOptions, run_list, run_tars
     from facerec.feature_runs.listing import Places
-    from facerec.feature_runs.loading import load_features, parse_specs
+    from facerec.feature_runs.loading import parse_specs
     from facerec.feature_runs.movie_inputs import read_inputs
     from facerec.feature_runs.movie_run import run_movie
     from facerec.feature_runs.rows import OutputFormat
-    from facerec.features.base import Options
     from facerec.folder.plan import parse_ranges
 
     kind = check_arguments(args)
@@ -170,22 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     shards = parse_ranges(args.shard, args.n)
     movie = _movie(args) if kind == MOVIE else None
     movie_inputs = read_inputs(*movie) if movie else None  # before the models are loaded
-    options = Options(
-        layers=layer_numbers(args.layers),
-        step=args.step,
-        window=args.window,
-        reduce=args.reduce or None,
-        threshold=args.threshold,
-    )
     format = OutputFormat(float16=args.float16, l2=args.l2)
-    features = load_features(
-        specs,
-        options,
-        format,
-        device=args.device,
-        precision=args.precision,
-        batch_size=args.batch_size,
-    )
+    features = _load(args, specs, format)
     out = args.out or Path("features")
     files = FileOptions(args.frame_rate, args.threads, shards, args.n, args.fresh)
     if movie is not None and movie_inputs is not None:
@@ -219,6 +206,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         summary += f", {counts['failed']} failed (reasons in {index})"
     print(summary, flush=True)  # noqa: T201
     return 1 if counts["failed"] else 0
+
+
+def _load(args: argparse.Namespace, specs: dict[str, str], format: OutputFormat) -> list[Feature]:
+    """Load the extractors of `specs`, with the options of the command line."""
+    from facerec.feature_runs.command_line import layer_numbers
+    from facerec.feature_runs.loading import load_features
+    from facerec.features.base import Options
+
+    options = Options(
+        layers=layer_numbers(args.layers),
+        step=args.step,
+        window=args.window,
+        reduce=args.reduce or None,
+        threshold=args.threshold,
+    )
+    return load_features(
+        specs,
+        options,
+        format,
+        device=args.device,
+        precision=args.precision,
+        batch_size=args.batch_size,
+    )
 
 
 def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
