@@ -9,7 +9,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from facerec.errors import FacerecError, InputError, Interrupted
 from facerec.stages import LAUNCHED
@@ -42,6 +44,7 @@ from slurm.variables import (
 )
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 Runner = Callable[[RunOptions, int, Sequence[str], Echo, Scheduler], int]  # returns the exit status
 
 
@@ -74,23 +77,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _plan(options, args, movies)
     local = _is_local(args)
     runner = run_local if local else _submit
+    scheduler = Scheduler.connect(options.site)
     if args.command == FEATURES_COMMAND:
         works = [feature_work(options, movie) for movie in movies]
-        return max(_run_features(options, work, local, len(works) > 1) for work in works)
+        run_work = partial(_run_features, options, scheduler, local, len(works) > 1)
+        return _run_each(works, run_work, None if local else scheduler)
     stages = CHAINS[args.command]
-    scheduler = Scheduler.connect(options.site)
     failed_only = args.command == "retry"
     todo = movies_to_run(options, movies, stages, scheduler, echo, failed_only=failed_only)
     ready = movies_that_can_run(options, todo, stages) if todo else []
-    status = int(len(ready) < len(todo))
-    for started, movie in enumerate(ready):
-        if not local and not scheduler.places(1):
-            echo(
-                f"{scheduler.submitted} tasks submitted; SLURM takes no more now, and "
-                f"{len(ready) - started} of {len(movies)} movies wait: {AGAIN}"
-            )
+    run_movie = partial(_run_movie, runner, options, stages, scheduler, len(movies) > 1)
+    return max(int(len(ready) < len(todo)), _run_each(ready, run_movie, None if local else scheduler))
+
+
+def _run_each(movies: Sequence[Item], run_one: Callable[[Item], int], scheduler: Scheduler | None) -> int:
+    """Run movies one after the other, until SLURM takes no more tasks; return the largest exit status."""
+    status = 0
+    for started, movie in enumerate(movies):
+        if scheduler and not scheduler.places(1):
+            waiting = f"{len(movies) - started} of {len(movies)} movies wait"
+            echo(f"{scheduler.submitted} tasks submitted; SLURM takes no more now, and {waiting}: {AGAIN}")
             break
-        status = max(status, _run_movie(runner, options, movie, stages, scheduler, len(movies) > 1))
+        status = max(status, run_one(movie))
     return status
 
 
@@ -116,16 +124,19 @@ def _with_files(args: argparse.Namespace) -> int:
         source = FeatureWork(None, inputs, bool(args.tars), [], []).source
         return _show_status(args, lambda: [*feature_runs(options.out, source)])
     work = feature_work(options, None, inputs, bool(args.tars))
-    return _run_features(options, work, _is_local(args), several=False)
+    local = _is_local(args)
+    return _run_features(options, Scheduler.connect(options.site), local, False, work)
 
 
-def _run_features(options: RunOptions, work: FeatureWork, local: bool, several: bool) -> int:
+def _run_features(
+    options: RunOptions, scheduler: Scheduler, local: bool, several: bool, work: FeatureWork
+) -> int:
     """Compute features. If there are several movies, log an error and return the exit status."""
     run = FeatureRun(options.out, work)
     try:
         if local:
-            return run_features_local(options, run, echo)
-        if launch_features(options, run, echo):
+            return run_features_local(options, run, echo, scheduler)
+        if launch_features(options, run, echo, scheduler):
             status = launcher_command("status", run.variables()[0])
             echo(f"  logs in {run.path}; progress: {status}")
         return 0
@@ -172,10 +183,10 @@ def _variables_to_repeat(args: argparse.Namespace) -> list[str]:
 def _run_movie(
     runner: Runner,
     options: RunOptions,
-    movie: int,
     stages: Sequence[str],
     scheduler: Scheduler,
     several: bool,
+    movie: int,
 ) -> int:
     """Run one movie. If there are several, log its error and return the exit status, so that others run."""
     try:

@@ -14,6 +14,7 @@ from slurm.extraction import Echo, Extraction, read_verified_status
 from slurm.feature_run import FeatureRun, FeatureWork
 from slurm.films import find_film
 from slurm.options import RunOptions
+from slurm.scheduler import Scheduler
 from slurm.status import ACTIVE
 
 DEFAULT_SHARDS = 64
@@ -54,7 +55,9 @@ def find_source(options: RunOptions, run: FeatureRun) -> list[str]:
     return run.work.inputs if movie_id is None else [str(find_film(options.films, movie_id))]
 
 
-def plan_features(options: RunOptions, run: FeatureRun, source: Sequence[str], echo: Echo) -> Extraction:
+def plan_features(
+    options: RunOptions, run: FeatureRun, source: Sequence[str], echo: Echo, scheduler: Scheduler
+) -> Extraction:
     """Find the shards to compute.
 
     Args:
@@ -65,7 +68,7 @@ def plan_features(options: RunOptions, run: FeatureRun, source: Sequence[str], e
         FacerecError: the features were started with other options.
     """
     n = options.shards or run.planned_shards or DEFAULT_SHARDS
-    status = read_verified_status(replace(options, shards=n), run)
+    status = read_verified_status(replace(options, shards=n), run, scheduler)
     active = {task.submission.n for task in status.tasks if task.state in ACTIVE}
     if options.fresh and active:
         raise PlanError(f"{run.title}: tasks are queued or running: cancel them before using FRESH=1")

@@ -78,7 +78,7 @@ def launch_features(
     source = find_source(options, run)
     scheduler = scheduler or Scheduler.connect(options.site)
     with run.lock():
-        extraction = plan_features(options, run, source, echo)
+        extraction = plan_features(options, run, source, echo, scheduler)
         submitted = _submit_shards(options, run, run.sharded_stage, extraction, echo, scheduler)
         if scheduler.full:
             echo(f"{run.title}: not all tasks were submitted: {AGAIN} ({scheduler.full})")

@@ -103,11 +103,14 @@ def _stop_on_signals() -> Iterator[StopRequest]:
             signal.signal(number, previous)
 
 
-def run_features_local(options: RunOptions, run: FeatureRun, echo: Echo) -> int:
+def run_features_local(
+    options: RunOptions, run: FeatureRun, echo: Echo, scheduler: Scheduler | None = None
+) -> int:
     """Compute features on this machine; returns the exit status, as `run_local`."""
     source = find_source(options, run)
     with run.lock(), _stop_on_signals() as stop:
-        extraction = plan_features(options, run, source, echo)
+        scheduler = scheduler or Scheduler.connect(options.site)
+        extraction = plan_features(options, run, source, echo, scheduler)
         succeeded = _run_shards(options, run, run.sharded_stage, extraction, stop, echo)
         if stop.received:
             raise Interrupted(f"{run.title}: stopped; the same command continues where it stopped")
