@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+import facerec.extraction.film_notes
 import facerec.extraction.planning
 import facerec.extraction.shard
 import facerec.merging.merge
@@ -399,14 +400,14 @@ def test_a_film_that_is_still_being_copied_gives_no_plan(
 ) -> None:
     mine = tmp_path / film.name
     shutil.copyfile(film, mine)
-    seek = facerec.extraction.planning.opencv_seek_mismatches
+    seek = facerec.extraction.film_notes.opencv_seek_mismatches
 
     def growing(*args: Any) -> Any:
         with mine.open("ab") as file:
             file.write(bytes(100))
         return seek(*args)
 
-    with mock.patch.object(facerec.extraction.planning, "opencv_seek_mismatches", growing):
+    with mock.patch.object(facerec.extraction.film_notes, "opencv_seek_mismatches", growing):
         line = _refusal(_words(mine, tmp_path / "out", "0"), capsys, models=True)
     assert "was written to while it was read" in line
     assert not (tmp_path / "out").exists()
@@ -497,7 +498,7 @@ def test_a_film_and_a_row_in_another_unicode_form_are_the_same(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     composed, decomposed = f"{MOVIE}-Am\u00e9lie.mp4", f"{MOVIE}-Ame\u0301lie.mp4"
-    film.rename(tmp_path / decomposed)
+    shutil.copyfile(film, tmp_path / decomposed)
     (tmp_path / "actor_db").mkdir()
     table = tmp_path / "actor_db" / "aspect_ratios.csv"
     table.write_text(f"filename,display_width,display_height\n{composed},2,1\n")

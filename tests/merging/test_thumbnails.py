@@ -221,6 +221,7 @@ def test_a_thumbnail_of_an_earlier_run_is_removed_even_if_shards_are_missing(
     assert not old.exists() and _pictures(folder)
 
 
+@pytest.mark.slow
 def test_a_forged_archive_is_reported_and_changes_nothing(
     folder: MovieFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -134,6 +134,7 @@ def test_one_unlisted_movie_stops_no_other(films: Path, embedded: Path) -> None:
     assert "aspect_ratios.csv: no row for a film of movie 1" not in done.stderr
 
 
+@pytest.mark.slow
 def test_extract_tries_other_options_than_the_plans_before_it_submits(films: Path, embedded: Path) -> None:
     given = {**DLIB, "MOVIE": "1", "ACTOR_DB": str(embedded), "SHARDS": "1", "WORKERS": "1"}
     assert make("extract", films, **given).returncode == 0
