@@ -40,4 +40,4 @@ slurm-down: ## stop the test SLURM cluster
 	@slurm/lab/down.sh "$(SLURM_LAB)"
 
 test-slurm: ## run the launcher's tests on a test SLURM cluster; skipped if it cannot be installed
-	$(PYTHON) -m pytest -m slurm -rs tests/slurm/lab
+	$(PYTHON) -m pytest -m slurm -rs tests/slurm/lab tests/test_cases.py

@@ -75,6 +75,8 @@ def ensure_plan(
         raise PlanError(f"{folder.path}: another task is replacing the plan; run the same command again")
     _check_agreement(folder, plan, film, requested)
     folder.create()
+    for left_by_a_kill in (folder.planning_lock, folder.film_hash_lock):
+        left_by_a_kill.unlink(missing_ok=True)
     return plan
 
 
