@@ -80,25 +80,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     scheduler = Scheduler.connect(options.site)
     if args.command == FEATURES_COMMAND:
         works = [feature_work(options, movie) for movie in movies]
-        run_work = partial(_run_features, options, scheduler, local, len(works) > 1)
-        return _run_each(works, run_work, None if local else scheduler)
+        run_work = partial(_run_features, options, scheduler, local)
+        return _run_each(works, run_work, None if local else scheduler, len(works) > 1)
     stages = CHAINS[args.command]
     failed_only = args.command == "retry"
     todo = movies_to_run(options, movies, stages, scheduler, echo, failed_only=failed_only)
     ready = movies_that_can_run(options, todo, stages) if todo else []
-    run_movie = partial(_run_movie, runner, options, stages, scheduler, len(movies) > 1)
-    return max(int(len(ready) < len(todo)), _run_each(ready, run_movie, None if local else scheduler))
+    run_movie = partial(_run_movie, runner, options, stages, scheduler)
+    status = _run_each(ready, run_movie, None if local else scheduler, len(movies) > 1)
+    return max(int(len(ready) < len(todo)), status)
 
 
-def _run_each(movies: Sequence[Item], run_one: Callable[[Item], int], scheduler: Scheduler | None) -> int:
-    """Run movies one after the other, until SLURM takes no more tasks; return the largest exit status."""
+def _run_each(
+    movies: Sequence[Item], run_one: Callable[[Item], int], scheduler: Scheduler | None, several: bool
+) -> int:
+    """Run movies one after the other, until SLURM takes no more tasks; return the largest exit status.
+
+    Args:
+        several: log the error of a movie, so that the others run; if False, raise it.
+    """
     status = 0
     for started, movie in enumerate(movies):
         if scheduler and not scheduler.places(1):
             waiting = f"{len(movies) - started} of {len(movies)} movies wait"
             echo(f"{scheduler.submitted} tasks submitted; SLURM takes no more now, and {waiting}: {AGAIN}")
             break
-        status = max(status, run_one(movie))
+        try:
+            status = max(status, run_one(movie))
+        except Interrupted:
+            raise
+        except FacerecError as error:
+            if not several:
+                raise
+            log.error("%s", error)
+            status = max(status, error.exit_status)
     return status
 
 
@@ -125,28 +140,18 @@ def _with_files(args: argparse.Namespace) -> int:
         return _show_status(args, lambda: [*feature_runs(options.out, source)])
     work = feature_work(options, None, inputs, bool(args.tars))
     local = _is_local(args)
-    return _run_features(options, Scheduler.connect(options.site), local, False, work)
+    return _run_features(options, Scheduler.connect(options.site), local, work)
 
 
-def _run_features(
-    options: RunOptions, scheduler: Scheduler, local: bool, several: bool, work: FeatureWork
-) -> int:
-    """Compute features. If there are several movies, log an error and return the exit status."""
+def _run_features(options: RunOptions, scheduler: Scheduler, local: bool, work: FeatureWork) -> int:
+    """Compute features; return the exit status."""
     run = FeatureRun(options.out, work)
-    try:
-        if local:
-            return run_features_local(options, run, echo, scheduler)
-        if launch_features(options, run, echo, scheduler):
-            status = launcher_command("status", run.variables()[0])
-            echo(f"  logs in {run.path}; progress: {status}")
-        return 0
-    except Interrupted:
-        raise
-    except FacerecError as error:
-        if not several:
-            raise
-        log.error("%s", error)
-        return error.exit_status
+    if local:
+        return run_features_local(options, run, echo, scheduler)
+    if launch_features(options, run, echo, scheduler):
+        status = launcher_command("status", run.variables()[0])
+        echo(f"  logs in {run.path}; progress: {status}")
+    return 0
 
 
 def _plan(options: RunOptions, args: argparse.Namespace, movies: Sequence[int]) -> int:
@@ -181,27 +186,14 @@ def _variables_to_repeat(args: argparse.Namespace) -> list[str]:
 
 
 def _run_movie(
-    runner: Runner,
-    options: RunOptions,
-    stages: Sequence[str],
-    scheduler: Scheduler,
-    several: bool,
-    movie: int,
+    runner: Runner, options: RunOptions, stages: Sequence[str], scheduler: Scheduler, movie: int
 ) -> int:
-    """Run one movie. If there are several, log its error and return the exit status, so that others run."""
-    try:
-        status = runner(options, movie, stages, echo, scheduler)
-        report = RunFolder(options.out, movie).movie_folder.report
-        if "report" in stages and (runner is not run_local or report.exists()):
-            echo(f"movie {movie}: report{'' if runner is run_local else ' when done'}: {report}")
-        return status
-    except Interrupted:
-        raise
-    except FacerecError as error:
-        if not several:
-            raise
-        log.error("%s", error)
-        return error.exit_status
+    """Run the stages of one movie, and say where its report is; return the exit status."""
+    status = runner(options, movie, stages, echo, scheduler)
+    report = RunFolder(options.out, movie).movie_folder.report
+    if "report" in stages and (runner is not run_local or report.exists()):
+        echo(f"movie {movie}: report{'' if runner is run_local else ' when done'}: {report}")
+    return status
 
 
 def _submit(options: RunOptions, movie: int, stages: Sequence[str], echo: Echo, scheduler: Scheduler) -> int:
