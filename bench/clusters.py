@@ -260,8 +260,8 @@ def add_faces(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    made = parser(__doc__)
+def add_episodes(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of simulated faces on real tracks: episodes, faces and spread."""
     made.add_argument(
         "episodes",
         type=Path,
@@ -272,6 +272,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_faces(made)
     made.add_argument("--spread", type=float, nargs="+", default=[0.8, 1.0, 1.2], metavar="FACTOR",
                       help="factors on the distances within a person")  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = parser(__doc__)
+    add_episodes(made)
     made.add_argument("--alike", type=float, default=0.0, metavar="SHARE",
                       help="0 to 1, common share of the deviations of one scene")  # fmt: skip
     made.add_argument("--poor", type=float, default=0.0, metavar="SHARE",

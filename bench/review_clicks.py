@@ -49,7 +49,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.clusters import Episode, add_faces, read_episode, scenes_of, shown_pictures, simulate
+from bench.clusters import Episode, add_episodes, read_episode, scenes_of, shown_pictures, simulate
 from bench.real_faces import Faces, measure_faces
 from facerec.actors.database import ActorDatabase
 from facerec.errors import InputError
@@ -314,16 +314,7 @@ def table(figures: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
-    made.add_argument(
-        "episodes",
-        type=Path,
-        nargs="+",
-        metavar="EPISODE.csv.gz",
-        help="real tracks; EPISODE.shots.txt lies beside each",
-    )
-    add_faces(made)
-    made.add_argument("--spread", type=float, nargs="+", default=[0.8, 1.0, 1.2], metavar="FACTOR",
-                      help="factors on the distances within a person")  # fmt: skip
+    add_episodes(made)
     made.add_argument("--portraits", action="store_true", help="also with predictions from one portrait each")
     made.add_argument("--goal", type=float, default=GOAL, metavar="SHARE",
                       help="0 to 1, share of the screen time that must carry the right name")  # fmt: skip
