@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
+from facerec.folder.command import (
+    add_actor_db_argument,
+    add_least_argument,
+    add_path_argument,
+    run_on_folders,
+)
 from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
-
-LEAST = 0.40  # as `folder.documents.DISPLAY_THRESHOLD`, which is slow to import
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -40,12 +43,8 @@ def arguments() -> argparse.ArgumentParser:
     add_actor_db_argument(
         command_line, "actor database, for names of actors that the folder's manifest does not have"
     )
-    command_line.add_argument(
-        "--least",
-        type=float,
-        default=LEAST,
-        metavar="PROBABILITY",
-        help="0 to 1; a prediction above it names the trajectories that annotators did not judge",
+    add_least_argument(
+        command_line, "0 to 1; a prediction above it names the trajectories that annotators did not judge"
     )
     return command_line
 

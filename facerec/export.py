@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
 from facerec.exporting.registry import FORMATS, Format, find_format
-from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
+from facerec.folder.command import (
+    add_actor_db_argument,
+    add_least_argument,
+    add_path_argument,
+    run_on_folders,
+)
 from facerec.support.cli import configure_logging, parser, progress, run_main
 
 if TYPE_CHECKING:
@@ -45,13 +50,7 @@ def arguments() -> argparse.ArgumentParser:
         "corrected file of CVAT; a movie that none of them has keeps its predictions "
         "(default: people.json in each folder)",
     )
-    command_line.add_argument(
-        "--least",
-        type=float,
-        default=0.40,
-        metavar="P",
-        help="a prediction names a person if its probability is above this, 0 to 1",
-    )
+    add_least_argument(command_line, "a prediction names a person if its probability is above this, 0 to 1")
     add_actor_db_argument(command_line, "actor database, for names, roles and the identifiers of actors")
     command_line.add_argument(
         "--url",

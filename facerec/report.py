@@ -18,6 +18,7 @@ from facerec.errors import InputError
 from facerec.folder.command import (
     add_actor_db_argument,
     add_dry_run_argument,
+    add_least_argument,
     add_path_argument,
     print_dry_run,
     run_on_folders,
@@ -40,13 +41,7 @@ def arguments() -> argparse.ArgumentParser:
         help="annotators' labels: labels.csv of the review, or the labeling backend's export (default: "
         "people.json in the folder)",
     )
-    command_line.add_argument(
-        "--least",
-        type=float,
-        default=0.40,
-        metavar="P",
-        help="show predicted names with a probability above P, 0 to 1",
-    )
+    add_least_argument(command_line, "show predicted names with a probability above P, 0 to 1")
     command_line.add_argument(
         "--standalone",
         action="store_true",

@@ -51,6 +51,12 @@ def print_dry_run() -> int:
     return 0
 
 
+def add_least_argument(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add `--least`, the probability above which a prediction counts; `help` says what for."""
+    default = 0.40  # as `folder.documents.DISPLAY_THRESHOLD`, which is slow to import
+    parser.add_argument("--least", type=float, default=default, metavar="P", help=help)
+
+
 def run_on_folders(
     paths: Sequence[Path], work: Callable[[MovieFolder], str], *, may_be_missing: bool = False
 ) -> int:
