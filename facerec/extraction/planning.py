@@ -100,10 +100,7 @@ def _check_agreement(folder: MovieFolder, plan: Plan, film: Path, requested: dic
     differences = _differences(folder, plan, film, requested)
     if differences:
         # an option that an earlier release did not have cannot be given the value of its plan
-        earlier = requested["settings"].keys() - plan.settings.keys() or plan.results_version not in (
-            None,
-            RESULTS_VERSION,
-        )
+        earlier = requested["settings"].keys() - plan.settings.keys() or _computes_other_results(plan)
         complete = (
             "Complete them with the earlier release that made them" if earlier else "Use the same options"
         )
@@ -111,6 +108,11 @@ def _check_agreement(folder: MovieFolder, plan: Plan, film: Path, requested: dic
             f"{folder.path} contains shards of another run: {'; '.join(differences)}. "
             f"{complete}, or use {option('--fresh')} to discard those shards and start again"
         )
+
+
+def _computes_other_results(plan: Plan) -> bool:
+    """Return whether the release that made the plan computes other results than this one."""
+    return plan.results_version not in (None, RESULTS_VERSION)
 
 
 @contextmanager
@@ -122,12 +124,9 @@ def _only_planner(folder: MovieFolder, film: Path) -> Iterator[None]:
     """
     created = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
     ensure_dir(folder.path)
-    reported: list[bool] = []
 
     def waiting() -> None:
-        if not reported:
-            log.info("%s: waiting for another task that reads the film to make the plan", film)
-        reported.append(True)
+        log.info("%s: waiting for another task that reads the film to make the plan", film)
 
     try:
         with locked_within(folder.planning_lock, PLANNING_S, waiting) as free:
@@ -185,7 +184,7 @@ def _differences(folder: MovieFolder, plan: Plan, film: Path, requested: dict[st
     if same_name(name, film.name):
         requested = {**requested, "film": {**requested["film"], "name": name}}
     found = plan.differences({**requested, "models": models})
-    if plan.results_version not in (None, RESULTS_VERSION):
+    if _computes_other_results(plan):
         found.append(f"{plan.program} made it, which computes other results than facerec {__version__}")
     other = "" if found else sha256_if_changed(film, plan.film, partial(hash_once, folder))
     return plan.differences({"film": {"sha256": other}}) if other else found

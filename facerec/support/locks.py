@@ -61,16 +61,18 @@ def locked_within(path: Path, seconds: float, waiting: Callable[[], None]) -> It
     Creates a missing file. Where locks are unsupported, the block runs without a lock.
 
     Args:
-        waiting: called about every half second while another process has the lock.
+        waiting: called once if another process has the lock.
 
     Yields:
         False if the lock was not free in time.
     """
     with path.open("ab") as file:
         end = time.monotonic() + seconds
-        while not (free := try_lock(file.fileno())) and time.monotonic() < end:
+        if not (free := try_lock(file.fileno())):
             waiting()
+        while not free and time.monotonic() < end:
             time.sleep(_POLL_S)
+            free = try_lock(file.fileno())
         try:
             yield free
         finally:
