@@ -76,7 +76,8 @@ def ensure_plan(
     _check_agreement(folder, plan, film, requested)
     folder.create()
     for left_by_a_kill in (folder.planning_lock, folder.film_hash_lock):
-        left_by_a_kill.unlink(missing_ok=True)
+        with suppress(OSError):  # a complete folder may be on a read-only file system
+            left_by_a_kill.unlink()
     return plan
 
 
