@@ -52,7 +52,7 @@ def arguments() -> argparse.ArgumentParser:
         "--detector",
         default=s.detector,
         metavar="NAME[:FILE]",
-        help="retinaface, mtcnn or yunet; FILE: its weights file",
+        help="retinaface, mtcnn, yunet or scrfd; FILE: its weights file",
     )
     command_line.add_argument(
         "--embedder",

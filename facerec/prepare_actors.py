@@ -35,7 +35,7 @@ def arguments() -> argparse.ArgumentParser:
         "--detector",
         default=models.detector,
         metavar="NAME[:FILE]",
-        help="retinaface, mtcnn or yunet; FILE: its weights file",
+        help="retinaface, mtcnn, yunet or scrfd; FILE: its weights file",
     )
     add(
         "--embedder",

@@ -51,7 +51,7 @@ OPTIONS = (
         "",
         "features: tar shards of clips, as in 'clips/shard-{000000..000004}.tar'",
     ),
-    ("DETECTOR", "", "retinaface, mtcnn or yunet[:FILE] (default: as in extract.py)"),
+    ("DETECTOR", "", "retinaface, mtcnn, yunet or scrfd[:FILE] (default: as in extract.py)"),
     ("EMBEDDER", "", "facenet, dlib or arcface[:FILE] (default: as in extract.py)"),
     ("DEVICE", "", "auto, cpu, cuda or cuda:i (default: cuda if GPUs are requested, else auto)"),
     ("SITE", "slurm/cluster.toml", "site profile"),

@@ -52,6 +52,7 @@ DETECTORS: Mapping[str, _Entry] = {
     ),
     "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.8),
     "yunet": _Entry("yunet", "YuNet", threshold=0.6),
+    "scrfd": _Entry("scrfd", "SCRFD", threshold=0.5),
 }
 EMBEDDERS: Mapping[str, _Entry] = {
     "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True, has_reduced_precision=True),
@@ -73,7 +74,7 @@ def load_detector(
     """Load a face detector.
 
     Args:
-        spec: `retinaface`, `mtcnn` or `yunet`, or one of them with `:FILE`.
+        spec: `retinaface`, `mtcnn`, `yunet` or `scrfd`, or one of them with `:FILE`.
         device: `auto`, `cpu`, `cuda` or `cuda:i`.
         batch_size: frames at once; None for the model's own choice.
         precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU). Only

@@ -107,14 +107,14 @@ def _unwrap(state: Any) -> Any:
 
 
 def check_onnx(
-    path: Path, session: Any, inputs: int, outputs: int
+    path: Path, session: Any, inputs: int, outputs: int | None = None
 ) -> tuple[list[int | str | None], list[str]]:
     """Check the inputs and outputs of an ONNX model.
 
     Args:
         session: from `onnx_session(path, …)`.
         inputs: required number of inputs; the first must be an image tensor (n, 3, height, width).
-        outputs: required number of outputs.
+        outputs: required number of outputs; None for any.
 
     Returns:
         The shape of the first input and the names of the outputs.
@@ -124,10 +124,12 @@ def check_onnx(
     """
     found_in, found_out = session.get_inputs(), session.get_outputs()
     shape = list(found_in[0].shape) if found_in else []
-    if len(found_in) != inputs or len(found_out) != outputs or len(shape) != 4 or shape[1] not in (3, "3"):
+    wrong_outputs = outputs is not None and len(found_out) != outputs
+    if len(found_in) != inputs or wrong_outputs or len(shape) != 4 or shape[1] not in (3, "3"):
+        expected = "" if outputs is None else f", {outputs} outputs"
         raise ModelError(
             f"{path}: another kind of model ({len(found_in)} inputs, the first of shape {shape}, "
-            f"{len(found_out)} outputs; expected: {inputs} inputs, [n, 3, height, width], {outputs} outputs)"
+            f"{len(found_out)} outputs; expected: {inputs} inputs, [n, 3, height, width]{expected})"
         )
     return shape, [output.name for output in found_out]
 

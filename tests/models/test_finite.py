@@ -22,6 +22,7 @@ from facerec.models.base import Embedder, ModelCard, check_finite
 from facerec.models.device import Placement
 from facerec.models.retinaface import RetinaFace, blank_network
 from facerec.models.weights import WeightFiles
+from tests.models.scrfd_files import write_scrfd
 
 BAD = [np.nan, np.inf, -np.inf]
 
@@ -202,25 +203,57 @@ def test_bad_numbers_in_the_padding_of_a_batch_are_no_error(face: Image, one_anc
 Nodes = list[onnx.NodeProto]
 
 
-def edited_yunet(shared: Path, path: Path, **edits: Callable[[str, str], Nodes]) -> str:
-    """Write YuNet with some of its outputs changed, and return its spec.
+Edit = Callable[[str, str], Nodes]
+
+
+def edit_outputs(source: Path, path: Path, edits: dict[str, Edit]) -> None:
+    """Copy an ONNX file to `path` with some of its outputs changed.
 
     Args:
         edits: by the name of an output, a function that gets the name of its intact value and its own name,
             and returns the nodes that compute the one from the other.
     """
-    model = onnx.load(str(shared / "data" / "weights" / "face_detection_yunet_2026may.onnx"))
+    model = onnx.load(str(source))
     for output, edit in edits.items():
         (node,) = (node for node in model.graph.node if output in node.output)
         node.output[0] = f"intact_{output}"
         model.graph.node.extend(edit(node.output[0], output))
     onnx.save(model, str(path))
+
+
+def edited_yunet(shared: Path, path: Path, **edits: Edit) -> str:
+    """Write YuNet with some of its outputs changed, and return its spec."""
+    edit_outputs(shared / "data" / "weights" / "face_detection_yunet_2026may.onnx", path, edits)
     return f"yunet:{path}"
 
 
 def constant(name: str, values: object, kind: int = TensorProto.FLOAT) -> onnx.NodeProto:
     array = np.array(values, {TensorProto.FLOAT: np.float32, TensorProto.INT64: np.int64}[kind])
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
+
+
+def one_cell(value: float) -> Edit:
+    """An edit that replaces a number of one cell."""
+
+    def edit(intact: str, output: str) -> Nodes:
+        return [
+            constant("where", [[0, 1, 0]], TensorProto.INT64),
+            constant("value", [value]),
+            helper.make_node("ScatterND", [intact, "where", "value"], [output]),
+        ]
+
+    return edit
+
+
+@pytest.mark.parametrize("value", BAD)
+@pytest.mark.parametrize(
+    ("output", "what"), [("score_8", "scores"), ("bbox_16", "boxes"), ("kps_32", "keypoints")]
+)
+def test_scrfd_with_one_bad_cell_is_an_error(output: str, what: str, value: float, tmp_path: Path) -> None:
+    write_scrfd(tmp_path / "good.onnx")
+    edit_outputs(tmp_path / "good.onnx", tmp_path / "bad.onnx", {output: one_cell(value)})
+    with pytest.raises(NonFiniteError, match=rf"scrfd, computed in float32, returned {what} .*bad\.onnx"):
+        load_detector(f"scrfd:{tmp_path / 'bad.onnx'}")  # tries a black frame
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -231,14 +264,7 @@ def constant(name: str, values: object, kind: int = TensorProto.FLOAT) -> onnx.N
 def test_yunet_with_one_bad_cell_is_an_error(
     shared: Path, output: str, what: str, value: float, tmp_path: Path
 ) -> None:
-    def one_cell(intact: str, output: str) -> Nodes:
-        return [
-            constant("where", [[0, 1, 0]], TensorProto.INT64),
-            constant("value", [value]),
-            helper.make_node("ScatterND", [intact, "where", "value"], [output]),
-        ]
-
-    spec = edited_yunet(shared, tmp_path / "bad.onnx", **{output: one_cell})
+    spec = edited_yunet(shared, tmp_path / "bad.onnx", **{output: one_cell(value)})
     with pytest.raises(NonFiniteError, match=rf"yunet, computed in float32, returned {what} .*bad\.onnx"):
         load_detector(spec)  # tries a black frame
 
@@ -333,7 +359,7 @@ def test_an_embedding_with_a_bad_number_is_an_error(kind: str, value: float, tmp
 
 def test_every_model_of_the_registry_is_tested_here() -> None:
     assert set(EMBEDDERS) == set(models.EMBEDDERS)
-    assert {"retinaface", "mtcnn", "yunet"} == set(models.DETECTORS)
+    assert {"retinaface", "mtcnn", "yunet", "scrfd"} == set(models.DETECTORS)
 
 
 def test_finite_outputs_pass() -> None:
@@ -360,6 +386,13 @@ def test_only_a_frame_full_of_yunets_candidates_is_saturated(
     assert len(found) == 1 and not found.saturated
     broken = load_detector(edited_yunet(shared, tmp_path / "a.onnx", cls_8=every_cell, obj_8=every_cell))
     assert broken.detect([face[:96, :128]])[0].saturated
+
+
+def test_only_a_frame_full_of_scrfds_candidates_is_saturated(tmp_path: Path) -> None:
+    black = np.zeros((96, 128, 3), np.uint8)
+    assert not load_detector(write_scrfd(tmp_path / "a.onnx")).detect([black])[0].saturated
+    everywhere = load_detector(write_scrfd(tmp_path / "b.onnx", offset=0.9))
+    assert everywhere.detect([black])[0].saturated
 
 
 def test_only_a_frame_full_of_retinafaces_candidates_is_saturated(face: Image, one_anchor: Use) -> None:

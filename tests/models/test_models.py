@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import facerec
 from facerec.errors import ModelError
-from facerec.models import card_of, check_device, load_detector, load_embedder, weights
+from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder, weights
 from facerec.models.base import make_detections
 from facerec.models.device import choose_device, choose_placement, oom_as_model_error
 from facerec.support.limits import cpu_threads
@@ -44,7 +44,7 @@ def test_missing_weights_name_file_source_and_remedy(spec, tmp_path, monkeypatch
         assert part in str(raised.value)
 
 
-@pytest.mark.parametrize("spec", ["retinaface", "mtcnn", "yunet", "facenet", "dlib", "arcface"])
+@pytest.mark.parametrize("spec", ["retinaface", "mtcnn", "yunet", "scrfd", "facenet", "dlib", "arcface"])
 def test_a_file_that_is_not_weights_is_a_one_line_error(spec, tmp_path):
     path = tmp_path / "weights.bin"
     if spec == "mtcnn":
@@ -53,7 +53,7 @@ def test_a_file_that_is_not_weights_is_a_one_line_error(spec, tmp_path):
             (path / name).write_text("no weights")
     else:
         path.write_text("no weights")
-    load = load_detector if spec in ("retinaface", "mtcnn", "yunet") else load_embedder
+    load = load_detector if spec in DETECTORS else load_embedder
     with pytest.raises(ModelError) as raised:
         load(f"{spec}:{path}", device="cpu")
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)

@@ -1,0 +1,265 @@
+"""SCRFD (Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", ICLR 2022).
+
+Runs any ONNX file of SCRFD with keypoints, of insightface or others. The outputs are told apart by their
+shapes, so neither their names nor their order matter; a test compares the results with insightface's class.
+
+A file takes frames of one size, mostly 640x640, into which a frame is fitted, or of any size: then it is
+only reduced, so that a face of the minimum size fits the smallest anchor.
+
+Each frame is processed alone, on a CPU on one core in parallel threads: its result depends neither on the
+batch nor on the number of cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.errors import ModelError
+from facerec.geometry import Image
+from facerec.models.base import Detections, check_finite, make_detections
+from facerec.models.device import Placement, parallel_map
+from facerec.models.loading import check_onnx, onnx_session
+from facerec.models.suppression import suppress
+from facerec.models.weights import WeightFiles
+from facerec.support.limits import cpu_threads
+
+FIRST_STRIDE = 8  # pixels between the cells of the finest level; each further level doubles it
+NMS_IOU = 0.4  # as in insightface, which adds a pixel to each side's length
+MEAN, STD = 127.5, 128.0  # of pixel values 0..255; the network takes RGB
+SMALLEST_ANCHOR = 16  # pixels; side of the smallest faces that the network was trained to find
+KINDS = {1: "scores", 4: "boxes", 10: "keypoints"}  # by the numbers of a place
+_TRIAL = 256  # pixels; side of the black frame that a file of free size is tried on
+
+Rows = NDArray[np.float32]  # (n, 15): x1, y1, x2, y2, five keypoints x, y, score
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the outputs of a file are.
+
+    Attributes:
+        levels: for each stride, the indices of its outputs by the names in `KINDS`.
+        anchors: places in a cell.
+    """
+
+    levels: Mapping[int, Mapping[str, int]]
+    anchors: int
+
+    @property
+    def coarsest(self) -> int:
+        """Largest stride, in pixels; an input of free size must be a multiple of it."""
+        return max(self.levels)
+
+
+class SCRFD:
+    """A `Detector` that runs an ONNX file.
+
+    Args:
+        found: the ONNX file.
+        placement: only its batch size is used; the network runs on the CPU.
+        min_face_size: size of the faces to search for, in pixels.
+        min_box_size: pixels; smaller boxes are dropped.
+        face_threshold: minimum score, 0..1.
+
+    Raises:
+        ModelError: the file is not SCRFD, or has no keypoints.
+        NonFiniteError: it returns NaN or infinite numbers for a black frame.
+    """
+
+    def __init__(
+        self,
+        found: WeightFiles,
+        placement: Placement,
+        *,
+        min_face_size: float,
+        min_box_size: float,
+        face_threshold: float,
+    ) -> None:
+        self.card = found.card
+        self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
+        self.min_face_size, self._face_threshold = min_face_size, face_threshold
+        self._min_box_size = min_box_size
+        path = found.paths[0]
+        self._session = onnx_session(path, threads=1)
+        shape, _ = check_onnx(path, self._session, inputs=1)
+        taken = self._session.get_inputs()[0]
+        self._input, self._half = taken.name, taken.type == "tensor(float16)"
+        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
+        self._size = fixed_size(path, shape)
+        size = self._size or (_TRIAL, _TRIAL)
+        try:
+            outputs = self._run(np.zeros((*size, 3), np.uint8))
+        except Exception as error:
+            raise ModelError(f"{path}: cannot detect faces: {str(error).splitlines()[0][:120]}") from error
+        self._layout = read_layout(path, [output.shape for output in outputs], size)
+        self._check(outputs)
+        for level in self._layout.levels.values():
+            scores = outputs[level["scores"]]
+            if scores.min() < 0 or scores.max() > 1:
+                raise ModelError(f"{path}: its scores are not between 0 and 1: was it exported without its "
+                                 "last sigmoid?")  # fmt: skip
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        """Find the faces in each of `frames`."""
+        return parallel_map(self._detect, frames)
+
+    def _detect(self, frame: Image) -> Detections:
+        height, width = frame.shape[:2]
+        rows, saturated = self._find(frame)
+        rows = rows[suppress(rows[:, :4], rows[:, 14], NMS_IOU, border=1)]
+        keypoints = rows[:, 4:14].reshape(-1, 5, 2)
+        return make_detections(
+            rows[:, :4], rows[:, 14], keypoints, (height, width), self._min_box_size, saturated
+        )
+
+    def _find(self, image: Image) -> tuple[Rows, bool]:
+        """Run the network over the whole of `image`.
+
+        Returns:
+            Candidates, not yet suppressed, and whether they are saturated, see `Detections`.
+        """
+        inside, size = self._scaled(image.shape[0], image.shape[1])
+        canvas = place(image, inside, size)
+        outputs = self._run(canvas)
+        self._check(outputs)
+        rows = decode(outputs, self._layout, size, self._face_threshold)
+        check_finite(self.card, "float32", boxes=rows)
+        places = sum(outputs[level["scores"]].size for level in self._layout.levels.values()) // self._batch
+        height, width = image.shape[:2]
+        scale = np.array([width / inside[1], height / inside[0]] * 7, np.float32)
+        return np.hstack([rows[:, :14] * scale, rows[:, 14:]]), 2 * len(rows) >= places
+
+    def _scaled(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return to which size a frame is scaled, and the size of the input in which it is placed."""
+        if self._size is not None:
+            return fit((height, width), self._size), self._size
+        scale = min(1.0, SMALLEST_ANCHOR / self.min_face_size)
+        inside = max(1, round(height * scale)), max(1, round(width * scale))
+        step = self._layout.coarsest
+        return inside, (-(-inside[0] // step) * step, -(-inside[1] // step) * step)
+
+    def _run(self, canvas: Image) -> list[NDArray[np.float32]]:
+        """Run the network over pixels that have a size that it takes; return its outputs."""
+        blob = cv2.dnn.blobFromImage(canvas, 1 / STD, mean=(MEAN, MEAN, MEAN))
+        if self._half:
+            blob = blob.astype(np.float16)
+        if self._batch > 1:
+            blob = np.pad(blob, ((0, self._batch - 1), (0, 0), (0, 0), (0, 0)))
+        values = self._session.run(None, {self._input: blob})
+        return [np.asarray(value, np.float32) for value in values]
+
+    def _check(self, outputs: Sequence[NDArray[np.float32]]) -> None:
+        """Check what the network returned."""
+        for level in self._layout.levels.values():
+            for kind, index in level.items():
+                check_finite(self.card, "float32", **{kind: outputs[index]})
+
+
+def fixed_size(path: Path, shape: Sequence[int | str | None]) -> tuple[int, int] | None:
+    """Return the height and width of an input of shape (n, 3, height, width); None if they are free.
+
+    Raises:
+        ModelError: only one of them is free.
+    """
+    sides = [side if isinstance(side, int) and side > 0 else None for side in shape[2:]]
+    if None not in sides:
+        return sides[0], sides[1]  # type: ignore[return-value]
+    if sides != [None, None]:
+        raise ModelError(f"{path}: takes frames of shape {list(shape[2:])}; both sides must be fixed or free")
+    return None
+
+
+def read_layout(path: Path, shapes: Sequence[tuple[int, ...]], size: tuple[int, int]) -> Layout:
+    """Tell the outputs of a file apart.
+
+    Args:
+        path: for messages.
+        shapes: of the outputs for an input of `size` (height, width): (places, k) or (n, places, k) with k
+            from `KINDS`.
+
+    Raises:
+        ModelError: they are not those of SCRFD, or there are no keypoints.
+    """
+    by_kind: dict[str, dict[int, int]] = {kind: {} for kind in KINDS.values()}  # index by places
+    for index, shape in enumerate(shapes):
+        if len(shape) in (2, 3) and shape[-1] in KINDS:
+            by_kind[KINDS[shape[-1]]][shape[-2]] = index
+    counts = sorted(by_kind["scores"], reverse=True)
+    strides = [FIRST_STRIDE << i for i in range(len(counts))]
+    cells = [-(-size[0] // stride) * -(-size[1] // stride) for stride in strides]
+    anchors = counts[0] // cells[0] if counts else 0
+    right = anchors > 0 and counts == [anchors * count for count in cells]
+    if right and by_kind["boxes"].keys() == set(counts) and 2 * len(counts) == len(shapes):
+        raise ModelError(
+            f"{path}: SCRFD without keypoints, but embedders align faces by them; take a file with keypoints "
+            "(its name mostly has kps)"
+        )
+    if not right or 3 * len(counts) != len(shapes) or any(k.keys() != set(counts) for k in by_kind.values()):
+        listed = ", ".join(str(list(shape)) for shape in shapes[:4])
+        raise ModelError(
+            f"{path}: not SCRFD: its {len(shapes)} outputs have the shapes {listed}, …; expected for each "
+            "stride of 8, 16, 32, … pixels: scores [places, 1], boxes [places, 4], keypoints [places, 10]"
+        )
+    levels = {
+        stride: {kind: by_kind[kind][count] for kind in by_kind}
+        for stride, count in zip(strides, counts, strict=True)
+    }
+    return Layout(levels, anchors)
+
+
+def fit(frame: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size in `size` with the aspect ratio of `frame`, all height and width.
+
+    Rounded down, as by insightface.
+    """
+    ratio = frame[0] / frame[1]
+    if ratio > size[0] / size[1]:
+        return size[0], max(1, int(size[0] / ratio))
+    return max(1, int(size[1] * ratio)), size[1]
+
+
+def place(image: Image, inside: tuple[int, int], size: tuple[int, int]) -> Image:
+    """Scale `image` to `inside` and place it in the upper left corner of a black frame of `size`."""
+    if inside != image.shape[:2]:
+        image = np.asarray(cv2.resize(image, inside[::-1]), np.uint8)
+    if inside == size:
+        return image
+    canvas = np.zeros((*size, 3), np.uint8)
+    canvas[: inside[0], : inside[1]] = image
+    return canvas
+
+
+def decode(
+    outputs: Sequence[NDArray[np.float32]], layout: Layout, size: tuple[int, int], threshold: float
+) -> Rows:
+    """Decode the network's outputs for one frame, as insightface's `SCRFD.forward` does.
+
+    Args:
+        outputs: for each level scores, distances from a cell's corner to the four sides, and offsets of the
+            keypoints from it, both in strides.
+        size: height and width of the network's input.
+        threshold: minimum score.
+
+    Returns:
+        The places with at least the minimum score, of finer levels first.
+    """
+    found = []
+    for stride, level in layout.levels.items():
+        scores, boxes, keypoints = (
+            outputs[level[kind]].reshape(-1, count)[: outputs[level[kind]].shape[-2]]
+            for count, kind in KINDS.items()
+        )
+        best = np.flatnonzero(scores[:, 0] >= np.float32(threshold))
+        row, column = np.divmod(best // layout.anchors, -(-size[1] // stride))
+        corner = np.stack([column, row], axis=1).astype(np.float32) * np.float32(stride)
+        side, points = boxes[best] * np.float32(stride), keypoints[best] * np.float32(stride)
+        found.append(
+            np.hstack([corner - side[:, :2], corner + side[:, 2:], points + np.tile(corner, 5), scores[best]])
+        )
+    return np.concatenate(found)

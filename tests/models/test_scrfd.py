@@ -1,0 +1,180 @@
+"""SCRFD files of every make: equal to the documented decoding, or refused in one line."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+
+from facerec.errors import ModelError
+from facerec.geometry import iou
+from facerec.models import load_detector
+from tests.models.scrfd_files import POINTS, draw, write_scrfd
+
+
+def first_frame(shared, clip: str) -> np.ndarray:
+    import av
+
+    with av.open(str(shared / "data" / "clips" / clip)) as film:
+        return next(film.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def documented(path: str, frame: np.ndarray, threshold: float = 0.5) -> list[tuple]:
+    """Detect as insightface documents it, place by place; the box is not clipped.
+
+    Coordinates are divided by the scale of their own axis. insightface divides x by that of the height, which
+    differs where the scaled height is not a whole number.
+    """
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    height, width = frame.shape[:2]
+    inside = (640, int(640 / height * width)) if height > width else (int(640 / width * height), 640)
+    canvas = np.zeros((640, 640, 3), np.uint8)
+    canvas[: inside[0], : inside[1]] = cv2.resize(frame, inside[::-1])
+    pixels = (canvas.astype(np.float32) - 127.5) / 128
+    outputs = session.run(None, {session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})
+    sx, sy = inside[1] / width, inside[0] / height
+    faces = []
+    for level, stride in enumerate((8, 16, 32)):
+        scores, sides, points = (outputs[level + 3 * kind][0] for kind in range(3))
+        for place in np.flatnonzero(scores[:, 0] >= threshold):
+            y, x = np.array(divmod(place // 2, 640 // stride)) * stride
+            left, top, right, bottom = (sides[place] * stride).tolist()
+            box = [(x - left) / sx, (y - top) / sy, (x + right) / sx, (y + bottom) / sy]
+            keypoints = (points[place].reshape(5, 2) * stride + [x, y]) / [sx, sy]
+            faces.append((float(scores[place, 0]), box, keypoints))
+    faces.sort(key=lambda face: -face[0])
+    kept: list[tuple] = []
+    for face in faces:
+        one = np.array([*face[1][:2], face[1][2] + 1, face[1][3] + 1])
+        others = [np.array([*other[1][:2], other[1][2] + 1, other[1][3] + 1]) for other in kept]
+        if all(iou(one, other) <= 0.4 for other in others):
+            kept.append(face)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("name", "clip", "size"),
+    [
+        ("2.5g", "10001-HamiltonAtTheWhiteHouse.mp4", None),
+        ("500m", "10003-StreetCrowd.mp4", None),
+        ("500m", "10003-StreetCrowd.mp4", (1200, 503)),  # whose scaled height is not a whole number
+        ("500m", "10001-HamiltonAtTheWhiteHouse.mp4", (330, 360)),
+    ],
+)
+def test_a_fixed_size_file_equals_its_documented_decoding(shared, name, clip, size):
+    path = str(shared / "data" / "weights" / f"scrfd_{name}_kps.onnx")
+    frame = first_frame(shared, clip)
+    if size is not None:
+        frame = cv2.resize(frame, size)
+    (found,) = load_detector(f"scrfd:{path}", min_face_size=1).detect([frame])
+    height, width = frame.shape[:2]
+    theirs = documented(path, frame)
+    assert len(found) == len(theirs) >= 1
+    for box, score, keypoints, face in zip(found.boxes, found.scores, found.keypoints, theirs, strict=True):
+        assert score == pytest.approx(face[0], abs=1e-5)
+        assert iou(box, np.clip(face[1], 0, [width, height] * 2)) > 0.99
+        np.testing.assert_allclose(keypoints, face[2], rtol=1e-4, atol=1e-2)
+
+
+def check_squares(found, squares: list[tuple[int, int, int]], atol: float = 1e-3) -> None:
+    """Check that exactly the squares (side, x, y) were found, each once and with its keypoints."""
+    boxes = np.array([[x - s / 2, y - s / 2, x + s / 2, y + s / 2] for s, x, y in squares])
+    assert len(found) == len(squares)
+    order = [int(np.argmin(np.abs(found.boxes - box).sum(axis=1))) for box in boxes]
+    np.testing.assert_allclose(found.boxes[order], boxes, atol=atol)
+    points = np.array([[x, y] + POINTS * s / 2 for s, x, y in squares])
+    np.testing.assert_allclose(found.keypoints[order], points, atol=atol)
+
+
+SQUARES = [(16, 80, 80), (32, 320, 80), (64, 160, 320)]
+
+
+def picture(squares=SQUARES, size: tuple[int, int] = (480, 640)) -> np.ndarray:
+    frame = np.zeros((*size, 3), np.uint8)
+    for square in squares:
+        draw(frame, *square)
+    return frame
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {},
+        {"by_stride": True},
+        {"names": "out_{stride}{kind}"},
+        {"names": "{stride}.{kind}", "batched": False},
+        {"batch": "n"},
+        {"batch": 3},
+        {"size": (480, 640)},
+    ],
+    ids=["named", "by stride", "named otherwise", "no frame axis", "any batch", "batch 3", "480x640"],
+)
+def test_outputs_are_told_apart_whatever_their_names_and_order(tmp_path, made):
+    detector = load_detector(write_scrfd(tmp_path / "a.onnx", **made), face_threshold=0.7, min_face_size=10)
+    empty, found = detector.detect([picture([]), picture()])
+    check_squares(found, SQUARES)
+    assert len(empty) == 0 and not found.saturated
+
+
+def test_five_strides_find_faces_of_five_sizes(tmp_path):
+    squares = [*SQUARES, (128, 384, 256), (256, 256, 512)]
+    spec = write_scrfd(tmp_path / "five.onnx", strides=(8, 16, 32, 64, 128))
+    (found,) = load_detector(spec, face_threshold=0.7, min_face_size=10).detect(
+        [picture(squares, (640, 640))]
+    )
+    check_squares(found, squares)
+
+
+@pytest.mark.parametrize("strides", [(8, 16, 32), (8, 16, 32, 64, 128)])
+def test_a_file_without_keypoints_is_refused_with_the_reason(tmp_path, strides):
+    spec = write_scrfd(tmp_path / "no.onnx", strides=strides, kinds=("score", "bbox"))
+    with pytest.raises(ModelError, match=r"no\.onnx: SCRFD without keypoints, but embedders align faces"):
+        load_detector(spec)
+
+
+def test_a_frame_smaller_than_the_input_is_enlarged_into_it(tmp_path):
+    detector = load_detector(write_scrfd(tmp_path / "a.onnx"), face_threshold=0.7, min_face_size=4)
+    squares = [(8, 40, 40), (16, 160, 40), (32, 80, 112)]
+    (found,) = detector.detect([picture(squares, (180, 320))])  # at twice its size
+    check_squares(found, squares, atol=0.5)
+
+
+def test_a_frame_larger_than_the_input_is_reduced_into_it(tmp_path):
+    detector = load_detector(write_scrfd(tmp_path / "a.onnx"), face_threshold=0.7)
+    squares = [(48, 240, 240), (96, 960, 240), (192, 480, 672)]
+    (found,) = detector.detect([picture(squares, (1080, 1920))])  # at a third of its size
+    check_squares(found, squares, atol=1.5)
+
+
+@pytest.mark.parametrize(("strides", "coarsest"), [((8, 16, 32), 32), ((8, 16, 32, 64, 128), 128)])
+def test_a_file_of_free_size_takes_a_frame_at_its_own_size(tmp_path, strides, coarsest):
+    spec = write_scrfd(tmp_path / "free.onnx", size=None, strides=strides)
+    frame = picture(SQUARES, (360, 410))
+    (found,) = load_detector(spec, face_threshold=0.7, min_face_size=16).detect([frame])
+    check_squares(found, SQUARES)
+    assert frame.shape[0] % coarsest and frame.shape[1] % coarsest
+
+
+def test_a_file_of_free_size_reduces_a_frame_for_a_larger_minimum_face(tmp_path):
+    spec = write_scrfd(tmp_path / "free.onnx", size=None)
+    squares = [(64, 320, 320), (128, 1280, 320)]  # at a quarter of their size
+    detector = load_detector(spec, face_threshold=0.7, min_face_size=64)
+    (found,) = detector.detect([picture([*squares, (32, 1024, 768)], (1080, 1920))])
+    check_squares(found, squares, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"kinds": ("score",)}, "not SCRFD: its 3 outputs have the shapes"),
+        ({"kinds": ("score", "kps")}, "not SCRFD: its 6 outputs have the shapes"),
+        ({"strides": (16, 32, 64)}, "expected for each stride of 8, 16, 32"),
+        ({"offset": -4.0}, "scores are not between 0 and 1"),  # as without the last sigmoid
+    ],
+)
+def test_another_kind_of_file_is_a_one_line_error(tmp_path, made, message):
+    spec = write_scrfd(tmp_path / "a.onnx", **made)
+    with pytest.raises(ModelError, match=message) as raised:
+        load_detector(spec)
+    assert str(tmp_path / "a.onnx") in str(raised.value) and "\n" not in str(raised.value)
