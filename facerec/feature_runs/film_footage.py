@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.feature_runs.sources import Frame
-from facerec.video.film import Film, last_frame_duration, read_unconverted
+from facerec.video.film import Film, last_frame_duration, read_decoded
 from facerec.video.sound import Sound, SoundReading, open_sound, sample_at
 
 
@@ -28,7 +28,8 @@ class FilmFootage:
 
     def frames(self, beg: int, end: int) -> Iterator[Frame]:
         """Read the frames `[beg, end)`, and the one before them."""
-        return read_unconverted(self._film, beg, end, self._threads)
+        decoded = read_decoded(self._film, beg, end, self._threads)
+        return ((frame.number, frame.image) for frame in decoded)
 
     def sound(self, beg: float, end: float | None, rate: int) -> SoundReading | None:
         """Open the sound from `beg` to `end` seconds; None if there is none."""

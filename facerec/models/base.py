@@ -6,15 +6,16 @@ batches than the whole film, and must give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import NonFiniteError
 from facerec.geometry import Image
+from facerec.pixels import FrameBatch
 
 if TYPE_CHECKING:
     import torch
@@ -159,6 +160,37 @@ class Detector(Protocol):
 
         Raises:
             NonFiniteError: the network returned NaN or an infinite number for one of the frames.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchDetector(Detector, Protocol):
+    """A detector on a device, to which frames are sent in the host's reusable buffers.
+
+    The host writes frames straight into arrays that this detector allocates, in planes where it can: half
+    the bytes of RGB, and no conversion on the host. A buffer is used again once its results were taken.
+
+    Attributes:
+        in_flight: number of batches to submit before the results of the first are taken, for full speed; 0
+            if the model runs on the CPU, where the host's buffers are not used.
+    """
+
+    in_flight: int
+
+    def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return a new uint8 array in memory that the device can copy from by itself (page-locked)."""
+        ...
+
+    def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:
+        """Start to find the faces in a batch of at most `batch_size` frames, in an array of `allocate`.
+
+        Batches in planes and in RGB may follow each other. The detections in a frame depend neither on the
+        form nor on the other frames.
+
+        Returns:
+            A function that waits for the detections in each frame, called once and in the order of the
+            batches; it raises what `detect` raises.
         """
         ...
 

@@ -8,11 +8,10 @@ it is decoded again leniently, from a position that depends only on the segment.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +22,11 @@ from numpy.typing import NDArray
 from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.video.container import open_video, packets
+from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.decoding import DamagedFilm, FrameIndex, frames_around
 from facerec.video.frame_index import build_index
 from facerec.video.identity import HashedFile, Stamp, file_stamp
-from facerec.video.orientation import Orientation, fitted_size, orientation_of, with_borders
+from facerec.video.orientation import Orientation, orientation_of
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SEGMENT = 64  # frames that are decoded leniently together
-UNSPECIFIED = 2  # colour space, transfer function and primaries, by ITU-T H.273
 LONGEST_SIDE = 16384  # pixels; a larger size means a damaged header
 
 
@@ -205,19 +204,14 @@ def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterat
         decodable frame before `beg` if there is one, then every decodable frame of `[beg, end)`. Missing
         numbers are frames that cannot be decoded. Nothing if `[beg, end)` has no decodable frame.
     """
-    return ((number, convert()) for number, convert in read_unconverted(film, beg, end, thread_count))
+    return ((frame.number, frame.image()) for frame in read_decoded(film, beg, end, thread_count))
 
 
-def read_unconverted(
-    film: Film, beg: int, end: int, thread_count: int = 0
-) -> Iterator[tuple[int, Callable[[], Image]]]:
-    """Read the same frames as `read_frames`, but convert a frame to RGB only when it is asked for.
+def read_decoded(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterator[DecodedFrame]:
+    """Read the same frames as `read_frames`, not converted.
 
     Args:
         beg, end, thread_count: as in `read_frames`.
-
-    Yields:
-        (frame number, function that returns the RGB image), numbers increasing.
     """
     end = min(end, film.frame_count)
     if beg >= end:
@@ -231,9 +225,9 @@ def read_unconverted(
         if not started:
             started, context = True, context or _last_before(film, beg)
             if context:
-                yield context[0], partial(_to_image, film, context[1])
+                yield DecodedFrame(film, *context)
             context = None
-        yield number, partial(_to_image, film, frame)
+        yield DecodedFrame(film, number, frame)
 
 
 def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:
@@ -284,27 +278,3 @@ def _until(end: int, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple
         yield number, frame
         if number == end - 1:
             return
-
-
-def _to_image(film: Film, frame: VideoFrame) -> Image:
-    """Convert to RGB at display size, upright: one pass of swscale, then rotation."""
-    orientation = orientation_of(frame, film.orientation)
-    if orientation.rotation % 90:
-        orientation = film.orientation
-    upright = (frame.height, frame.width) if orientation.is_sideways else (frame.width, frame.height)
-    display = film.display_width, film.display_height
-    width, height = size = fitted_size(upright, film.first_size, display)
-    if orientation.is_sideways:
-        width, height = height, width
-    try:
-        rgb = _to_rgb(frame, width, height)
-    except (av.FFmpegError, OSError):  # a damaged or reserved colour description; the pixels are usable
-        frame.colorspace = frame.color_trc = frame.color_primaries = UNSPECIFIED
-        rgb = _to_rgb(frame, width, height)
-    image = orientation.apply(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
-    return image if size == display else with_borders(image, display)
-
-
-def _to_rgb(frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    # one thread: the decoder and the models need the other cores
-    return frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)

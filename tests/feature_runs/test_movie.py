@@ -15,6 +15,7 @@ from facerec.feature_runs.movie_inputs import read_inputs
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.layout import MovieFolder
 from facerec.video import film as film_module
+from facerec.video.decoded_frame import DecodedFrame
 from tests.feature_runs.movies import CUTS, FRAMES, MOVIE, contents, make_movie, run, toy_features
 from tests.feature_runs.toys import register
 
@@ -170,13 +171,13 @@ def test_film_is_decoded_once_for_features_that_are_asked_for_together(movie, mo
 
 def test_frames_that_no_extractor_needs_are_not_converted(movie, monkeypatch):
     converted = []
-    original = film_module._to_image
+    original = DecodedFrame.image
 
-    def counting(film, frame):
-        converted.append(frame.pts)
-        return original(film, frame)
+    def counting(frame):
+        converted.append(frame.number)
+        return original(frame)
 
-    monkeypatch.setattr(film_module, "_to_image", counting)
+    monkeypatch.setattr(DecodedFrame, "image", counting)
     features = [toy_features(step=50)[0]]
     features[0].extractor._width = 1
     run(*movie, features)

@@ -1,0 +1,145 @@
+"""Convert decoded pictures to RGB by swscale, or describe the same conversion for a device.
+
+Between pictures of one size swscale gives each channel of RGB as a clipped sum: a value for the luma, plus
+values for the chroma of the pixel's block of 2x2 pixels. A device that adds the same values has the same
+bytes. The values are found by converting pictures with all pairs of luma and chroma, so they include the
+rounding of the processor's own routine; a random picture shows that such sums are what swscale computes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.geometry import Image
+from facerec.pixels import YuvTables, plane_bytes
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+log = logging.getLogger(__name__)
+
+PLANAR = ("yuv420p", "yuvj420p")
+UNSPECIFIED = 2  # colour space, transfer function and primaries, by ITU-T H.273
+_NEUTRAL = 128  # chroma of grey
+_UNKNOWN = 1 << 14  # more than any sum
+
+
+def to_rgb(frame: VideoFrame, width: int, height: int) -> Image:
+    """Convert a picture to RGB (height, width, 3) in one pass of swscale.
+
+    One thread at a time may convert a picture: PyAV changes its colour description for the conversion.
+    """
+    try:
+        return _reformat(frame, width, height)
+    except (av.FFmpegError, OSError):  # a damaged or reserved colour description; the pixels are usable
+        frame.colorspace = frame.color_trc = frame.color_primaries = UNSPECIFIED
+        return _reformat(frame, width, height)
+
+
+def _reformat(frame: VideoFrame, width: int, height: int) -> Image:
+    # one thread: other frames are converted at the same time
+    converted = frame.reformat(
+        width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1
+    )
+    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+def plane_views(frame: VideoFrame) -> list[NDArray[np.uint8]]:
+    """Return the planes of a picture with 8 bits a sample, as views (rows, columns)."""
+    return [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    ]
+
+
+def copy_planes(frame: VideoFrame, target: NDArray[np.uint8]) -> None:
+    """Copy the planes of a picture for which there are `yuv_tables`, as in `FrameBatch`.
+
+    Args:
+        target: (plane_bytes,) uint8.
+    """
+    if len(target) != plane_bytes(frame.height, frame.width):
+        raise ValueError(f"{len(target)} bytes for planes of {frame.width}x{frame.height} pixels")
+    begin = 0
+    for plane in plane_views(frame):
+        np.copyto(target[begin : begin + plane.size].reshape(plane.shape), plane)
+        begin += plane.size
+
+
+def yuv_tables(frame: VideoFrame) -> YuvTables | None:
+    """Return how the planes of a picture become the bytes of `to_rgb` at its own size.
+
+    Returns:
+        None if they do not: in other pixel formats, and with interlaced fields, whose rows have chroma of
+        their own.
+    """
+    if frame.format.name not in PLANAR or frame.interlaced_frame or frame.width % 2 or frame.height % 2:
+        return None
+    return _tables(frame.format.name, int(frame.colorspace), int(frame.color_range))
+
+
+@cache
+def _tables(pixel_format: str, colorspace: int, color_range: int) -> YuvTables | None:
+    """Find the tables of a colour description; None if there are none."""
+
+    def convert(planes: Sequence[NDArray[np.uint8]]) -> Image:
+        height, width = planes[0].shape
+        frame = av.VideoFrame(width, height, pixel_format)
+        for view, plane in zip(plane_views(frame), planes, strict=True):
+            view[:] = plane
+        frame.colorspace, frame.color_range = colorspace, color_range
+        return _reformat(frame, width, height)
+
+    steps = np.arange(256, dtype=np.uint8)
+    luma = np.tile(steps.repeat(2), (512, 1))
+    varied, grey = np.tile(steps[:, None], (1, 256)), np.full((256, 256), _NEUTRAL, np.uint8)
+    rng = np.random.default_rng(0)
+    test = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((256, 512), (128, 256), (128, 256))]
+    try:
+        by_v, by_u = convert((luma, grey, varied))[::2, ::2], convert((luma, varied, grey))[::2, ::2]
+        red, green_v = _summands(by_v[..., 0]), _summands(by_v[..., 1])
+        green_u, blue = _summands(by_u[..., 1]), _summands(by_u[..., 2])
+        tables = np.stack([red[0], red[1], green_u[1], green_v[1], blue[1]]).astype(np.int16)
+        if np.array_equal(convert(test), sum_tables(tables, *test)):
+            return YuvTables(tables)
+    except (av.FFmpegError, OSError) as error:  # as in `to_rgb`
+        log.debug("%s, colour space %d, range %d: %s", pixel_format, colorspace, color_range, error)
+    return None
+
+
+def _summands(values: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split values (256 of chroma, 256 of luma), each a clipped sum, into those of luma and of chroma.
+
+    Only values strictly between 0 and 255 are surely not clipped. The chroma of grey has the summand 0.
+    """
+    whole = values.astype(np.int64)
+    unclipped = (whole > 0) & (whole < 255)
+    luma, chroma = np.full(256, _UNKNOWN), np.full(256, _UNKNOWN)
+    chroma[_NEUTRAL] = 0
+    for _ in range(3):  # each pass finds more of one from the other
+        for found, known, table, seen in (
+            (luma, chroma, whole, unclipped),
+            (chroma, luma, whole.T, unclipped.T),
+        ):
+            usable = seen & (known != _UNKNOWN)[:, None]
+            row = usable.argmax(axis=0)  # the first known partner of each
+            columns = np.flatnonzero(usable.any(axis=0))
+            found[columns] = table[row[columns], columns] - known[row[columns]]
+    return luma, chroma
+
+
+def sum_tables(
+    tables: NDArray[np.int16], y: NDArray[np.uint8], u: NDArray[np.uint8], v: NDArray[np.uint8]
+) -> Image:
+    """Convert planes to RGB by `YuvTables`, as a device does."""
+    u, v = (plane.repeat(2, axis=0).repeat(2, axis=1) for plane in (u, v))
+    luma, red_v, green_u, green_v, blue_u = tables
+    chroma = (red_v[v], green_u[u] + green_v[v], blue_u[u])
+    return np.stack([np.clip(luma[y] + part, 0, 255) for part in chroma], axis=-1).astype(np.uint8)

@@ -1,0 +1,65 @@
+"""A decoded frame of a film, converted to what is needed of it, and only when it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.geometry import Image
+from facerec.pixels import YuvTables
+from facerec.video.conversion import copy_planes, to_rgb, yuv_tables
+from facerec.video.orientation import Orientation, fitted_size, orientation_of, with_borders
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from facerec.video.film import Film
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedFrame:
+    """A frame as the decoder gives it. Any thread may convert it, but only one at a time.
+
+    Attributes:
+        number: of the frame in its film.
+        picture: as stored: neither turned upright nor scaled to the display size.
+    """
+
+    film: Film
+    number: int
+    picture: VideoFrame
+
+    def image(self) -> Image:
+        """Convert to RGB at display size, upright: one pass of swscale, then rotation."""
+        film, orientation = self.film, self._orientation
+        width, height = size = self._fitted(orientation)
+        if orientation.is_sideways:
+            width, height = height, width
+        image = orientation.apply(to_rgb(self.picture, width, height))
+        display = film.display_width, film.display_height
+        return image if size == display else with_borders(image, display)
+
+    def yuv_tables(self) -> YuvTables | None:
+        """Return how the frame's planes become the bytes of `image`; None if they cannot."""
+        stored = self.picture.width, self.picture.height
+        if stored != (self.film.display_width, self.film.display_height):
+            return None
+        return yuv_tables(self.picture) if self._orientation == Orientation(0) else None
+
+    def copy_planes(self, target: NDArray[np.uint8]) -> None:
+        """Copy the planes of a frame that has `yuv_tables` to `target` (plane_bytes,)."""
+        copy_planes(self.picture, target)
+
+    @property
+    def _orientation(self) -> Orientation:
+        found = orientation_of(self.picture, self.film.orientation)
+        return self.film.orientation if found.rotation % 90 else found
+
+    def _fitted(self, orientation: Orientation) -> tuple[int, int]:
+        """Return width and height at which the frame is drawn in the display size."""
+        upright = self.picture.width, self.picture.height
+        upright = upright[::-1] if orientation.is_sideways else upright
+        return fitted_size(upright, self.film.first_size, (self.film.display_width, self.film.display_height))
