@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
-from itertools import chain, takewhile
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, takewhile
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from facerec.feature_runs.sources import ClipRequest, Footage
 from facerec.features.base import Clip, FrameRun, Window, WindowExtractor
 
 Prepared = NDArray[Any]  # what an extractor keeps of a frame
+_BLOCK = 1 << 16  # frame numbers in memory at once
 
 
 def clip_of(footage: Footage, beg: int, end: int) -> Clip:
@@ -32,21 +34,29 @@ class ClipWindows:
     """
 
     def __init__(self, footage: Footage, request: ClipRequest, extractor: WindowExtractor) -> None:
-        self._offset = request.beg
-        clip = clip_of(footage, request.beg, request.end)
+        self._offset, self._owned = request.beg, request.owned
+        self._clip, self._extractor = clip_of(footage, request.beg, request.end), extractor
         self.beg, self.end = request.beg, request.end
         self.padded = False
-        windows = extractor.windows(clip)
         if request.owned is not None:
-            first, stop = (frame - request.beg for frame in request.owned)
-            self.beg, self.end = self._needed(_owned(windows, first, stop))
-            windows = _owned(extractor.windows(clip), first, stop)
+            self.beg, self.end = self._needed(self._windows())
         self.position = self.beg
-        self._waiting: Iterator[Window | None] = chain(windows, [None])
+        self._waiting: Iterator[Window | None] = chain(self._windows(), [None])
         self._next = next(self._waiting)
         self._open: deque[Window] = deque()
         self._uses: Counter[int] = Counter()  # frame → open windows that need it
         self._kept: dict[int, Prepared] = {}
+
+    def wanted(self) -> Iterator[int]:
+        """Yield the frames that the windows need, in any order, lazily; a frame may come several times."""
+        return (self._offset + frame for window in self._windows() for frame in window.frames)
+
+    def _windows(self) -> Iterator[Window]:
+        windows = self._extractor.windows(self._clip)
+        if self._owned is None:
+            return windows
+        first, stop = (frame - self._offset for frame in self._owned)
+        return _owned(windows, first, stop)
 
     def _needed(self, windows: Iterator[Window]) -> tuple[int, int]:
         first, last = None, -1
@@ -97,11 +107,25 @@ class ClipFrames:
         self._frames = run.frames()
         self._next = next(self._frames, None)
 
+    def wanted(self) -> Iterator[int]:
+        """Yield the frames that the extractor needs, lazily."""
+        return (self.beg + frame for frame in self.run.frames())
+
     def needs(self, frame: int) -> bool:
         """Whether the extractor needs `frame`; frames must be asked for in increasing order."""
         while self._next is not None and self.beg + self._next < frame:
             self._next = next(self._frames, None)
         return self._next is not None and self.beg + self._next == frame
+
+
+def wanted_frames(footage: Footage, clips: Iterable[ClipWindows | ClipFrames]) -> NDArray[np.bool_]:
+    """Return for each frame of a footage whether a clip needs it."""
+    wanted = np.zeros(len(footage.times), np.bool_)
+    for clip in clips:
+        frames = clip.wanted()
+        while len(part := np.fromiter(islice(frames, _BLOCK), np.int64)):
+            wanted[part] = True
+    return wanted
 
 
 def _owned(windows: Iterator[Window], first: int, stop: int) -> Iterator[Window]:

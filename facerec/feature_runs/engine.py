@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from facerec.errors import InputError, NonFiniteError
-from facerec.feature_runs.clips import ClipFrames, ClipWindows, clip_of
+from facerec.feature_runs.clips import ClipFrames, ClipWindows, clip_of, wanted_frames
 from facerec.feature_runs.rows import OutputFormat, Rows
 from facerec.feature_runs.sound import compute_sound
 from facerec.feature_runs.sources import ClipRequest, Finished, Footage, Frame
@@ -173,11 +173,10 @@ class FeatureEngine:
         beg = min((clip.beg for clip in needed), default=0)
         end = max((clip.end for clip in needed), default=0)
         previous: _Decoded | None = None
-        unreported = 0
-        frames = footage.frames(beg, end) if beg < end else iter(())
+        reported = beg
+        frames = footage.frames(beg, end, wanted_frames(footage, needed)) if beg < end else iter(())
         for current in map(_Decoded, frames):
             if current.number >= beg:
-                unreported += 1
                 while waiting and _clip(waiting[-1]).beg <= current.number:
                     active.append(waiting.pop())
                 for work in active:
@@ -187,13 +186,13 @@ class FeatureEngine:
                 if over:
                     active = [work for work in active if work not in over]
             previous = current
-            if unreported >= PROGRESS:
-                yield _Progress(unreported)
-                unreported = 0
+            if current.number >= reported + PROGRESS:
+                yield _Progress(current.number - reported)
+                reported = current.number
         for work in (*active, *reversed(waiting)):
             yield from self._feed(work, previous, None)
             yield _End(work)
-        yield _Progress(unreported)
+        yield _Progress(end - reported)
 
     def _feed(self, work: Work, previous: _Decoded | None, current: _Decoded | None) -> Iterator[_Event]:
         """Give a clip the frames that it needs, up to `current` or, if that is None, to its end.

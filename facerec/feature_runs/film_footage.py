@@ -26,9 +26,9 @@ class FilmFootage:
         self.duration = float(self.times[-1]) + float(last_frame_duration(film))
         self.width, self.height = film.display_width, film.display_height
 
-    def frames(self, beg: int, end: int) -> Iterator[Frame]:
-        """Read the frames `[beg, end)`, and the one before them."""
-        decoded = read_decoded(self._film, beg, end, self._threads)
+    def frames(self, beg: int, end: int, wanted: NDArray[np.bool_]) -> Iterator[Frame]:
+        """Read those of the frames `[beg, end)` that are wanted, and others if that costs nothing."""
+        decoded = read_decoded(self._film, beg, end, self._threads, wanted)
         return ((frame.number, frame.image) for frame in decoded)
 
     def sound(self, beg: float, end: float | None, rate: int) -> SoundReading | None:

@@ -97,7 +97,7 @@ class SoundFile:
         self.duration = samples / RATE
         self.width = self.height = 0
 
-    def frames(self, beg: int, end: int) -> Iterator[Frame]:
+    def frames(self, beg: int, end: int, wanted: NDArray[np.bool_]) -> Iterator[Frame]:
         """Return nothing: there are no frames."""
         return iter(())
 

@@ -57,11 +57,15 @@ class Footage(Protocol):
     width: int
     height: int
 
-    def frames(self, beg: int, end: int) -> Iterator[Frame]:
+    def frames(self, beg: int, end: int, wanted: NDArray[np.bool_]) -> Iterator[Frame]:
         """Read the frames `[beg, end)`, increasing, without those that cannot be decoded.
 
         The last decodable frame before `beg`, if there is one, comes first. Frames are converted only if they
         are needed, and any time later.
+
+        Args:
+            wanted: (frames of the footage,) others may be left out, unless they are the last decodable frame
+                before one that is wanted and cannot be decoded, or the first one after it.
         """
         ...
 

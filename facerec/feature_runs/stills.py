@@ -45,7 +45,7 @@ class Stills:
         self.duration = len(paths) / rate
         self.height, self.width = self._nearest(0).shape[:2]
 
-    def frames(self, beg: int, end: int) -> Iterator[Frame]:
+    def frames(self, beg: int, end: int, wanted: NDArray[np.bool_]) -> Iterator[Frame]:
         """Read the frames `[beg, end)` and the one before them; a file is opened only if it is needed."""
         for number in range(max(beg - 1, 0), min(end, len(self._paths))):
             yield number, partial(self._picture, number)

@@ -163,7 +163,7 @@ class FrameRun(Protocol):
     padded: bool
 
     def frames(self) -> Iterator[int]:
-        """Yield the numbers of the frames it needs, increasing, lazily."""
+        """Yield the numbers of the frames it needs, increasing, lazily; the same at each call."""
         ...
 
     def push(self, frame: int, picture: Image) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from facerec.support.limits import cpu_threads
 from facerec.video.container import open_video, packets
+from facerec.video.skipping import PacketFilter
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -88,14 +89,18 @@ class Decoding:
         damaged: whether damage was found so far.
     """
 
-    def __init__(self, path: Path, seek_to: int | None, threads: int | None) -> None:
+    def __init__(
+        self, path: Path, seek_to: int | None, threads: int | None, skipping: PacketFilter | None = None
+    ) -> None:
         """Prepare a run; nothing is opened yet.
 
         Args:
             seek_to: pts to start from; None for the beginning.
             threads: of strict decoding, 0 for `cpu_threads()`; None decodes leniently.
+            skipping: chooses packets that are not decoded.
         """
         self.path, self.seek_to, self.strict = path, seek_to, threads is not None
+        self._skipping = skipping
         self.threads = 1 if threads is None else threads
         self.damaged = False
         self._key_pts: int | None = None  # of the key frame where decoding started or resumed
@@ -132,11 +137,15 @@ class Decoding:
                     container.seek(self.seek_to, stream=stream)
                 except (av.FFmpegError, ValueError, OSError):
                     return
+            if self._skipping is not None:
+                self._skipping.open(context)
             for packet in packets(container, stream):
                 if packet.is_keyframe and (self._key_pts is None or self._waits_for_key_packet):
                     self._key_pts, self._waits_for_key_packet = packet.pts, False
                 if packet.is_corrupt:
                     self._interrupt("a packet is corrupt")
+                elif self._skipping is not None and self._skipping.skips(packet):
+                    continue
                 yield from self._feed(context, packet)
             yield from self._feed(context, None)
 
@@ -180,11 +189,15 @@ class Decoding:
                 return
             number = index.number(frame.pts)
             first = last < 0 and self.seek_to is not None
-            if number is None or (number != last + 1 and not first):
+            if number is None or number <= last or not (first or self._all_skipped(last + 1, number)):
                 self._report_damage(f"frame {number} follows frame {last}")
             if number is not None and number > last:
                 last = number
                 yield number, frame
+
+    def _all_skipped(self, beg: int, end: int) -> bool:
+        """Return whether all frames `[beg, end)` were skipped, if there are any."""
+        return beg == end or (self._skipping is not None and self._skipping.skipped_all(range(beg, end)))
 
 
 def _delay(frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
@@ -202,7 +215,11 @@ def _delay(frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, Vide
 
 
 def frames_around(
-    path: Path, index: FrameIndex, number: int, threads: int | None
+    path: Path,
+    index: FrameIndex,
+    number: int,
+    threads: int | None,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode from a position before frame `number` on.
 
@@ -211,6 +228,7 @@ def frames_around(
 
     Args:
         threads: of strict decoding, 0 for `cpu_threads()`; None decodes leniently.
+        wanted: (frames of the film,) others may be left out, in strict decoding; None: all are wanted.
 
     Yields:
         (frame number, frame), numbers increasing, the first below `number` unless that is 0.
@@ -227,7 +245,8 @@ def frames_around(
         seek_to: int | None = int(index.pts[number]) - int(back / index.time_base)
         if number == 0 or seek_to is None or seek_to <= index.pts[0]:
             seek_to = None
-        frames = Decoding(path, seek_to, threads).numbered(index)
+        skipping = None if wanted is None or threads is None else PacketFilter(index.number, wanted)
+        frames = Decoding(path, seek_to, threads, skipping).numbered(index)
         if threads is not None:
             frames = _delay(frames)
         first = next(frames, None)

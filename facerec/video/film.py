@@ -207,18 +207,25 @@ def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterat
     return ((frame.number, frame.image()) for frame in read_decoded(film, beg, end, thread_count))
 
 
-def read_decoded(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterator[DecodedFrame]:
+def read_decoded(
+    film: Film, beg: int, end: int, thread_count: int = 0, wanted: NDArray[np.bool_] | None = None
+) -> Iterator[DecodedFrame]:
     """Read the same frames as `read_frames`, not converted.
 
     Args:
         beg, end, thread_count: as in `read_frames`.
+        wanted: (frames of the film,) frames that will be used. Others may be left out; but if one that is
+            wanted cannot be decoded, the last decodable frame before it and the first one after it are read.
     """
     end = min(end, film.frame_count)
-    if beg >= end:
+    if beg >= end or not (wanted is None or wanted[beg:end].any()):
         return
+    if wanted is not None:
+        wanted = wanted.copy()
+        wanted[max(beg - 1, 0)] = True
     context: tuple[int, VideoFrame] | None = None
     started = False
-    for number, frame in _decoded(film, max(beg - 1, 0), end, thread_count):
+    for number, frame in _decoded(film, max(beg - 1, 0), end, thread_count, wanted):
         if number < beg:
             context = number, frame
             continue
@@ -241,24 +248,28 @@ def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:
     return None
 
 
-def _decoded(film: Film, beg: int, end: int, thread_count: int) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode (number, frame) from the start of the segment of `beg` up to `end`."""
+def _decoded(
+    film: Film, beg: int, end: int, thread_count: int, wanted: NDArray[np.bool_] | None
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode (number, frame) from the start of the segment of `beg` up to `end`; after damage, all frames."""
     if not film.seekable:
         yield from _until(end, frames_around(film.path, film.index, 0, None))
         return
     position = beg // SEGMENT * SEGMENT  # the next frame to yield
-    while position < end:
+    stop = end if wanted is None else beg + int(np.flatnonzero(wanted[beg:end])[-1]) + 1
+    while position < stop:
         segment = position // SEGMENT
         try:
-            frames = frames_around(film.path, film.index, segment * SEGMENT, thread_count)
-            for number, frame in _until(end, frames):
+            frames = frames_around(film.path, film.index, segment * SEGMENT, thread_count, wanted)
+            for number, frame in _until(stop, frames):
                 if number >= position:
                     position = number + 1
                     yield number, frame
-            if position == end:
+            if position == stop:
                 return
         except DamagedFilm as damage:
             log.debug("%s: frames %d to %d: %s", film.name, segment * SEGMENT, position, damage)
+        wanted, stop = None, end
         segment = position // SEGMENT  # of the first frame that strict decoding did not reach
         yield from ((n, frame) for n, frame in _decode_leniently(film, segment, end) if n >= position)
         position = (segment + 1) * SEGMENT

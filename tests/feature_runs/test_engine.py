@@ -152,8 +152,8 @@ def test_clip_shorter_than_a_window_is_padded_and_says_so():
 
 def test_failed_footage_leaves_nothing_behind_in_later_batches():
     class Broken(ToyFootage):
-        def frames(self, beg, end):
-            for frame in super().frames(beg, end):
+        def frames(self, beg, end, wanted):
+            for frame in super().frames(beg, end, wanted):
                 if frame[0] == 20:
                     raise InputError("broken")
                 yield frame

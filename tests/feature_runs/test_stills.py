@@ -12,6 +12,8 @@ from facerec.errors import InputError
 from facerec.feature_runs.stills import open_frame_folder, open_picture
 from tests.films import number_in, picture
 
+ALL = np.ones(0, np.bool_)  # pictures are opened only when they are converted
+
 
 def _save(path: Path, number: int, width: int = 160) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,7 +21,7 @@ def _save(path: Path, number: int, width: int = 160) -> None:
 
 
 def _numbers(folder: Path, beg: int = 0, end: int = 99) -> list[tuple[int, int]]:
-    return [(n, number_in(convert())) for n, convert in open_frame_folder(folder, 25).frames(beg, end)]
+    return [(n, number_in(convert())) for n, convert in open_frame_folder(folder, 25).frames(beg, end, ALL)]
 
 
 def test_frames_are_in_natural_order_and_other_files_left_out(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_pictures_of_any_mode_are_rgb(tmp_path: Path) -> None:
     shapes = {}
     for path in tmp_path.iterdir():
         footage = open_picture(path)
-        ((number, convert),) = footage.frames(0, 1)
+        ((number, convert),) = footage.frames(0, 1, ALL)
         assert (number, footage.duration, len(footage.times)) == (0, 0, 1)
         assert convert().dtype == np.uint8
         shapes[path.stem] = convert().shape, (footage.height, footage.width)
@@ -89,6 +91,6 @@ def test_frames_of_different_sizes_are_refused(tmp_path: Path) -> None:
 def test_frames_that_are_not_needed_are_not_opened(tmp_path: Path) -> None:
     for n in range(3):
         _save(tmp_path / f"img_{n}.jpg", n)
-    frames = dict(open_frame_folder(tmp_path, 25).frames(0, 3))
+    frames = dict(open_frame_folder(tmp_path, 25).frames(0, 3, ALL))
     (tmp_path / "img_1.jpg").unlink()
     assert number_in(frames[2]()) == 2

@@ -128,11 +128,16 @@ class ToyFootage:
         self.reads: list[tuple[int, int]] = []
         self.converted: list[int] = []
 
-    def frames(self, beg: int, end: int) -> Iterator[Any]:
+    def frames(self, beg: int, end: int, wanted: NDArray[np.bool_]) -> Iterator[Any]:
+        """Leave out what may be left out."""
         self.reads.append((beg, end))
         numbers = [number for number in range(len(self.times)) if number not in self._missing]
         before = [number for number in numbers if number < beg][-1:]
-        for number in before + [number for number in numbers if beg <= number < end]:
+        kept = {*before, *np.flatnonzero(wanted).tolist()}
+        for lost in self._missing & kept:
+            kept |= {*[number for number in numbers if number < lost][-1:]}
+            kept |= {*[number for number in numbers if number > lost][:1]}
+        for number in before + [number for number in numbers if beg <= number < end and number in kept]:
             yield number, lambda number=number: self._picture(number)
 
     def _picture(self, number: int) -> Image:

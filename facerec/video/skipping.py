@@ -1,0 +1,113 @@
+"""Packets that need not be decoded: no frame that is wanted lies in them, and no other frame refers to them.
+
+Known for codecs in which damage of such a frame affects no other frame, so that the frames that are decoded
+and those that are lost are the same with and without skipping: H.264's pictures that are marked as no
+reference (nal_ref_idc 0), about half of the frames of most films, and all pictures of codecs without
+prediction between frames. Damage of a B picture of MPEG-2 or HEVC may lose others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.stream import VideoStream
+
+_START_CODE = b"\0\0\1"
+_AVC_CONFIGURATION = 1  # first byte of H.264's extradata if its packets have lengths in place of start codes
+_H264_SLICE, _H264_IGNORABLE = 1, {6, 9, 12}  # NAL types; supplemental information, delimiter, filler
+
+
+class PacketFilter:
+    """Chooses the packets to skip in one run of a decoder, and remembers them.
+
+    Args:
+        number_of: returns the number of the frame with a presentation time, None if there is none.
+        wanted: (frames of the film,) whether each is wanted.
+    """
+
+    def __init__(self, number_of: Callable[[int | None], int | None], wanted: NDArray[np.bool_]) -> None:
+        self._number_of, self._wanted = number_of, wanted
+        self._skipped: set[int] = set()
+        self._is_no_reference: Callable[[Packet[VideoStream]], bool] | None = None
+        self._begun = False
+
+    def open(self, context: VideoCodecContext) -> None:
+        """Begin with the decoder's first packet, which is never skipped."""
+        self._is_no_reference, self._begun = reference_test(context), False
+
+    def skips(self, packet: Packet[VideoStream]) -> bool:
+        """Return whether the decoder does not need a packet; to be called for each, in their order."""
+        begun, self._begun = self._begun, True
+        if not begun or self._is_no_reference is None:
+            return False
+        number = self._number_of(packet.pts)
+        if number is None or self._wanted[number] or not self._is_no_reference(packet):
+            return False
+        self._skipped.add(number)
+        return True
+
+    def skipped_all(self, frames: range) -> bool:
+        """Return whether all these frames were skipped, and forget them."""
+        found = self._skipped.issuperset(frames)
+        self._skipped.difference_update(frames)
+        return found
+
+
+def reference_test(context: VideoCodecContext) -> Callable[[Packet[VideoStream]], bool] | None:
+    """Return a function that says whether no other frame refers to those of a packet; None if unknown."""
+    if context.codec.intra_only:
+        return lambda _: True
+    if context.name == "h264":
+        extradata = context.extradata or b""
+        if len(extradata) > 4 and extradata[0] == _AVC_CONFIGURATION:
+            size = (extradata[4] & 3) + 1
+            return lambda packet: _is_no_h264_reference(_by_lengths(memoryview(packet), size))
+        return lambda packet: _is_no_h264_reference(_by_start_codes(bytes(packet)))
+    return None
+
+
+def _is_no_h264_reference(headers: Iterator[int | None]) -> bool:
+    """Return whether a packet has nothing but pictures that are no references.
+
+    Args:
+        headers: first byte of each NAL unit; None where the packet is damaged.
+    """
+    pictures = 0
+    for header in headers:
+        if header is None:
+            return False
+        kind, reference = header & 31, header >> 5
+        if kind == _H264_SLICE and reference == 0:
+            pictures += 1
+        elif kind not in _H264_IGNORABLE:
+            return False
+    return pictures > 0
+
+
+def _by_lengths(data: memoryview, size: int) -> Iterator[int | None]:
+    """Yield the first byte of each NAL unit; lengths have `size` bytes."""
+    position = 0
+    while position < len(data):
+        begin = position + size
+        length = int.from_bytes(data[position:begin], "big")
+        position = begin + length
+        if not length or position > len(data):
+            yield None
+            return
+        yield data[begin]
+
+
+def _by_start_codes(data: bytes) -> Iterator[int | None]:
+    """Yield the first byte of each NAL unit, or the byte after each start code."""
+    position = data.find(_START_CODE)
+    while position >= 0:
+        begin = position + len(_START_CODE)
+        yield data[begin] if begin < len(data) else None
+        position = data.find(_START_CODE, begin)
