@@ -36,6 +36,9 @@ class ExtractSettings:
             fast on a GPU, with nearly the same results; all other models compute in float32.
         detect_every: run the detector on frames whose number is a multiple of this; boxes of the frames
             between are interpolated. Higher: less time, less exact boxes, short appearances are missed.
+        tiles: whether frames larger than the detector's input are also looked at in overlapping tiles, for
+            detectors with an input of fixed size: finds faces of `min_face_size` in films of 1080 and 2160
+            lines, and takes a multiple of the time.
     """
 
     detector: str = "retinaface"
@@ -47,6 +50,7 @@ class ExtractSettings:
     images: bool = True
     precision: str = "float32"
     detect_every: int = 1
+    tiles: bool = False
 
 
 def smallest_box(min_face_size: int) -> int:

@@ -35,6 +35,7 @@ class _Entry:
         runs_on_cuda: whether it can use a GPU.
         has_reduced_precision: whether it can compute in float16 or bfloat16.
         has_preprocessing: whether a `FILE.toml` states its preprocessing.
+        has_tiles: whether it can look at tiles of a frame.
         threshold: a detector's default score threshold.
     """
 
@@ -43,6 +44,7 @@ class _Entry:
     runs_on_cuda: bool = False
     has_reduced_precision: bool = False
     has_preprocessing: bool = False
+    has_tiles: bool = False
     threshold: float = 0.0
 
 
@@ -52,7 +54,7 @@ DETECTORS: Mapping[str, _Entry] = {
     ),
     "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.8),
     "yunet": _Entry("yunet", "YuNet", threshold=0.6),
-    "scrfd": _Entry("scrfd", "SCRFD", threshold=0.5),
+    "scrfd": _Entry("scrfd", "SCRFD", has_tiles=True, threshold=0.5),
 }
 EMBEDDERS: Mapping[str, _Entry] = {
     "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True, has_reduced_precision=True),
@@ -70,6 +72,7 @@ def load_detector(
     min_face_size: float = ExtractSettings.min_face_size,
     min_box_size: float | None = None,
     face_threshold: float | None = ExtractSettings.face_threshold,
+    tiles: bool = ExtractSettings.tiles,
 ) -> Detector:
     """Load a face detector.
 
@@ -84,6 +87,7 @@ def load_detector(
             `min_face_size`. Smaller faces than searched for are found as far as the scale allows, at no cost.
             `extract.py` then also drops boxes with a shorter side below it.
         face_threshold: minimum score; see `ExtractSettings`.
+        tiles: see `ExtractSettings`.
 
     Raises:
         ModelError: there is no such model, its weights are missing or wrong, the device is not available,
@@ -96,12 +100,15 @@ def load_detector(
     entry, found = _look_up(spec, DETECTORS, "detector")
     threshold = entry.threshold if face_threshold is None else face_threshold
     placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
+    if tiles:
+        check_tiles(spec)
     loaded: Detector = _class(entry)(
         found,
         placement,
         min_face_size=min_face_size,
         min_box_size=min_face_size if min_box_size is None else min_box_size,
         face_threshold=threshold,
+        **({"tiles": True} if tiles else {}),
     )
     return loaded
 
@@ -137,6 +144,20 @@ def card_of(spec: str, role: str | None = None) -> ModelCard:
     role = role or ("detector" if name in DETECTORS else "embedder" if name in EMBEDDERS else "model")
     table = {"detector": DETECTORS, "embedder": EMBEDDERS}.get(role, {**DETECTORS, **EMBEDDERS})
     return _look_up(spec, table, role)[1].card
+
+
+def check_tiles(spec: str) -> None:
+    """Check that the detector `spec` can look at tiles of a frame.
+
+    Raises:
+        ModelError: it cannot, or there is no such detector.
+    """
+    if not _entry(spec, DETECTORS, "detector").has_tiles:
+        able = ", ".join(name for name, entry in DETECTORS.items() if entry.has_tiles)
+        name = spec.partition(":")[0]
+        raise ModelError(
+            f"{name} takes frames of any size, so it looks at no tiles: leave --tiles out, or use {able}"
+        )
 
 
 def check_device(device: str, *specs: str) -> None:

@@ -26,13 +26,19 @@ from facerec.models.base import Detections, check_finite, make_detections
 from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.suppression import suppress
+from facerec.models.tiles import Level, Size, longest_face, scaled, tiled, whole
 from facerec.models.weights import WeightFiles
 from facerec.support.limits import cpu_threads
 
 FIRST_STRIDE = 8  # pixels between the cells of the finest level; each further level doubles it
 NMS_IOU = 0.4  # as in insightface, which adds a pixel to each side's length
 MEAN, STD = 127.5, 128.0  # of pixel values 0..255; the network takes RGB
-SMALLEST_ANCHOR = 16  # pixels; side of the smallest faces that the network was trained to find
+# pixels; side of the smallest anchor. Of four portraits the 2.5G network found all of 14, two of 12.
+SMALLEST = 16
+# pixels. Of these portraits both networks found all up to 460, two or three of 480, none of 500 or more.
+LARGEST = 480
+LARGE = 440  # pixels; longer side of the boxes that are taken from a second, reduced pass
+REDUCED = 400  # pixels; height of the highest face in that pass
 KINDS = {1: "scores", 4: "boxes", 10: "keypoints"}  # by the numbers of a place
 _TRIAL = 256  # pixels; side of the black frame that a file of free size is tried on
 
@@ -66,9 +72,10 @@ class SCRFD:
         min_face_size: size of the faces to search for, in pixels.
         min_box_size: pixels; smaller boxes are dropped.
         face_threshold: minimum score, 0..1.
+        tiles: also look at overlapping tiles of frames that are larger than the input.
 
     Raises:
-        ModelError: the file is not SCRFD, or has no keypoints.
+        ModelError: the file is not SCRFD, has no keypoints, or takes frames of any size and needs no tiles.
         NonFiniteError: it returns NaN or infinite numbers for a black frame.
     """
 
@@ -80,11 +87,12 @@ class SCRFD:
         min_face_size: float,
         min_box_size: float,
         face_threshold: float,
+        tiles: bool = False,
     ) -> None:
         self.card = found.card
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
         self.min_face_size, self._face_threshold = min_face_size, face_threshold
-        self._min_box_size = min_box_size
+        self._min_box_size, self._tiles = min_box_size, tiles
         path = found.paths[0]
         self._session = onnx_session(path, threads=1)
         shape, _ = check_onnx(path, self._session, inputs=1)
@@ -92,6 +100,8 @@ class SCRFD:
         self._input, self._half = taken.name, taken.type == "tensor(float16)"
         self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
         self._size = fixed_size(path, shape)
+        if tiles and self._size is None:
+            raise ModelError(f"{path}: takes frames of any size, so it looks at no tiles: leave --tiles out")
         size = self._size or (_TRIAL, _TRIAL)
         try:
             outputs = self._run(np.zeros((*size, 3), np.uint8))
@@ -118,31 +128,58 @@ class SCRFD:
             rows[:, :4], rows[:, 14], keypoints, (height, width), self._min_box_size, saturated
         )
 
-    def _find(self, image: Image) -> tuple[Rows, bool]:
-        """Run the network over the whole of `image`.
+    def _levels(self, frame: Size) -> list[Level]:
+        """Return the scales at which a frame of a size is seen, finest first."""
+        wanted = min(1.0, SMALLEST / self.min_face_size)
+        if self._size is None:
+            seen = scaled(frame, wanted)
+            levels = []
+        else:
+            seen = fit(frame, self._size)
+            levels = tiled(frame, wanted, seen[0] / frame[0], self._size) if self._tiles else []
+        levels.append(whole(seen))
+        if longest_face(seen) > LARGEST:
+            reduced = REDUCED / longest_face(seen)
+            levels.append(whole(scaled(seen, reduced), smallest=reduced * LARGE))
+        return levels
+
+    def _find(self, frame: Image) -> tuple[Rows, bool]:
+        """Run the network over a frame at all its scales.
 
         Returns:
             Candidates, not yet suppressed, and whether they are saturated, see `Detections`.
         """
-        inside, size = self._scaled(image.shape[0], image.shape[1])
-        canvas = place(image, inside, size)
-        outputs = self._run(canvas)
+        height, width = frame.shape[:2]
+        found, candidates, places = [], 0, 0
+        for level in self._levels((height, width)):
+            image = resize(frame, level.size)
+            scale = np.array([width / level.size[1], height / level.size[0]] * 7, np.float32)
+            for window in level.windows:
+                top, left, bottom, right = window
+                rows, count = self._see(image[top:bottom, left:right])
+                candidates, places = candidates + len(rows), places + count
+                rows = rows[level.takes(rows[:, :4], window)]
+                rows[:, :14] = (rows[:, :14] + np.array([left, top] * 7, np.float32)) * scale
+                found.append(rows)
+        return np.concatenate(found), 2 * candidates >= places
+
+    def _see(self, image: Image) -> tuple[Rows, int]:
+        """Run the network over an image that fits its input.
+
+        Returns:
+            Candidates in pixels of the image, and the number of places that the network looked at.
+        """
+        step = self._layout.coarsest
+        size = self._size or (-(-image.shape[0] // step) * step, -(-image.shape[1] // step) * step)
+        if size != image.shape[:2]:
+            canvas = np.zeros((*size, 3), np.uint8)
+            canvas[: image.shape[0], : image.shape[1]] = image
+            image = canvas
+        outputs = self._run(image)
         self._check(outputs)
         rows = decode(outputs, self._layout, size, self._face_threshold)
         check_finite(self.card, "float32", boxes=rows)
-        places = sum(outputs[level["scores"]].size for level in self._layout.levels.values()) // self._batch
-        height, width = image.shape[:2]
-        scale = np.array([width / inside[1], height / inside[0]] * 7, np.float32)
-        return np.hstack([rows[:, :14] * scale, rows[:, 14:]]), 2 * len(rows) >= places
-
-    def _scaled(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return to which size a frame is scaled, and the size of the input in which it is placed."""
-        if self._size is not None:
-            return fit((height, width), self._size), self._size
-        scale = min(1.0, SMALLEST_ANCHOR / self.min_face_size)
-        inside = max(1, round(height * scale)), max(1, round(width * scale))
-        step = self._layout.coarsest
-        return inside, (-(-inside[0] // step) * step, -(-inside[1] // step) * step)
+        return rows, sum(outputs[level["scores"]].shape[-2] for level in self._layout.levels.values())
 
     def _run(self, canvas: Image) -> list[NDArray[np.float32]]:
         """Run the network over pixels that have a size that it takes; return its outputs."""
@@ -161,7 +198,7 @@ class SCRFD:
                 check_finite(self.card, "float32", **{kind: outputs[index]})
 
 
-def fixed_size(path: Path, shape: Sequence[int | str | None]) -> tuple[int, int] | None:
+def fixed_size(path: Path, shape: Sequence[int | str | None]) -> Size | None:
     """Return the height and width of an input of shape (n, 3, height, width); None if they are free.
 
     Raises:
@@ -175,7 +212,7 @@ def fixed_size(path: Path, shape: Sequence[int | str | None]) -> tuple[int, int]
     return None
 
 
-def read_layout(path: Path, shapes: Sequence[tuple[int, ...]], size: tuple[int, int]) -> Layout:
+def read_layout(path: Path, shapes: Sequence[tuple[int, ...]], size: Size) -> Layout:
     """Tell the outputs of a file apart.
 
     Args:
@@ -213,7 +250,7 @@ def read_layout(path: Path, shapes: Sequence[tuple[int, ...]], size: tuple[int, 
     return Layout(levels, anchors)
 
 
-def fit(frame: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def fit(frame: Size, size: Size) -> Size:
     """Return the largest size in `size` with the aspect ratio of `frame`, all height and width.
 
     Rounded down, as by insightface.
@@ -224,20 +261,12 @@ def fit(frame: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     return max(1, int(size[1] * ratio)), size[1]
 
 
-def place(image: Image, inside: tuple[int, int], size: tuple[int, int]) -> Image:
-    """Scale `image` to `inside` and place it in the upper left corner of a black frame of `size`."""
-    if inside != image.shape[:2]:
-        image = np.asarray(cv2.resize(image, inside[::-1]), np.uint8)
-    if inside == size:
-        return image
-    canvas = np.zeros((*size, 3), np.uint8)
-    canvas[: inside[0], : inside[1]] = image
-    return canvas
+def resize(image: Image, size: Size) -> Image:
+    """Scale `image` to a size as insightface does; an image of this size is returned itself."""
+    return image if image.shape[:2] == size else np.asarray(cv2.resize(image, size[::-1]), np.uint8)
 
 
-def decode(
-    outputs: Sequence[NDArray[np.float32]], layout: Layout, size: tuple[int, int], threshold: float
-) -> Rows:
+def decode(outputs: Sequence[NDArray[np.float32]], layout: Layout, size: Size, threshold: float) -> Rows:
     """Decode the network's outputs for one frame, as insightface's `SCRFD.forward` does.
 
     Args:

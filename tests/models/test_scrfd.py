@@ -9,7 +9,7 @@ import pytest
 
 from facerec.errors import ModelError
 from facerec.geometry import iou
-from facerec.models import load_detector
+from facerec.models import check_tiles, load_detector
 from tests.models.scrfd_files import POINTS, draw, write_scrfd
 
 
@@ -178,3 +178,74 @@ def test_another_kind_of_file_is_a_one_line_error(tmp_path, made, message):
     with pytest.raises(ModelError, match=message) as raised:
         load_detector(spec)
     assert str(tmp_path / "a.onnx") in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def portrait(shared) -> tuple[np.ndarray, np.ndarray]:
+    """A picture and the box of its one face."""
+    picture = cv2.imread(str(shared / "data" / "people" / "lin-manuel-miranda.png"))[:, :, ::-1].copy()
+    (found,) = load_detector(fixed(shared)).detect([picture])
+    assert len(found) == 1
+    return picture, found.boxes[0]
+
+
+def fixed(shared) -> str:
+    return f"scrfd:{shared / 'data' / 'weights' / 'scrfd_500m_kps.onnx'}"
+
+
+def paste(frame: np.ndarray, portrait: tuple[np.ndarray, np.ndarray], height: int, x: int, y: int) -> None:
+    """Draw the head of the portrait with a face `height` pixels high around x, y."""
+    source, box = portrait
+    scale = height / (box[3] - box[1])
+    around = (box[3] - box[1]) * 0.8
+    middle = (box[:2] + box[2:]) / 2
+    left, top = np.maximum(middle - around, 0).astype(int)
+    right, bottom = (middle + around).astype(int)
+    head = cv2.resize(source[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    at = np.rint([y, x] + (np.array([top, left]) - middle[::-1]) * scale).astype(int)
+    frame[at[0] : at[0] + head.shape[0], at[1] : at[1] + head.shape[1]] = head
+
+
+def test_a_face_on_a_seam_of_4k_tiles_is_found_once(shared, portrait):
+    detector = load_detector(fixed(shared), tiles=True)
+    (level,) = detector._levels((2160, 3840))[:-1]
+    assert len(level.windows) == 24
+    scale = 2160 / level.size[0]
+    top, left, bottom, right = (round(side * scale) for side in level.windows[7])  # none of the border's
+    placed = [(24, left, 1000), (40, 2000, bottom), (110, right, top), (28, left, bottom), (800, 3100, 1100)]
+    frame = np.full((2160, 3840, 3), 110, np.uint8)
+    for height, x, y in placed:
+        paste(frame, portrait, height, x, y)
+    (found,) = detector.detect([frame])
+    assert len(found) == len(placed)
+    middles = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    for height, x, y in placed:
+        nearest = int(np.argmin(np.abs(middles - [x, y]).sum(axis=1)))
+        assert np.abs(middles[nearest] - [x, y]).max() < 0.25 * height
+        assert found.boxes[nearest, 3] - found.boxes[nearest, 1] == pytest.approx(height, rel=0.25)
+    (whole,) = load_detector(fixed(shared)).detect([frame])  # without tiles
+    assert len(whole) == 2
+
+
+def test_a_face_that_fills_a_picture_is_found(shared, portrait):
+    source, box = portrait
+    x1, y1, x2, y2 = box.astype(int)
+    (found,) = load_detector(fixed(shared)).detect([np.ascontiguousarray(source[y1:y2, x1:x2])])
+    assert len(found) == 1 and iou(found.boxes[0], np.array([0, 0, x2 - x1, y2 - y1])) > 0.8
+
+
+@pytest.mark.parametrize("name", ["yunet", "mtcnn"])
+def test_tiles_for_another_detector_are_refused(name):
+    with pytest.raises(ModelError, match=f"{name} takes frames of any size, so it looks at no tiles"):
+        check_tiles(name)
+
+
+def test_tiles_for_a_file_of_free_size_are_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"free\.onnx: takes frames of any size"):
+        load_detector(write_scrfd(tmp_path / "free.onnx", size=None), tiles=True)
+
+
+def test_a_film_of_the_inputs_size_has_no_tiles(tmp_path):
+    detector = load_detector(write_scrfd(tmp_path / "a.onnx"), tiles=True)
+    assert [len(level.windows) for level in detector._levels((360, 640))] == [1]
+    assert [len(level.windows) for level in detector._levels((1080, 1920))] == [6, 1]

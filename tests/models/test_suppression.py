@@ -34,9 +34,9 @@ def documented(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> list[in
     return kept
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 7, 32, 33, 200])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 32, 33, 60])
 def test_boxes_are_kept_as_in_torchvision_and_insightface(count):
-    for seed in range(8):
+    for seed in range(5):
         boxes, scores = boxes_and_scores(seed, count)
         expected = nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.4)
         assert suppress(boxes, scores, 0.4).tolist() == expected.tolist()
