@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     if args.command == "prepare":
         return _prepare(args)
+    if args.command == "add-movie":
+        return _add_movie(args)
     films = Path(args.films)
     is_list = args.command in (FEATURES_COMMAND, "status") and bool(args.list or args.tars)
     args.out = args.out or ("features" if is_list else "data")
@@ -281,6 +283,21 @@ def _prepare(args: argparse.Namespace) -> int:
     for name in ("detector", "embedder", "device"):
         command += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
     words = _split("--prepare-args", args.prepare_args)
+    return subprocess.call([*command, *words], env=launched_environment(os.environ))
+
+
+def _add_movie(args: argparse.Namespace) -> int:
+    """Run add_movie.py on this machine; return its exit status."""
+    movies = movie_ids(args.movie or args.movies, Path(args.films))
+    if len(movies) > 1:
+        raise InputError("add one movie at a time: MOVIE=12345")
+    command = [sys.executable, "-u", str(PACKAGE / "add_movie.py"), "--movie", str(movies[0])]
+    command += ["--actor-db", args.actor_db, "--out", args.out or "data"]
+    words = _split("--add-args", args.add_args)
+    if not words:
+        raise InputError(
+            "add what? Give ADD_ARGS='--cast cast.csv --pictures pictures'; add_movie.py --help lists all"
+        )
     return subprocess.call([*command, *words], env=launched_environment(os.environ))
 
 

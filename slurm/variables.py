@@ -23,7 +23,8 @@ _COMMANDS = (
     "compute FEATURES of movies, of a LIST or of TARS. status: show the state of the movies. plan: extract a "
     "few hundred frames on this machine, and recommend shards, tasks, time and memory. export: write the "
     "movies for other programs (FORMAT), on this machine. review: print where the reports open to ask who is "
-    "who. prepare: embed the pictures of the actor database, on this machine. handover: put what the "
+    "who. add-movie: add the movie's cast, pictures and film to the actor database (ADD_ARGS), on this "
+    "machine. prepare: embed the pictures of the actor database, on this machine. handover: put what the "
     "labeling backend reads of the movies into TO."
 )
 
@@ -79,6 +80,7 @@ OPTIONS = (
     ),
     ("EXPORT_ARGS", "", "further arguments of export.py, as in '--labels labels.csv --out tables'"),
     ("PREPARE_ARGS", "", "prepare: further arguments of prepare_actors.py, as in '--min-face-size 40'"),
+    ("ADD_ARGS", "", "add-movie: arguments of add_movie.py, as in '--cast cast.csv --pictures pictures'"),
     ("TO", "", "handover: folder that the labeling backend is given"),
     ("HANDOVER_ARGS", "", "handover: further arguments of handover.py, as in --link"),
     ("FORMAT", "", "export: format of the files, as in screen-time; export.py --help lists all"),
@@ -113,7 +115,17 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     )
     command_line.add_argument(
         "command",
-        choices=[*CHAINS, FEATURES_COMMAND, "status", "plan", "export", "review", "prepare", "handover"],
+        choices=[
+            *CHAINS,
+            FEATURES_COMMAND,
+            "status",
+            "plan",
+            "export",
+            "review",
+            "add-movie",
+            "prepare",
+            "handover",
+        ],
         metavar="command",
         help=_COMMANDS,
     )

@@ -149,7 +149,7 @@ def test_every_target_that_is_named_is_listed_by_make(target: str) -> None:
 
 def test_no_option_is_named_that_no_stage_has() -> None:
     stages = ("extract", "merge_shards", "cluster", "classify_knn", "prepare_actors", "check")
-    stages += ("extract_features", "evaluate", "learn_from_labels", "export", "report")
+    stages += ("extract_features", "evaluate", "learn_from_labels", "export", "report", "add_movie")
     known = {"--help", "--no-deps"}
     for stage in stages:
         shown = subprocess.run(

@@ -95,6 +95,24 @@ def read_picture(path: Path | str, max_side: int = GallerySettings.max_side) -> 
     return np.array(rgb, dtype=np.uint8)
 
 
+def picture_format(path: Path) -> str:
+    """Return Pillow's name of a picture's format; empty if its header cannot be read."""
+    import PIL.Image
+
+    with suppress(*DECODER_ERRORS), PIL.Image.open(path, formats=_formats(path)) as picture:
+        return picture.format or ""
+    return ""
+
+
+def is_upright(path: Path) -> bool:
+    """Return whether a picture is shown upright without regard to its metadata."""
+    import PIL.Image
+
+    with suppress(*DECODER_ERRORS), PIL.Image.open(path, formats=_formats(path)) as picture:
+        return _orientation(picture) not in _TURNS
+    return True
+
+
 def _formats(path: Path) -> tuple[str, ...]:
     """Return the formats that may be read; HEIF if the file is one and the package pillow-heif is there."""
     if _is_heif(path):

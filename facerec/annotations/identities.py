@@ -5,9 +5,9 @@ Both kinds of ground truth and the metrics use these spellings, so that equal id
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Container, Mapping
+
+from facerec.support.text import fold
 
 NO_FACE = "NOT_A_FACE"  # identity of a box without a face
 MIXED = "MIXED"  # identity of a trajectory that shows several, none of them on most of its boxes
@@ -19,8 +19,7 @@ def plain_name(name: str) -> str:
 
     Accents are dropped; letters of other scripts stay.
     """
-    letters = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    return re.sub(r"[\W_]+", "_", "".join(letters).casefold()).strip("_")
+    return fold(name).replace(" ", "_")
 
 
 def is_person(identity: str) -> bool:

@@ -18,7 +18,7 @@ MAX_ROW_BYTES = 1 << 20  # a real row has a few hundred
 
 # a cell as written, with its quotes, and its terminator
 _CELL = re.compile(r'((?:"(?:[^"]|"")*")?[^,\r\n]*)(,|\r\n|\n|\r|\Z)')
-_Row = list[tuple[str, str]]  # (cell as written, its terminator)
+Row = list[tuple[str, str]]  # (cell as written, its terminator)
 
 
 def read_text_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
@@ -114,20 +114,20 @@ def set_column(table: str, column: str, values: Sequence[int]) -> str:
     Raises:
         ValueError: the number of values is not the number of rows.
     """
-    rows = _split(table)
-    filled = [row for row in rows if not _is_blank(row)]
+    rows = split_rows(table)
+    filled = [row for row in rows if not is_blank(row)]
     if len(filled) != len(values) + 1:
         raise ValueError(f"{len(values)} values for a table of {len(filled) - 1} rows")
-    names = _column_names(filled[0])
+    names = column_names(filled[0])
     index = names.index(column) if column in names else None
     for row, text in zip(filled, [column, *map(str, values)], strict=True):
         if index is None:
             cell, end = row[-1]
             row[-1] = (cell, ",")
             row.append((text, end))
-        elif row is not filled[0] and _unquote(row[index][0]) != text:
+        elif row is not filled[0] and unquote(row[index][0]) != text:
             row[index] = (text, row[index][1])
-    return _join(rows)
+    return join_rows(rows)
 
 
 def set_cells(table: str, column: str, keys: Collection[str], cells: Mapping[str, str]) -> str:
@@ -139,17 +139,17 @@ def set_cells(table: str, column: str, keys: Collection[str], cells: Mapping[str
         table: text of a CSV file with a header that has `column`.
         cells: by column; they need no quotes.
     """
-    rows = _split(table)
-    header = next(row for row in rows if not _is_blank(row))
-    names = _column_names(header)
+    rows = split_rows(table)
+    header = next(row for row in rows if not is_blank(row))
+    names = column_names(header)
     index = names.index(column)
     for row in rows:
-        if row is header or len(row) != len(names) or _unquote(row[index][0]) not in keys:
+        if row is header or len(row) != len(names) or unquote(row[index][0]) not in keys:
             continue
         for name, text in cells.items():
-            if name in names and _unquote(row[names.index(name)][0]) != text:
+            if name in names and unquote(row[names.index(name)][0]) != text:
                 row[names.index(name)] = (text, row[names.index(name)][1])
-    return _join(rows)
+    return join_rows(rows)
 
 
 def replace_rows(
@@ -161,24 +161,25 @@ def replace_rows(
         table: text of a CSV file with a header that has `column`.
         added: cells by column; other columns of the table stay empty.
     """
-    rows = _split(table)
-    header = next(row for row in rows if not _is_blank(row))
-    names = _column_names(header)
+    rows = split_rows(table)
+    header = next(row for row in rows if not is_blank(row))
+    names = column_names(header)
     index = names.index(column)
     kept = [
-        row for row in rows if row is header or len(row) <= index or _unquote(row[index][0]) not in removed
+        row for row in rows if row is header or len(row) <= index or unquote(row[index][0]) not in removed
     ]
     line_end = header[-1][1] or "\n"
     new = io.StringIO()
     csv.DictWriter(new, names, restval="", lineterminator=line_end).writerows(added)
-    text = _join(kept)
+    text = join_rows(kept)
     separator = line_end if added and not text.endswith(("\n", "\r")) else ""
     return text + separator + new.getvalue()
 
 
-def _split(table: str) -> list[_Row]:
-    rows: list[_Row] = []
-    row: _Row = []
+def split_rows(table: str) -> list[Row]:
+    """Split the text of a table into rows of cells as written, each with its terminator."""
+    rows: list[Row] = []
+    row: Row = []
     position = 0
     while position < len(table) or row:
         match = _CELL.match(table, position)
@@ -191,18 +192,22 @@ def _split(table: str) -> list[_Row]:
     return rows
 
 
-def _join(rows: Sequence[_Row]) -> str:
+def join_rows(rows: Sequence[Row]) -> str:
+    """Return the text of a table; the opposite of `split_rows`."""
     return "".join(cell + end for row in rows for cell, end in row)
 
 
-def _is_blank(row: _Row) -> bool:
+def is_blank(row: Row) -> bool:
+    """Return whether a row is a blank line."""
     return len(row) == 1 and not row[0][0].strip("\ufeff \t")
 
 
-def _column_names(header: _Row) -> list[str]:
-    return [_unquote(cell.removeprefix("\ufeff")) for cell, _ in header]
+def column_names(header: Row) -> list[str]:
+    """Return the names of the columns, without quotes and byte order mark."""
+    return [unquote(cell.removeprefix("\ufeff")) for cell, _ in header]
 
 
-def _unquote(cell: str) -> str:
+def unquote(cell: str) -> str:
+    """Return the value of a cell as written."""
     quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
     return cell[1:-1].replace('""', '"') if quoted else cell

@@ -194,9 +194,26 @@ def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
         "plan",
         "export",
         "review",
+        "add-movie",
         "prepare",
         "handover",
     ]
+
+
+def test_a_movie_is_added_to_the_actor_database_on_this_machine(slurm: MockSlurm, tmp_path: Path) -> None:
+    (tmp_path / "my cast.csv").write_text("name\nGrace Hopper\n")
+    words = f"--name 'A Film' --year 1998 --cast '{tmp_path}/my cast.csv'"
+    command = ["add-movie", "--movie", "7", "--actor-db", str(tmp_path / "db")]
+    assert cli.main([*command, "--add-args", words]) == 0
+    assert "7,A Film,1998,grace-hopper,Grace Hopper" in (tmp_path / "db" / "actors.csv").read_text()
+    assert cli.main([*command, "--add-args", "--cast none.csv"]) == 1
+    for wrong, fault in (
+        (["--movie", ""], "which movie"),
+        (["--movie", "7 8"], "one movie"),
+        ([], "add what"),
+    ):
+        with pytest.raises(InputError, match=fault):
+            cli.main([*command, *wrong])
 
 
 def test_export_writes_the_movies_on_this_machine(

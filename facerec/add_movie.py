@@ -1,0 +1,214 @@
+"""Add a movie to the actor database: its cast from a list, their pictures from folders, and its film.
+
+Adds rows to actors.csv, actor_images.csv and aspect_ratios.csv, fills empty cells of rows that are there, and
+copies pictures, upright, to actor_images/. Cells that are filled, other columns and other rows stay as they
+are. A second run changes nothing. --dry-run prints what would change.
+
+A cast list is a table (CSV), IMDb's dataset files, TMDB's credits, Wikidata's JSON or EBUCore XML; it is
+recognised by its content. Pictures are found by folder (pictures/Grace Hopper/*.jpg), by name (Grace Hopper
+2.jpg) or by a column of the list. A film without a number gets a link, <movie id>-Title. Where it is not sure
+who somebody is, nothing is written before the user has said it.
+
+With --still, proposes who is who in pictures of several people, and writes a table to edit and a contact
+sheet; --confirm takes the edited table.
+
+Examples:
+  add_movie.py --movie 12345 --name "Cool Movie Film" --year 1998 --cast cast.csv --pictures pictures/ \\
+    --film "films/Cool Movie Film (1998).mkv" --dry-run
+  add_movie.py --movie 12345 --cast title.basics.tsv.gz title.principals.tsv.gz name.basics.tsv.gz \\
+    --title-id tt0111161
+"""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script, see _script.py
+    import _script  # noqa: F401
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facerec.errors import InputError
+from facerec.folder.command import add_actor_db_argument
+from facerec.support.cli import configure_logging, parser, progress, run_main
+from facerec.support.shell import stage_command
+
+if TYPE_CHECKING:
+    from facerec.actors.addition import Addition
+    from facerec.actors.database import ActorDatabase
+    from facerec.actors.resolution import Resolution
+
+REPLACEABLE = ("movie_name", "movie_year", "name", "role", "birthday", "birthplace")  # columns of actors.csv
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    add = command_line.add_argument
+    add("--movie", type=int, required=True, metavar="ID", help="movie id, 0 to 2147483647")
+    add("--name", default="", help="title of the film (default: the list's, or that in actors.csv)")
+    add("--year", default="", help="year of the film, as 1998 (default: the list's, or that in actors.csv)")
+    add_actor_db_argument(command_line, "the actor database; made if it does not exist")
+    add("--dry-run", action="store_true", help="print what would change, and change nothing")
+    cast = command_line.add_argument_group("cast").add_argument
+    cast("--cast", type=Path, nargs="+", metavar="FILE", help="cast list: a file, files that belong together "
+         "(IMDb, Wikidata), or a folder with them (default: the movie's people in actors.csv)")  # fmt: skip
+    cast("--title-id", default="", metavar="ID", help="id of the film in the list, as tt0111161 or Q172241 "
+         "(default: found by --name and --year)")  # fmt: skip
+    cast("--id", nargs="+", action="extend", default=[], metavar="NAME=ID", help="actor id of a person, "
+         "where the list and actors.csv do not say whether it is somebody who is there")  # fmt: skip
+    cast("--replace", nargs="+", action="extend", default=[], metavar="COLUMN", choices=REPLACEABLE,
+         help=f"columns in which the list replaces filled cells: {', '.join(REPLACEABLE)}")  # fmt: skip
+    cast("--column", nargs="+", action="extend", default=[], metavar="FIELD=HEADER",
+         help="what a column of a table holds, as in name=Mitwirkende")  # fmt: skip
+    cast("--surname-first", action="store_true", help="names in the table are written 'Hopper, Grace'")
+    cast("--language", default="en", metavar="CODE", help="language of names in Wikidata's entities")
+    pictures = command_line.add_argument_group("pictures").add_argument
+    pictures("--pictures", type=Path, nargs="+", default=[], metavar="DIR",
+             help="folders of pictures, searched with all folders in them")  # fmt: skip
+    pictures("--still", type=Path, nargs="+", default=[], metavar="FILE",
+             help="pictures of several people: propose who is who, by their prepared pictures")  # fmt: skip
+    pictures(
+        "--confirm", type=Path, metavar="FILE", help="add the faces that are confirmed in a table of --still"
+    )
+    pictures("--device", default="auto", help="with --still: auto, cpu, cuda or cuda:i")
+    film = command_line.add_argument_group("film").add_argument
+    film("--film", type=Path, metavar="FILE", help="the film; gets a link <movie id>-Title beside it if its "
+         "name has no movie id")  # fmt: skip
+    film("--films", type=Path, metavar="DIR", help="folder for the link (default: that of the film)")
+    film("--rename", action="store_true", help="rename the film, instead of a link to it")
+    film("--out", type=Path, default=Path("data"), metavar="DIR",
+         help="folder of the results; a movie that is there must not be another film")  # fmt: skip
+    return command_line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    from facerec.actors.database import ActorDatabase
+    from facerec.folder.names import parse_movie_id
+    from facerec.support.locks import locked
+
+    if args.movie < 0:
+        raise InputError(f"--movie {args.movie}: a movie id is 0 or more")
+    parse_movie_id(str(args.movie), Path("--movie"))
+    if args.year and not (len(args.year) == 4 and args.year.isascii() and args.year.isdigit()):
+        raise InputError(f"--year {args.year}: give four digits, as in 1998")
+    database = ActorDatabase(args.actor_db)
+    adds = args.cast or args.pictures or args.film
+    if bool(adds) + bool(args.still) + bool(args.confirm) != 1:
+        raise InputError("give --cast, --pictures or --film (together or alone), or --still, or --confirm")
+    if args.dry_run or not database.folder.is_dir():
+        addition, summary = _plan(database, args)
+        if args.dry_run:
+            print(*addition.difference(), sep="\n")  # noqa: T201
+            print(f"dry run, nothing is changed: {summary}")  # noqa: T201
+            return 0
+        database.folder.mkdir(parents=True, exist_ok=True)
+    with locked(database.lock):
+        addition, summary = _plan(database, args)
+        with progress("copies", len(addition.copies), "pictures") as advance:
+            changed = addition.write(advance)
+    print(f"movie {args.movie}: {summary}{_next(addition, args) if changed else '; nothing changed'}")  # noqa: T201
+    return 0
+
+
+def _plan(database: ActorDatabase, args: argparse.Namespace) -> tuple[Addition, str]:
+    """Decide what is added, log all doubts and return that with a summary.
+
+    Raises:
+        InputError: it is in doubt who somebody is, or as `plan_addition`.
+    """
+    from facerec.actors.addition import plan_addition
+    from facerec.actors.film_links import check_results, display_size, plan_film
+    from facerec.actors.picture_names import match_pictures
+
+    resolution, title, year = _cast(database, args)
+    film = None
+    if args.film:
+        link = plan_film(args.film, args.movie, title, args.films, rename=args.rename)
+        check_results(args.out, args.movie, link.path)
+        film = link, display_size(link.film)
+    beside = args.cast[0].parent if args.cast else None
+    matches = match_pictures(args.pictures, resolution.members, beside)
+    with progress("pictures", len(matches.pictures), "pictures") as advance:
+        addition = plan_addition(
+            database, args.movie, title, year, resolution.members, matches.pictures,
+            film, args.replace, advance,
+        )  # fmt: skip
+    for note in (*resolution.notes, *addition.notes, *matches.notes):
+        logging.info("%s", note)
+    for doubt in (*matches.doubts, *addition.doubts):
+        logging.warning("%s", doubt)
+    counts = addition.counts
+    parts = [f"{counts['people']} people, {counts['new people']} of them new"]
+    parts += [f"{counts['changed rows']} rows filled"] if counts["changed rows"] else []
+    parts += [f"{counts['pictures']} pictures, {counts['new pictures']} of them new"] if args.pictures else []
+    parts += [addition.film.describe()] if addition.film and not addition.film.is_done else []
+    doubts = len(matches.doubts) + len(addition.doubts)
+    parts += [f"{doubts} pictures left out in doubt"] if doubts else []
+    return addition, "; ".join(parts)
+
+
+def _cast(database: ActorDatabase, args: argparse.Namespace) -> tuple[Resolution, str, str]:
+    """Return the people of the cast, and title and year of the film as far as they are known.
+
+    Raises:
+        InputError: it is in doubt who somebody is, or the list cannot be read.
+    """
+    from facerec.actors.people import known_people, members_of, title_and_year
+    from facerec.actors.resolution import Resolution, resolve
+    from facerec.catalogues.base import Wanted
+    from facerec.catalogues.registry import read_cast_list
+
+    known = known_people(database)
+    if not args.cast:
+        here = members_of(database, args.movie, known)
+        if not here and args.pictures:
+            raise InputError(
+                f"movie {args.movie} has no people in {database.actors}; give their list: --cast FILE"
+            )
+        title, year = title_and_year(database, args.movie)
+        return Resolution(here, (), ()), args.name or title, args.year or year
+    columns = _pairs(args.column, "--column")
+    wanted = Wanted(
+        args.movie, args.name, args.year, args.title_id, args.language, columns, args.surname_first
+    )
+    cast = read_cast_list(args.cast, wanted, progress)
+    logging.info("%s: %s, %d rows", ", ".join(map(str, args.cast)), cast.format, len(cast.entries))
+    for note in cast.notes:
+        logging.info("%s", note)
+    resolution = resolve(cast.entries, known, args.movie, _pairs(args.id, "--id"))
+    for doubt in resolution.doubts:
+        logging.warning("%s", doubt)
+    if resolution.doubts:
+        raise InputError(
+            f"{len(resolution.doubts)} people of the cast are in doubt, see above; nothing is written until "
+            "each is settled"
+        )
+    return resolution, args.name or cast.title, args.year or cast.year
+
+
+def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
+    """Parse the words KEY=VALUE of an option."""
+    pairs = {}
+    for word in words:
+        key, equals, value = word.rpartition("=")
+        if not (equals and key.strip() and value.strip()):
+            raise InputError(
+                f"{option} {word}: give two words with = between, as in {option} 'Grace Hopper=nm1'"
+            )
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _next(addition: Addition, args: argparse.Namespace) -> str:
+    """Return what to run next, to be appended to the summary."""
+    command = stage_command("prepare_actors", "--actor-db", str(args.actor_db))
+    return f"; next: {command}" if addition.counts["new pictures"] else ""
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

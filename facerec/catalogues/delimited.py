@@ -1,0 +1,143 @@
+"""Tables of people as spreadsheets and databases save them: CSV in any usual form.
+
+Separated by commas, semicolons, tabs or bars; UTF-8, UTF-16 or Windows' Latin-1; any order of columns.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from facerec.catalogues.base import CastList, Format, Source, Wanted
+from facerec.catalogues.columns import find_columns
+from facerec.catalogues.table import cast_of_table
+from facerec.errors import ContractError
+
+_SEPARATORS = ",;\t|"
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LATIN_1 = "Latin-1, or rather Windows-1252"
+
+
+def recognise(source: Source) -> bool:
+    """Return whether a file is text; what else it holds shows when it is read."""
+    return bool(source.start) and _encoding(source.start) is not None
+
+
+def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
+    """Read a table."""
+    (source,) = sources
+    text, encoding = decode(source)
+    rows, separator = _split(source.path, text, wanted)
+    header = next(rows, None)
+    if header is None:
+        raise ContractError(source.path, "is empty; the first row must name the columns")
+    width = len(header[1])
+    named = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[separator]
+    return cast_of_table(
+        source.path,
+        f"table separated by {named} ({encoding})",
+        header[1],
+        _padded(source.path, rows, width),
+        wanted,
+        [f"{source.path.name} is not Unicode and was read as {_LATIN_1}"] if encoding == _LATIN_1 else [],
+    )
+
+
+FORMAT = Format("a table (CSV)", recognise, read)
+
+
+def decode(source: Source) -> tuple[str, str]:
+    """Return the text of a file and the name of its encoding.
+
+    Raises:
+        ContractError: the file is not text.
+    """
+    encoding = _encoding(source.content)
+    if encoding is None:
+        raise ContractError(source.path, "is not text; save the table as CSV, in UTF-8")
+    try:
+        if encoding == _LATIN_1:  # bytes that Windows leaves undefined are control characters
+            return source.content.decode("cp1252", "replace"), encoding
+        return source.content.decode(encoding), encoding.removesuffix("-sig").upper()
+    except UnicodeDecodeError as error:
+        raise ContractError(source.path, f"is damaged text ({error.reason} at byte {error.start})") from None
+
+
+def _encoding(content: bytes) -> str | None:
+    """Return the encoding of text; None if `content` is not text. A character may be cut at its end."""
+    for bom, encoding in _BOMS:
+        if content.startswith(bom):
+            return encoding
+    sample = content[: 1 << 16]
+    if b"\0" in sample:  # Latin letters in UTF-16 have a zero in each pair of bytes
+        even, odd = sample[0::2].count(0), sample[1::2].count(0)
+        pairs = max(1, len(sample) // 2)
+        if max(even, odd) < 0.3 * pairs or min(even, odd) > 0.1 * pairs:
+            return None
+        return "utf-16-be" if even > odd else "utf-16-le"
+    if any(byte < 32 and byte not in b"\t\n\r\f\x1a" for byte in sample[:4096]):
+        return None
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return _LATIN_1
+    return "utf-8"
+
+
+def _split(path: Path, text: str, wanted: Wanted) -> tuple[Iterator[tuple[int, list[str]]], str]:
+    """Return the rows that are not blank, with their last lines, and the separator of cells.
+
+    The separator is the one with which the first row has the most columns that are known, and of equal ones
+    the most columns.
+    """
+    first, _, rest = text.partition("\n")
+    skipped = 0
+    if first.strip().strip('"').lower().startswith("sep=") and len(first.strip().strip('"')) == 5:
+        separators, text, skipped = first.strip().strip('"')[4], rest, 1  # Excel's own line
+    else:
+        separators = _SEPARATORS
+    scores = []
+    for separator in separators if separators in _SEPARATORS else _SEPARATORS:
+        header = next((row for _, row in _rows(path, text, separator, skipped)), [])
+        columns, _ = find_columns(header, wanted.columns)
+        scores.append((len(columns), len(header), separator))
+    best = max(scores, key=lambda score: score[:2])[2]
+    return _rows(path, text, best, skipped), best
+
+
+def _rows(path: Path, text: str, separator: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ContractError(path, f"is not a row of cells ({error})", reader.line_num + skipped) from None
+        if row is None:
+            return
+        if any(cell.strip() for cell in row):
+            yield reader.line_num + skipped, row
+
+
+def _padded(path: Path, rows: Iterator[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows of `width` cells: empty cells at the end may be missing or too many.
+
+    Raises:
+        ContractError: a row has more cells than the header has columns.
+    """
+    for line, row in rows:
+        while len(row) > width and not row[-1].strip():
+            row = row[:-1]
+        if len(row) > width:
+            rule = f"the row has {len(row)} cells, but the header has {width}; are quotes missing?"
+            raise ContractError(path, rule, line)
+        yield line, row + [""] * (width - len(row))
