@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from facerec.errors import NonFiniteError
 from facerec.geometry import Image
 
+Item = TypeVar("Item")
 Results = TypeVar("Results")
 
 
@@ -38,12 +40,28 @@ def run_model(
     Raises:
         NonFiniteError: the network returned NaN or an infinite number; the message names the frame.
     """
+    return finish_model(partial(model, images), model, images, frames, film)
+
+
+def finish_model(
+    results: Callable[[], Results],
+    model: Callable[[Sequence[Item]], object],
+    items: Sequence[Item],
+    frames: Sequence[int],
+    film: Path | None = None,
+) -> Results:
+    """As `run_model`, with a function that returns the results of a batch that was started before.
+
+    Args:
+        model: runs the model on some of `items`.
+        items, frames: an item for each frame of the batch, and the number of each.
+    """
     try:
-        return model(images)
+        return results()
     except NonFiniteError as error:
-        for frame, image in zip(frames, images, strict=True):
+        for frame, item in zip(frames, items, strict=True):
             with frame_in_errors(film, frame):
-                model([image])
+                model([item])
         # not again: the device does not compute the same twice
         where = f"{_prefix(film)}frames {frames[0]} to {frames[-1]}"
         raise NonFiniteError(f"{where}: {error}") from error

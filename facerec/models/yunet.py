@@ -14,6 +14,8 @@ nor on the number of cores.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -24,11 +26,13 @@ from facerec.geometry import Image, iou
 from facerec.models.base import Detections, check_finite, make_detections
 from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
+from facerec.models.onnx_arrays import SIZES, OnnxArrays
 from facerec.models.weights import WeightFiles
 from facerec.support.limits import cpu_threads
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three levels
-OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
+KINDS = ("cls", "obj", "bbox", "kps")
+OUTPUTS = {kind: [f"{kind}_{stride}" for stride in STRIDES] for kind in KINDS}
 NMS_IOU = 0.3  # as in the OpenCV Zoo
 # Pixels to which a face of the minimum size may be downscaled. On real film that lost 0 of 91 faces (60
 # pixels to 40) and 1 of 62 (80 to 40); downscaling to 30 pixels lost 10 of 91, blurred ones, to 20 more.
@@ -79,11 +83,12 @@ class YuNet:
         self.min_face_size, self._face_threshold = min_face_size, face_threshold
         self._min_box_size = min_box_size
         path = found.paths[0]
-        self._session = onnx_session(path, threads=1)
-        _, outputs = check_onnx(path, self._session, inputs=1, outputs=len(OUTPUTS))
-        if set(outputs) != set(OUTPUTS):
+        session = onnx_session(path, threads=1)
+        names = list(chain.from_iterable(OUTPUTS.values()))
+        _, outputs = check_onnx(path, session, inputs=1, outputs=len(names))
+        if set(outputs) != set(names):
             raise ModelError(f"{path}: not YuNet: its outputs are {', '.join(outputs[:4])}, …")
-        self._input = self._session.get_inputs()[0].name
+        self._network = OnnxArrays(session, OUTPUTS)
         try:
             self.detect([np.zeros((32, 64, 3), np.uint8)])
         except NonFiniteError:
@@ -118,20 +123,18 @@ class YuNet:
         """
         height, width = image.shape[:2]
         coarsest = STRIDES[-1]  # the network takes multiples of it
-        bottom, right = -height % coarsest, -width % coarsest
-        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-        values = self._session.run(OUTPUTS, {self._input: cv2.dnn.blobFromImage(image, swapRB=True)})
-        outputs = dict(zip(OUTPUTS, values, strict=True))
-        self._check(outputs)
-        rows, candidates = decode(outputs, width + right, threshold)
-        check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
-        return rows, 2 * candidates >= sum(outputs[f"cls_{stride}"].size for stride in STRIDES)
-
-    def _check(self, outputs: Mapping[str, NDArray[np.float32]]) -> None:
-        """Check what the network returned."""
-        for name, values in outputs.items():
-            what = {"bbox": "boxes", "kps": "keypoints"}.get(name.partition("_")[0], "scores")
+        arrays = self._network.arrays(height + -height % coarsest, width + -width % coarsest)
+        planes = arrays.input[0]
+        planes[:, height:], planes[:, :, width:] = 0, 0
+        for target, plane in zip(planes, reversed(cv2.split(image)), strict=True):  # BGR
+            np.copyto(target[:height, :width], plane)
+        outputs = self._network.run(arrays)
+        for kind, values in outputs.items():
+            what = {"bbox": "boxes", "kps": "keypoints"}.get(kind, "scores")
             check_finite(self.card, "float32", **{what: values})
+        rows, candidates = decode(outputs, arrays.input.shape[2], arrays.input.shape[3], threshold)
+        check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
+        return rows, 2 * candidates >= len(outputs["cls"])
 
     def _with_large_faces(self, image: Image, full: Rows) -> Rows:
         """Complete the detections of a pass over `image` with those of a pass over the downscaled image.
@@ -217,30 +220,39 @@ def _rescale(rows: Rows, image: Image, other: Image) -> Rows:
     return np.hstack([rows[:, :14] * ratio, rows[:, 14:]])
 
 
-def decode(outputs: Mapping[str, NDArray[np.float32]], width: int, threshold: float) -> tuple[Rows, int]:
+def decode(
+    outputs: Mapping[str, NDArray[np.float32]], height: int, width: int, threshold: float
+) -> tuple[Rows, int]:
     """Decode the network's outputs for one frame, with non-maximum suppression.
 
     Args:
-        outputs: by the names in `OUTPUTS`; c cells of each level: `cls` and `obj` (1, c, 1), whose geometric
-            mean is the score, `bbox` (1, c, 4) and `kps` (1, c, 10), in cells from the cell's corner.
-        width: of the network's input, in pixels.
+        outputs: of the c cells of all levels: `cls` and `obj` (c, 1), whose geometric mean is the score,
+            `bbox` (c, 4) and `kps` (c, 10), in cells from the cell's corner.
+        height, width: of the network's input, in pixels.
         threshold: minimum score.
 
     Returns:
         (n, 15) float32: x, y, width, height, five keypoints x, y, score; best first.
         How many cells have at least the minimum score.
     """
-    levels = []
-    for stride in STRIDES:
-        cls, obj, bbox, kps = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
-        score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-        found = np.flatnonzero(score >= np.float32(threshold))
-        row, column = np.divmod(found, width // stride)
-        cell = np.stack([column, row], axis=1).astype(np.float32)
-        centre, side = (bbox[found, :2] + cell) * stride, np.exp(bbox[found, 2:]) * stride
-        points = (kps[found] + np.tile(cell, 5)) * stride
-        levels.append(np.hstack([centre - side / 2, side, points, score[found, None]]))
-    faces = np.concatenate(levels).astype(np.float32)
+    cls, obj, bbox, kps = (outputs[kind] for kind in KINDS)
+    score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+    found = np.flatnonzero(score >= np.float32(threshold))
+    cells = _cells(height, width)[found]
+    cell, stride = cells[:, :2], cells[:, 2:]
+    centre, side = (bbox[found, :2] + cell) * stride, np.exp(bbox[found, 2:]) * stride
+    points = (kps[found] + np.tile(cell, 5)) * stride
+    faces = np.hstack([centre - side / 2, side, points, score[found, None]])
     whole = faces[:, :4].astype(int).tolist()  # FaceDetectorYN suppresses boxes of whole pixels
     kept = cv2.dnn.NMSBoxes(whole, faces[:, 14].tolist(), threshold, NMS_IOU) if whole else ()
     return faces[np.asarray(kept, np.intp).reshape(-1)], len(faces)
+
+
+@lru_cache(maxsize=SIZES)
+def _cells(height: int, width: int) -> NDArray[np.float32]:
+    """Return column, row and stride (c, 3) of the cells of all levels of an input."""
+    levels = []
+    for stride in STRIDES:
+        row, column = np.indices((height // stride, width // stride)).reshape(2, -1)
+        levels.append(np.stack([column, row, np.full(len(row), stride)], axis=1))
+    return np.concatenate(levels).astype(np.float32)

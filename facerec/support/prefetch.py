@@ -19,19 +19,25 @@ _POLL_SECONDS = 0.1  # until a waiting producer notices that its consumer has st
 
 
 class Profile:
-    """Measures the busy seconds of each pipeline stage, without the time spent waiting for other stages."""
+    """Measures the busy seconds of each pipeline stage, without the time spent waiting for other stages.
+
+    Seconds of several threads in one stage are added up.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
-        """Count the block as work of `stage`. Call it for each stage from one thread only."""
+        """Count the block as work of `stage`."""
         begun = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begun
+            elapsed = time.perf_counter() - begun
+            with self._lock:
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
 
     def timed(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
         """Iterate over `items` and count the time each takes to produce as work of `stage`."""

@@ -62,6 +62,17 @@ def test_detections_are_the_same_bits_in_any_batch(spec, frames):
         np.testing.assert_array_equal(detector.detect([frame])[0].boxes, other.boxes)
 
 
+def test_a_smaller_frame_of_the_same_padded_size_sees_nothing_of_the_one_before(spec, frames):
+    detector = load_detector(spec)
+    cut = frames[0][3:, 5:]
+    alone = load_detector(spec)._detect(cut)  # not in the pool: all in one thread
+    for before in (np.full_like(frames[0], 255), frames[1], cut):
+        detector._detect(before)
+        found = detector._detect(cut)
+        np.testing.assert_array_equal(found.boxes, alone.boxes)
+        np.testing.assert_array_equal(found.keypoints, alone.keypoints)
+
+
 def test_a_larger_min_face_size_keeps_the_large_faces(spec, frames):
     every = load_detector(spec).detect(frames)
     large = load_detector(spec, min_face_size=80).detect(frames)  # detected at half the scale
