@@ -25,8 +25,10 @@ if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
+import io
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +75,9 @@ def arguments() -> argparse.ArgumentParser:
     pictures(
         "--confirm", type=Path, metavar="FILE", help="add the faces that are confirmed in a table of --still"
     )
+    for model in ("detector", "embedder"):
+        pictures(f"--{model}", metavar="NAME[:FILE]", help=f"with --still: the {model} of prepare_actors.py "
+                 "(default: as there)")  # fmt: skip
     pictures("--device", default="auto", help="with --still: auto, cpu, cuda or cuda:i")
     film = command_line.add_argument_group("film").add_argument
     film("--film", type=Path, metavar="FILE", help="the film; gets a link <movie id>-Title beside it if its "
@@ -100,6 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     adds = args.cast or args.pictures or args.film
     if bool(adds) + bool(args.still) + bool(args.confirm) != 1:
         raise InputError("give --cast, --pictures or --film (together or alone), or --still, or --confirm")
+    if args.still:
+        print(f"movie {args.movie}: {_propose(database, args)}")  # noqa: T201
+        return 0
     if args.dry_run or not database.folder.is_dir():
         addition, summary = _plan(database, args)
         if args.dry_run:
@@ -124,8 +132,10 @@ def _plan(database: ActorDatabase, args: argparse.Namespace) -> tuple[Addition, 
     from facerec.actors.addition import plan_addition
     from facerec.actors.film_links import check_results, display_size, plan_film
     from facerec.actors.picture_names import match_pictures
+    from facerec.actors.stills import confirmed
 
     resolution, title, year = _cast(database, args)
+    confirmed_faces = confirmed(args.confirm, resolution.members) if args.confirm else []
     film = None
     if args.film:
         link = plan_film(args.film, args.movie, title, args.films, rename=args.rename)
@@ -133,9 +143,10 @@ def _plan(database: ActorDatabase, args: argparse.Namespace) -> tuple[Addition, 
         film = link, display_size(link.film)
     beside = args.cast[0].parent if args.cast else None
     matches = match_pictures(args.pictures, resolution.members, beside)
-    with progress("pictures", len(matches.pictures), "pictures") as advance:
+    pictures = [*matches.pictures, *confirmed_faces]
+    with progress("pictures", len(pictures), "pictures") as advance:
         addition = plan_addition(
-            database, args.movie, title, year, resolution.members, matches.pictures,
+            database, args.movie, title, year, resolution.members, pictures,
             film, args.replace, advance,
         )  # fmt: skip
     for note in (*resolution.notes, *addition.notes, *matches.notes):
@@ -145,7 +156,8 @@ def _plan(database: ActorDatabase, args: argparse.Namespace) -> tuple[Addition, 
     counts = addition.counts
     parts = [f"{counts['people']} people, {counts['new people']} of them new"]
     parts += [f"{counts['changed rows']} rows filled"] if counts["changed rows"] else []
-    parts += [f"{counts['pictures']} pictures, {counts['new pictures']} of them new"] if args.pictures else []
+    if args.pictures or args.confirm or pictures:
+        parts += [f"{counts['pictures']} pictures, {counts['new pictures']} of them new"]
     parts += [addition.film.describe()] if addition.film and not addition.film.is_done else []
     doubts = len(matches.doubts) + len(addition.doubts)
     parts += [f"{doubts} pictures left out in doubt"] if doubts else []
@@ -166,7 +178,7 @@ def _cast(database: ActorDatabase, args: argparse.Namespace) -> tuple[Resolution
     known = known_people(database)
     if not args.cast:
         here = members_of(database, args.movie, known)
-        if not here and args.pictures:
+        if not here and (args.pictures or args.confirm):
             raise InputError(
                 f"movie {args.movie} has no people in {database.actors}; give their list: --cast FILE"
             )
@@ -189,6 +201,59 @@ def _cast(database: ActorDatabase, args: argparse.Namespace) -> tuple[Resolution
             "each is settled"
         )
     return resolution, args.name or cast.title, args.year or cast.year
+
+
+def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
+    """Propose who is who in stills: write a table, the faces and a sheet; returns a summary.
+
+    Raises:
+        InputError: nothing is prepared to compare with, or with another embedder.
+    """
+    from facerec.actors.stills import proposal_files, propose, with_earlier_answers
+    from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
+    from facerec.reporting.stills_sheet import draw_stills
+    from facerec.settings import GallerySettings
+    from facerec.support.atomic import write_changed
+
+    meta = database.read_meta()
+    if meta is None:
+        raise InputError(f"{database.embeddings_meta}: no such file; run prepare_actors.py first")
+    detector = args.detector or str(meta["detector"]["kind"])
+    embedder = args.embedder or str(meta["embedder"]["kind"])
+    if embedder == "arcface":
+        raise InputError("the pictures were prepared with an ArcFace file; give it: --embedder arcface:FILE")
+    database.check_embedder(asdict(card_of(embedder, "embedder")), "the stills would be compared")
+    recorded = meta.get("settings")
+    known = {field.name for field in fields(GallerySettings)}
+    settings = GallerySettings(**{k: v for k, v in dict(recorded or {}).items() if k in known})
+    threshold = settings.face_threshold
+    if threshold is None:
+        threshold = DETECTORS[detector.partition(":")[0]].threshold
+    options = {"device": args.device, "precision": "float32", "batch_size": 1}
+    check_device(args.device, detector, embedder)
+    models = (
+        load_detector(detector, **options, min_face_size=settings.min_face_size, face_threshold=threshold),
+        load_embedder(embedder, **options),
+    )
+    with progress("stills", len(args.still), "stills") as advance:
+        faces = propose(database, args.movie, args.still, models, settings, advance)
+    names = database.cast(args.movie)
+    folder = database.folder / "stills" / str(args.movie)
+    faces = with_earlier_answers(faces, folder / "faces.csv")
+    table, files = proposal_files(folder, faces, names)
+    sheet = io.BytesIO()
+    draw_stills(database, database.gallery(args.movie), faces, names).save(sheet, "PNG")
+    files[folder / "sheet.png"] = sheet.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_changed(files)
+    likely = sum(bool(face.proposed) for face in faces)
+    command = stage_command(
+        "add_movie", "--movie", str(args.movie), "--actor-db", str(args.actor_db), "--confirm", str(table)
+    )
+    return (
+        f"{len(faces)} faces in {len(args.still)} stills, {likely} of them with a likely name; look at "
+        f"{folder / 'sheet.png'}, write yes or a name into the column `confirm` of {table}, then: {command}"
+    )
 
 
 def _pairs(words: Sequence[str], option: str) -> dict[str, str]:

@@ -83,9 +83,7 @@ def match_pictures(folders: Sequence[Path], members: Sequence[Member], beside: P
                 doubts.append(doubt)
             else:
                 years = {year for _, year in owners.get(path, ())}
-                owners.setdefault(path, set()).add(
-                    (member.actor_id, next(iter(years), _year_in([path.stem])))
-                )
+                owners.setdefault(path, set()).add((member.actor_id, next(iter(years), year_in([path.stem]))))
     pictures = []
     for path, of in owners.items():
         ids = sorted({actor_id for actor_id, _ in of})
@@ -129,7 +127,7 @@ class _Names:
         """Return the actor id of a file, empty if it is nobody's; its year; and why it is in doubt."""
         by_folder = [found for name in parents if (found := self.find(name))]
         by_name = self.find(path.stem)
-        year = _year_in([path.stem, *reversed(parents)])
+        year = year_in([path.stem, *reversed(parents)])
         certain = [found for found in (*by_folder, by_name) if len(found) == 1]
         if any(found != certain[0] for found in certain[1:]):
             who = " and ".join(sorted({self._name_of[one] for found in certain for one in found}))
@@ -171,7 +169,7 @@ def _forms(name: str) -> Iterator[str]:
             yield "".join((*words[:-1], shorter))
 
 
-def _year_in(names: Sequence[str]) -> str:
+def year_in(names: Sequence[str]) -> str:
     """Return the only year in the first of `names` that has one; empty if there is none."""
     for name in names:
         numbers = re.findall(r"(?<!\d)\d{4}(?!\d)", name)

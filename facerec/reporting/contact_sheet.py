@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageOps
 
 from facerec.actors.pictures import read_picture
 from facerec.folder.layout import MovieFolder
-from facerec.reporting.fonts import drawable, font_for
+from facerec.reporting.fonts import draw_text, drawable
 from facerec.reporting.overview import ClusterView, Overview, Span, read_overview
 
 Colour = tuple[int, int, int]  # RGB
@@ -20,6 +20,7 @@ Colour = tuple[int, int, int]  # RGB
 _WIDTH, _MARGIN, _HEADER_HEIGHT, _FOOTER_HEIGHT = 1360, 28, 96, 24
 _CARD_HEIGHT, _CARD_GAP, _CARD_PADDING, _CARD_RADIUS = 172, 14, 18, 12
 _TEXT_WIDTH, _FACE_SIDE, _FACE_GAP, _FACE_RADIUS, _MAX_FACES = 300, 112, 10, 8, 8
+_TEXT_LINE = _WIDTH - 2 * _MARGIN
 _TIMELINE_HEIGHT, _MIN_SPAN, _MIN_PIXELS_PER_CUT = 8, 3, 12
 
 _BACKGROUND, _CARD_COLOUR, _TIMELINE_COLOUR = (18, 20, 25), (29, 32, 39), (47, 51, 61)
@@ -56,7 +57,7 @@ def draw_contact_sheet(
     for row, cluster in enumerate(drawn):
         top = _HEADER_HEIGHT + row * (_CARD_HEIGHT + _CARD_GAP)
         _draw_card(sheet, top, overview, cluster, folder, names or {})
-    _draw_text(sheet, (_MARGIN, height - _MARGIN - 18), footer, 15, _DIM)
+    draw_text(sheet, (_MARGIN, height - _MARGIN - 18), footer, 15, _DIM, _TEXT_LINE)
     return sheet
 
 
@@ -73,8 +74,8 @@ def _draw_header(sheet: PIL.Image.Image, overview: Overview) -> None:
         facts.append(f"without shards {overview.missing_shards}")
     if overview.warnings:
         facts.append("the detector may be broken: see check.py")
-    _draw_text(sheet, (_MARGIN, 24), overview.film, 26, _BRIGHT, bold=True)
-    _draw_text(sheet, (_MARGIN, 60), "   ·   ".join(facts), 15, _DIM)
+    draw_text(sheet, (_MARGIN, 24), overview.film, 26, _BRIGHT, _TEXT_LINE, bold=True)
+    draw_text(sheet, (_MARGIN, 60), "   ·   ".join(facts), 15, _DIM, _TEXT_LINE)
 
 
 def _draw_card(
@@ -93,10 +94,10 @@ def _draw_card(
     nameless = "too poor to compare" if cluster.poor else "unknown"
     title = drawable(names.get(cluster.name, cluster.name), cluster.name) if cluster.name else nameless
     title_colour, width = _BRIGHT if cluster.name else _DIM, _TEXT_WIDTH - 30
-    _draw_text(sheet, (left + 16, y), title, 22, title_colour, bold=True, width=width)
+    draw_text(sheet, (left + 16, y), title, 22, title_colour, width, bold=True)
     for i, line in enumerate(_card_lines(cluster, overview, names)):
         line_colour = colour if i == 0 else _DIM
-        _draw_text(sheet, (left + 16, y + 36 + 20 * i), line, 14, line_colour, width=width)
+        draw_text(sheet, (left + 16, y + 36 + 20 * i), line, 14, line_colour, width)
     shown = cluster.shown
     step = max(1.0, len(shown) / _MAX_FACES)  # spread over the whole film
     for i in range(min(_MAX_FACES, len(shown))):
@@ -162,26 +163,6 @@ def _rounded_mask(width: int, height: int, radius: int) -> PIL.Image.Image:
     corners = (0, 0, 4 * width - 1, 4 * height - 1)
     ImageDraw.Draw(large).rounded_rectangle(corners, 4 * radius, fill=255)
     return large.resize((width, height), PIL.Image.Resampling.BOX)
-
-
-def _draw_text(
-    sheet: PIL.Image.Image,
-    corner: tuple[int, int],
-    text: str,
-    size: int,
-    colour: Colour,
-    *,
-    bold: bool = False,
-    width: float = _WIDTH - 2 * _MARGIN,
-) -> None:
-    """Draw one line of text, shortened with an ellipsis to fit `width`."""
-    text = drawable(text)
-    font = font_for(text + "…", size, bold)
-    if font.getlength(text) > width:
-        while text and font.getlength(text + "…") > width:
-            text = text[:-1]
-        text += "…"
-    ImageDraw.Draw(sheet).text(corner, text, font=font, fill=colour)
 
 
 def _count(n: int, singular: str, plural: str = "") -> str:

@@ -6,7 +6,8 @@ import logging
 from functools import cache
 from pathlib import Path
 
-from PIL import ImageFont
+import PIL.Image
+from PIL import ImageDraw, ImageFont
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,26 @@ def font_for(text: str, size: int, bold: bool) -> ImageFont.FreeTypeFont:
     """
     path = _path_for(_letters(text), bold)
     return _load(path or _dejavu(bold), size)
+
+
+def draw_text(
+    sheet: PIL.Image.Image,
+    corner: tuple[int, int],
+    text: str,
+    size: int,
+    colour: tuple[int, int, int],
+    width: float,
+    *,
+    bold: bool = False,
+) -> None:
+    """Draw one line of text, shortened with an ellipsis to fit `width` pixels."""
+    text = drawable(text)
+    font = font_for(text + "…", size, bold)
+    if font.getlength(text) > width:
+        while text and font.getlength(text + "…") > width:
+            text = text[:-1]
+        text += "…"
+    ImageDraw.Draw(sheet).text(corner, text, font=font, fill=colour)
 
 
 def drawable(text: str, instead: str = "") -> str:
