@@ -31,10 +31,12 @@ from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive
 from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder
+from facerec.folder.miniature_archive import new_miniature_archive
 from facerec.folder.plan import Plan, pack_times, write_plan
 from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import marker_bytes
 from facerec.folder.thumbnails import THUMBNAIL_SIDE, thumbnail_bytes
+from facerec.geometry import MINIATURE_BYTES
 from facerec.settings import POOR
 from facerec.stages import PIPELINE
 from facerec.tracking.tracker import track
@@ -181,15 +183,21 @@ def _write_shard(
         files.frame_records.open("wb") as evidence,
         files.features.open("wb") as features,
         new_face_archive(files.faces) as add_picture,
+        new_miniature_archive(files.miniatures) as add_miniature,
     ):
+        shot = sum(0 < cut < beg for cut in cuts)
+        stills = np.random.default_rng(0).integers(20, 236, (7, MINIATURE_BYTES), np.uint8)
         for frame in range(beg, end):
             save = frame % SAVE_EVERY == 0
             seen = tuple(
                 FaceRecord(box, 0.9, sharpness if save else None)  # type: ignore[arg-type]
                 for box, _, sharpness in sorted(faces[frame])
             )
-            change = 60.0 if frame in cuts else 1.0 + float(rng.random())
-            evidence.write(to_line(FrameRecord(frame, change if frame else None, seen)))
+            evidence.write(to_line(FrameRecord(frame, seen)))
+            shot += frame > 0 and frame in cuts
+            grainy = stills[shot % len(stills)].copy()
+            grainy[:200] += rng.integers(0, 3, 200, np.uint8)
+            add_miniature(grainy)
             for box, person, _ in sorted(faces[frame]) if save else ():
                 vector = centres[person] + rng.normal(0, SPREAD / DIMENSION**0.5, DIMENSION).astype(
                     np.float32

@@ -127,6 +127,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     from facerec.extraction.shard_log import ShardLog
     from facerec.folder.face_archive import new_face_archive
     from facerec.folder.layout import MovieFolder
+    from facerec.folder.miniature_archive import new_miniature_archive
     from facerec.models import load_detector, load_embedder
     from facerec.models.device import limit_threads
     from facerec.support.prefetch import Profile
@@ -177,12 +178,13 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
             (folder_path / "e").open("wb") as evidence,
             (folder_path / "f").open("wb") as features,
             new_face_archive(folder_path / "p") as add_picture,
+            new_miniature_archive(folder_path / "m") as add_miniature,
         ):
             log = ShardLog()
 
             def write_all() -> None:
                 for one in itertools.chain.from_iterable(seen):
-                    write_frame(one, evidence, features, add_picture, log)
+                    write_frame(one, evidence, features, add_picture, add_miniature, log)
 
             return cost(write_all)
 

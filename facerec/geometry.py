@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # (height, width, 3) RGB
 
+MINIATURE = 48, 27  # width and height of a miniature, see `video.miniature`
+MINIATURE_BYTES = 48 * 27 + 2 * 24 * 14  # luma and the two colour planes of YUV 4:2:0
+
 KEYPOINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left: in the image
 
 

@@ -13,7 +13,7 @@ from facerec.errors import InputError
 # Version of the code that computes shards and the embeddings of actors. Raise it with a change that alters
 # any of their bytes, not with every release: an unfinished film of another version is refused, and the
 # pictures of actors are embedded again.
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from unittest import mock
 
 import numpy as np
 
+import facerec.folder.plan
 from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
 from facerec.folder.documents import clusters_bytes, predictions_bytes, read_clusters, scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive
@@ -22,9 +24,10 @@ from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import marker_bytes
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.merging.merge import merge
-from facerec.settings import KeepSettings, TrackSettings
+from facerec.settings import RESULTS_VERSION, KeepSettings, TrackSettings
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
+from tests.miniatures import write_stills
 
 MOVIE, WIDTH, HEIGHT = 7, 320, 180
 FRAMES, SHARDS, CUT, EVERY = 40, 3, 20, 5
@@ -58,20 +61,29 @@ FACES = (  # two people before the cut, one of them missed in one frame; one aft
 
 
 def make_folder(
-    out: Path, faces: Sequence[Face] = FACES, thumbnails: bool = True, skip: Sequence[int] = ()
+    out: Path,
+    faces: Sequence[Face] = FACES,
+    thumbnails: bool = True,
+    skip: Sequence[int] = (),
+    results_version: int = RESULTS_VERSION,
 ) -> MovieFolder:
     """Make the published folder `7-data` under `out`: cluster 0 has trajectories 0 and 2, cluster 1 has 1.
 
     Args:
         skip: shards that are not extracted; the merge then runs with `allow_missing`.
+        results_version: 1 for a folder as 0.1.0 left it.
     """
     folder = MovieFolder(out / f"{MOVIE}-data")
     folder.create()
     settings = {"save_every": EVERY, "min_face_size": 20, "images": thumbnails}
     models = {role: {"kind": "toy", "sha256": role[0] * 64} for role in ("detector", "embedder")}
     video = {"display_size": [WIDTH, HEIGHT]}
-    plan = Plan(MOVIE, {"name": FILM, "bytes": 1}, video, FRAMES, SHARDS, settings, models, ())
-    with mock.patch("os.fsync"):  # syncing is slow, and no test here cuts the power
+    film, version = {"name": FILM, "bytes": 1}, results_version
+    plan = Plan(MOVIE, film, video, FRAMES, SHARDS, settings, models, (), results_version=version)
+    with (
+        mock.patch.object(facerec.folder.plan, "RESULTS_VERSION", version),
+        mock.patch("os.fsync"),  # syncing is slow, and no test here cuts the power
+    ):
         write_plan(folder, plan, Path(FILM), [])
         for shard in set(range(SHARDS)) - set(skip):
             _write_shard(folder, plan, *plan.range_of(shard), faces, thumbnails)
@@ -82,6 +94,8 @@ def make_folder(
         clusters = set(read_clusters(folder.clusters, MOVIE))
         names = {cluster: {"nm1": 0.9, "nm2": 0.06} if cluster == 0 else {} for cluster in clusters}
         _publish(folder, "classify_knn", folder.predictions, predictions_bytes(MOVIE, names))
+    if not plan.has_miniatures:  # the merge above needed them
+        shutil.rmtree(folder.shard(0, 0).miniatures.parent)
     return folder
 
 
@@ -111,8 +125,10 @@ def _write_shard(
         boxes += [(frame, box) for box, _ in here]
         sharpness = 20.0 if frame % EVERY == 0 else None
         face_records = tuple(FaceRecord(box, 0.9, sharpness) for box, _ in here)
-        change = None if frame == 0 else 60.0 if frame == CUT else 1.0
-        frame_records.append(to_line(FrameRecord(frame, change, face_records)))
+        line = to_line(FrameRecord(frame, face_records))
+        if not plan.has_miniatures:
+            line = line.replace(b'"faces"', b'"change":%s,"faces"' % (b"1.5" if frame else b"null"))
+        frame_records.append(line)
         for box, who in here if frame % EVERY == 0 else ():
             keypoints = np.array(box[:2], np.float32) + np.arange(10, dtype=np.float32).reshape(5, 2)
             vector = np.eye(8, dtype=np.float32)[who]
@@ -130,6 +146,7 @@ def _write_shard(
     with new_face_archive(files.faces) as add_thumbnail:
         for tag, jpeg in jpegs:
             add_thumbnail(tag, jpeg)
+    write_stills(files.miniatures, (frame >= CUT for frame in range(beg, end)))
     report = {"skipped": [], "dimension": 8, "same_person": 1.1}
     files.marker.write_bytes(marker_bytes(folder, plan, beg, end, folder.path, report))
 

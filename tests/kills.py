@@ -34,7 +34,6 @@ _CONTEXT.set_forkserver_preload(
         "facerec.checks.inspect",
         "facerec.feature_runs.file_run",
         "facerec.features.audio_stft",
-        "scenedetect.detectors",
         "scipy.optimize",
         "scipy.sparse.csgraph",
     ]

@@ -54,7 +54,6 @@ FACES = st.builds(FaceRecord, boxes(1 << 16, 1 << 16), SCORES, st.none() | st.fl
 FRAMES = st.builds(
     FrameRecord,
     st.integers(0, 2**31 - 1),
-    st.none() | st.floats(0, 255),
     st.lists(FACES, max_size=3).map(tuple),
 )
 QUALITIES = st.builds(QualityRecord, st.text(max_size=20), SCORES, st.floats(0, 1e6))

@@ -15,11 +15,12 @@ from facerec.folder.frame_records import FrameRecord
 from facerec.folder.images import thumbnail_hashes, thumbnails_digest
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_stages, read_manifest, recorded_missing, recorded_warnings
+from facerec.folder.miniature_archive import check_miniatures
 from facerec.folder.names import thumbnail_name
 from facerec.folder.plan import Plan, format_ranges, read_plan
 from facerec.folder.readers import scan_features, scan_trajectories
 from facerec.folder.records import SavedFace, Trajectory
-from facerec.folder.shards import NOT_DONE, done_markers, shards_digest
+from facerec.folder.shards import NOT_DONE, done_markers, result_files, shards_digest
 from facerec.stages import PIPELINE
 from facerec.support.jsonl import scan_lines
 
@@ -96,8 +97,14 @@ def _check_shards(
         skipped = len(marker["report"]["skipped"])
         for error in _shard_violations(folder, beg, end, skipped, images if with_images else None):
             violations.add_error(error)
-    files = [folder.shard(*plan.range_of(shard)) for shard in range(plan.n)]
-    expected = {path for one in files for path in (*one.results, one.marker)}
+        if plan.has_miniatures:
+            try:
+                check_miniatures(folder.shard(beg, end).miniatures, end - beg - skipped)
+            except ContractError as error:
+                violations.add_error(error)
+    ranges = [plan.range_of(shard) for shard in range(plan.n)]
+    expected = {path for one in ranges for path in result_files(folder, plan, *one)}
+    expected |= {folder.shard(*one).marker for one in ranges}
     for directory in sorted({path.parent for path in expected}):
         for path in sorted(directory.iterdir()) if directory.is_dir() else ():
             if path not in expected:

@@ -25,7 +25,7 @@ from facerec.folder.plan import Plan, read_plan, write_plan
 from facerec.folder.shards import discard_run_locked
 from facerec.models import DETECTORS, card_of
 from facerec.models.base import identity_of
-from facerec.settings import RESULTS_VERSION, ExtractSettings
+from facerec.settings import ExtractSettings
 from facerec.support.locks import locked, locked_within
 from facerec.support.shell import option
 from facerec.video.container import open_video
@@ -101,7 +101,7 @@ def _check_agreement(folder: MovieFolder, plan: Plan, film: Path, requested: dic
     differences = _differences(folder, plan, film, requested)
     if differences:
         # an option that an earlier release did not have cannot be given the value of its plan
-        earlier = requested["settings"].keys() - plan.settings.keys() or _computes_other_results(plan)
+        earlier = requested["settings"].keys() - plan.settings.keys() or plan.is_of_other_results
         complete = (
             "Complete them with the earlier release that made them" if earlier else "Use the same options"
         )
@@ -109,11 +109,6 @@ def _check_agreement(folder: MovieFolder, plan: Plan, film: Path, requested: dic
             f"{folder.path} contains shards of another run: {'; '.join(differences)}. "
             f"{complete}, or use {option('--fresh')} to discard those shards and start again"
         )
-
-
-def _computes_other_results(plan: Plan) -> bool:
-    """Return whether the release that made the plan computes other results than this one."""
-    return plan.results_version not in (None, RESULTS_VERSION)
 
 
 @contextmanager
@@ -185,7 +180,7 @@ def _differences(folder: MovieFolder, plan: Plan, film: Path, requested: dict[st
     if same_name(name, film.name):
         requested = {**requested, "film": {**requested["film"], "name": name}}
     found = plan.differences({**requested, "models": models})
-    if _computes_other_results(plan):
+    if plan.is_of_other_results:
         found.append(f"{plan.program} made it, which computes other results than facerec {__version__}")
     other = "" if found else sha256_if_changed(film, plan.film, partial(hash_once, folder))
     return plan.differences({"film": {"sha256": other}}) if other else found

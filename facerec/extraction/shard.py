@@ -1,6 +1,6 @@
 """The extraction of one shard: everything about its frames `[beg, end)` that needs their pixels.
 
-Four steps run concurrently: decode and compare with the frame before, detect, embed and compress, write. All
+Four steps run concurrently: decode and reduce to miniatures, detect, embed and compress, write. All
 files are written to a staging directory and moved into place when the shard is complete, the marker last.
 """
 
@@ -23,6 +23,7 @@ from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive
 from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder, ShardFiles
+from facerec.folder.miniature_archive import MiniatureArchives, new_miniature_archive
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.publish import staging
 from facerec.folder.records import SavedFace, to_line
@@ -30,15 +31,16 @@ from facerec.folder.shards import marker_bytes, read_marker
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector, Embedder
-from facerec.models.finite import frame_in_errors, run_model
+from facerec.models.finite import run_model
 from facerec.support.atomic import host, sync_files, sync_folder
 from facerec.support.locks import locked
 from facerec.support.prefetch import Profile, prefetch
 from facerec.support.signals import StopRequest
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
-from facerec.video.film import Film, read_frames
+from facerec.video.film import Film, read_decoded
 from facerec.video.identity import check_unchanged
-from facerec.video.shots import ChangeScorer, find_cuts
+from facerec.video.miniature import Miniature
+from facerec.video.shots import find_cuts
 
 DEPTH = 2  # batches that may wait between two steps
 
@@ -68,7 +70,7 @@ class Extractor:
 class _Frame:
     number: int
     image: Image | None  # None for frames on which no faces are detected
-    change: float | None
+    miniature: Miniature
     detections: Detections | None = None
 
 
@@ -81,6 +83,7 @@ class _SavedFace:
 @dataclass
 class _FrameResult:
     record: FrameRecord
+    miniature: Miniature
     saturated: bool = False  # see `Detections`
     saved: list[_SavedFace] = field(default_factory=list)
 
@@ -106,7 +109,7 @@ def extract_shard(
     Raises:
         Interrupted: a stop was requested.
         PlanError: the film changed meanwhile, or another run replaced the plan.
-        NonFiniteError: a network, or the score of a scene change, gave NaN or an infinite number.
+        NonFiniteError: a network gave NaN or an infinite number.
         In all cases no file of the shard is left behind.
     """
     beg, end = plan.range_of(shard)
@@ -123,12 +126,13 @@ def extract_shard(
             files.frame_records.open("wb") as frame_records,
             files.features.open("wb") as features,
             new_face_archive(files.faces) as add_thumbnail,
+            new_miniature_archive(files.miniatures) as add_miniature,
         ):
             for batch in embedded:
                 stop.check()
                 with profile.time("write"):
                     for result in batch:
-                        write_frame(result, frame_records, features, add_thumbnail, log)
+                        write_frame(result, frame_records, features, add_thumbnail, add_miniature, log)
                 advance(len(batch))
         stop.check()
         with profile.time("write"):
@@ -152,19 +156,21 @@ def extract_shard(
 def decode_batches(
     film: Film, beg: int, end: int, extractor: Extractor, profile: Profile
 ) -> Iterator[list[_Frame]]:
-    """Yield the shard's frames in batches, each frame with its difference from the one before it.
+    """Yield the shard's frames in batches, each frame with its miniature.
 
     A batch has as many frames with detection as the detector takes at once.
     """
     every = extractor.detect_every
-    scorer = ChangeScorer()
 
     def frames() -> Iterator[_Frame]:
-        for number, image in profile.timed("decode", read_frames(film, beg, end)):
-            with profile.time("change"), frame_in_errors(film.path, number):
-                change = scorer.change(image)
-            if number >= beg:
-                yield _Frame(number, None if number % every else image, change)
+        for decoded in profile.timed("decode", read_decoded(film, beg, end)):
+            if decoded.number < beg:  # the frame before the shard
+                continue
+            with profile.time("miniature"):
+                small = decoded.miniature()
+            with profile.time("convert"):
+                image = None if decoded.number % every else decoded.image()
+            yield _Frame(decoded.number, image, small)
 
     source = frames()
     while batch := list(islice(source, extractor.detector.batch_size * every)):
@@ -197,7 +203,7 @@ def embed_batches(
         with profile.time("crop"):
             for frame in batch:
                 if frame.image is None or frame.detections is None:
-                    results.append(_FrameResult(FrameRecord(frame.number, frame.change, ())))
+                    results.append(_FrameResult(FrameRecord(frame.number, ()), frame.miniature))
                     continue
                 boxes, indices = faces.integer_boxes(frame.detections, width, height, extractor.min_box_size)
                 saves = faces.shorter_sides(boxes) >= extractor.min_face_size
@@ -210,8 +216,8 @@ def embed_batches(
                     )
                     for box, index, save in zip(boxes, indices, saves, strict=True)
                 )
-                record = FrameRecord(frame.number, frame.change, face_records)
-                result = _FrameResult(record, frame.detections.saturated)
+                record = FrameRecord(frame.number, face_records)
+                result = _FrameResult(record, frame.miniature, frame.detections.saturated)
                 results.append(result)
                 for box, index in zip(boxes[saves], indices[saves], strict=True):
                     keypoints = frame.detections.keypoints[index]
@@ -235,11 +241,13 @@ def write_frame(
     frame_records: BinaryIO,
     features: BinaryIO,
     add_thumbnail: Callable[[str, bytes], None],
+    add_miniature: Callable[[Miniature], None],
     log: ShardLog,
 ) -> None:
     """Write the results of one frame, and add to `log` the numbers needed at the end of the shard."""
     record = result.record
     frame_records.write(to_line(record))
+    add_miniature(result.miniature)
     log.add(record, result.saturated)
     for saved in result.saved:
         features.write(to_line(saved.feature))
@@ -252,7 +260,11 @@ def _write_cuts_and_trajectories(
     film: Film, movie_id: int, detect_every: int, files: ShardFiles, log: ShardLog
 ) -> None:
     """Write the cuts and trajectories of the shard alone; the merge decides both again for the whole film."""
-    cuts = find_cuts(np.array(log.numbers, np.int64), np.array(log.changes, np.float64))
+    miniatures = MiniatureArchives([(files.miniatures, len(log.numbers))])
+    try:
+        cuts = find_cuts(np.array(log.numbers, np.int64), miniatures)
+    finally:
+        miniatures.close()
     files.scene_changes.write_bytes(scene_changes_bytes(movie_id, cuts))
     boxes = np.array(log.boxes, np.int64).reshape(-1, 4)
     tracks = track_sampled_frames(detect_every, np.array(log.frames, np.int64), boxes, cuts)

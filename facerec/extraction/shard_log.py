@@ -5,8 +5,6 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from facerec.folder.frame_records import FrameRecord
 from facerec.folder.plausibility import implausible_counts
 
@@ -16,14 +14,13 @@ class ShardLog:
     """What a shard keeps in memory until its end: numbers of 8 bytes each, never pixels.
 
     Attributes:
-        numbers, changes: frame number and change of each decoded frame; NaN for the film's first.
+        numbers: frame number of each decoded frame.
         frames, boxes: frame number and x1, y1, x2, y2 of each detection.
         saved: number of saved faces.
         saturated: number of frames with the maximum of candidates (see `models.base.Detections`).
     """
 
     numbers: array[int] = field(default_factory=lambda: array("q"))
-    changes: array[float] = field(default_factory=lambda: array("d"))
     frames: array[int] = field(default_factory=lambda: array("q"))
     boxes: array[int] = field(default_factory=lambda: array("q"))
     saved: int = 0
@@ -32,7 +29,6 @@ class ShardLog:
     def add(self, record: FrameRecord, saturated: bool) -> None:
         """Remember one decoded frame."""
         self.numbers.append(record.frame)
-        self.changes.append(np.nan if record.change is None else record.change)
         self.saturated += saturated
         for face in record.faces:
             self.frames.append(record.frame)

@@ -34,25 +34,26 @@ class FrameRecord:
 
     Attributes:
         frame: 0-based film frame.
-        change: difference from the decoded frame before it; None for the first frame of the film.
         faces: its detections, sorted by box.
     """
 
     frame: int
-    change: float | None
     faces: tuple[FaceRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {"frame": self.frame, "change": self.change, "faces": [face.to_json() for face in self.faces]}
+        return {"frame": self.frame, "faces": [face.to_json() for face in self.faces]}
 
     @classmethod
     def from_json(cls, value: object) -> FrameRecord:
-        record = require_keys(value, {"frame", "change", "faces"})
+        keys = {"frame", "faces"}
+        if isinstance(value, dict) and "change" in value:  # of a release before `results_version` 2
+            keys.add("change")
+            require(value["change"] is None or is_float(value["change"]), "change must be a float or null")
+        record = require_keys(value, keys)
         require(is_int(record["frame"]) and 0 <= record["frame"] <= MAX_FRAME, "frame is not a frame number")
-        change, faces = record["change"], record["faces"]
-        require(change is None or is_float(change), "change must be a float or null")
+        faces = record["faces"]
         require(isinstance(faces, list), "faces must be a list")
-        return cls(record["frame"], change, tuple(map(_face, faces)))
+        return cls(record["frame"], tuple(map(_face, faces)))
 
 
 def _face(value: object) -> FaceRecord:

@@ -4,6 +4,7 @@
     features/ trajectories/ scene_changes/    one file per shard, named by its frame range
     evidence/                                 frame records: the merge needs them, the contract does not
     faces/                                    one archive per shard with the thumbnails of all its saved faces
+    miniatures/                               one archive per shard with its frames, reduced to 48x27 pixels
     done/                                     the markers of finished shards
     images/                                   the thumbnails that annotators see, at most two per trajectory
     features.jsonl trajectories.jsonl scene_changes.json quality.jsonl    of the whole film
@@ -39,12 +40,20 @@ class ShardFiles:
     scene_changes: Path
     frame_records: Path
     faces: Path
+    miniatures: Path
     marker: Path
 
     @property
     def results(self) -> tuple[Path, ...]:
         """All files but the marker, which is written last."""
-        return self.features, self.trajectories, self.scene_changes, self.frame_records, self.faces
+        return (
+            self.features,
+            self.trajectories,
+            self.scene_changes,
+            self.frame_records,
+            self.faces,
+            self.miniatures,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ class MovieFolder:
         self.planning_lock = self.path / ".planning"
         self.film_hash = self.path / ".film.json"
         self.film_hash_lock = self.path / ".film.lock"
-        names = ("features", "trajectories", "scene_changes", "evidence", "faces", "done")
+        names = ("features", "trajectories", "scene_changes", "evidence", "faces", "miniatures", "done")
         self.shard_dirs = tuple(self.path / name for name in names)
         self.contact_sheet = self.path / "contact_sheet.png"
         self.report = self.path / "report.html"
@@ -153,7 +162,7 @@ class MovieFolder:
         Args:
             root: directory to use instead of the folder itself, while the files are being written.
         """
-        features, trajectories, scene_changes, frame_records, faces, markers = (
+        features, trajectories, scene_changes, frame_records, faces, miniatures, markers = (
             (root / directory.name if root else directory) for directory in self.shard_dirs
         )
         suffix = f"{self.movie_id}_{beg}-{end}"
@@ -163,6 +172,7 @@ class MovieFolder:
             scene_changes / f"scene_changes_{suffix}.json",
             frame_records / f"evidence_{suffix}.jsonl",
             faces / f"faces_{suffix}.zip",
+            miniatures / f"miniatures_{suffix}.npz",
             markers / f"done_{suffix}.json",
         )
 

@@ -103,6 +103,16 @@ class Plan:
         return {name: value for name, value in values.items() if value is not None}
 
     @property
+    def is_of_other_results(self) -> bool:
+        """Whether the release that made the plan computes other results than this one."""
+        return (self.results_version or 1) != RESULTS_VERSION
+
+    @property
+    def has_miniatures(self) -> bool:
+        """Whether its shards have miniatures, which those of version 1 do not."""
+        return (self.results_version or 1) > 1
+
+    @property
     def display_size(self) -> tuple[int, int] | None:
         """Width and height of the displayed frame in pixels; None in a plan that was edited by hand."""
         size = self.video.get("display_size")

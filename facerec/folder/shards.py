@@ -31,8 +31,11 @@ def marker_bytes(
     report: Mapping[str, Any],
 ) -> bytes:
     """Return the marker of the finished shard `[beg, end)`, the files of which are under `root`."""
-    written = zip(_result_names(folder, beg, end), folder.shard(beg, end, root).results, strict=True)
-    files = {name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for name, path in written}
+    final, written = (result_files(folder, plan, beg, end, where) for where in (None, root))
+    files = {
+        folder.relative(name): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for name, path in zip(final, written, strict=True)
+    }
     return orjson.dumps({"fingerprint": plan.fingerprint, "files": files, "report": dict(report)})
 
 
@@ -52,9 +55,8 @@ def read_marker(
     if not path.exists():
         raise PlanError(NOT_DONE)
     try:
-        marker = read_json(
-            path, lambda value: _parse_marker(value, _result_names(folder, beg, end), beg, end)
-        )
+        names = [folder.relative(file) for file in result_files(folder, plan, beg, end)]
+        marker = read_json(path, lambda value: _parse_marker(value, names, beg, end))
     except ContractError as error:
         raise PlanError(f"its marker is damaged or belongs to another shard ({error})") from None
     if marker["fingerprint"] != plan.fingerprint:
@@ -70,8 +72,12 @@ def read_marker(
     return marker
 
 
-def _result_names(folder: MovieFolder, beg: int, end: int) -> list[str]:
-    return [folder.relative(path) for path in folder.shard(beg, end).results]
+def result_files(
+    folder: MovieFolder, plan: Plan, beg: int, end: int, root: Path | None = None
+) -> tuple[Path, ...]:
+    """Return the files of the shard `[beg, end)` but its marker; `root` as in `MovieFolder.shard`."""
+    files = folder.shard(beg, end, root)
+    return files.results if plan.has_miniatures else files.results[:-1]
 
 
 def _parse_marker(value: object, names: list[str], beg: int, end: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec import __version__
 from facerec.errors import InputError, PlanError
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.frame_records import QualityRecord
@@ -72,7 +73,8 @@ def merge(
         A one-line summary.
 
     Raises:
-        PlanError: there is no plan, or shards are missing and `allow_missing` is not set.
+        PlanError: there is no plan, another release made the shards, or shards are missing and
+            `allow_missing` is not set.
         StaleError: the folder is published and the results differ, and `overwrite` is not set.
         InputError: the faces cannot be exported: none were saved, or the directory has other faces.
         ContractError: a file of a shard is damaged.
@@ -80,13 +82,21 @@ def merge(
     plan, thumbnail_settings = read_plan(folder), ThumbnailSettings()
     if plan is None:
         raise PlanError(f"{folder.path}: no plan.json, so no shard was extracted here; run extract.py first")
+    if plan.is_of_other_results:
+        raise PlanError(
+            f"{folder.path}: {plan.program} extracted its shards, which computes other results than facerec "
+            f"{__version__}. Merge them with that release, or extract the film again with {option('--fresh')}"
+        )
     if faces_to and not plan.settings["images"]:
         raise InputError(
             f"{folder.path}: was extracted with --no-images, so there are no thumbnails for --faces"
         )
     markers = read_markers(folder, plan, allow_missing)
     detections = read_detections(folder, plan, markers)
-    cuts = find_cuts(detections.decoded_frames, detections.changes)
+    try:
+        cuts = find_cuts(detections.decoded_frames, detections.miniatures)
+    finally:
+        detections.miniatures.close()
     warnings = _warnings(plan, markers, detections)
     for warning in warnings:
         logging.warning("%s: %s", folder.path, warning)

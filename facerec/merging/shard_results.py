@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from facerec.errors import ContractError, PlanError
 from facerec.folder.frame_records import FrameRecord, QualityRecord
 from facerec.folder.layout import MovieFolder
+from facerec.folder.miniature_archive import MiniatureArchives
 from facerec.folder.names import tag_of
 from facerec.folder.plan import Plan, format_ranges, rerun_command
 from facerec.folder.readers import read_features, read_trajectories
@@ -30,14 +32,14 @@ class FilmDetections:
         frames: (n,) int64, frame of each detection.
         boxes: (n, 4) int64 x1, y1, x2, y2 in display pixels.
         decoded_frames: (m,) int64, the frames that could be decoded, ascending.
-        changes: (m,) difference of each of these from the decoded frame before it; NaN for the first.
+        miniatures: those of these frames.
         qualities: quality record of each saved face, sorted by frame and box.
     """
 
     frames: NDArray[np.int64]
     boxes: NDArray[np.int64]
     decoded_frames: NDArray[np.int64]
-    changes: NDArray[np.float64]
+    miniatures: MiniatureArchives
     qualities: list[QualityRecord]
 
 
@@ -74,7 +76,7 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
         ContractError: a frame of a shard is missing, duplicate or another shard's.
     """
     decoded_frames: list[int] = []
-    changes: list[float] = []
+    archives: list[tuple[Path, int]] = []
     frames: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     boxes: list[NDArray[np.int64]] = [np.empty((0, 4), np.int64)]
     qualities: list[QualityRecord] = []
@@ -88,7 +90,6 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
                 raise ContractError(files.frame_records, rule, line)
             seen.add(record.frame)
             decoded_frames.append(record.frame)
-            changes.append(np.nan if record.change is None else record.change)
             qualities += (
                 QualityRecord(tag_of(folder.movie_id, record.frame, face.box), face.score, face.sharpness)
                 for face in record.faces
@@ -97,6 +98,7 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
         if len(seen) != end - beg:
             rule = f"has only {len(seen)} of the {end - beg} frames of its shard"
             raise ContractError(files.frame_records, rule)
+        archives.append((files.miniatures, len(seen) - len(markers[shard]["report"]["skipped"])))
         # a shard writes every detection into a trajectory, however short
         for trajectory in read_trajectories(files.trajectories, folder.movie_id):
             frames.append(trajectory.start + np.flatnonzero(trajectory.detected))
@@ -105,7 +107,7 @@ def read_detections(folder: MovieFolder, plan: Plan, markers: Markers) -> FilmDe
         np.concatenate(frames),
         np.concatenate(boxes),
         np.array(decoded_frames, np.int64),
-        np.array(changes),
+        MiniatureArchives(archives),
         qualities,
     )
 

@@ -193,7 +193,7 @@ def last_frame_duration(film: Film) -> Fraction:
 
 
 def read_frames(film: Film, beg: int, end: int, thread_count: int = 0) -> Iterator[tuple[int, Image]]:
-    """Read the frames `[beg, end)`, preceded by the frame before them, which a cut score needs.
+    """Read the frames `[beg, end)`, preceded by the frame before them.
 
     Args:
         beg, end: half-open range of frame numbers.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facerec.actors.database import ActorDatabase
+from facerec.checks.inspect import check_folder
+from facerec.checks.violations import Violations
 from facerec.folder.face_archive import new_face_archive
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import Plan, read_plan
@@ -24,8 +28,11 @@ from tests.edits import (
     setting,
     truncate,
 )
+from tests.folders import make_folder
+from tests.miniatures import write_stills
 
 SHARD = "7_0-13"
+MINIATURES = f"miniatures/miniatures_{SHARD}.npz"
 ARCHIVE = f"faces/faces_{SHARD}.zip"
 DONE, PLAN, MANIFEST = f"done/done_{SHARD}.json", "plan.json", "manifest.json"
 SHARD_T, SHARD_E = f"trajectories/trajectories_{SHARD}.jsonl", f"evidence/evidence_{SHARD}.jsonl"
@@ -118,6 +125,12 @@ VIOLATIONS: dict[str, Violation] = {
         None,
         "not a readable archive of thumbnails",
     ),
+    "miniatures of other frames": (
+        with_new_marker(0, lambda folder: write_stills(folder.path / MINIATURES, [0] * 12)),
+        MINIATURES,
+        None,
+        "does not have the miniatures of 13 frames",
+    ),
     "a changed archive": (flip_byte(ARCHIVE), DONE, None, "was changed"),
     "results of other shards": (
         with_new_marker(0, edit_record(SHARD_E, 2, setting(change=2.5))),
@@ -141,3 +154,15 @@ def test_violation_is_reported_with_file_line_and_rule(
     violation: Violation, folder: MovieFolder, database: ActorDatabase
 ) -> None:
     assert_violates(violation, folder, database.folder)
+
+
+def test_a_finished_folder_of_an_earlier_release_stays_valid(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, results_version=1)
+    assert not folder.shard(0, 0).miniatures.parent.exists()
+    violations = Violations()
+    check_folder(folder, None, None, violations)
+    assert violations.kept == []
+    folder = make_folder(tmp_path / "now")
+    shutil.rmtree(folder.shard(0, 0).miniatures.parent)
+    check_folder(folder, None, None, violations)
+    assert any("miniatures" in str(one) for one in violations.kept)

@@ -8,7 +8,6 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from scenedetect.detectors import ContentDetector
 
 from facerec import check, extract, merge_shards
 from facerec.errors import NonFiniteError
@@ -55,21 +54,11 @@ def bad_embedder(self: ToyEmbedder, crops: Sequence[Image]) -> np.ndarray:
     return np.full((len(crops), self.dimension), self.dimension**-0.5, np.float32)
 
 
-def bad_score(self: ContentDetector, timecode: object, image: Image) -> float:
-    return float("nan") if dark(image) else 1.0
-
-
 @pytest.mark.parametrize(
     ("target", "name", "bad", "expected"),
     [
         (ToyDetector, "detect", bad_detector, "frame 7: toy, computed in float16, returned scores"),
         (ToyEmbedder, "embed", bad_embedder, ": toy, computed in float16, returned embeddings"),
-        (
-            ContentDetector,
-            "_calculate_frame_score",
-            bad_score,
-            "frame 7: its difference from the frame before",
-        ),
     ],
 )
 def test_what_is_not_finite_stops_the_shard_with_the_frame_named(

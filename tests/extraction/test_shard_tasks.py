@@ -16,12 +16,16 @@ import pytest
 import facerec.extraction.film_notes
 import facerec.extraction.planning
 import facerec.extraction.shard
+import facerec.folder.plan
 import facerec.merging.merge
 import facerec.video.identity
 from facerec import __version__, extract, merge_shards
+from facerec.errors import PlanError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import read_plan
 from facerec.folder.shards import done_markers
+from facerec.merging.merge import merge
+from facerec.settings import RESULTS_VERSION, KeepSettings, TrackSettings
 from facerec.support.atomic import sha256_of
 from facerec.support.cli import run_main
 from facerec.support.locks import locked
@@ -293,10 +297,18 @@ def test_another_release_with_the_same_results_completes_a_film(
 def test_a_release_with_other_results_is_refused(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_extract(film, tmp_path, 2, shards="0")
-    with mock.patch.object(facerec.extraction.planning, "RESULTS_VERSION", 2):
+    folder = run_extract(film, tmp_path, 2, shards="0")
+    with mock.patch.object(facerec.folder.plan, "RESULTS_VERSION", RESULTS_VERSION + 1):
         line = _refusal(_words(film, tmp_path, "1"), capsys)
     assert "computes other results" in line and "--fresh" in line and "earlier release" in line
+    run_extract(film, tmp_path, 2, shards="1")
+    with (
+        mock.patch.object(facerec.folder.plan, "RESULTS_VERSION", RESULTS_VERSION + 1),
+        pytest.raises(PlanError, match=r"computes other results than facerec .*--fresh"),
+    ):
+        merge(folder, TrackSettings(), KeepSettings(), allow_missing=False, overwrite=False)
+    assert not folder.scene_changes.exists()
+    run_merge(folder)
 
 
 def test_the_same_weights_under_another_name_complete_a_film(film: Path, tmp_path: Path) -> None:

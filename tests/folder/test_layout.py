@@ -140,6 +140,7 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
         "scene_changes/scene_changes_7_0-13.json",
         "evidence/evidence_7_0-13.jsonl",
         "faces/faces_7_0-13.zip",
+        "miniatures/miniatures_7_0-13.npz",
         "done/done_7_0-13.json",
     ]
     assert (

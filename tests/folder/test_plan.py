@@ -24,6 +24,7 @@ from facerec.folder.plan import (
     unpack_times,
     write_plan,
 )
+from facerec.settings import RESULTS_VERSION
 from facerec.video.identity import probe_sha256
 
 TIMES = [{"times": [[1, 3]]}, {"times": [[1, 4]]}]
@@ -96,7 +97,7 @@ def test_a_plan_round_trips_with_its_fingerprint(tmp_path: Path) -> None:
         {"settings": {"save_every": 4}},
         {"models": {"detector": {"kind": "mtcnn"}}},
         {"notes": ()},
-        {"results_version": 2},
+        {"results_version": RESULTS_VERSION + 1},
     ],
 )
 def test_whatever_differs_changes_the_fingerprint_and_is_named(other: dict[str, object]) -> None:

@@ -23,7 +23,7 @@ from tests.strategies import ANY_JSON, FRAMES, QUALITIES, damaged, features, tra
 KINDS = [Trajectory, SavedFace, FrameRecord, QualityRecord]
 TRAJECTORY = Trajectory(0, 7, 5, np.array([[1, 2, 30, 40], [2, 2, 31, 40]]), np.array([True, True]), 320, 180)
 FEATURE = SavedFace(7, 5, (1, 2, 30, 40), np.ones((5, 2), np.float32), np.float32([0.6, 0.8]), 320, 180)
-FRAME = FrameRecord(5, 1.5, (FaceRecord((1, 2, 30, 40), 0.9, 20.0),))
+FRAME = FrameRecord(5, (FaceRecord((1, 2, 30, 40), 0.9, 20.0),))
 QUALITY = QualityRecord("7:5:1_2_30_40", 0.9, 20.0)
 RECORDS: list[Record] = [TRAJECTORY, FEATURE, FRAME, QUALITY]
 
@@ -123,7 +123,7 @@ def test_a_broken_rule_is_named(record: Record, change: dict[str, Any], rule: st
     [
         FEATURE.with_embedding(np.float32([np.nan, 1])),
         FEATURE.with_embedding(np.float32([0.7, 0.8])),
-        FrameRecord(5, float("nan"), (FaceRecord((1, 2, 1, 40), 0.9, None),)),
+        FrameRecord(5, (FaceRecord((1, 2, 1, 40), 0.9, None),)),
         QualityRecord("7:5:1_2_30_40", float("inf"), 1.0),
         Trajectory(0, 7, 5, TRAJECTORY.boxes, np.array([True, False]), 320, 180),
         Trajectory(0, 7, 5, TRAJECTORY.boxes - 2, TRAJECTORY.detected, 320, 180),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from fractions import Fraction
@@ -19,15 +20,17 @@ from hypothesis import strategies as st
 from facerec import extract
 from facerec.folder.frame_records import FaceRecord, FrameRecord
 from facerec.folder.layout import MovieFolder
-from facerec.folder.plan import Plan, shard_range
+from facerec.folder.miniature_archive import MiniatureArchives
+from facerec.folder.plan import Plan, read_plan, shard_range
 from facerec.folder.records import to_line
-from facerec.geometry import KEYPOINTS
+from facerec.geometry import KEYPOINTS, MINIATURE_BYTES
 from facerec.merging.shard_results import read_detections
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
 from facerec.video.film import open_film, read_frames
 from facerec.video.shots import find_cuts
 from tests.films import make_film
+from tests.miniatures import still, write_stills
 from tests.toy import MOVIE, Story, make_cast, results, run_extract, run_merge, run_naming
 
 ALL_N = (1, 2, 3, 7, 64)
@@ -55,10 +58,16 @@ STORIES = {
 
 def _evidence(folder: MovieFolder) -> list[dict[str, Any]]:
     """What was seen of each frame, over all shards."""
-    files = (folder.path / "evidence").iterdir()
-    return sorted(
-        (json.loads(line) for file in files for line in file.open()), key=lambda line: line["frame"]
+    plan = read_plan(folder)
+    assert plan is not None
+    shards = [folder.shard(*plan.range_of(shard)) for shard in range(plan.n)]
+    lines = [[json.loads(line) for line in files.frame_records.open()] for files in shards]
+    found = MiniatureArchives(
+        [(files.miniatures, len(own)) for files, own in zip(shards, lines, strict=True)]
     )
+    miniatures = [hashlib.sha256(one.tobytes()).hexdigest() for one in found[:]]
+    found.close()
+    return [{**line, "miniature": own} for line, own in zip(itertools.chain(*lines), miniatures, strict=True)]
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -67,9 +76,6 @@ def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None
     film = story.make(tmp_path / f"{MOVIE}-story.{suffix}")
     folder = run_merge(run_extract(film, tmp_path / "1", 1, "--save-every", "3"))
     whole, seen = results(folder), _evidence(folder)
-    assert [n for n, line in enumerate(seen) if line["change"] is None] == [0], (
-        "only the first has none before"
-    )
     assert whole["trajectories.jsonl"].count(b"\n") > len(story.cuts), "nothing is seen, nothing is tested"
     expected = sorted(story.cuts) if name != "cuts closer than a shot" else [11, 24]
     assert json.loads(whole["scene_changes.json"])["frame_indices"] == expected
@@ -100,25 +106,22 @@ def test_a_gap_and_a_dissolve_over_a_border_split_no_trajectory(tmp_path: Path) 
 @st.composite
 def films(
     draw: st.DrawFn,
-) -> tuple[list[tuple[int, float | None, list[tuple[int, int, int, int]]]], list[int]]:
-    """What is seen of each decodable frame of a film (number, change, boxes), and borders of shards."""
+) -> tuple[list[tuple[int, int, list[tuple[int, int, int, int]]]], list[int]]:
+    """What is seen of each decodable frame of a film (number, shot, boxes), and borders of shards."""
     count = draw(st.integers(1, 40))
     seed = np.random.default_rng(draw(st.integers(0, 2**32)))
     people = [(seed.integers(0, 200, 2), seed.integers(-6, 7, 2)) for _ in range(draw(st.integers(0, 5)))]
     lost = draw(st.sets(st.integers(0, count - 1), max_size=5))
-    frames: list[tuple[int, float | None, list[tuple[int, int, int, int]]]] = []
+    frames: list[tuple[int, int, list[tuple[int, int, int, int]]]] = []
+    shot = 0
     for number in sorted(set(range(count)) - lost):
-        change = (
-            None
-            if not frames
-            else float(seed.choice([seed.uniform(0, 12), seed.uniform(15, 90)], p=[0.8, 0.2]))
-        )
+        shot += int(seed.random() < 0.2)
         boxes = set()
         for at, speed in people:
             if seed.random() < 0.8:
                 x, y = np.clip(at + speed * number + seed.integers(-3, 4, 2), 0, 300).tolist()
                 boxes.add((x, y, x + 30 + int(seed.integers(0, 4)), y + 30))
-        frames.append((number, change, sorted(boxes)))
+        frames.append((number, shot, sorted(boxes)))
     borders = draw(st.lists(st.integers(0, count), max_size=8))
     return frames, sorted({0, count, *borders})
 
@@ -132,10 +135,16 @@ def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[
     for shard, (beg, end) in enumerate(ranges):
         mine = [frame for frame in frames if beg <= frame[0] < end]
         files = folder.shard(beg, end)
-        evidence = [FrameRecord(n, c, tuple(FaceRecord(b, 0.9, None) for b in boxes)) for n, c, boxes in mine]
+        evidence = [FrameRecord(n, tuple(FaceRecord(b, 0.9, None) for b in boxes)) for n, _, boxes in mine]
         files.frame_records.write_bytes(b"".join(map(to_line, evidence)))
-        numbers, changes = [n for n, _, _ in mine], [np.nan if c is None else c for _, c, _ in mine]
-        cuts = find_cuts(np.array(numbers, np.int64), np.array(changes, np.float64))
+        write_stills(files.miniatures, (shot for _, shot, _ in mine))
+        numbers = [n for n, _, _ in mine]
+        own = (
+            np.stack([still(shot) for _, shot, _ in mine])
+            if mine
+            else np.empty((0, MINIATURE_BYTES), np.uint8)
+        )
+        cuts = find_cuts(np.array(numbers, np.int64), own)
         where, boxes = [n for n, _, found in mine for _ in found], [b for _, _, found in mine for b in found]
         tracks = track(where, np.array(boxes, np.int64).reshape(-1, 4), cuts)
         lines = map(to_line, to_trajectories(tracks, MOVIE, 400, 400))
@@ -144,7 +153,8 @@ def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[
     plan = Plan(MOVIE, {}, {}, borders[-1], len(ranges), {}, {}, ())
     object.__setattr__(plan, "range_of", lambda shard: ranges[shard])
     found = read_detections(folder, plan, markers)
-    cuts = find_cuts(found.decoded_frames, found.changes)
+    cuts = find_cuts(found.decoded_frames, found.miniatures)
+    found.miniatures.close()
     tracks = track(found.frames, found.boxes, cuts)
     return b"".join(map(to_line, to_trajectories(tracks, MOVIE, 400, 400))), cuts
 

@@ -140,7 +140,17 @@ def test_a_read_only_folder_is_reported_and_unchanged(
     assert contents(run_merge(folder)) == undisturbed
 
 
-SUBDIRECTORIES = ["", "images", "features", "trajectories", "scene_changes", "evidence", "faces", "done"]
+SUBDIRECTORIES = [
+    "",
+    "images",
+    "features",
+    "trajectories",
+    "scene_changes",
+    "evidence",
+    "faces",
+    "miniatures",
+    "done",
+]
 
 
 @pytest.mark.parametrize("subdirectory", SUBDIRECTORIES)

@@ -1,4 +1,4 @@
-"""Cuts: PySceneDetect's scores and rule, and what differs near the ends of a film."""
+"""Cuts: PySceneDetect's adaptive rule, and what differs near the ends of a film."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scenedetect import FrameTimecode, SceneManager, StatsManager, open_video
-from scenedetect.detectors import AdaptiveDetector, ContentDetector
+from scenedetect import FrameTimecode
+from scenedetect.detectors import AdaptiveDetector
 
-from facerec.geometry import Image
+import facerec.video.shots as shot_module
+from facerec.geometry import MINIATURE_BYTES
 from facerec.settings import ShotSettings
-from facerec.video.film import open_film, read_frames
-from facerec.video.shots import ChangeScorer, find_cuts
-from tests.films import make_film
+from facerec.video.film import open_film, read_decoded
+from facerec.video.miniature import LUMA_BYTES
+from facerec.video.shots import adaptive_cuts, find_cuts
+from tests.miniatures import still
 
 WINDOW = ShotSettings.window
 CUTS = {
@@ -29,37 +31,15 @@ CUTS = {
 }
 
 
-def changes_of(film: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    opened, scorer = open_film(film), ChangeScorer()
-    scored = [(number, scorer.change(image)) for number, image in read_frames(opened, 0, 10**6)]
-    return np.array([n for n, _ in scored]), np.array([c for _, c in scored], dtype=np.float64)
+def miniatures_of(film: Path) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    opened = open_film(film)
+    read = [(one.number, one.miniature()) for one in read_decoded(opened, 0, opened.frame_count)]
+    return np.array([n for n, _ in read]), np.stack([one for _, one in read])
 
 
 def cuts_in(changes: list[float], settings: ShotSettings | None = None) -> list[int]:
-    return find_cuts(np.arange(len(changes)), np.array([np.nan, *changes[1:]]), settings)
-
-
-def colours(number: int, width: int, height: int) -> Image:
-    rng = np.random.default_rng(number // 10)
-    return np.kron(rng.integers(0, 256, (4, 4, 3)), np.ones((height // 4, width // 4, 1))).astype(np.uint8)
-
-
-@pytest.mark.parametrize(("width", "height"), [(160, 120), (640, 360)])
-def test_scores_equal_the_librarys(width: int, height: int, tmp_path: Path) -> None:
-    film = make_film(tmp_path / "1-a.mp4", 40, width=width, height=height, draw=colours)
-    stats = StatsManager()
-    manager = SceneManager(stats)
-    manager.add_detector(ContentDetector(luma_only=True))
-    video = open_video(str(film), backend="opencv")
-    manager.detect_scenes(video)
-    numbers, changes = changes_of(film)
-    theirs = [
-        stats.get_metrics(FrameTimecode(int(n), video.frame_rate), [ContentDetector.FRAME_SCORE_KEY])[0]
-        for n in numbers[1:]
-    ]
-    assert np.isnan(changes[0])
-    np.testing.assert_allclose(changes[1:], theirs, atol=0.3)  # from another build of the decoder
-    assert max(theirs) > 20
+    found = np.array([np.nan, *changes[1:]])
+    return adaptive_cuts(np.arange(len(changes)), found, settings or ShotSettings())
 
 
 class GivenScores(AdaptiveDetector):
@@ -102,7 +82,7 @@ def test_cuts_near_the_ends_of_the_film_are_found(cut: int) -> None:
 def test_still_pictures_around_a_cut_and_a_still_film() -> None:
     assert cuts_in([0.0] * 20 + [40.0] + [0.0] * 20) == [20]
     assert cuts_in([0.0] * 40) == cuts_in([0.0]) == cuts_in([0.0, 40.0])[1:] == []
-    assert find_cuts(np.empty(0, np.int64), np.empty(0)) == []
+    assert find_cuts(np.empty(0, np.int64), np.empty((0, MINIATURE_BYTES), np.uint8)) == []
 
 
 def test_an_object_passing_the_lens_and_a_fast_pan_are_not_cuts() -> None:
@@ -125,35 +105,23 @@ def test_of_cuts_closer_than_min_shot_the_first_counts() -> None:
     assert cuts_in(near, ShotSettings(min_shot=4)) == [20, 24, 28]
 
 
-def test_changes_across_lost_frames_are_compared_with_existing_neighbours() -> None:
+def test_a_frame_after_lost_ones_is_compared_across_the_gap() -> None:
     numbers = np.array([*range(20), *range(120, 140)])
-    changes = np.full(40, 2.0)
-    changes[0] = np.nan
-    assert find_cuts(numbers, changes) == []
-    changes[20] = 45.0
-    assert find_cuts(numbers, changes) == [120]
-    changes[20] = np.nan  # the previous frame is unknown
-    assert find_cuts(numbers, changes) == []
+    same, other = np.stack([still(0)] * 40), np.stack([still(int(k >= 20)) for k in range(40)])
+    assert find_cuts(numbers, same) == [] and find_cuts(numbers, other) == [120]
 
 
-def test_a_black_and_white_cut_scores_as_high_as_in_colour() -> None:
-    rng = np.random.default_rng(0)
-    grey = rng.integers(0, 120, (90, 160, 1))
-    first, second = (np.repeat(grey + k, 3, 2).astype(np.uint8) for k in (0, 40))
-    scorer = ChangeScorer()
-    assert scorer.change(first) is None
-    change = scorer.change(second)
-    assert change is not None and change > ShotSettings.min_change * 2
-
-
-def test_a_score_depends_only_on_its_frame_and_the_previous_one() -> None:
-    rng = np.random.default_rng(1)
-    frames = [rng.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(4)]
-    whole, slice_ = ChangeScorer(), ChangeScorer()
-    scores = [whole.change(frame) for frame in frames]
-    assert [slice_.change(frame) for frame in frames[2:]] == [None, scores[3]]
+def test_changes_are_those_of_luma_and_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    shots = np.stack([still(k // 5) for k in range(40)])
+    shots[::2, LUMA_BYTES:] = 40  # colour alone does not count
+    whole = shot_module.changes_of(shots)
+    luma = shots[:, :LUMA_BYTES].astype(float)
+    np.testing.assert_allclose(whole[1:], abs(np.diff(luma, axis=0)).mean(1))
+    assert np.isnan(whole[0])
+    monkeypatch.setattr(shot_module, "_AT_ONCE", 7)
+    np.testing.assert_array_equal(shot_module.changes_of(shots), whole)
 
 
 @pytest.mark.parametrize("clip", CUTS)
 def test_cuts_of_real_film(clip: str, shared: Path) -> None:
-    assert find_cuts(*changes_of(shared / "data" / "clips" / f"{clip}.mp4")) == CUTS[clip]
+    assert find_cuts(*miniatures_of(shared / "data" / "clips" / f"{clip}.mp4")) == CUTS[clip]

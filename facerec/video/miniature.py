@@ -1,0 +1,69 @@
+"""Miniatures: a film's frames reduced to 48x27 pixels, from which its shots are decided.
+
+A miniature depends on one frame only. It has the luma and the two colour planes of YUV 4:2:0, full range,
+not turned upright. swscale makes it in one step from the decoded picture of any pixel format, so a frame need
+not be converted to RGB for it. The size is that of the frames that TransNetV2 takes.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.geometry import MINIATURE
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
+
+WIDTH, HEIGHT = MINIATURE
+LUMA_BYTES = WIDTH * HEIGHT
+
+Miniature = NDArray[np.uint8]  # (`geometry.MINIATURE_BYTES`,): the rows of Y, then of Cb, then of Cr
+
+_of_thread = threading.local()  # a reformatter keeps its tables for the next frame of the same size
+
+
+class Miniatures(Protocol):
+    """Miniatures of successive frames: an array (n, MINIATURE_BYTES) uint8, or files read by slices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frames: slice, /) -> NDArray[np.uint8]: ...
+
+
+def miniature(frame: VideoFrame) -> Miniature:
+    """Reduce a decoded frame; each pixel is the mean of those that it covers.
+
+    It may be called from any thread, but not while another thread converts the same frame. The result does
+    not depend on the processor. Whatever colour matrix the frame is tagged with, its luma is used as it is.
+    """
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+    reformatter: VideoReformatter | None = getattr(_of_thread, "reformatter", None)
+    if reformatter is None:
+        reformatter = _of_thread.reformatter = VideoReformatter()
+    small = reformatter.reformat(
+        frame,
+        WIDTH,
+        HEIGHT,
+        "yuv420p",
+        src_colorspace=Colorspace.ITU709,
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
+        threads=1,
+    )
+    planes = [
+        np.asarray(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in small.planes
+    ]
+    return np.concatenate([plane.ravel() for plane in planes])
+
+
+def luma(miniatures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the luma of miniatures (n, MINIATURE_BYTES) as pictures (n, HEIGHT, WIDTH)."""
+    return miniatures[:, :LUMA_BYTES].reshape(-1, HEIGHT, WIDTH)
