@@ -13,6 +13,8 @@ overhead     CPU time of the whole / sum of the CPU times of the stages; the onl
              when other programs share the machine
 bound        least possible time / time of the whole; the least possible time is that of the slowest stage, or
              the CPU time of all stages / cores where that is longer
+networks     (CPU time of the networks alone, called as often and with inputs of the same shapes, + that of
+             PyAV decoding the same frames) / CPU time of the whole
 """
 
 from __future__ import annotations
@@ -29,15 +31,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import av
 import numpy as np
 
 from bench.measure import Cost, cost, interleaved, random_weights
+from bench.networks import Networks
+from facerec.extraction.frames import Frame
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
 from facerec.settings import ExtractSettings, smallest_box
 from facerec.support.limits import cpu_threads
 
 STAGES = ("decode", "detect", "embed", "write")
+LIMITS = ("plain decoding", "networks alone")
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
@@ -114,16 +120,10 @@ def film_of(args: argparse.Namespace, work: Path) -> Path:
 
 def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Return functions that measure each stage alone and the whole."""
+    from facerec.extraction.frames import Batch, FrameSteps, Slot, batch_detector
     from facerec.extraction.planned_film import planned_film
     from facerec.extraction.planning import ensure_plan
-    from facerec.extraction.shard import (
-        Extractor,
-        decode_batches,
-        detect_batches,
-        embed_batches,
-        extract_shard,
-        write_frame,
-    )
+    from facerec.extraction.shard import Extractor, embed_batches, extract_shard, write_frame
     from facerec.extraction.shard_log import ShardLog
     from facerec.folder.face_archive import new_face_archive
     from facerec.folder.layout import MovieFolder
@@ -131,6 +131,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     from facerec.models import load_detector, load_embedder
     from facerec.models.device import limit_threads
     from facerec.support.prefetch import Profile
+    from facerec.support.ring import BoundedPool, Ring
     from facerec.support.signals import StopRequest
 
     detector = load_detector(
@@ -142,6 +143,7 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
         face_threshold=settings.face_threshold,
     )
     embedder = load_embedder(settings.embedder, device=args.device, precision=settings.precision)
+    networks = Networks(detector, embedder)
     if args.faces:
         detector = ArtificialFaces(detector, args.faces)
     limit_threads()
@@ -163,13 +165,55 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     film = planned_film(plan, path)
     film_frames = film.frame_count
     end = begin()[1].range_of(0)[1]
-    profile = Profile()
-    frames = list(decode_batches(film, 0, end, extractor, profile))
-    found = list(detect_batches(detector, film, iter(frames), profile))
-    seen = list(embed_batches(extractor, film, folder.movie_id, iter(found), profile))
+    device, profile = batch_detector(detector), Profile()
+    slots = [Slot(device) for _ in range(end + 1)]  # all batches are kept
+    ring = Ring(slots)
+
+    def steps(pool: BoundedPool) -> FrameSteps:
+        return FrameSteps(film, detector, extractor.detect_every, extractor.save_every, ring, pool, profile)
+
+    def decode() -> list[Batch]:
+        with BoundedPool(cpu_threads(), "convert", 2 * cpu_threads()) as pool:
+            batches = list(steps(pool).decode(0, end))
+            for conversion in itertools.chain.from_iterable(batch.conversions for batch in batches):
+                conversion.result()
+        return batches
+
+    def decode_alone() -> Cost:
+        def work() -> None:
+            for batch in decode():
+                ring.release(batch.slot)
+
+        return cost(work)
+
+    batches = decode()
+
+    def copies() -> Iterator[Batch]:
+        for batch in batches:
+            kept = [replace(frame) for frame in batch.frames]
+            detected = {frame.number for frame in batch.detected}
+            yield replace(batch, frames=kept, detected=[frame for frame in kept if frame.number in detected])
+
+    def detect() -> list[list[Frame]]:
+        with BoundedPool(1, "convert", 1) as pool:
+            return list(steps(pool).detect(copies()))
+
+    with networks.noted() as calls:
+        found = detect()
+        seen = list(embed_batches(extractor, film, folder.movie_id, iter(found), profile))
 
     def use_up(items: Iterator[Any]) -> Cost:
         return cost(lambda: sum(1 for _ in items))
+
+    def plain() -> Cost:
+        def work() -> None:
+            with av.open(str(path)) as container:
+                context = container.streams.video[0].codec_context
+                context.thread_count, context.thread_type = cpu_threads(), "FRAME"
+                for _ in itertools.islice(container.decode(video=0), end):
+                    pass
+
+        return cost(work)
 
     def write() -> Cost:
         folder, _ = begin()
@@ -194,18 +238,13 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
     return {
         "frames": end,
-        "decode": lambda: use_up(decode_batches(film, 0, end, extractor, profile)),
-        "detect": lambda: use_up(
-            detect_batches(
-                detector,
-                film,
-                ([replace(frame, detections=None) for frame in batch] for batch in frames),
-                profile,
-            )
-        ),
+        "decode": decode_alone,
+        "detect": lambda: cost(detect),
         "embed": lambda: use_up(embed_batches(extractor, film, folder.movie_id, iter(found), profile)),
         "write": write,
         "whole": whole,
+        "plain decoding": plain,
+        "networks alone": lambda: cost(lambda: [call() for call in calls]),
     }
 
 
@@ -223,6 +262,7 @@ def summary(found: dict[str, Cost], frames: int, cores: int) -> dict[str, Any]:
         "cores_busy": round(whole.cpu_s / (cores * whole.wall_s), 3),
         "overhead": round(whole.cpu_s / stages_cpu, 3),
         "bound": round(max(slowest.wall_s, stages_cpu / cores) / whole.wall_s, 3),
+        "networks": round(sum(found[limit].cpu_s for limit in LIMITS) / whole.cpu_s, 3),
     }
 
 

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from facerec.errors import PlanError
 from facerec.extraction import faces
+from facerec.extraction.frames import DEPTH, Frame, frame_steps
 from facerec.extraction.shard_log import ShardLog
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive
@@ -30,19 +30,17 @@ from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import marker_bytes, read_marker
 from facerec.folder.thumbnails import thumbnail_bytes
 from facerec.geometry import Image
-from facerec.models.base import Detections, Detector, Embedder
+from facerec.models.base import Detector, Embedder
 from facerec.models.finite import run_model
 from facerec.support.atomic import host, sync_files, sync_folder
 from facerec.support.locks import locked
 from facerec.support.prefetch import Profile, prefetch
 from facerec.support.signals import StopRequest
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
-from facerec.video.film import Film, read_decoded
+from facerec.video.film import Film
 from facerec.video.identity import check_unchanged
 from facerec.video.miniature import Miniature
 from facerec.video.shots import find_cuts
-
-DEPTH = 2  # batches that may wait between two steps
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,6 @@ class Extractor:
     min_box_size: int
     save_thumbnails: bool
     detect_every: int = 1
-
-
-@dataclass
-class _Frame:
-    number: int
-    image: Image | None  # None for frames on which no faces are detected
-    miniature: Miniature
-    detections: Detections | None = None
 
 
 @dataclass
@@ -120,8 +110,10 @@ def extract_shard(
             path.parent.mkdir(exist_ok=True)
         log = ShardLog()
         with (
-            prefetch(decode_batches(film, beg, end, extractor, profile), DEPTH) as decoded,
-            prefetch(detect_batches(extractor.detector, film, decoded, profile), DEPTH) as detected,
+            frame_steps(
+                film, extractor.detector, extractor.detect_every, extractor.save_every, profile
+            ) as steps,
+            steps.run(beg, end) as detected,
             prefetch(embed_batches(extractor, film, folder.movie_id, detected, profile), DEPTH) as embedded,
             files.frame_records.open("wb") as frame_records,
             files.features.open("wb") as features,
@@ -153,46 +145,8 @@ def extract_shard(
     return report
 
 
-def decode_batches(
-    film: Film, beg: int, end: int, extractor: Extractor, profile: Profile
-) -> Iterator[list[_Frame]]:
-    """Yield the shard's frames in batches, each frame with its miniature.
-
-    A batch has as many frames with detection as the detector takes at once.
-    """
-    every = extractor.detect_every
-
-    def frames() -> Iterator[_Frame]:
-        for decoded in profile.timed("decode", read_decoded(film, beg, end)):
-            if decoded.number < beg:  # the frame before the shard
-                continue
-            with profile.time("miniature"):
-                small = decoded.miniature()
-            with profile.time("convert"):
-                image = None if decoded.number % every else decoded.image()
-            yield _Frame(decoded.number, image, small)
-
-    source = frames()
-    while batch := list(islice(source, extractor.detector.batch_size * every)):
-        yield batch
-
-
-def detect_batches(
-    detector: Detector, film: Film, batches: Iterator[list[_Frame]], profile: Profile
-) -> Iterator[list[_Frame]]:
-    """Yield the same batches with the detections of the frames that have an image."""
-    for batch in batches:
-        with profile.time("detect"):
-            images = {frame.number: frame.image for frame in batch if frame.image is not None}
-            found = run_model(detector.detect, list(images.values()), list(images), film.path)
-            detections = iter(found)
-            for frame in batch:
-                frame.detections = None if frame.image is None else next(detections)
-        yield batch
-
-
 def embed_batches(
-    extractor: Extractor, film: Film, movie_id: int, batches: Iterator[list[_Frame]], profile: Profile
+    extractor: Extractor, film: Film, movie_id: int, batches: Iterator[list[Frame]], profile: Profile
 ) -> Iterator[list[_FrameResult]]:
     """Yield the results of each frame: its record and its saved faces."""
     width, height = film.display_width, film.display_height
@@ -202,7 +156,8 @@ def embed_batches(
         saved: list[tuple[_FrameResult, SavedFace, bytes | None]] = []
         with profile.time("crop"):
             for frame in batch:
-                if frame.image is None or frame.detections is None:
+                assert frame.miniature is not None
+                if frame.detections is None:
                     results.append(_FrameResult(FrameRecord(frame.number, ()), frame.miniature))
                     continue
                 boxes, indices = faces.integer_boxes(frame.detections, width, height, extractor.min_box_size)
@@ -212,7 +167,7 @@ def embed_batches(
                     FaceRecord(
                         tuple(box.tolist()),
                         round(float(frame.detections.scores[index]), 4),
-                        faces.sharpness(frame.image, box) if save else None,
+                        faces.sharpness(frame.rgb(), box) if save else None,
                     )
                     for box, index, save in zip(boxes, indices, saves, strict=True)
                 )
@@ -221,8 +176,8 @@ def embed_batches(
                 results.append(result)
                 for box, index in zip(boxes[saves], indices[saves], strict=True):
                     keypoints = frame.detections.keypoints[index]
-                    crops.append(extractor.embedder.crop(frame.image, box.astype(np.float32), keypoints))
-                    thumbnail = thumbnail_bytes(frame.image, box) if extractor.save_thumbnails else None
+                    crops.append(extractor.embedder.crop(frame.rgb(), box.astype(np.float32), keypoints))
+                    thumbnail = thumbnail_bytes(frame.rgb(), box) if extractor.save_thumbnails else None
                     no_embedding = np.empty(0, np.float32)
                     feature = SavedFace(
                         movie_id, frame.number, tuple(box.tolist()), keypoints, no_embedding, width, height

@@ -46,10 +46,12 @@ def test_a_program_that_fails_is_no_measurement() -> None:
 
 def test_efficiency_and_bound_of_a_pipeline() -> None:
     alone = {"decode": Cost(2, 2), "detect": Cost(6, 12), "embed": Cost(1, 1), "write": Cost(1, 1)}
-    table = summary({**alone, "whole": Cost(10, 18)}, frames=50, cores=2)
+    limits = {"plain decoding": Cost(1, 2), "networks alone": Cost(8, 7)}
+    table = summary({**alone, **limits, "whole": Cost(10, 18)}, frames=50, cores=2)
     assert table["efficiency"] == 0.6  # the slowest alone took 6 of 10 seconds
     assert table["bound"] == 0.8  # but 16 CPU seconds cannot be had from two cores in less than 8
     assert table["cores_busy"] == 0.9 and table["overhead"] == 1.125 and table["frames_per_s"] == 5
+    assert table["networks"] == 0.5
 
 
 def test_a_multiplication_with_an_addition_counts_as_two_for_networks_and_devices(monkeypatch) -> None:

@@ -1,0 +1,262 @@
+"""The first two steps of a shard: decode frames and convert them in parallel, and detect faces in batches.
+
+One thread reads decoded frames (the decoder has threads of its own) and hands each to a pool, which makes its
+miniature and, if faces are to be detected in it, converts it: for a detector on the CPU to RGB, for a
+`BatchDetector` straight into one of its buffers. A batch goes on to the detector at once; the detector's
+thread waits for the conversions, so the order of the frames does not depend on the pool.
+
+A ring of batches bounds the memory: reading waits until the detector has finished the batch that was first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.errors import InputError
+from facerec.geometry import Image
+from facerec.models.base import BatchDetector, Detections, Detector
+from facerec.models.finite import finish_model, run_model
+from facerec.pixels import FrameBatch, YuvTables, plane_bytes
+from facerec.support.limits import cpu_threads
+from facerec.support.prefetch import Profile, prefetch
+from facerec.support.ring import BoundedPool, Ring
+from facerec.video.decoded_frame import DecodedFrame
+from facerec.video.film import Film, read_decoded
+from facerec.video.miniature import Miniature
+
+RING = 3  # batches, besides those that a device works on: being filled, ready, and in the detector
+DEPTH = 2  # batches with detections that may wait for the next step
+
+
+@dataclass
+class Frame:
+    """A frame on its way through the shard.
+
+    Attributes:
+        miniature: None until it was converted.
+        image: in RGB at display size, if a later step needs it and it was converted.
+        decoded: if a later step may need it in RGB and it was not converted.
+        detections: None until then, and for frames in which no faces are detected.
+    """
+
+    number: int
+    miniature: Miniature | None = None
+    image: Image | None = None
+    decoded: DecodedFrame | None = None
+    detections: Detections | None = None
+
+    def rgb(self) -> Image:
+        """Return the frame, which is to be saved, in RGB."""
+        if self.image is None:
+            assert self.decoded is not None
+            with _conversion_errors(self.decoded):
+                self.image = self.decoded.image()
+        return self.image
+
+
+@contextmanager
+def _conversion_errors(frame: DecodedFrame) -> Iterator[None]:
+    """Name film and frame in an error of the block, which may reach the user from another thread."""
+    where = f"{frame.film.path}: frame {frame.number}"
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{where}: its picture cannot be converted ({error})") from error
+    except Exception as error:
+        error.add_note(where)
+        raise
+
+
+class Slot:
+    """A place in the ring, with the buffers of a batch: one for each form of frames, none on the CPU."""
+
+    def __init__(self, detector: BatchDetector | None) -> None:
+        self._detector = detector
+        self._buffers: dict[tuple[int, ...], NDArray[np.uint8]] = {}
+
+    @property
+    def has_buffers(self) -> bool:
+        """Whether frames are to be written into buffers."""
+        return self._detector is not None
+
+    def pixels(self, *frame_shape: int) -> NDArray[np.uint8]:
+        """Return the buffer for a batch of frames of a shape; allocated when it is first needed."""
+        assert self._detector is not None
+        if frame_shape not in self._buffers:
+            self._buffers[frame_shape] = self._detector.allocate((self._detector.batch_size, *frame_shape))
+        return self._buffers[frame_shape]
+
+
+@dataclass
+class Batch:
+    """Successive frames, of which at most as many are for detection as the detector takes at once.
+
+    Attributes:
+        pixels: the buffer of the frames for detection; None for a detector on the CPU.
+        yuv: if they are in planes.
+        detected: the frames in which faces are detected.
+    """
+
+    slot: Slot
+    pixels: NDArray[np.uint8] | None = None
+    yuv: YuvTables | None = None
+    frames: list[Frame] = field(default_factory=list)
+    detected: list[Frame] = field(default_factory=list)
+    conversions: list[Future[None]] = field(default_factory=list)
+
+
+def batch_detector(detector: Detector) -> BatchDetector | None:
+    """Return the detector if it takes batches in buffers; None if it runs on the CPU."""
+    return detector if isinstance(detector, BatchDetector) and detector.in_flight else None
+
+
+@contextmanager
+def frame_steps(
+    film: Film, detector: Detector, detect_every: int, save_every: int, profile: Profile
+) -> Iterator[FrameSteps]:
+    """Make the steps of a shard, with a ring of batches and a pool of threads that end with the block."""
+    device = batch_detector(detector)
+    ring = Ring([Slot(device) for _ in range(RING + (device.in_flight if device else 0))])
+    threads = cpu_threads()
+    with BoundedPool(threads, "convert", waiting=2 * threads) as pool:  # each holds a decoded picture
+        yield FrameSteps(film, detector, detect_every, save_every, ring, pool, profile)
+
+
+@dataclass(frozen=True)
+class FrameSteps:
+    """Decodes, converts and detects the frames of a film.
+
+    Attributes:
+        detect_every: faces are detected in frames whose number is a multiple of this.
+        save_every: faces are saved in frames whose number is a multiple of this.
+    """
+
+    film: Film
+    detector: Detector
+    detect_every: int
+    save_every: int
+    ring: Ring[Slot]
+    pool: BoundedPool
+    profile: Profile
+
+    @contextmanager
+    def run(self, beg: int, end: int) -> Iterator[Iterator[list[Frame]]]:
+        """Run both steps in threads, which end with the block.
+
+        Yields:
+            An iterator over the frames `[beg, end)` in batches, with their detections.
+        """
+        with (
+            prefetch(self.decode(beg, end), RING) as decoded,
+            prefetch(self.detect(decoded), DEPTH) as detected,
+            self.ring.open(),
+        ):
+            yield detected
+
+    @property
+    def device(self) -> BatchDetector | None:
+        """The detector if it takes batches in buffers."""
+        return batch_detector(self.detector)
+
+    def decode(self, beg: int, end: int) -> Iterator[Batch]:
+        """Yield the frames `[beg, end)` in batches, whose conversion goes on in the pool."""
+        batch: Batch | None = None
+        size = self.detector.batch_size
+        for decoded in self.profile.timed("decode", read_decoded(self.film, beg, end)):
+            if decoded.number < beg:
+                continue
+            detect = decoded.number % self.detect_every == 0
+            yuv = decoded.yuv_tables() if detect and self.device else None
+            if batch is not None and (
+                len(batch.frames) >= size * self.detect_every
+                or (detect and len(batch.detected) >= size)
+                or (detect and batch.detected and yuv is not batch.yuv)
+            ):
+                yield batch
+                batch = None
+            batch = batch or Batch(self.ring.acquire())
+            self._add(batch, decoded, detect, yuv)
+        if batch is not None:
+            yield batch
+
+    def _add(self, batch: Batch, decoded: DecodedFrame, detect: bool, yuv: YuvTables | None) -> None:
+        """Add a frame to a batch and start its conversion."""
+        frame, target = Frame(decoded.number), None
+        batch.frames.append(frame)
+        if detect:
+            if batch.slot.has_buffers:
+                if not batch.detected:
+                    height, width = self.film.display_height, self.film.display_width
+                    shape = (plane_bytes(height, width),) if yuv else (height, width, 3)
+                    batch.pixels, batch.yuv = batch.slot.pixels(*shape), yuv
+                assert batch.pixels is not None
+                target = batch.pixels[len(batch.detected)]
+            batch.detected.append(frame)
+        batch.conversions.append(self.pool.submit(self._convert, frame, decoded, detect, target))
+
+    def _convert(
+        self, frame: Frame, decoded: DecodedFrame, detect: bool, target: NDArray[np.uint8] | None
+    ) -> None:
+        """Make what is needed of a frame; runs in the pool."""
+        saved = frame.number % self.save_every == 0
+        with _conversion_errors(decoded):
+            with self.profile.time("miniature"):
+                frame.miniature = decoded.miniature()
+            if not detect:
+                return
+            with self.profile.time("convert"):
+                if target is not None and target.ndim == 1:
+                    decoded.copy_planes(target)
+                    frame.decoded = decoded if saved else None
+                else:
+                    frame.image = decoded.image()
+                    if target is not None:
+                        np.copyto(target, frame.image)
+                        frame.image = frame.image if saved else None
+
+    def detect(self, batches: Iterator[Batch]) -> Iterator[list[Frame]]:
+        """Yield the frames of each batch with their detections.
+
+        While a device works on a batch, the next one is sent there.
+        """
+        in_flight = self.device.in_flight if self.device else 0
+        started: deque[tuple[Batch, Callable[[], list[Detections]]]] = deque()
+        for batch in batches:
+            for conversion in batch.conversions:
+                conversion.result()
+            with self.profile.time("detect"):
+                started.append((batch, self._start(batch)))
+            if len(started) > in_flight:
+                yield self._finish(*started.popleft())
+        while started:
+            yield self._finish(*started.popleft())
+
+    def _start(self, batch: Batch) -> Callable[[], list[Detections]]:
+        """Start to detect the faces of a batch, on the CPU when the results are taken."""
+        numbers, film = [frame.number for frame in batch.detected], self.film.path
+        if self.device is None or batch.pixels is None:
+            images = [frame.image for frame in batch.detected if frame.image is not None]
+            return partial(run_model, self.detector.detect, images, numbers, film)
+        submit = self.device.submit_batch
+        height, width = self.film.display_height, self.film.display_width
+        whole = FrameBatch(batch.pixels[: len(numbers)], height, width, batch.yuv)
+        parts = [whole.part(index, index + 1) for index in range(len(whole))]
+        return partial(finish_model, submit(whole), lambda some: submit(some[0])(), parts, numbers, film)
+
+    def _finish(self, batch: Batch, results: Callable[[], list[Detections]]) -> list[Frame]:
+        with self.profile.time("detect"):
+            for frame, detections in zip(batch.detected, results(), strict=True):
+                frame.detections = detections
+                if frame.number % self.save_every:
+                    frame.image = None
+        self.ring.release(batch.slot)
+        return batch.frames

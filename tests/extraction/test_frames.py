@@ -1,0 +1,303 @@
+"""Frames in a ring of batches: their order, threads, errors and ends, and what a device gets to see."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import facerec.extraction.frames as module
+from facerec.errors import InputError, NonFiniteError
+from facerec.extraction.frames import RING, Frame, frame_steps
+from facerec.geometry import Image
+from facerec.models.base import Detections, Detector
+from facerec.pixels import FrameBatch
+from facerec.support.prefetch import Profile
+from facerec.video.conversion import sum_tables
+from facerec.video.decoded_frame import DecodedFrame
+from facerec.video.film import Film, open_film, read_frames
+from tests.films import make_film, number_in
+from tests.toy import MOVIE, Story, ToyDetector, results, run_extract, run_merge
+
+FRAMES = 45
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
+    return open_film(make_film(tmp_path_factory.mktemp("film") / "1-numbers.mp4", FRAMES, bframes=2))
+
+
+def nothing() -> Detections:
+    return Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
+
+
+class Reader:
+    """A detector that finds nothing and keeps the numbers that it reads in the pictures."""
+
+    card = ToyDetector.card
+
+    def __init__(self, batch_size: int = 4, delay: float = 0.0) -> None:
+        self.batch_size, self.delay = batch_size, delay
+        self.seen: list[list[int]] = []
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        time.sleep(self.delay)
+        self.seen.append([number_in(frame) for frame in frames])
+        return [nothing() for _ in frames]
+
+
+def to_images(batch: FrameBatch) -> list[Image]:
+    """Convert a batch as a device does."""
+    if batch.yuv is None:
+        return list(batch.pixels)
+    height, width, size = batch.height, batch.width, batch.height * batch.width
+    images = []
+    for frame in batch.pixels:
+        y, u, v = np.split(frame, [size, size * 5 // 4])
+        chroma = (height // 2, width // 2)
+        planes = y.reshape(height, width), u.reshape(chroma), v.reshape(chroma)
+        images.append(sum_tables(batch.yuv.tables, *planes))
+    return images
+
+
+class Device:
+    """A detector on a pretended device, which reads a batch only when its results are taken."""
+
+    def __init__(self, detector: Detector, in_flight: int = 1) -> None:
+        self.card, self.batch_size, self.in_flight = detector.card, detector.batch_size, in_flight
+        self._detector = detector
+        self.allocated: list[tuple[int, ...]] = []
+        self.forms: list[bool] = []  # whether each batch was in planes
+        self.waiting = self.most_waiting = 0
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        raise AssertionError("frames must come in batches")
+
+    def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        self.allocated.append(shape)
+        return np.full(shape, 77, np.uint8)
+
+    def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:
+        self.forms.append(batch.yuv is not None)
+        self.waiting += 1
+        self.most_waiting = max(self.waiting, self.most_waiting)
+
+        def finish() -> list[Detections]:
+            self.waiting -= 1
+            return self._detector.detect(to_images(batch))
+
+        return finish
+
+
+def run(
+    film: Film, detector: Detector, beg: int = 0, end: int = FRAMES, every: int = 1, save_every: int = 1
+) -> list[list[Frame]]:
+    with (
+        frame_steps(film, detector, every, save_every, Profile()) as steps,
+        steps.run(beg, end) as detected,
+    ):
+        return list(detected)
+
+
+def joined(batches: list[list[Any]]) -> list[Any]:
+    return [item for batch in batches for item in batch]
+
+
+def numbers(batches: list[list[Frame]]) -> list[int]:
+    return [frame.number for frame in joined(batches)]
+
+
+def running() -> set[str]:
+    names = {thread.name for thread in threading.enumerate()}
+    return {name for name in names if name.startswith(("prefetch", "convert"))}
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    with mock.patch.dict("os.environ", OMP_NUM_THREADS=str(count)):
+        yield
+
+
+def test_frames_stay_in_order_whatever_conversion_ends_first(
+    film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, rng = DecodedFrame.image, random.Random(0)
+
+    def slow(frame: DecodedFrame) -> Image:
+        time.sleep(rng.choice((0, 0, 0.01)))
+        return original(frame)
+
+    monkeypatch.setattr(DecodedFrame, "image", slow)
+    detector = Reader()
+    with threads(7):
+        assert numbers(run(film, detector)) == [*range(FRAMES)]
+    assert joined(detector.seen) == [*range(FRAMES)]
+    assert all(len(batch) == 4 for batch in detector.seen[:-1])
+
+
+@pytest.mark.parametrize("ring", [1, 2])
+def test_a_ring_smaller_than_what_waits_in_the_pool_does_not_block(
+    film: Film, ring: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RING", ring)
+    with threads(5):
+        assert numbers(run(film, Reader(batch_size=3))) == [*range(FRAMES)]
+        assert numbers(run(film, Device(Reader(batch_size=16)))) == [*range(FRAMES)]
+
+
+@pytest.mark.parametrize("error", [OSError("no memory"), LookupError("a bug")])
+def test_a_conversion_that_fails_names_its_frame_and_ends_all_threads(
+    film: Film, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = DecodedFrame.image
+
+    def failing(frame: DecodedFrame) -> Image:
+        if frame.number == 17:
+            raise error
+        return original(frame)
+
+    monkeypatch.setattr(DecodedFrame, "image", failing)
+    detector = Reader()
+    if isinstance(error, OSError):
+        with pytest.raises(InputError, match=r"1-numbers.mp4: frame 17: .*no memory"):
+            run(film, detector)
+    else:
+        with pytest.raises(LookupError, match="a bug") as found:
+            run(film, detector)
+        assert any("1-numbers.mp4: frame 17" in note for note in found.value.__notes__)
+    assert joined(detector.seen) == [*range(16)]
+    assert not running()
+
+
+def test_leaving_the_block_ends_a_reader_that_waits_for_the_ring(film: Film) -> None:
+    detector = Reader(batch_size=2, delay=0.05)
+    with (
+        pytest.raises(ZeroDivisionError),
+        frame_steps(film, detector, 1, 1, Profile()) as steps,
+        steps.run(0, FRAMES) as detected,
+    ):
+        next(detected)
+        time.sleep(0.3)  # the ring and all queues are full
+        raise ZeroDivisionError
+    assert not running()
+    assert len(detector.seen) < FRAMES // 2
+
+
+def test_reading_runs_ahead_by_the_ring_and_no_more(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, converted = threading.Event(), []
+    original = DecodedFrame.image
+
+    def counting(frame: DecodedFrame) -> Image:
+        converted.append(frame.number)
+        return original(frame)
+
+    monkeypatch.setattr(DecodedFrame, "image", counting)
+    detector = Reader(batch_size=2)
+    monkeypatch.setattr(detector, "detect", lambda frames: go.wait(30) and [nothing() for _ in frames])
+    with frame_steps(film, detector, 1, 1, Profile()) as steps, steps.run(0, FRAMES) as detected:
+        time.sleep(0.5)
+        assert len(converted) <= 2 * RING
+        go.set()
+        assert numbers(list(detected)) == [*range(FRAMES)]
+
+
+def test_frames_without_detection_are_not_converted(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted = []
+    original = DecodedFrame.image
+
+    def counting(frame: DecodedFrame) -> Image:
+        converted.append(frame.number)
+        return original(frame)
+
+    monkeypatch.setattr(DecodedFrame, "image", counting)
+    detector = Reader()
+    frames = joined(run(film, detector, 7, 40, every=5, save_every=10))
+    assert [frame.number for frame in frames] == [*range(7, 40)]
+    assert sorted(converted) == joined(detector.seen) == [*range(10, 40, 5)]
+    assert all(frame.miniature is not None for frame in frames)
+    assert [frame.number for frame in frames if frame.detections is not None] == [*range(10, 40, 5)]
+    assert [frame.number for frame in frames if frame.image is not None] == [10, 20, 30]
+
+
+def test_a_device_gets_planes_in_few_buffers_that_are_not_overwritten_too_early(film: Film) -> None:
+    reader = Reader()
+    device = Device(reader, in_flight=2)
+    with threads(5):
+        frames = joined(run(film, device, save_every=9))
+    assert joined(reader.seen) == [*range(FRAMES)]
+    assert all(device.forms) and device.most_waiting == 3
+    assert len(device.allocated) <= RING + 2
+    assert set(device.allocated) == {(4, 160 * 120 * 3 // 2)}
+    images = dict(read_frames(film, 0, FRAMES))
+    assert all(frame.image is None for frame in frames)
+    for frame in frames[::9]:  # those that are saved can still be had in RGB
+        np.testing.assert_array_equal(frame.rgb(), images[frame.number])
+
+
+def test_a_device_gets_rgb_where_planes_are_not_enough_and_both_in_one_film(
+    film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = DecodedFrame.yuv_tables
+    monkeypatch.setattr(
+        DecodedFrame, "yuv_tables", lambda frame: None if 10 <= frame.number < 23 else original(frame)
+    )
+    reader = Reader()
+    device = Device(reader)
+    frames = joined(run(film, device, save_every=9))
+    assert [frame.number for frame in frames] == joined(reader.seen) == [*range(FRAMES)]
+    assert [10, 11, 12, 13] in reader.seen and [23, 24, 25, 26] in reader.seen
+    assert device.forms.count(False) == 4
+    np.testing.assert_array_equal(frames[18].rgb(), dict(read_frames(film, 18, 19))[18])
+
+
+def test_a_bad_number_in_a_batch_on_a_device_names_its_frame(film: Film) -> None:
+    class Broken(Reader):
+        def detect(self, frames: Sequence[Image]) -> list[Detections]:
+            if 21 in map(number_in, frames):
+                raise NonFiniteError("its scores are NaN")
+            return super().detect(frames)
+
+    with pytest.raises(NonFiniteError, match=r"1-numbers.mp4: frame 21: its scores are NaN"):
+        run(film, Device(Broken()))
+    assert not running()
+
+
+STORY = Story(frames=70, cuts=(31,))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    path = STORY.make(tmp_path_factory.mktemp("toy") / f"{MOVIE}-toy.mp4")
+    with threads(1):
+        run_merge(folder := run_extract(path, path.parent / "one", 1))
+    return path, results(folder)
+
+
+@pytest.mark.parametrize(("count", "n"), [(3, 1), (7, 7)])
+def test_threads_and_shards_change_no_byte(
+    toy: tuple[Path, dict[str, bytes]], tmp_path: Path, count: int, n: int
+) -> None:
+    path, expected = toy
+    with threads(count):
+        run_merge(folder := run_extract(path, tmp_path, n))
+    assert results(folder) == expected
+
+
+def test_a_device_changes_no_byte(toy: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
+    path, expected = toy
+    device = Device(ToyDetector())
+    loaded = mock.Mock(return_value=device, card=device.card)
+    with threads(2), mock.patch("tests.toy.ToyDetector", loaded):
+        folder = run_extract(path, tmp_path, 1)
+    assert all(device.forms) and len(device.forms) > 10
+    run_merge(folder)
+    assert results(folder) == expected
