@@ -52,7 +52,7 @@ DETECTORS: Mapping[str, _Entry] = {
     "retinaface": _Entry(
         "retinaface", "RetinaFace", runs_on_cuda=True, has_reduced_precision=True, threshold=0.7
     ),
-    "mtcnn": _Entry("mtcnn", "MTCNN", runs_on_cuda=True, threshold=0.8),
+    "mtcnn": _Entry("mtcnn", "MTCNN", threshold=0.8),
     "yunet": _Entry("yunet", "YuNet", threshold=0.6),
     "scrfd": _Entry("scrfd", "SCRFD", has_tiles=True, threshold=0.5),
 }

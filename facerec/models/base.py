@@ -93,14 +93,19 @@ def check_finite(
     """
     for name, values in outputs.items():
         if not (np.isfinite(values) if isinstance(values, np.ndarray) else values.isfinite()).all():
-            remedy = (
-                f"the weights {card.weights} are probably damaged or another model's"
-                if precision == "float32"
-                else "use --precision float32"
-            )
-            raise NonFiniteError(
-                f"{card.kind}, computed in {precision}, returned {name} that are NaN or infinite; {remedy}"
-            )
+            raise not_finite(card, precision, name)
+
+
+def not_finite(card: ModelCard, precision: str, name: str) -> NonFiniteError:
+    """Return the error for outputs `name` of a model that are not finite."""
+    remedy = (
+        f"the weights {card.weights} are probably damaged or another model's"
+        if precision == "float32"
+        else "use --precision float32"
+    )
+    return NonFiniteError(
+        f"{card.kind}, computed in {precision}, returned {name} that are NaN or infinite; {remedy}"
+    )
 
 
 def make_detections(

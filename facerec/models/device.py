@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,20 +31,30 @@ class Placement:
         device: `cpu` or `cuda:i`.
         precision: name of the torch type to compute in; ignored by models without reduced precision.
         batch_size: frames or crops at once; None for the model's own choice.
+        cuda_graphs: whether RetinaFace and FaceNet repeat their work on a GPU as a recorded CUDA graph.
     """
 
     device: str = "cpu"
     precision: str = "float32"
     batch_size: int | None = None
+    cuda_graphs: bool = False
 
 
 def choose_placement(
-    device: str, precision: str, batch_size: int | None, name: str, runs_on_cuda: bool
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    name: str,
+    runs_on_cuda: bool,
+    *,
+    measured: bool = False,
+    cuda_graphs: bool = False,
 ) -> Placement:
     """Choose device and precision of the model `name`.
 
-    `auto` precision is float16 on a GPU, where it is much faster: its rounding error is an eighth of
-    bfloat16's, and no activation of these networks comes near its limits.
+    Args:
+        precision: one of `PRECISIONS`; `auto` is float16 on a GPU if `measured`, otherwise float32.
+        measured: whether a GPU has shown that float16 gives the results of float32 (`precision.py`).
 
     Raises:
         ModelError: the device is not available, or a value is not valid.
@@ -57,8 +67,8 @@ def choose_placement(
     if chosen != "cpu":
         make_cudnn_deterministic()
     if precision == "auto":
-        precision = "float32" if chosen == "cpu" else "float16"
-    return Placement(chosen, precision, batch_size)
+        precision = "float16" if measured and chosen != "cpu" else "float32"
+    return Placement(chosen, precision, batch_size, cuda_graphs)
 
 
 def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
@@ -105,24 +115,126 @@ def make_cudnn_deterministic() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+# what the out-of-memory errors of torch, its libraries and onnxruntime say
+_OUT_OF_MEMORY = ("out of memory", "allocate memory", "alloc_failed", "bfcarena")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory, mostly a GPU's, is too small."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, Exception) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
 @contextmanager
-def oom_as_model_error(what: str) -> Iterator[None]:
-    """Turn torch's out-of-memory error in the block into a ModelError.
+def oom_as_model_error(what: str, batch_size: int = 1) -> Iterator[None]:
+    """Turn an out-of-memory error in the block into a ModelError.
 
     Args:
         what: the work that needs the memory, for the message.
+        batch_size: how many items the work has; the message says to try half of them.
 
     Raises:
-        ModelError: the GPU ran out of memory.
+        ModelError: the memory is too small.
     """
-    import torch
-
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"the GPU's memory is too small for {what}; give a smaller --batch-size, or take a larger GPU"
-        ) from error
+    except ModelError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise _too_little_memory(what, batch_size) from error
+        raise
+
+
+def _too_little_memory(what: str, batch_size: int) -> ModelError:
+    smaller = f"try --batch-size {batch_size // 2}, or take" if batch_size > 1 else "take"
+    return ModelError(
+        f"the memory of the device is too small for {what}; {smaller} a larger GPU, or a free one "
+        "(nvidia-smi shows what other programs hold)"
+    )
+
+
+class BatchSize:
+    """The number of items that a network gets at once; halved when the memory is too small for them.
+
+    Attributes:
+        value: the number now.
+    """
+
+    def __init__(self, value: int) -> None:
+        self.value = self._asked = value
+        self._announced = value
+
+    def halve(self, what: str, release_memory: Callable[[], object]) -> None:
+        """Halve the number after an out-of-memory error.
+
+        Args:
+            what: what one item is, for the message.
+
+        Raises:
+            ModelError: the number is 1 already.
+        """
+        if self.value == 1:
+            raise _too_little_memory(what, 1)
+        self.value //= 2
+        release_memory()
+
+    def announce(self, what: str) -> None:
+        """Warn, once, that a smaller number is used; call it after a batch that fitted."""
+        if self.value != self._announced:
+            self._announced = self.value
+            logging.warning(
+                "the memory of the device is too small for %d times %s at once: going on with %d at once; "
+                "--batch-size %d avoids the attempt",
+                self._asked,
+                what,
+                self.value,
+                self.value,
+            )
+
+
+def map_batches(
+    work: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    size: BatchSize,
+    what: str,
+    release_memory: Callable[[], object],
+) -> list[Result]:
+    """Apply `work` to batches of at most `size.value` items, which is halved where memory is too small.
+
+    Args:
+        what: what one item is, for messages.
+        release_memory: called before a smaller batch is tried.
+
+    Returns:
+        The results of the batches, in order.
+
+    Raises:
+        ModelError: the memory is too small for one item.
+    """
+    results: list[Result] = []
+    begin = 0
+    while begin < len(items):
+        batch = items[begin : begin + size.value]
+        try:
+            results.append(work(batch))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            size.announce(what)
+            begin += len(batch)
+            continue
+        size.halve(what, release_memory)  # here, because the error holds tensors
+    return results
+
+
+def release_gpu_memory() -> None:
+    """Give memory of torch that no tensor uses back to the GPU."""
+    import torch
+
+    torch.cuda.empty_cache()
 
 
 def limit_threads() -> None:

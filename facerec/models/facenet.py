@@ -5,7 +5,8 @@ pixels (with which the library reports 99.65 % on LFW), resized to 160x160 witho
 keeping the aspect ratio, normalised to (value - 127.5) / 128.
 
 All batches have the same size, padded with black crops: the last bits of the network's output depend on
-it, and the last batch of a shard is not that of the film.
+it, and the last batch of a shard is not that of the film. On a GPU the embedder has streams of its own
+(`batch_queue`), so that it does not wait for the detector's batches.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from facerec.geometry import Image
-from facerec.models.base import VERIFICATION_SHARE, check_finite, pad_batch, split_into_batches
-from facerec.models.device import Placement, parallel_map
+from facerec.models.base import VERIFICATION_SHARE, not_finite, pad_batch, split_into_batches
+from facerec.models.batch_queue import BatchQueue, Gpu, Ticket
+from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import WeightFiles
@@ -50,7 +53,7 @@ class FaceNet:
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._precision = placement.precision
         self._on_cpu = self._device.type == "cpu"
-        self._batch_size = placement.batch_size or (1 if self._on_cpu else 16)
+        self._network_batch = BatchSize(placement.batch_size or (1 if self._on_cpu else 16))
         with torch.device("meta"):
             self._network = InceptionResnetV1(pretrained=None)
         load_state(found.paths[0], self._network, ignored=("logits.",))
@@ -58,6 +61,9 @@ class FaceNet:
         self._network.to(self._device, self._type).to(memory_format=torch.channels_last)
         if self._on_cpu:
             fuse_convolutions(self._network)
+        self._queue: BatchQueue[None, NDArray[np.float32]] | None = None
+        if not self._on_cpu:
+            self._queue = BatchQueue(Gpu(self._device), self._compute, self._finish, placement.cuda_graphs)
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
         """Cut out the `box` with its margin, (160, 160, 3) RGB; `keypoints` are not used."""
@@ -70,15 +76,36 @@ class FaceNet:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """Embed crops; return (n, 512) float32 unit vectors."""
-        batches = split_into_batches(crops, self._batch_size)
-        found = parallel_map(self._embed, batches) if self._on_cpu else map(self._embed, batches)
+        size, item = self._network_batch, f"a crop of {SIZE}x{SIZE} pixels"
+        if self._queue is None:
+            batches = split_into_batches(crops, size.value)
+            with oom_as_model_error(f"{len(crops)} times {item}", size.value):
+                found = parallel_map(self._embed_on_cpu, batches)
+        else:
+            queue = self._queue
+
+            def start(batch: Sequence[Image]) -> Ticket[NDArray[np.float32]]:
+                return queue.submit(batch, size.value, None)
+
+            found = [ticket.result() for ticket in map_batches(start, crops, size, item, queue.clear)]
         return np.concatenate([np.empty((0, self.dimension), np.float32), *found])
 
     @torch.inference_mode()
-    def _embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(pad_batch(crops, self._batch_size)).to(self._device).permute(0, 3, 1, 2)
-        pixels = ((batch.float() - 127.5) / 128).to(self._type)
-        output = self._network(pixels.contiguous(memory_format=torch.channels_last))[: len(crops)].float()
-        check_finite(self.card, self._precision, embeddings=output)
-        vectors: NDArray[np.float32] = F.normalize(output).cpu().numpy()
-        return vectors
+    def _embed_on_cpu(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        output, _ = self._compute(torch.from_numpy(pad_batch(crops, self._network_batch.value)))
+        return self._finish(len(crops), None, output.numpy(), None)
+
+    def _compute(self, batch: Tensor, _: None = None) -> tuple[Tensor, None]:
+        """Embed crops (b, 160, 160, 3) uint8; return (b, 513): unit vectors, and whether each is finite."""
+        pixels = ((batch.permute(0, 3, 1, 2).float() - 127.5) / 128).to(self._type)
+        output = self._network(pixels.contiguous(memory_format=torch.channels_last)).float()
+        finite = output.isfinite().all(dim=1, keepdim=True).float()
+        return torch.cat([F.normalize(output), finite], dim=1), None
+
+    def _finish(
+        self, count: int, _form: None, results: NDArray[np.float32], _kept: Tensor | None
+    ) -> NDArray[np.float32]:
+        """Return the vectors of `count` crops, which `_compute` computed."""
+        if not (results[:count, -1] > 0).all():
+            raise not_finite(self.card, self._precision, "embeddings")
+        return np.ascontiguousarray(results[:count, :-1])

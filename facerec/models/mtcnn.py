@@ -10,7 +10,9 @@ mapping", 1984) gives them by look-ups, for all candidates of a frame at once; i
 costs no accuracy. The networks are defined here because importing that library (and torchvision with it)
 takes longer than importing torch.
 
-Each frame is processed alone, so its result does not depend on its batch.
+Each frame is processed alone, so its result does not depend on its batch. On the CPU only: on a GPU every
+level of the pyramid and every stage would wait for the host, and an integral image of 33 MB a frame of
+1920x1080 pixels would be sent there.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from facerec.support.limits import cpu_threads
 CELL = 12  # pixels per side of the first network's input: the smallest face on the finest pyramid level
 PYRAMID_FACTOR = 0.709  # scale between two levels, as in the paper: about 1 / sqrt(2), half the area
 PROPOSAL_THRESHOLD, REFINE_THRESHOLD = 0.6, 0.7  # minimum scores of the first two networks
-CROPS = {"cpu": 32, "cuda": 1024}  # crops in a batch of the second and third network, to fit the caches
+CROPS = 32  # crops in a batch of the second and third network, to fit the caches
 
 
 class _Network(torch.nn.Module):
@@ -109,11 +111,11 @@ def _networks() -> tuple[_Network, _Network, _Network]:
 
 
 class MTCNN:
-    """A `Detector` on GPU or CPU.
+    """A `Detector` on the CPU.
 
     Args:
         found: the weights of the three networks.
-        placement: device, and frames in a batch.
+        placement: only its batch size is used.
         min_face_size: size of the faces to search for, in pixels. The time falls with its inverse square.
         min_box_size: pixels; smaller boxes are dropped.
         face_threshold: minimum score of the last network, 0..1.
@@ -132,23 +134,20 @@ class MTCNN:
         self.batch_size = placement.batch_size or max(8, cpu_threads())
         self.min_face_size, self.face_threshold = min_face_size, face_threshold
         self._min_box_size = min_box_size
-        self._device = torch.device(placement.device)
         with torch.device("meta"):
             self._networks = _networks()
         for path, network in zip(found.paths, self._networks, strict=True):
             load_state(path, network)
-            network.to(self._device).to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces in each of `frames`."""
-        if self._device.type == "cpu":
-            return parallel_map(self._detect, frames)
-        return [self._detect(frame) for frame in frames]
+        return parallel_map(self._detect, frames)
 
     @torch.inference_mode()
     def _detect(self, frame: Image) -> Detections:
         height, width = frame.shape[:2]
-        integral = _integral(frame).to(self._device)
+        integral = _integral(frame)
         boxes, saturated = self._proposals(integral, height, width)
         boxes, crops = _crops(integral, self._squares(boxes), 24)
         scores, moves, _ = self._run(1, crops)
@@ -183,9 +182,9 @@ class MTCNN:
             where = (probability >= PROPOSAL_THRESHOLD).nonzero()
             places += probability.numel()
             candidates_found += len(where)
-            score = probability[where[:, 0], where[:, 1]].cpu().numpy()
-            move = moves[0, :, where[:, 0], where[:, 1]].T.cpu().numpy()
-            corner = 2 * where.flip(1).cpu().numpy().astype(np.float32)  # the network's stride
+            score = probability[where[:, 0], where[:, 1]].numpy()
+            move = moves[0, :, where[:, 0], where[:, 1]].T.numpy()
+            corner = 2 * where.flip(1).numpy().astype(np.float32)  # the network's stride
             box = np.floor(np.hstack([corner + 1, corner + CELL]) / np.float32(scale))
             kept = _nms(box, score, 0.5)
             found.append(np.hstack([box, move])[kept])
@@ -206,16 +205,13 @@ class MTCNN:
         return squares
 
     def _check(self, **outputs: Tensor) -> None:
-        """Check what a network returned; on a CPU numpy, which shares the memory, is faster than torch."""
-        if self._device.type == "cpu":
-            check_finite(self.card, "float32", **{name: values.numpy() for name, values in outputs.items()})
-        else:
-            check_finite(self.card, "float32", **outputs)
+        """Check what a network returned; numpy, which shares the memory, is faster than torch."""
+        check_finite(self.card, "float32", **{name: values.numpy() for name, values in outputs.items()})
 
     def _run(self, stage: int, crops: Tensor) -> tuple[NDArray[np.float32], ...]:
         """Return scores (n,), box corrections (n, 4) and, for the last stage, keypoints (n, 10)."""
-        parts = [self._networks[stage](part) for part in torch.split(crops, CROPS[self._device.type])]
-        heads = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
+        parts = [self._networks[stage](part) for part in torch.split(crops, CROPS)]
+        heads = [torch.cat(part).numpy() for part in zip(*parts, strict=True)]
         names = ("scores", "boxes", "keypoints")
         check_finite(self.card, "float32", **dict(zip(names, heads, strict=False)))
         logits = heads[0]
@@ -243,8 +239,7 @@ def _level(integral: Tensor, height: int, width: int) -> Tensor:
 
     An output pixel is the mean of the input pixels that it touches, as in torch's adaptive average pooling.
     """
-    device = integral.device
-    rows, columns = torch.arange(height + 1, device=device), torch.arange(width + 1, device=device)
+    rows, columns = torch.arange(height + 1), torch.arange(width + 1)
     full_height, full_width = integral.shape[0] - 1, integral.shape[1] - 1
     top, bottom = rows[:-1] * full_height // height, -(-rows[1:] * full_height // height)
     left, right = columns[:-1] * full_width // width, -(-columns[1:] * full_width // width)
@@ -269,8 +264,8 @@ def _crops(integral: Tensor, boxes: NDArray[np.float32], size: int) -> tuple[NDA
     begin, extent = begin[inside], (end - begin)[inside]
     steps = np.arange(size + 1)
     edges = extent[:, :, None] * steps
-    low = torch.from_numpy(begin[:, :, None] + edges[..., :-1] // size).to(integral.device)
-    high = torch.from_numpy(begin[:, :, None] - (-edges[..., 1:] // size)).to(integral.device)
+    low = torch.from_numpy(begin[:, :, None] + edges[..., :-1] // size)
+    high = torch.from_numpy(begin[:, :, None] - (-edges[..., 1:] // size))
     left, right = low[:, 0, None, :], high[:, 0, None, :]
     top, bottom = low[:, 1, :, None], high[:, 1, :, None]
     flat = integral.flatten()

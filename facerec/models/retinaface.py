@@ -1,8 +1,9 @@
 """RetinaFace (Deng et al., "RetinaFace: single-shot multi-level face localisation in the wild", 2020).
 
 Network and weights are retinaface-pytorch's, with a ResNet-50; the rest is reimplemented: frames go to the
-device as bytes and are resized and normalised there in batches; boxes are decoded and suppressed there and
-come back in one transfer for each batch. A test compares the results with the library's `predict_jsons`.
+device as bytes and are resized and normalised there in batches; boxes are decoded and suppressed there. On a
+GPU the results of a batch come back in one transfer, for which only the host waits (`batch_queue`). A test
+compares the results with the library's `predict_jsons`.
 
 All batches have the same shape, padded with black frames, and suppression treats each frame alone, so the
 bits of a frame's result do not depend on its batch.
@@ -11,22 +12,37 @@ bits of a frame's result do not depend on its batch.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
+from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
 
 from facerec.errors import ModelError
 from facerec.geometry import Image
-from facerec.models.base import Detections, check_finite, make_detections, split_into_batches
-from facerec.models.device import Placement, oom_as_model_error, parallel_map
+from facerec.models.base import (
+    Detections,
+    check_finite,
+    make_detections,
+    not_finite,
+    pad_batch,
+    split_into_batches,
+)
+from facerec.models.batch_queue import DEPTH, BatchQueue, Gpu, Ticket
+from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
+from facerec.models.planes import planes_to_rgb
+from facerec.models.batch_suppression import suppress_batch
 from facerec.models.weights import WeightFiles
+from facerec.pixels import FrameBatch, YuvTables
 from facerec.support.limits import cpu_threads
 
 STEPS = (8, 16, 32)  # pixels between the anchors of the three levels
@@ -34,11 +50,28 @@ ANCHORS = ((16, 32), (64, 128), (256, 512))  # sides of the anchors, in pixels
 VARIANCES = (0.1, 0.2)  # scale of the outputs for centres and sizes, as in training
 NMS_IOU = 0.4  # as in retinaface-pytorch
 MAX_CANDIDATES = 4096  # boxes of a frame that enter non-maximum suppression, best first
+GPU_CANDIDATES = 1024  # of them, those that a GPU suppresses itself; a frame with more takes the host's time
+OUTPUTS = ("scores", "boxes", "keypoints")  # of the network, each checked for numbers that are not finite
+ROW = 15  # numbers of a candidate: box, score, keypoints
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's pixel values, RGB
 
 
+@dataclass(frozen=True)
+class _Form:
+    """Size of frames in pixels, and how their planes become RGB; None if they are RGB."""
+
+    height: int
+    width: int
+    yuv: YuvTables | None = None
+
+    @property
+    def item(self) -> str:
+        """What a frame is, for messages."""
+        return f"a frame of {self.width}x{self.height} pixels"
+
+
 class RetinaFace:
-    """A `Detector` on GPU or CPU.
+    """A `Detector` on GPU or CPU; on a GPU a `BatchDetector`.
 
     Frames are downscaled, never upscaled, so that a face of `min_face_size` has the size of the smallest
     anchor, 16 pixels; the time falls with the inverse square of `min_face_size`.
@@ -69,8 +102,9 @@ class RetinaFace:
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._precision = placement.precision
         on_cpu = self._device.type == "cpu"
-        self._network_batch = placement.batch_size or (1 if on_cpu else 16)
-        self.batch_size = self._network_batch * (cpu_threads() if on_cpu else 1)
+        self._network_batch = BatchSize(placement.batch_size or (1 if on_cpu else 16))
+        self.batch_size = self._network_batch.value * (cpu_threads() if on_cpu else 1)
+        self.in_flight = 0 if on_cpu else DEPTH - 1
         self._network = blank_network()
         load_state(found.paths[0], self._network)
         fold_batch_norms(self._network)
@@ -81,87 +115,180 @@ class RetinaFace:
         self._priors: dict[tuple[int, int], Tensor] = {}
         self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
         self._std = torch.tensor(STD, device=self._device)[:, None, None]
+        self._tables: dict[YuvTables, Tensor] = {}
+        self._queue: BatchQueue[_Form, list[Detections]] | None = None
+        if not on_cpu:
+            gpu = Gpu(self._device)
+            self._queue = BatchQueue(gpu, self._compute_on_gpu, self._finish, placement.cuda_graphs)
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces in each of `frames`."""
-        batches = split_into_batches(frames, self._network_batch)
-        if self._device.type == "cpu":
-            return list(chain.from_iterable(parallel_map(self._detect, batches)))
-        height, width = frames[0].shape[:2] if frames else (0, 0)
-        with oom_as_model_error(f"{self._network_batch} frames of {width}x{height} pixels at once"):
-            return list(chain.from_iterable(map(self._detect, batches)))
+        if not len(frames):
+            return []
+        form = _Form(*frames[0].shape[:2])
+        if self._queue is None:
+            return self._detect_in_threads(frames, form)
+        return _take(self._start(self._queue, frames, form))
+
+    def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return a new array in page-locked memory; on a CPU in ordinary memory."""
+        if self._queue is None:
+            return np.empty(shape, np.uint8)
+        memory: NDArray[np.uint8] = self._queue.gpu.host_memory(shape, torch.uint8).numpy()
+        return memory
+
+    def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:
+        """Start to find the faces in a batch; a CPU starts when the results are taken. See `BatchDetector`."""
+        form = _Form(batch.height, batch.width, batch.yuv)
+        if self._queue is None:
+            pixels = self._rgb(torch.from_numpy(batch.pixels), form).permute(0, 2, 3, 1)
+            return partial(self._detect_in_threads, pixels.numpy(), form)
+        return partial(_take, self._start(self._queue, batch.pixels, form))
+
+    def _start(
+        self,
+        queue: BatchQueue[_Form, list[Detections]],
+        frames: Sequence[Image] | NDArray[np.uint8],
+        form: _Form,
+    ) -> list[Ticket[list[Detections]]]:
+        """Start the batches of `frames` on the GPU, smaller ones where its memory is too small."""
+        size = self._network_batch
+
+        def start(part: Sequence[Image]) -> Ticket[list[Detections]]:
+            return queue.submit(part, size.value, form)
+
+        return map_batches(start, cast("Sequence[Image]", frames), size, form.item, queue.clear)
+
+    def _detect_in_threads(
+        self, frames: Sequence[Image] | NDArray[np.uint8], form: _Form
+    ) -> list[Detections]:
+        size = self._network_batch.value
+        batches = split_into_batches(cast("Sequence[Image]", frames), size)
+        with oom_as_model_error(f"{self.batch_size} times {form.item} at once", size):
+            return list(chain.from_iterable(parallel_map(self._detect_on_cpu, batches)))
 
     @torch.inference_mode()
-    def _detect(self, frames: Sequence[Image]) -> list[Detections]:
-        height, width = frames[0].shape[:2]
-        boxes, scores, points = self._decode(self._network_input(frames), len(frames))
-        maximum = min(MAX_CANDIDATES, scores.shape[1])
-        order = scores.topk(maximum, dim=1)
-        counts = (order.values > self.face_threshold).sum(1).tolist()
-        kept = []
-        for index in range(len(frames)):
-            best = order.indices[index, : counts[index]]
-            best = best[nms(boxes[index, best], scores[index, best], NMS_IOU)]
-            kept.append(
-                torch.cat([boxes[index, best], scores[index, best, None], points[index, best]], dim=1)
-            )
-        rows = torch.cat(kept).cpu().numpy()
-        check_finite(self.card, self._precision, boxes=rows)  # the exponential of a size may overflow
-        scale = np.array([width, height] * 7, np.float32)
-        ends = np.cumsum([len(part) for part in kept])[:-1]
+    def _detect_on_cpu(self, frames: Sequence[Image]) -> list[Detections]:
+        batch = torch.from_numpy(pad_batch(frames, self._network_batch.value))
+        rows, counts, finite = self._candidates(self._normalised(batch.permute(0, 3, 1, 2)))
+        self._check_flags(finite[: len(frames)].numpy())
+        kept = [suppress_one(part[:count]) for part, count in zip(rows, counts.tolist(), strict=True)]
         return [
-            make_detections(
-                part[:, :4] * scale[:4],
-                part[:, 4],
-                (part[:, 5:] * scale[4:]).reshape(-1, 5, 2),
-                (height, width),
-                self._min_box_size,
-                saturated=count == maximum,
-            )
-            for part, count in zip(np.split(rows, ends), counts[: len(frames)], strict=True)
+            self._detections(frame.shape[:2], part.numpy(), count, rows.shape[1])
+            for frame, part, count in zip(frames, kept, counts.tolist(), strict=False)
         ]
 
-    def _network_input(self, frames: Sequence[Image]) -> Tensor:
-        """Return the frames, downscaled, normalised and padded to a whole batch (b, 3, h, w)."""
-        height, width = frames[0].shape[:2]
-        batch = torch.empty(
-            (self._network_batch, height, width, 3), dtype=torch.uint8, pin_memory=self._device.type == "cuda"
+    def _compute_on_gpu(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the candidates of a batch (b, h, w, 3) and suppress_batch the best, without waiting for the GPU.
+
+        Returns:
+            (b, 1 + n, ROW + 1): a row with the number of candidates, whether suppression is exact and, for
+            each of `OUTPUTS`, whether it is finite; then the best n candidates and whether each is kept.
+            (b, m, ROW): all candidates, for the frames that the host must suppress.
+        """
+        rows, counts, finite = self._candidates(self._normalised(self._rgb(batch, form)))
+        best = rows[:, :GPU_CANDIDATES]
+        valid = torch.arange(best.shape[1], device=best.device) < counts[:, None]
+        kept, exact = suppress_batch(best[..., :4], valid, NMS_IOU)
+        facts = torch.cat([counts[:, None].float(), exact[:, None].float(), finite.float()], dim=1)
+        facts = F.pad(facts, (0, ROW + 1 - facts.shape[1]))
+        return torch.cat([facts[:, None], torch.cat([best, kept[..., None].float()], dim=2)], dim=1), rows
+
+    def _finish(
+        self, count: int, form: _Form, results: NDArray[np.float32], candidates: Tensor | None
+    ) -> list[Detections]:
+        """Make the detections of `count` frames from what `_compute_on_gpu` returned."""
+        assert candidates is not None
+        facts = results[:count, 0]
+        self._check_flags(facts[:, 2 : 2 + len(OUTPUTS)] > 0)
+        found = []
+        for index in range(count):
+            rows, places, exact = results[index, 1:], int(facts[index, 0]), facts[index, 1] > 0
+            if exact and places <= len(rows):
+                rows = rows[rows[:, ROW] > 0, :ROW]
+            else:  # a frame full of candidates, or with a long chain of overlapping ones
+                rows = suppress_one(candidates[index, :places].cpu()).numpy()
+            found.append(self._detections((form.height, form.width), rows, places, candidates.shape[1]))
+        return found
+
+    def _check_flags(self, finite: NDArray[np.bool_]) -> None:
+        """Raise `NonFiniteError` if one of the flags (b, OUTPUTS) is false."""
+        for name, values in zip(OUTPUTS, finite.T, strict=True):
+            if not values.all():
+                raise not_finite(self.card, self._precision, name)
+
+    def _detections(
+        self, size: tuple[int, ...], rows: NDArray[np.float32], count: int, maximum: int
+    ) -> Detections:
+        """Make the detections of a frame from the candidates (n, ROW) that are left of `count`."""
+        check_finite(self.card, self._precision, boxes=rows)  # the exponential of a size may overflow
+        height, width = size
+        scale = np.array([width, height] * 7, np.float32)
+        boxes, keypoints = rows[:, :4] * scale[:4], rows[:, 5:] * scale[4:]
+        return make_detections(
+            boxes,
+            rows[:, 4],
+            keypoints.reshape(-1, 5, 2),
+            (height, width),
+            self._min_box_size,
+            saturated=count == maximum,
         )
-        for index, frame in enumerate(frames):
-            batch.numpy()[index] = frame
-        batch[len(frames) :] = 0
-        pixels = batch.to(self._device, non_blocking=True).permute(0, 3, 1, 2).float()
+
+    def _rgb(self, batch: Tensor, form: _Form) -> Tensor:
+        """Return a batch (b, …) of RGB or of planes as (b, 3, h, w) uint8."""
+        if form.yuv is None:
+            return batch.permute(0, 3, 1, 2)
+        if form.yuv not in self._tables:
+            self._tables[form.yuv] = torch.from_numpy(form.yuv.tables).to(self._device)
+        return planes_to_rgb(batch, self._tables[form.yuv], form.height, form.width)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Return (b, 3, h, w) uint8 as the network's input: downscaled, normalised, channels last."""
+        pixels = images.float()
         scale = min(1.0, ANCHORS[0][0] / self.min_face_size)
         if scale < 1:
-            size = (max(1, round(height * scale)), max(1, round(width * scale)))
+            size = [max(1, round(side * scale)) for side in images.shape[2:]]
             pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-        pixels = (pixels - self._mean) / self._std
+        pixels.sub_(self._mean).div_(self._std)
         return pixels.to(self._type).contiguous(memory_format=torch.channels_last)
 
-    def _decode(self, pixels: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the network; return boxes (b, p, 4), scores (b, p) and keypoints (b, p, 10) of the p anchors.
+    def _candidates(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the network; return the best `MAX_CANDIDATES` anchors of each frame, the others being no faces.
 
-        Coordinates are fractions of the frame's width and height.
-
-        Args:
-            frames: how many of the b images are frames; the others fill the batch.
+        Returns:
+            rows: (b, n, ROW) box, score and keypoints, best first. Coordinates are fractions of the frame's
+                width and height.
+            counts: (b,) how many of them have at least the minimum score.
+            finite: (b, OUTPUTS) bool, whether the network's outputs for the frame are finite.
         """
         moves, logits, points = (head.float() for head in self._network(pixels))
-        raw = {"scores": logits[:frames], "boxes": moves[:frames], "keypoints": points[:frames]}
-        check_finite(self.card, self._precision, **raw)
+        finite = [values.isfinite().flatten(1).all(dim=1) for values in (logits, moves, points)]
         priors = self._anchors(pixels.shape[2], pixels.shape[3])
         centres, sizes = priors[:, :2], priors[:, 2:]
         middle = centres + moves[..., :2] * VARIANCES[0] * sizes
         half = sizes * torch.exp(moves[..., 2:] * VARIANCES[1]) / 2
         boxes = torch.cat([middle - half, middle + half], dim=-1)
         keypoints = centres.repeat(1, 5) + points * VARIANCES[0] * sizes.repeat(1, 5)
-        return boxes, torch.sigmoid(logits[..., 1] - logits[..., 0]), keypoints
+        scores = torch.sigmoid(logits[..., 1] - logits[..., 0])
+        values, order = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), dim=1)
+        best = [part.gather(1, order[..., None].expand(-1, -1, part.shape[2])) for part in (boxes, keypoints)]
+        rows = torch.cat([best[0], values[..., None], best[1]], dim=2)
+        return rows, (values > self.face_threshold).sum(dim=1), torch.stack(finite, dim=1)
 
     def _anchors(self, height: int, width: int) -> Tensor:
         """Return `anchors(height, width)` on the device, cached by size."""
         if (height, width) not in self._priors:
             self._priors[height, width] = anchors(height, width).to(self._device)
         return self._priors[height, width]
+
+
+def _take(tickets: Sequence[Ticket[list[Detections]]]) -> list[Detections]:
+    return [detections for ticket in tickets for detections in ticket.result()]
+
+
+def suppress_one(rows: Tensor) -> Tensor:
+    """Suppress candidates (n, ROW) of one frame on the host; return the others, best first."""
+    return rows[nms(rows[:, :4], rows[:, 4], NMS_IOU)]
 
 
 def anchors(height: int, width: int) -> Tensor:

@@ -19,9 +19,9 @@ from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models import load_detector, load_embedder
 from facerec.models.base import Embedder, ModelCard, check_finite
-from facerec.models.device import Placement
+from facerec.models.device import BatchSize, Placement
 from facerec.models.retinaface import RetinaFace, blank_network
-from facerec.models.weights import WeightFiles
+from tests.models.networks import random_state, saved
 from tests.models.scrfd_files import write_scrfd
 
 BAD = [np.nan, np.inf, -np.inf]
@@ -85,19 +85,11 @@ def test_mtcnn_with_a_correction_that_overflows_is_an_error(key: str, output: st
 
 @pytest.fixture(scope="module")
 def random_retinaface() -> dict[str, torch.Tensor]:
-    torch.manual_seed(7)
-    network = blank_network().to_empty(device="cpu")
-    for name, values in network.state_dict().items():
-        if name.endswith(("running_var", "bn1.weight", "bn2.weight", "bn3.weight")):
-            values.fill_(1)
-        elif values.is_floating_point():
-            values.normal_(0, 0.3 / max(values[0].numel(), 10) ** 0.5)
-    return dict(network.state_dict())
+    return random_state(blank_network())
 
 
 def retinaface(state: dict[str, torch.Tensor], path: Path, **placement: str) -> RetinaFace:
-    torch.save(state, path)
-    found = WeightFiles((path,), ModelCard("retinaface", path.name, "0" * 64, "none"))
+    found = saved("retinaface", state, path)
     return RetinaFace(found, Placement(**placement), min_face_size=16, min_box_size=16, face_threshold=0.5)
 
 
@@ -196,7 +188,7 @@ def test_bad_numbers_in_the_padding_of_a_batch_are_no_error(face: Image, one_anc
             return moves, logits, points
 
     detector = one_anchor(Padding(0, 0.0))
-    with mock.patch.object(detector, "_network_batch", 4):
+    with mock.patch.object(detector, "_network_batch", BatchSize(4)):
         assert len(detector.detect([face])[0]) == 1
 
 

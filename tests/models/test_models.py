@@ -108,7 +108,9 @@ def test_a_missing_gpu_is_an_error_and_not_a_fallback(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto", "MTCNN", True) == "cuda:0"
     assert choose_device("cuda:1", "MTCNN", True) == "cuda:1"
-    assert choose_placement("cuda", "auto", None, "RetinaFace", True).precision == "float16"
+    assert choose_placement("cuda", "auto", None, "RetinaFace", True).precision == "float32"
+    assert choose_placement("cuda", "auto", None, "RetinaFace", True, measured=True).precision == "float16"
+    assert choose_placement("cpu", "auto", None, "RetinaFace", True, measured=True).precision == "float32"
     with pytest.raises(ModelError, match="torch finds 2 GPUs"):
         choose_device("cuda:2", "MTCNN", True)
 
@@ -203,9 +205,9 @@ def test_cudnn_is_exact_and_deterministic_on_a_gpu(monkeypatch):
 
 
 def test_out_of_gpu_memory_is_one_line_with_the_remedy():
-    message = r"too small for 16 frames of 3840x2160 .* smaller --batch-size"
+    message = r"too small for 16 frames of 3840x2160 .* try --batch-size 8"
     with (
         pytest.raises(ModelError, match=message),
-        oom_as_model_error("16 frames of 3840x2160 pixels at once"),
+        oom_as_model_error("16 frames of 3840x2160 pixels at once", 16),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory")

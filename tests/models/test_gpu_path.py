@@ -1,0 +1,264 @@
+"""The path of batches on a GPU, on machines without one: what the host waits for, order, memory, results."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import facenet_pytorch
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
+from torchvision.ops import nms
+
+from facerec.errors import ModelError, NonFiniteError
+from facerec.geometry import Image
+from facerec.models import batch_queue, batch_suppression, facenet, retinaface
+from facerec.models.base import Detections, ModelCard, batches_in_flight, start_detection
+from facerec.models.batch_queue import COMPUTE, COPY, DEPTH, RESULTS, BatchQueue, page_locked_batch
+from facerec.models.device import BatchSize, Placement
+from facerec.models.facenet import FaceNet
+from facerec.models.loading import fold_batch_norms
+from facerec.models.retinaface import RetinaFace, blank_network
+from facerec.models.weights import WeightFiles
+from tests.models.fake_gpu import FakeGpu, Synchronisations, fake_network
+from tests.models.networks import random_state, saved
+
+FILES = WeightFiles((Path("none"),), ModelCard("any", "none", "0" * 64, "none"))
+SIZES = {"min_face_size": 16, "min_box_size": 8, "face_threshold": 0.5}
+
+
+def folded(network: torch.nn.Module) -> torch.nn.Module:
+    fold_batch_norms(network.eval())
+    return network
+
+
+def retinaface_on_fake_cuda(monkeypatch: pytest.MonkeyPatch) -> tuple[BatchQueue, tuple[int, ...]]:
+    network = folded(blank_network())
+    monkeypatch.setattr(retinaface, "blank_network", lambda: network)
+    with FakeTensorMode(), fake_network(network, retinaface):
+        detector = RetinaFace(FILES, Placement("cuda:0", "float16", 4), **SIZES)
+    return detector._queue, (180, 320, 3)
+
+
+def facenet_on_fake_cuda(monkeypatch: pytest.MonkeyPatch) -> tuple[BatchQueue, tuple[int, ...]]:
+    with torch.device("meta"):
+        network = folded(facenet_pytorch.InceptionResnetV1(pretrained=None))
+    monkeypatch.setattr(facenet_pytorch, "InceptionResnetV1", lambda pretrained: network)
+    with FakeTensorMode(), fake_network(network, facenet):
+        embedder = FaceNet(FILES, Placement("cuda:0", "float16", 4))
+    return embedder._queue, (160, 160, 3)
+
+
+@pytest.mark.parametrize("make", [retinaface_on_fake_cuda, facenet_on_fake_cuda])
+def test_the_host_waits_for_nothing_in_a_batch_and_copies_once_each_way(make, monkeypatch) -> None:
+    """On tensors without values, so that every operation that needs one on the host raises."""
+    queue, shape = make(monkeypatch)
+    frames = [np.zeros(shape, np.uint8)] * 4
+    mode = queue._compute.__self__._mean.fake_mode if make is retinaface_on_fake_cuda else None
+    parameter = next(queue._compute.__self__._network.parameters())
+    with mode or parameter.fake_mode, fake_network(torch.nn.Identity(), retinaface):
+        queue.submit(frames, 4)  # computes the anchors of this size
+        with Synchronisations() as counted:
+            queue.submit(frames, 4)
+        assert counted.found == {"there": 1, "back": 1}
+        compute = queue._slots[0].compute
+
+        def waiting(batch: torch.Tensor) -> tuple[torch.Tensor, None]:
+            compute(batch)
+            boxes = torch.zeros(3, 4, device="cuda")
+            return nms(boxes, boxes[:, 0], 0.4), None
+
+        queue._slots[0].compute = waiting
+        with pytest.raises(DynamicOutputShapeException):  # so the test would notice
+            queue.submit(frames, 4)
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Image]:
+    from skimage import data
+
+    picture = data.astronaut()
+    return [np.ascontiguousarray(picture[y : y + 96, y : y + 128]) for y in range(0, 350, 50)]
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> RetinaFace:
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
+    files = saved("retinaface", random_state(blank_network()), path)
+    return RetinaFace(files, Placement(batch_size=2), **SIZES)
+
+
+@pytest.fixture
+def detector(loaded: RetinaFace, monkeypatch: pytest.MonkeyPatch) -> Iterator[RetinaFace]:
+    """RetinaFace with the path of a GPU, computing on the CPU."""
+    queue = BatchQueue(FakeGpu(torch.device("cpu")), loaded._compute_on_gpu, loaded._finish)
+    monkeypatch.setattr(loaded, "_queue", queue)
+    monkeypatch.setattr(loaded, "_network_batch", BatchSize(2))
+    monkeypatch.setattr(loaded, "in_flight", DEPTH - 1)
+    return loaded
+
+
+def same(some: list[Detections], others: list[Detections]) -> bool:
+    return len(some) == len(others) and all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for one, other in zip(some, others, strict=True)
+        for name in ("boxes", "scores", "keypoints", "saturated")
+    )
+
+
+@pytest.fixture(scope="module")
+def on_cpu(loaded: RetinaFace, frames: list[Image]) -> list[Detections]:
+    found = loaded.detect(frames)
+    assert sum(map(len, found)) > 50
+    return found
+
+
+def test_detections_are_those_of_the_cpu_path(on_cpu, detector, frames) -> None:
+    assert same(detector.detect(frames), on_cpu)
+    assert detector.detect([]) == []
+
+
+def test_batches_that_overlap_keep_their_results(on_cpu, detector, frames) -> None:
+    assert batches_in_flight(detector) == 1
+    started = [start_detection(detector, frames[begin : begin + 2]) for begin in (0, 2, 4, 6)]
+    found = [detections for take in reversed(started) for detections in reversed(take())]
+    assert same(found[::-1], on_cpu)
+
+
+def test_frames_of_another_size_get_memory_of_their_own(detector, frames) -> None:
+    first = detector.submit(frames[:2])
+    smaller = [np.ascontiguousarray(frame[:64, :96]) for frame in frames[:3]]
+    second = detector.submit(smaller)
+    assert same(first() + second(), detector.detect(frames[:2]) + detector.detect(smaller))
+    assert detector._queue._slots[0].source.shape == (2, 64, 96, 3)
+
+
+def test_each_stream_waits_for_the_one_before_and_the_host_once(detector, frames) -> None:
+    detector.detect(frames[:4])
+    gpu = detector._queue._gpu
+    gpu.log.clear()
+    detector.detect(frames[:2])
+    copied, computed, done = (entry[2] for entry in gpu.log if entry[0] == "record")
+    assert gpu.log == [
+        (COPY,),
+        ("record", COPY, copied),
+        ("wait", COMPUTE, copied),
+        (COMPUTE,),
+        ("record", COMPUTE, computed),
+        ("wait", RESULTS, computed),
+        (RESULTS,),
+        ("record", RESULTS, done),
+        ("finish", done),
+    ]
+
+
+def test_a_frame_with_too_many_candidates_is_suppressed_by_the_host(
+    on_cpu, detector, frames, monkeypatch
+) -> None:
+    monkeypatch.setattr(retinaface, "GPU_CANDIDATES", 3)
+    assert same(detector.detect(frames), on_cpu)
+    monkeypatch.setattr(retinaface, "GPU_CANDIDATES", 1024)
+    detector._queue.clear()
+    monkeypatch.setattr(batch_suppression, "ROUNDS", 1)
+    assert same(detector.detect(frames), on_cpu)
+
+
+def test_a_bad_number_is_reported_for_its_own_batch(detector, frames, monkeypatch) -> None:
+    network = detector._network
+
+    def bad(pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        moves, logits, points = network(pixels)
+        logits[1, 3, 0] = torch.nan
+        return moves, logits, points
+
+    monkeypatch.setattr(detector, "_network", bad)
+    broken = detector.submit(frames[:2])
+    monkeypatch.setattr(detector, "_network", network)
+    others = [detector.submit(frames[2:4]) for _ in range(2 * DEPTH)]
+    assert [len(other()) for other in others] == [2] * 2 * DEPTH
+    with pytest.raises(NonFiniteError, match="retinaface, computed in float32, returned scores"):
+        broken()
+
+
+class SmallMemory:
+    """Computes batches of at most `fits` items, and raises torch's out-of-memory error for larger ones."""
+
+    def __init__(self, compute, fits: int) -> None:
+        self.compute, self.fits, self.sizes = compute, fits, []
+
+    def __call__(self, batch: torch.Tensor):
+        self.sizes.append(len(batch))
+        if len(batch) > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.compute(batch)
+
+
+def test_too_little_memory_halves_the_batch_with_one_warning(detector, frames, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(detector, "_network_batch", BatchSize(1))
+    expected = detector.detect(frames)
+    memory = SmallMemory(detector._queue._compute, 1)
+    monkeypatch.setattr(detector._queue, "_compute", memory)
+    monkeypatch.setattr(detector, "_network_batch", BatchSize(4))
+    assert same(detector.detect(frames), expected)
+    assert memory.sizes == [4, 2, *[1] * len(frames)]
+    assert detector._queue._gpu.released == 3  # also after the batches of one frame
+    detector.detect(frames)
+    (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    assert re.search(r"4 times a frame of 128x96 .* going on with 1 .* --batch-size 1", warning.getMessage())
+
+
+def test_memory_that_is_too_small_for_one_frame_is_one_line(detector, frames, monkeypatch) -> None:
+    monkeypatch.setattr(detector._queue, "_compute", SmallMemory(None, 0))
+    with pytest.raises(ModelError, match="too small for a frame of 128x96 pixels; take a larger GPU"):
+        detector.detect(frames)
+
+
+def test_embeddings_are_those_of_the_cpu_path(frames, monkeypatch, tmp_path) -> None:
+    with torch.device("meta"):
+        network = facenet_pytorch.InceptionResnetV1(pretrained=None)
+    embedder = FaceNet(
+        saved("facenet", random_state(network), tmp_path / "random.pt"), Placement(batch_size=2)
+    )
+    crops = [embedder.crop(frame, np.array([20, 10, 90, 80], np.float32), None) for frame in frames[:3]]
+    expected = embedder.embed(crops)
+    queue = BatchQueue(FakeGpu(torch.device("cpu")), embedder._compute, embedder._finish)
+    monkeypatch.setattr(embedder, "_queue", queue)
+    np.testing.assert_array_equal(embedder.embed(crops), expected)
+    assert embedder.embed([]).shape == (0, 512)
+    memory = SmallMemory(queue._compute, 1)
+    monkeypatch.setattr(queue, "_compute", memory)
+    queue.clear()
+    np.testing.assert_allclose(embedder.embed(crops), expected, atol=1e-5)
+    assert memory.sizes == [2, 1, 1, 1]
+
+
+def test_a_graph_is_recorded_once_for_each_batch_in_flight() -> None:
+    gpu = FakeGpu(torch.device("cpu"))
+
+    def compute(batch: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return batch.float().sum(dim=1), None
+
+    queue = BatchQueue(gpu, compute, lambda items, results, _: results[: len(items)].tolist(), graphs=True)
+    tickets = [queue.submit([np.full(3, n, np.uint8)], 2) for n in range(5)]
+    assert [ticket.result() for ticket in tickets] == [[0], [3], [6], [9], [12]]
+    assert gpu.captured == DEPTH
+
+
+def test_a_batch_in_page_locked_memory_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = np.arange(4 * 6, dtype=np.uint8).reshape(4, 2, 1, 3)
+    assert page_locked_batch(list(ring), 4) is None  # ordinary memory
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda self: True)
+    batch = page_locked_batch(list(ring), 4)
+    assert batch is not None and batch.data_ptr() == ring.ctypes.data
+    np.testing.assert_array_equal(batch.numpy(), ring)
+    for other in ([*ring[:3]], [*ring[::-1]], [*ring[:3], ring[3].copy()], [*ring[:, :, :, ::-1]]):
+        assert page_locked_batch(other, 4) is None
+    queue = BatchQueue(
+        FakeGpu(torch.device("cpu")), lambda batch: (batch.float(), None), lambda items, results, _: results
+    )
+    monkeypatch.setattr(batch_queue, "_fill", lambda *_: pytest.fail("copied"))
+    np.testing.assert_array_equal(queue.submit(list(ring), 4).result(), ring)
