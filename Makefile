@@ -18,7 +18,7 @@ READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(VENV)/.ready)
 # two processes of one thread each: a thread more for each would only wait for a core
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest
 
-.PHONY: help env lock models demo test test-slow lint clean
+.PHONY: help env lock models demo test test-slow test-gpu lint clean
 
 help:  ## this list
 	@echo "facerec: every actor of a film found, followed, grouped and named"
@@ -49,11 +49,14 @@ demo: $(READY)  ## make a small film and take it through all stages, offline
 
 test: $(READY)  ## the test suite, 5 to 10 minutes; what a machine cannot run is skipped with the reason
 	@echo "running the tests"
-	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not slurm"
+	$(PYTEST) -n 2 --dist loadgroup -m "not slow and not slurm and not gpu"
 
 test-slow: $(READY)  ## the long tests: kill points, all numbers of shards
 	@echo "running the long tests"
 	$(PYTEST) -n 2 --dist loadgroup -m slow
+
+test-gpu: $(READY)  ## the tests that need an NVIDIA GPU; skipped without one
+	$(PYTHON) -m pytest -m gpu -rs tests/models tests/bench
 
 lint: $(READY)  ## ruff, mypy, and which package may import which
 	@echo "checking style, types and imports"

@@ -105,7 +105,7 @@ def one_size(
     args: argparse.Namespace, width: int, height: int, rate: float, weights: Sequence[Path], work: Path
 ) -> dict[str, Any]:
     """Measure one frame size; `weights` are the files of RetinaFace and FaceNet."""
-    from facerec.models.retinaface import blank_network
+    from facerec.models.retinaface_network import blank_network
     from facerec.video.film import open_film, read_frames
 
     film = make_film(work / "1-made.mp4", width, height, args.frames)

@@ -11,7 +11,6 @@ bits of a frame's result do not depend on its batch.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
 
-from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models.base import (
     Detections,
@@ -36,17 +34,16 @@ from facerec.models.base import (
     split_into_batches,
 )
 from facerec.models.batch_queue import DEPTH, BatchQueue, Gpu, Ticket
+from facerec.models.batch_suppression import suppress_batch
 from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.planes import planes_to_rgb
-from facerec.models.batch_suppression import suppress_batch
+from facerec.models.retinaface_network import ANCHORS, anchors, blank_network
 from facerec.models.weights import WeightFiles
 from facerec.pixels import FrameBatch, YuvTables
 from facerec.support.limits import cpu_threads
 
-STEPS = (8, 16, 32)  # pixels between the anchors of the three levels
-ANCHORS = ((16, 32), (64, 128), (256, 512))  # sides of the anchors, in pixels
 VARIANCES = (0.1, 0.2)  # scale of the outputs for centres and sizes, as in training
 NMS_IOU = 0.4  # as in retinaface-pytorch
 MAX_CANDIDATES = 4096  # boxes of a frame that enter non-maximum suppression, best first
@@ -138,7 +135,7 @@ class RetinaFace:
         return memory
 
     def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:
-        """Start to find the faces in a batch; a CPU starts when the results are taken. See `BatchDetector`."""
+        """Start to find the faces in a batch, on a CPU when the results are taken; see `BatchDetector`."""
         form = _Form(batch.height, batch.width, batch.yuv)
         if self._queue is None:
             pixels = self._rgb(torch.from_numpy(batch.pixels), form).permute(0, 2, 3, 1)
@@ -178,8 +175,8 @@ class RetinaFace:
             for frame, part, count in zip(frames, kept, counts.tolist(), strict=False)
         ]
 
-    def _compute_on_gpu(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the candidates of a batch (b, h, w, 3) and suppress_batch the best, without waiting for the GPU.
+    def _compute_on_gpu(self, batch: Tensor, form: _Form) -> tuple[Tensor, Tensor]:
+        """Find the candidates of a batch and suppress the best, without waiting for the GPU.
 
         Returns:
             (b, 1 + n, ROW + 1): a row with the number of candidates, whether suppression is exact and, for
@@ -289,49 +286,3 @@ def _take(tickets: Sequence[Ticket[list[Detections]]]) -> list[Detections]:
 def suppress_one(rows: Tensor) -> Tensor:
     """Suppress candidates (n, ROW) of one frame on the host; return the others, best first."""
     return rows[nms(rows[:, :4], rows[:, 4], NMS_IOU)]
-
-
-def anchors(height: int, width: int) -> Tensor:
-    """Compute the anchors of an input of `height` x `width` pixels.
-
-    Returns:
-        (p, 4) centre x, y, width and height, as fractions of the input's width and height.
-    """
-    levels = []
-    for step, sides in zip(STEPS, ANCHORS, strict=True):
-        rows, columns = -(-height // step), -(-width // step)
-        y, x, side = torch.meshgrid(
-            (torch.arange(rows) + 0.5) * step,
-            (torch.arange(columns) + 0.5) * step,
-            torch.tensor(sides, dtype=torch.float32),
-            indexing="ij",
-        )
-        levels.append(
-            torch.stack([x / width, y / height, side / width, side / height], dim=-1).reshape(-1, 4)
-        )
-    return torch.cat(levels)
-
-
-def blank_network() -> torch.nn.Module:
-    """Build the network without weights, on the meta device.
-
-    Raises:
-        ModelError: retinaface-pytorch is not installed, as after a plain `pip install` of facerec.
-    """
-    with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")  # torchvision's, about a renamed argument
-        try:
-            from retinaface.network import RetinaFace as Network
-        except ModuleNotFoundError as error:
-            raise ModelError(
-                f"--detector retinaface needs a package that is not installed ({error}); run `make env`, or "
-                "`pip install --no-deps retinaface-pytorch` (its declared dependencies are outdated)"
-            ) from error
-        network: torch.nn.Module = Network(
-            name="Resnet50",
-            pretrained=False,
-            return_layers={"layer2": 1, "layer3": 2, "layer4": 3},
-            in_channels=256,
-            out_channels=256,
-        )
-    return network

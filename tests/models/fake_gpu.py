@@ -97,8 +97,8 @@ class Synchronisations(TorchDispatchMode):
 
 
 @contextmanager
-def fake_network(network: torch.nn.Module, module: Any) -> Iterator[None]:
-    """Let a model of `module` use `network`, folded and without weights, as if it were on a GPU in float16.
+def fake_network(module: Any) -> Iterator[None]:
+    """Let a model of `module` load a network that is folded already as if it went to a GPU in float16.
 
     For use in `FakeTensorMode`, where neither loading weights nor moving networks works.
     """
@@ -121,7 +121,12 @@ def fake_network(network: torch.nn.Module, module: Any) -> Iterator[None]:
         mock.patch.object(module, "fold_batch_norms"),
         mock.patch.object(module, "Gpu", FakeGpu),
         mock.patch.object(torch.nn.Module, "to", lambda self, *_, **__: self),
-        mock.patch.object(batch_queue, "_fill", lambda source, _: source),
-        mock.patch.object(batch_queue, "page_locked_batch", lambda *_: None),
     ):
+        yield
+
+
+@contextmanager
+def fake_memory() -> Iterator[None]:
+    """Let a `BatchQueue` leave out what the host writes into memory, in `FakeTensorMode`."""
+    with mock.patch.object(batch_queue, "_fill", lambda source, items: source[: len(items)]):
         yield

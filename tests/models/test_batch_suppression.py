@@ -1,4 +1,4 @@
-"""`suppress_batch` keeps what torchvision's `nms` keeps, for all frames of a batch, or says that it may not."""
+"""`suppress_batch` keeps what torchvision's `nms` keeps of each frame, or says that it may not."""
 
 from __future__ import annotations
 

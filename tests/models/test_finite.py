@@ -20,7 +20,8 @@ from facerec.geometry import Image
 from facerec.models import load_detector, load_embedder
 from facerec.models.base import Embedder, ModelCard, check_finite
 from facerec.models.device import BatchSize, Placement
-from facerec.models.retinaface import RetinaFace, blank_network
+from facerec.models.retinaface import RetinaFace
+from facerec.models.retinaface_network import blank_network
 from tests.models.networks import random_state, saved
 from tests.models.scrfd_files import write_scrfd
 
@@ -145,7 +146,7 @@ class OneAnchor(torch.nn.Module):
         self.head, self.value = head, value
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        from facerec.models.retinaface import anchors
+        from facerec.models.retinaface_network import anchors
 
         count = len(anchors(*pixels.shape[2:]))
         moves, logits, points = (torch.zeros(len(pixels), count, size) for size in (4, 2, 10))

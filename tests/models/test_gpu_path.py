@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import facenet_pytorch
 import numpy as np
@@ -17,17 +18,21 @@ from torchvision.ops import nms
 from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models import batch_queue, batch_suppression, facenet, retinaface
-from facerec.models.base import Detections, ModelCard, batches_in_flight, start_detection
-from facerec.models.batch_queue import COMPUTE, COPY, DEPTH, RESULTS, BatchQueue, page_locked_batch
+from facerec.models.base import BatchDetector, Detections, ModelCard
+from facerec.models.batch_queue import COMPUTE, COPY, DEPTH, RESULTS, BatchQueue
 from facerec.models.device import BatchSize, Placement
 from facerec.models.facenet import FaceNet
 from facerec.models.loading import fold_batch_norms
-from facerec.models.retinaface import RetinaFace, blank_network
+from facerec.models.retinaface import RetinaFace
+from facerec.models.retinaface_network import blank_network
 from facerec.models.weights import WeightFiles
-from tests.models.fake_gpu import FakeGpu, Synchronisations, fake_network
+from facerec.pixels import FrameBatch, YuvTables, plane_bytes
+from facerec.video.conversion import sum_tables
+from tests.models.fake_gpu import FakeGpu, Synchronisations, fake_memory, fake_network
 from tests.models.networks import random_state, saved
 
 FILES = WeightFiles((Path("none"),), ModelCard("any", "none", "0" * 64, "none"))
+FakeCuda = tuple[BatchQueue, tuple[int, ...], Any, FakeTensorMode]  # queue, shape of an item, form, mode
 SIZES = {"min_face_size": 16, "min_box_size": 8, "face_threshold": 0.5}
 
 
@@ -36,45 +41,51 @@ def folded(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
-def retinaface_on_fake_cuda(monkeypatch: pytest.MonkeyPatch) -> tuple[BatchQueue, tuple[int, ...]]:
+def retinaface_on_fake_cuda(monkeypatch: pytest.MonkeyPatch, yuv: YuvTables | None = None) -> FakeCuda:
     network = folded(blank_network())
     monkeypatch.setattr(retinaface, "blank_network", lambda: network)
-    with FakeTensorMode(), fake_network(network, retinaface):
+    with FakeTensorMode() as fake, fake_network(retinaface):
         detector = RetinaFace(FILES, Placement("cuda:0", "float16", 4), **SIZES)
-    return detector._queue, (180, 320, 3)
+        if yuv is not None:
+            detector._tables[yuv] = torch.zeros(5, 256, dtype=torch.int16, device="cuda")
+    assert isinstance(detector, BatchDetector) and detector.in_flight == DEPTH - 1
+    shape = (180, 320, 3) if yuv is None else (plane_bytes(180, 320),)
+    return detector._queue, shape, retinaface._Form(180, 320, yuv), fake
 
 
-def facenet_on_fake_cuda(monkeypatch: pytest.MonkeyPatch) -> tuple[BatchQueue, tuple[int, ...]]:
+def retinaface_of_planes(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
+    return retinaface_on_fake_cuda(monkeypatch, YuvTables(np.zeros((5, 256), np.int16)))
+
+
+def facenet_on_fake_cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     with torch.device("meta"):
         network = folded(facenet_pytorch.InceptionResnetV1(pretrained=None))
     monkeypatch.setattr(facenet_pytorch, "InceptionResnetV1", lambda pretrained: network)
-    with FakeTensorMode(), fake_network(network, facenet):
+    with FakeTensorMode() as fake, fake_network(facenet):
         embedder = FaceNet(FILES, Placement("cuda:0", "float16", 4))
-    return embedder._queue, (160, 160, 3)
+    return embedder._queue, (160, 160, 3), None, fake
 
 
-@pytest.mark.parametrize("make", [retinaface_on_fake_cuda, facenet_on_fake_cuda])
+@pytest.mark.parametrize("make", [retinaface_on_fake_cuda, retinaface_of_planes, facenet_on_fake_cuda])
 def test_the_host_waits_for_nothing_in_a_batch_and_copies_once_each_way(make, monkeypatch) -> None:
     """On tensors without values, so that every operation that needs one on the host raises."""
-    queue, shape = make(monkeypatch)
-    frames = [np.zeros(shape, np.uint8)] * 4
-    mode = queue._compute.__self__._mean.fake_mode if make is retinaface_on_fake_cuda else None
-    parameter = next(queue._compute.__self__._network.parameters())
-    with mode or parameter.fake_mode, fake_network(torch.nn.Identity(), retinaface):
-        queue.submit(frames, 4)  # computes the anchors of this size
+    queue, shape, form, fake = make(monkeypatch)
+    batch = [np.zeros(shape, np.uint8)] * 3
+    with fake, fake_memory():
+        queue.submit(batch, 4, form)  # computes the anchors of this size
         with Synchronisations() as counted:
-            queue.submit(frames, 4)
+            queue.submit(batch, 4, form)
         assert counted.found == {"there": 1, "back": 1}
-        compute = queue._slots[0].compute
+        compute = queue._slots[(4, *shape), form][0].compute
 
         def waiting(batch: torch.Tensor) -> tuple[torch.Tensor, None]:
             compute(batch)
             boxes = torch.zeros(3, 4, device="cuda")
             return nms(boxes, boxes[:, 0], 0.4), None
 
-        queue._slots[0].compute = waiting
+        queue._slots[(4, *shape), form][0].compute = waiting
         with pytest.raises(DynamicOutputShapeException):  # so the test would notice
-            queue.submit(frames, 4)
+            queue.submit(batch, 4, form)
 
 
 @pytest.fixture(scope="module")
@@ -122,24 +133,45 @@ def test_detections_are_those_of_the_cpu_path(on_cpu, detector, frames) -> None:
     assert detector.detect([]) == []
 
 
+def batch_of(detector: RetinaFace, frames: list[Image]) -> FrameBatch:
+    pixels = detector.allocate((detector.batch_size, *frames[0].shape))[: len(frames)]
+    pixels[:] = frames
+    return FrameBatch(pixels, *frames[0].shape[:2])
+
+
 def test_batches_that_overlap_keep_their_results(on_cpu, detector, frames) -> None:
-    assert batches_in_flight(detector) == 1
-    started = [start_detection(detector, frames[begin : begin + 2]) for begin in (0, 2, 4, 6)]
+    parts = [batch_of(detector, frames[begin : begin + 2]) for begin in (0, 2, 4, 6)]
+    started = [detector.submit_batch(part) for part in parts]
     found = [detections for take in reversed(started) for detections in reversed(take())]
     assert same(found[::-1], on_cpu)
 
 
+def test_planes_give_the_detections_of_rgb(loaded, detector) -> None:
+    rng = np.random.default_rng(3)
+    tables = rng.integers(-90, 300, (5, 256)).astype(np.int16)
+    planes = rng.integers(0, 256, (3, plane_bytes(64, 96)), np.uint8)
+    y = planes[:, : 64 * 96].reshape(3, 64, 96)
+    u, v = planes[:, 64 * 96 :].reshape(3, 2, 32, 48).swapaxes(0, 1)
+    rgb = [sum_tables(tables, *one) for one in zip(y, u, v, strict=True)]
+    batch = FrameBatch(planes, 64, 96, YuvTables(tables))
+    on_device, expected = detector.submit_batch(batch)(), detector.detect(rgb)
+    detector._queue = None  # the CPU's own path
+    assert sum(map(len, expected)) > 5
+    assert same(on_device, expected) and same(detector.submit_batch(batch)(), expected)
+
+
 def test_frames_of_another_size_get_memory_of_their_own(detector, frames) -> None:
-    first = detector.submit(frames[:2])
-    smaller = [np.ascontiguousarray(frame[:64, :96]) for frame in frames[:3]]
-    second = detector.submit(smaller)
-    assert same(first() + second(), detector.detect(frames[:2]) + detector.detect(smaller))
-    assert detector._queue._slots[0].source.shape == (2, 64, 96, 3)
+    sizes = [(96, 128), (64, 96), (32, 64)]
+    smaller = [[np.ascontiguousarray(frame[:h, :w]) for frame in frames[:2]] for h, w in sizes]
+    started = [detector.submit_batch(batch_of(detector, part)) for part in smaller]
+    for take, part in zip(started, smaller, strict=True):
+        assert same(take(), detector.detect(part))
+    assert len(detector._queue._slots) <= batch_queue.FORMS
 
 
 def test_each_stream_waits_for_the_one_before_and_the_host_once(detector, frames) -> None:
     detector.detect(frames[:4])
-    gpu = detector._queue._gpu
+    gpu = detector._queue.gpu
     gpu.log.clear()
     detector.detect(frames[:2])
     copied, computed, done = (entry[2] for entry in gpu.log if entry[0] == "record")
@@ -176,9 +208,9 @@ def test_a_bad_number_is_reported_for_its_own_batch(detector, frames, monkeypatc
         return moves, logits, points
 
     monkeypatch.setattr(detector, "_network", bad)
-    broken = detector.submit(frames[:2])
+    broken = detector.submit_batch(batch_of(detector, frames[:2]))
     monkeypatch.setattr(detector, "_network", network)
-    others = [detector.submit(frames[2:4]) for _ in range(2 * DEPTH)]
+    others = [detector.submit_batch(batch_of(detector, frames[2:4])) for _ in range(2 * DEPTH)]
     assert [len(other()) for other in others] == [2] * 2 * DEPTH
     with pytest.raises(NonFiniteError, match="retinaface, computed in float32, returned scores"):
         broken()
@@ -190,11 +222,11 @@ class SmallMemory:
     def __init__(self, compute, fits: int) -> None:
         self.compute, self.fits, self.sizes = compute, fits, []
 
-    def __call__(self, batch: torch.Tensor):
+    def __call__(self, batch: torch.Tensor, form: Any):
         self.sizes.append(len(batch))
         if len(batch) > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return self.compute(batch)
+        return self.compute(batch, form)
 
 
 def test_too_little_memory_halves_the_batch_with_one_warning(detector, frames, monkeypatch, caplog) -> None:
@@ -205,7 +237,7 @@ def test_too_little_memory_halves_the_batch_with_one_warning(detector, frames, m
     monkeypatch.setattr(detector, "_network_batch", BatchSize(4))
     assert same(detector.detect(frames), expected)
     assert memory.sizes == [4, 2, *[1] * len(frames)]
-    assert detector._queue._gpu.released == 3  # also after the batches of one frame
+    assert detector._queue.gpu.released >= 2
     detector.detect(frames)
     (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
     assert re.search(r"4 times a frame of 128x96 .* going on with 1 .* --batch-size 1", warning.getMessage())
@@ -239,26 +271,29 @@ def test_embeddings_are_those_of_the_cpu_path(frames, monkeypatch, tmp_path) -> 
 def test_a_graph_is_recorded_once_for_each_batch_in_flight() -> None:
     gpu = FakeGpu(torch.device("cpu"))
 
-    def compute(batch: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def compute(batch: torch.Tensor, _: None) -> tuple[torch.Tensor, None]:
         return batch.float().sum(dim=1), None
 
-    queue = BatchQueue(gpu, compute, lambda items, results, _: results[: len(items)].tolist(), graphs=True)
-    tickets = [queue.submit([np.full(3, n, np.uint8)], 2) for n in range(5)]
+    def finish(count: int, _form: None, results: np.ndarray, _kept: None) -> list[float]:
+        return results[:count].tolist()
+
+    queue = BatchQueue(gpu, compute, finish, graphs=True)
+    tickets = [queue.submit([np.full(3, n, np.uint8)], 2, None) for n in range(5)]
     assert [ticket.result() for ticket in tickets] == [[0], [3], [6], [9], [12]]
     assert gpu.captured == DEPTH
 
 
-def test_a_batch_in_page_locked_memory_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = np.arange(4 * 6, dtype=np.uint8).reshape(4, 2, 1, 3)
-    assert page_locked_batch(list(ring), 4) is None  # ordinary memory
-    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda self: True)
-    batch = page_locked_batch(list(ring), 4)
-    assert batch is not None and batch.data_ptr() == ring.ctypes.data
-    np.testing.assert_array_equal(batch.numpy(), ring)
-    for other in ([*ring[:3]], [*ring[::-1]], [*ring[:3], ring[3].copy()], [*ring[:, :, :, ::-1]]):
-        assert page_locked_batch(other, 4) is None
+def test_a_batch_in_page_locked_memory_is_not_copied_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = np.arange(4 * 6, dtype=np.uint8).reshape(4, 2, 3)
     queue = BatchQueue(
-        FakeGpu(torch.device("cpu")), lambda batch: (batch.float(), None), lambda items, results, _: results
+        FakeGpu(torch.device("cpu")),
+        lambda batch, _: (batch.float(), None),
+        lambda count, _form, results, _kept: results,
     )
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda self: True)
     monkeypatch.setattr(batch_queue, "_fill", lambda *_: pytest.fail("copied"))
-    np.testing.assert_array_equal(queue.submit(list(ring), 4).result(), ring)
+    np.testing.assert_array_equal(queue.submit(ring, 4, None).result(), ring)
+    with pytest.raises(pytest.fail.Exception):
+        queue.submit(list(ring), 4, None)  # frames here and there
+    padded = queue.submit(ring[:1], 4, None).result()
+    np.testing.assert_array_equal(padded, [ring[0], *np.zeros((3, 2, 3))])

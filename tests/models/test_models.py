@@ -118,10 +118,11 @@ def test_a_missing_gpu_is_an_error_and_not_a_fallback(monkeypatch):
 def test_a_gpu_that_no_model_can_use_is_refused_and_partial_use_logged(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    check_device("cuda", "mtcnn", "dlib")
+    check_device("cuda", "mtcnn", "facenet")
     check_device("auto", "yunet", "dlib")
-    with pytest.raises(ModelError, match="yunet and dlib run on the CPU only"):
-        check_device("cuda", "yunet", "dlib")
+    for detector in ("yunet", "mtcnn"):
+        with pytest.raises(ModelError, match=f"{detector} and dlib run on the CPU only"):
+            check_device("cuda", detector, "dlib")
     load_embedder("dlib", device="cuda")
     assert "runs on the CPU" in caplog.text
 

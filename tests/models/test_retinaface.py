@@ -17,7 +17,7 @@ from skimage import data
 from facerec.errors import ModelError
 from facerec.models import load_detector
 from facerec.models.base import make_detections
-from facerec.models.retinaface import anchors, blank_network
+from facerec.models.retinaface_network import anchors, blank_network
 
 THRESHOLD = 0.55
 
