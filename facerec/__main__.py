@@ -23,6 +23,7 @@ from facerec.support.cli import run_main
 COMMANDS = {
     "demo": "facerec.demo.__main__",
     "fetch_models": "facerec.fetch_models",
+    "measure_precision": "facerec.measure_precision",
     "add_movie": "facerec.add_movie",
     "prepare_actors": "facerec.prepare_actors",
     "extract": "facerec.extract",

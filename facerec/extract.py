@@ -18,9 +18,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facerec.errors import InputError
+from facerec.errors import InputError, PlanError
 from facerec.folder.command import add_actor_db_argument, add_dry_run_argument, print_dry_run
-from facerec.settings import ExtractSettings, smallest_box
+from facerec.settings import AUTO, ExtractSettings, smallest_box
 from facerec.support.cli import configure_logging, parser, progress, run_main
 from facerec.support.signals import stop_on_signals
 
@@ -63,9 +63,11 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
     command_line.add_argument(
         "--precision",
-        choices=("float32", "float16", "bfloat16"),
-        default=s.precision,
-        help="number format of retinaface and facenet; float16 is for GPUs, bfloat16 also for some CPUs",
+        choices=(AUTO, "float32", "float16", "bfloat16"),
+        default=AUTO,
+        help="number format of retinaface and facenet: float16 for GPUs, bfloat16 also for some CPUs; auto "
+        "is that of the film's plan, and for a new plan float32, or float16 on a GPU if measure_precision.py "
+        "has found the same results",
     )
     command_line.add_argument(
         "--batch-size",
@@ -73,6 +75,12 @@ def arguments() -> argparse.ArgumentParser:
         default=None,
         metavar="FRAMES",
         help="frames per call of the detector (default: chosen for the model and device)",
+    )
+    command_line.add_argument(
+        "--cuda-graphs",
+        action="store_true",
+        help="on a GPU repeat the work of a batch as a recorded CUDA graph, which saves time of the CPU; the "
+        "results are the same",
     )
     command_line.add_argument(
         "--save-every",
@@ -90,12 +98,13 @@ def arguments() -> argparse.ArgumentParser:
     )
     command_line.add_argument(
         "--min-face-size",
-        type=int,
-        default=s.min_face_size,
-        metavar="PIXELS",
-        help="minimum of the shorter side of a face's box, in display pixels; smaller faces are not saved. "
-        "Boxes down to half of it (at least 8 pixels) are followed at no cost, so that a trajectory begins "
-        "before its face is large enough",
+        default=AUTO,
+        metavar="SIZE",
+        help="minimum of the shorter side of a face's box, in display pixels (20) or as a share of the "
+        "frame's height (2%%); auto: 20 pixels in films of up to 1080 lines and the same share of larger "
+        "ones, which then cost the same. Smaller faces are not saved, and frames are scaled to find faces "
+        "from this size on. Boxes down to half of it (at least 8 pixels) are followed at no cost, so that a "
+        "trajectory begins before its face is large enough",
     )
     command_line.add_argument(
         "--face-threshold",
@@ -145,26 +154,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.film}: no such film")
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
+    given = argparse.Namespace(**vars(args))
     if args.dry_run:
         from facerec.models import check_device_name, check_tiles
 
         check_device_name(args.device, args.detector, args.embedder)
         if args.tiles:
             check_tiles(args.detector)
-        _display_aspect(args)
+        _choose(args, given, folder)
         check_run(folder, args.film, args.n, _settings(args), fresh=args.fresh)
         return print_dry_run()
+    _require_gpu(args)
+    _choose(args, given, folder)
     models = cache(partial(_load_models, args))  # once, and only if there is a shard to extract
-    plan = ensure_plan(
-        folder,
-        args.film,
-        args.n,
-        _settings(args),
-        options=_options(args),
-        fresh=args.fresh,
-        display_aspect=_display_aspect(args),
-        prepare=models,
-    )
+
+    def agree() -> Plan:
+        return ensure_plan(
+            folder,
+            args.film,
+            args.n,
+            _settings(args),
+            options=_options(args),
+            fresh=args.fresh,
+            display_aspect=_display_aspect(args),
+            prepare=models,
+        )
+
+    try:
+        plan = agree()
+    except PlanError:
+        if not _choose(args, given, folder):
+            raise
+        models.cache_clear()  # another task has made the plan meanwhile, with another precision
+        plan = agree()
     _warn_of_wrong_row(args, plan)
     done = done_markers(folder, plan, shards)
     if done:
@@ -179,7 +201,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
     """Raise `InputError` for arguments that are out of range or contradict each other."""
     from facerec.folder.plan import MAX_SHARDS
 
-    for name in ("n", "save_every", "detect_every", "min_face_size", "batch_size"):
+    for name in ("n", "save_every", "detect_every", "batch_size"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
@@ -209,23 +231,37 @@ def _settings(args: argparse.Namespace) -> ExtractSettings:
         min_box_size=smallest_box(args.min_face_size),
         face_threshold=args.face_threshold,
         images=not args.no_images,
-        precision=_precision(args),
+        precision=args.precision,
         detect_every=args.detect_every,
         tiles=args.tiles,
     )
 
 
-def _precision(args: argparse.Namespace) -> str:
-    """Return the requested precision, or float32 if neither model can use it: the plan records the result."""
-    from facerec.models import reduces_precision
+def _require_gpu(args: argparse.Namespace) -> None:
+    """Raise `ModelError` if a GPU was asked for and is not here, before the film is opened."""
+    from facerec.models import check_device
+    from facerec.models.device import gpu_allocated
 
-    if args.precision == "float32" or reduces_precision(args.detector, args.embedder):
-        return str(args.precision)
-    names = args.detector, args.embedder
-    logging.warning(
-        "--precision %s has no effect: %s and %s always compute in float32", args.precision, *names
+    if args.device != "cpu" and (args.device != "auto" or gpu_allocated()):
+        check_device(args.device, args.detector, args.embedder)
+
+
+def _choose(args: argparse.Namespace, given: argparse.Namespace, folder: MovieFolder) -> bool:
+    """Decide the options that follow from the film, its plan and the device; return whether one changed."""
+    from facerec.extraction.choices import choose
+
+    before = args.precision, args.min_face_size
+    chosen = choose(
+        folder,
+        args.film,
+        models=(args.detector, args.embedder),
+        device=None if args.dry_run else args.device,
+        precision=given.precision,
+        min_face_size=given.min_face_size,
+        display_aspect=_display_aspect(args),
     )
-    return "float32"
+    args.precision, args.min_face_size = chosen.precision, chosen.min_face_size
+    return before != (args.precision, args.min_face_size)
 
 
 def _options(args: argparse.Namespace) -> list[str]:
@@ -281,8 +317,11 @@ def _load_models(args: argparse.Namespace) -> tuple[Detector, Embedder]:
         min_box_size=smallest_box(args.min_face_size),
         face_threshold=args.face_threshold,
         tiles=args.tiles,
+        cuda_graphs=args.cuda_graphs,
     )
-    embedder = load_embedder(args.embedder, device=args.device, precision=args.precision)
+    embedder = load_embedder(
+        args.embedder, device=args.device, precision=args.precision, cuda_graphs=args.cuda_graphs
+    )
     limit_threads()
     return detector, embedder
 

@@ -32,8 +32,8 @@ class ExtractSettings:
         face_threshold: smallest detection score, 0 to 1; None: the detector's default. Higher: fewer
             false faces, more missed ones.
         images: whether thumbnails are saved.
-        precision: float32, float16 or bfloat16. The last two make RetinaFace and FaceNet several times as
-            fast on a GPU, with nearly the same results; all other models compute in float32.
+        precision: float32, float16 or bfloat16, in which RetinaFace and FaceNet compute; all other models
+            compute in float32. On a GPU the last two are several times as fast, with nearly the same results.
         detect_every: run the detector on frames whose number is a multiple of this; boxes of the frames
             between are interpolated. Higher: less time, less exact boxes, short appearances are missed.
         tiles: whether frames larger than the detector's input are also looked at in overlapping tiles, for
@@ -60,6 +60,36 @@ def smallest_box(min_face_size: int) -> int:
     pixels, where most boxes are no faces.
     """
     return min(min_face_size, max(8, min_face_size // 2))
+
+
+AUTO = "auto"  # a value that follows from the film or the device
+
+
+def face_size(text: str, frame: tuple[int, int]) -> int:
+    """Return a minimum size of faces in display pixels.
+
+    Args:
+        text: pixels (`20`), a share of the frame's shorter side, mostly its height (`2%`), or `auto`: 20
+            pixels in frames of up to 1080 lines, and the same share of larger ones.
+        frame: width and height of the frame in display pixels.
+
+    Raises:
+        InputError: `text` is none of these, or less than a pixel.
+    """
+    if text == AUTO:
+        return max(ExtractSettings.min_face_size, round(min(frame) * ExtractSettings.min_face_size / 1080))
+    number, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        value = float(number) if percent else int(number)
+    except ValueError:
+        value = float("nan")
+    if percent and 0 < value <= 100:
+        return max(1, round(min(frame) * value / 100))
+    if not percent and value >= 1:
+        return int(value)
+    raise InputError(
+        f"--min-face-size {text}: must be at least 1 pixel, as in 20, or a share of the height, as in 2%"
+    )
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ are published, an entry in `weights.CATALOGUE`.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
-from facerec.models.device import DEVICE, choose_device, choose_placement
+from facerec.models.device import DEVICE, Placement, choose_device, choose_placement
+from facerec.models.precision import is_measured, unmeasured_note
 from facerec.models.preprocessing import hash_preprocessing
 from facerec.models.weights import WeightFiles, find_weights
 from facerec.settings import ExtractSettings
@@ -73,6 +75,7 @@ def load_detector(
     min_box_size: float | None = None,
     face_threshold: float | None = ExtractSettings.face_threshold,
     tiles: bool = ExtractSettings.tiles,
+    cuda_graphs: bool = False,
 ) -> Detector:
     """Load a face detector.
 
@@ -80,14 +83,16 @@ def load_detector(
         spec: `retinaface`, `mtcnn`, `yunet` or `scrfd`, or one of them with `:FILE`.
         device: `auto`, `cpu`, `cuda` or `cuda:i`.
         batch_size: frames at once; None for the model's own choice.
-        precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU). Only
-            RetinaFace and FaceNet have reduced precision; the others compute in float32.
+        precision: `float32`, `float16`, `bfloat16`, or `auto`: float16 on a GPU if it was measured that this
+            gives the same results (`precision.py`), otherwise float32. Only RetinaFace and FaceNet have
+            reduced precision; the others compute in float32.
         min_face_size: size of the faces to search for, in pixels; decides the scale of the frames.
         min_box_size: boxes with a longer side below this are dropped, in pixels; None: below
             `min_face_size`. Smaller faces than searched for are found as far as the scale allows, at no cost.
             `extract.py` then also drops boxes with a shorter side below it.
         face_threshold: minimum score; see `ExtractSettings`.
         tiles: see `ExtractSettings`.
+        cuda_graphs: see `Placement`.
 
     Raises:
         ModelError: there is no such model, its weights are missing or wrong, the device is not available,
@@ -99,7 +104,7 @@ def load_detector(
         raise ModelError(f"the face threshold must be between 0 and 1, not {face_threshold}")
     entry, found = _look_up(spec, DETECTORS, "detector")
     threshold = entry.threshold if face_threshold is None else face_threshold
-    placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
+    placement = _place(entry, found.card, device, precision, batch_size, cuda_graphs)
     if tiles:
         check_tiles(spec)
     loaded: Detector = _class(entry)(
@@ -114,19 +119,24 @@ def load_detector(
 
 
 def load_embedder(
-    spec: str, *, device: str = "auto", batch_size: int | None = None, precision: str = "auto"
+    spec: str,
+    *,
+    device: str = "auto",
+    batch_size: int | None = None,
+    precision: str = "auto",
+    cuda_graphs: bool = False,
 ) -> Embedder:
     """Load a face embedder.
 
     Args:
         spec: `facenet`, `dlib` or `arcface:FILE`, or one of the first two with `:FILE`.
-        device, batch_size, precision: as in `load_detector`, for crops.
+        device, batch_size, precision, cuda_graphs: as in `load_detector`, for crops.
 
     Raises:
         ModelError: as in `load_detector`.
     """
     entry, found = _look_up(spec, EMBEDDERS, "embedder")
-    placement = choose_placement(device, precision, batch_size, entry.name, entry.runs_on_cuda)
+    placement = _place(entry, found.card, device, precision, batch_size, cuda_graphs)
     loaded: Embedder = _class(entry)(found, placement)
     return loaded
 
@@ -200,6 +210,39 @@ def reduces_precision(*specs: str) -> bool:
         ModelError: there is no such model.
     """
     return any(_entry(spec, {**DETECTORS, **EMBEDDERS}, "model").has_reduced_precision for spec in specs)
+
+
+def auto_precision(device: str, *specs: str) -> str:
+    """Return the precision in which the models `specs` compute with `auto` on `device`.
+
+    It is one for all, float16 only on a GPU that all of them with reduced precision were measured on.
+
+    Raises:
+        ModelError: as in `load_detector`.
+    """
+    reducing = [spec for spec in specs if reduces_precision(spec)]
+    if not reducing or choose_device(device, " and ".join(reducing), True) == "cpu":
+        return "float32"
+    cards = [card_of(spec) for spec in reducing]
+    if is_measured(*cards):
+        return "float16"
+    logging.warning("--precision auto: %s", unmeasured_note(*cards))
+    return "float32"
+
+
+def _place(
+    entry: _Entry, card: ModelCard, device: str, precision: str, batch_size: int | None, cuda_graphs: bool
+) -> Placement:
+    measured = precision == "auto" and entry.has_reduced_precision and is_measured(card)
+    return choose_placement(
+        device,
+        precision,
+        batch_size,
+        entry.name,
+        entry.runs_on_cuda,
+        measured=measured,
+        cuda_graphs=cuda_graphs,
+    )
 
 
 def _entry(spec: str, table: Mapping[str, _Entry], what: str) -> _Entry:

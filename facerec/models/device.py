@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from functools import cache
 from typing import TypeVar
 
 from facerec.errors import ModelError
+from facerec.support.atomic import host
 from facerec.support.limits import cpu_threads
 from facerec.support.shell import option
 
@@ -89,6 +91,11 @@ def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
 
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if requested == "auto":
+        if not found and gpu_allocated():
+            raise ModelError(
+                f"SLURM allocated a GPU to this task on {host()}, but torch finds none (try nvidia-smi); "
+                f"{option('--device', 'cpu')} runs on the CPU"
+            )
         return "cuda:0" if found else "cpu"
     index = int(requested.partition(":")[2] or 0)
     if index >= found:
@@ -100,6 +107,11 @@ def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
         logging.warning("%s has no GPU version: it runs on the CPU, not on device %s", name, requested)
         return "cpu"
     return f"cuda:{index}"
+
+
+def gpu_allocated() -> bool:
+    """Return whether SLURM allocated a GPU to the job or step that this process belongs to."""
+    return any(os.environ.get(name) for name in ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS"))
 
 
 def make_cudnn_deterministic() -> None:

@@ -23,7 +23,7 @@ from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.video.container import open_video, packets
 from facerec.video.decoded_frame import DecodedFrame
-from facerec.video.decoding import DamagedFilm, FrameIndex, frames_around
+from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex, frames_around
 from facerec.video.frame_index import build_index
 from facerec.video.identity import HashedFile, Stamp, file_stamp
 from facerec.video.orientation import Orientation, orientation_of
@@ -160,6 +160,24 @@ def describe_film(
         )
     return Film(path, frame.width, frame.height, width, height, rotation, orientation.mirrored,
                 _frame_rate(index, rate), declared, index, stamp)  # fmt: skip
+
+
+def display_size_of(path: Path, display_aspect: Fraction | None = None) -> tuple[int, int]:
+    """Return the display width and height of a film from its first frame, without indexing it.
+
+    Args:
+        display_aspect: as in `open_film`.
+
+    Raises:
+        InputError: the file is not a film, or no frame of it can be decoded.
+    """
+    with open_video(path) as (_, stream):
+        sample_aspect = stream.sample_aspect_ratio or Fraction(1)
+    frame = next((frame for frame, intact in Decoding(path, None, None).frames() if intact), None)
+    if frame is None:
+        raise InputError(f"{path}: no frame of it can be decoded")
+    rotation = orientation_of(frame, Orientation(0)).rotation
+    return _display_size(frame.width * sample_aspect, frame.height, rotation, display_aspect)
 
 
 def _display_size(width: Fraction, height: int, rotation: int, ratio: Fraction | None) -> tuple[int, int]:
