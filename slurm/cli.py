@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stages = CHAINS[args.command]
     failed_only = args.command == "retry"
     todo = movies_to_run(options, movies, stages, scheduler, echo, failed_only=failed_only)
-    ready = movies_that_can_run(options, todo, stages) if todo else []
+    ready = movies_that_can_run(options, todo) if todo else []
     run_movie = partial(_run_movie, runner, options, stages, scheduler)
     status = _run_each(ready, run_movie, None if local else scheduler, len(movies) > 1)
     return max(int(len(ready) < len(todo)), status)
@@ -139,6 +139,9 @@ def _with_files(args: argparse.Namespace) -> int:
     inputs = [args.list] if args.list else _split("TARS", args.tars)
     if args.command == "status":
         source = FeatureWork(None, inputs, bool(args.tars), [], []).source
+        if not [*feature_runs(options.out, source)]:
+            echo(f"{args.list or args.tars}: nothing submitted yet with OUT={args.out}")
+            return 0
         return _show_status(args, lambda: [*feature_runs(options.out, source)])
     work = feature_work(options, None, inputs, bool(args.tars))
     local = _is_local(args)
@@ -305,11 +308,8 @@ def _show_status(
     args: argparse.Namespace, runs: Callable[[], Sequence[RunRecords]], several: bool = False
 ) -> int:
     """Show the status of `runs`, which is called again for each refresh."""
-    if runs():
-        flags = {"json": args.json, "watch": args.watch, "failed": args.failed}
-        show_status(runs, _site(args), several=several, **flags)
-    else:
-        echo(f"{args.list or args.tars}: nothing submitted yet with OUT={args.out}")
+    flags = {"json": args.json, "watch": args.watch, "failed": args.failed}
+    show_status(runs, _site(args), several=several, **flags)
     return 0
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 
@@ -28,6 +31,9 @@ from slurm.status import MovieStatus, read_status
 
 log = logging.getLogger(__name__)
 LOCAL_POLL_S = 5.0  # between two looks at the records of local workers
+_READERS = 16  # threads; on a network file system each waits for its small files most of the time
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def show_status(
@@ -49,7 +55,8 @@ def show_status(
     while True:
         asked_for = runs()
         asked = ask([run.name for run in asked_for])
-        found = [movie for movie in (_read(run, asked, several) for run in asked_for) if movie]
+        read = partial(_read, asked=asked, several=several)
+        found = [movie for movie in _for_each(read, asked_for) if movie]
         if json or several or failed:
             rows = [row_of(movie, site.give_up) for movie in found]
             if json:
@@ -63,6 +70,12 @@ def show_status(
         if not watch or not any(movie.active for movie in found):
             return
         time.sleep(LOCAL_POLL_S if asked is None else site.poll)
+
+
+def _for_each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Call a function that reads files for each of `items`, some at once; the results are in their order."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        return list(readers.map(function, items))
 
 
 def movie_runs(out: Path, movie_ids: Sequence[int]) -> list[RunRecords]:
@@ -89,22 +102,28 @@ def movies_to_run(
     echo: Echo,
     *,
     failed_only: bool = False,
-) -> list[int]:
-    """Return those of `movies` that are not finished; of several, those that are not set aside.
+) -> dict[int, list[str]]:
+    """Return the stages that are not finished of each movie with such stages, unless it is set aside.
 
-    Plan and manifest decide, so a finished movie costs no process.
+    Plan and manifest decide, so a finished movie costs no process. A movie that is given alone is never left
+    out as set aside.
 
     Args:
         failed_only: return only movies that have failed, and take back those that were set aside.
     """
     films = films_of_all(options.films) if "extract" in stages else {}
+    runs = [RunFolder(options.out, movie_id) for movie_id in movies]
+    done = _for_each(lambda run: finished_of_chain(options, run, stages, films.get(run.movie_id)), runs)
     todo: list[int] = []
     aside: list[Row] = []
     finished = 0
-    for movie_id in movies:
-        run = RunFolder(options.out, movie_id)
+    open_stages = {
+        run.movie_id: list(stages[len(finished) :]) for run, finished in zip(runs, done, strict=True)
+    }
+    for run in runs:
+        movie_id = run.movie_id
         try:
-            if _is_finished(options, run, stages, scheduler, films.get(movie_id)):
+            if not open_stages[movie_id] and not _is_active(run, scheduler):
                 finished += 1
             elif not run.path.exists() or (len(movies) == 1 and not failed_only):
                 todo += [] if failed_only else [movie_id]
@@ -136,7 +155,7 @@ def movies_to_run(
         echo(
             f"no movie has failed of {len(movies)}" if len(movies) > 1 else "it has not failed: nothing to do"
         )
-    return todo
+    return {movie_id: open_stages[movie_id] for movie_id in todo}
 
 
 def _movies(movies: Sequence[int], count: int) -> str:
@@ -145,13 +164,9 @@ def _movies(movies: Sequence[int], count: int) -> str:
     return f"{count} of {len(movies)} movies"
 
 
-def _is_finished(
-    options: RunOptions, run: RunFolder, stages: Sequence[str], scheduler: Scheduler, film: Path | None
-) -> bool:
-    if finished_of_chain(options, run, stages, film) != list(stages):
-        return False
+def _is_active(run: RunFolder, scheduler: Scheduler) -> bool:
     queued = scheduler.tasks_of(run) or {}
-    return not any(task.state in queue.ACTIVE for task in queued.values()) and not run.local_pool_runs()
+    return any(task.state in queue.ACTIVE for task in queued.values()) or run.local_pool_runs()
 
 
 def ask(runs: Sequence[int | str] = ()) -> Snapshot | None:

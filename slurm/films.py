@@ -6,6 +6,7 @@ passed over.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,12 +116,13 @@ def _suffix(file: Path) -> str:
 def _files(films: Path) -> list[Path]:
     """Return the files that are named as a movie's."""
     try:
-        return sorted(path for path in films.iterdir() if path.is_file() and _has_movie_id(path))
+        with os.scandir(films) as entries:  # most file systems say there what is a file
+            return sorted(films / one.name for one in entries if _has_movie_id(one.name) and one.is_file())
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{films}: no such folder; give the folder of the films with FILMS=DIR") from None
 
 
-def _has_movie_id(film: Path) -> bool:
-    head, dash, _ = film.name.partition("-")
+def _has_movie_id(name: str) -> bool:
+    head, dash, _ = name.partition("-")
     number = head if dash and head.isascii() and head.isdigit() else ""
     return 0 < len(number) < 20 and int(number) <= MAX_MOVIE_ID  # a clip named by its date has no movie id

@@ -20,6 +20,17 @@ from slurm.status import MovieStatus, ShardStatus, TaskStatus, newest_of_stages,
 _CLOCKS_NS = 2_000_000_000  # by which the clocks of two nodes may differ
 
 
+class _Times(dict[Path, int | None]):
+    """Modification times of files in ns, each asked for once; None for a missing file."""
+
+    def __missing__(self, path: Path) -> int | None:
+        try:
+            self[path] = path.stat().st_mtime_ns
+        except OSError:
+            self[path] = None
+        return self[path]
+
+
 def finished_stages(folder: MovieFolder, plan: Plan) -> list[str]:
     """Return the short names of the stages with results made from this plan and from each other.
 
@@ -33,15 +44,16 @@ def finished_stages(folder: MovieFolder, plan: Plan) -> list[str]:
     if recorded_missing(manifest, plan):
         return []
     known = {folder.relative(folder.plan): plan.fingerprint}
+    times = _Times()
     finished: list[str] = []
     for stage in PIPELINE:
         if stage.optional:
             inputs = [path for name in stage.inputs for path in outputs_of(folder, name)]
-            if not _newest(folder, stage.name, inputs):
+            if not _newest(outputs_of(folder, stage.name), inputs, times):
                 break
         elif not stage.sharded:
             entry = manifest["stages"].get(stage.name)
-            if entry is None or not _holds(folder, stage.name, entry, known):
+            if entry is None or not _holds(folder, stage.name, entry, known, times):
                 break
             known |= entry["outputs"]
         finished.append(stage.short_name)
@@ -98,7 +110,9 @@ def _without_blanks(words: Sequence[str]) -> list[str]:
     return list(words) if any(words) else []
 
 
-def _holds(folder: MovieFolder, stage: str, entry: Mapping[str, Any], known: Mapping[str, str]) -> bool:
+def _holds(
+    folder: MovieFolder, stage: str, entry: Mapping[str, Any], known: Mapping[str, str], times: _Times
+) -> bool:
     """Return whether a stage's files are those of its entry in the manifest, made from the files `known`."""
     inputs = entry["inputs"]
     from_shards = any(PIPELINE[name].sharded for name in PIPELINE[stage].inputs)
@@ -106,24 +120,25 @@ def _holds(folder: MovieFolder, stage: str, entry: Mapping[str, Any], known: Map
         return False
     if any(known.get(name, digest) != digest for name, digest in inputs.items()):
         return False
-    written = folder.manifest.stat().st_mtime_ns + _CLOCKS_NS
+    written = times[folder.manifest]
     for path in outputs_of(folder, stage):
-        try:
-            newer = path.stat().st_mtime_ns > written
-        except OSError:
+        made = times[path]
+        if made is None or written is None:
             return False
+        newer = made > written + _CLOCKS_NS
         if newer and sha256_of(path) != entry["outputs"].get(folder.relative(path)):
             return False
     return True
 
 
-def _newest(folder: MovieFolder, stage: str, inputs: Sequence[Path]) -> bool:
+def _newest(outputs: Sequence[Path], inputs: Sequence[Path], times: _Times) -> bool:
     """Return whether the outputs of a stage exist and are not older than its inputs."""
-    try:
-        made = min(path.stat().st_mtime_ns for path in outputs_of(folder, stage))
-        return all(path.stat().st_mtime_ns <= made + _CLOCKS_NS for path in inputs)
-    except OSError:
+    made = [times[path] for path in outputs]
+    read = [times[path] for path in inputs]
+    if None in made or None in read:
         return False
+    oldest = min(time for time in made if time is not None)
+    return all(time <= oldest + _CLOCKS_NS for time in read if time is not None)
 
 
 def read_finished(run: RunFolder, queued: Mapping[str, QueuedTask] | None) -> MovieStatus | None:
@@ -150,8 +165,8 @@ def read_finished(run: RunFolder, queued: Mapping[str, QueuedTask] | None) -> Mo
             tasks += tasks_of_submission(run, submission, queued)
         elif _is_queued(submission.key, queued) or (submission.local and run.pool_runs(submission)):
             return None
-    stages = newest_of_stages(run, tasks)
-    shards = {shard: ShardStatus("done") for shard in range(plan.n)}
+    stages = newest_of_stages(run, tasks, finished)
+    shards = dict.fromkeys(range(plan.n), ShardStatus("done"))  # one for all: nobody changes it
     return MovieStatus(run, plan.n, shards, stages, tasks, {}, plan.frame_count, finished=True)
 
 

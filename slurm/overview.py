@@ -59,9 +59,10 @@ def row_of(movie: MovieStatus, give_up: int) -> Row:
     failures = failures_of(movie)
     last = {stage: task for stage, task in movie.stages.items() if task and not PIPELINE[stage].optional}
     failed = next((stage for stage, task in last.items() if task.state == "failed"), "")
-    open_shards = bool(movie.n) and len(movie.shards_in("done")) < movie.n
+    count = movie.shard_counts()
+    open_shards = bool(movie.n) and count["done"] < movie.n
     stage, note = _current_stage(movie, open_shards), ""
-    if movie.shards_in("failed") or failed:
+    if count["failed"] or failed:
         aside = bool(give_up) and failures.times >= give_up and not movie.active
         condition, note = "set aside" if aside else "failed", failures.reason
         stage = failures.stage or failed or movie.run.sharded_stage
@@ -143,7 +144,9 @@ def _order(row: Row) -> tuple[int, str]:
 
 
 def _shard_totals(rows: Sequence[Row]) -> str:
-    states = Counter(shard.state for row in rows for shard in row.movie.shards.values())
+    states: Counter[str] = Counter()
+    for row in rows:
+        states += row.movie.shard_counts()
     rate = sum(throughput(row.movie)[0] or 0.0 for row in rows)
     speed = f", {rate:.1f} frames/s" if rate else ""
     parts = ", ".join(f"{states[state]} {state}" for state in ("done", "running", "queued", "failed"))
@@ -153,11 +156,12 @@ def _shard_totals(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     movie = row.movie
     frames_per_s, seconds = throughput(movie)
+    count = movie.shard_counts()
     return (
         movie.run.name,
         row.condition,
-        f"{len(movie.shards_in('done'))}/{movie.n}",
-        *(str(len(movie.shards_in(state))) for state in ("running", "queued", "failed")),
+        f"{count['done']}/{movie.n}",
+        *(str(count[state]) for state in ("running", "queued", "failed")),
         row.stage,
         f"{frames_per_s:.1f}" if frames_per_s else "",
         local_time_in(seconds) or "",

@@ -11,9 +11,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facerec.errors import InputError
@@ -28,31 +28,34 @@ _READY = re.compile(r"movie (\d+): ")
 _ERROR, _WARNING = ": error: ", " WARNING "
 
 
-def movies_that_can_run(options: RunOptions, movies: Sequence[int], stages: Sequence[str]) -> list[int]:
-    """Return those of `movies` whose stages can run to the end, as far as that is known now.
+def movies_that_can_run(options: RunOptions, todo: Mapping[int, Sequence[str]]) -> list[int]:
+    """Return the movies of `todo` whose stages can run to the end, as far as that is known now.
 
     What is wrong with the others, and warnings, go to standard error. A missing film is not looked for here.
+
+    Args:
+        todo: the stages to do, by movie id. Each stage is tried once, for the movies that need it.
 
     Raises:
         InputError: a stage refuses its arguments, or no movie can run.
     """
-    commands = _commands(options, movies, stages)
+    trials = _trials(options, todo)
     env = launched_environment(os.environ)
-    running = {
-        stage: subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for stage, command in commands.items()
-    }
-    results = {stage: (process, *process.communicate()) for stage, process in running.items()}
-    ready, refusal = list(movies), ""
-    for stage, (process, out, err) in results.items():
+    running = [
+        subprocess.Popen(trial.command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for trial in trials
+    ]
+    results = [(process, *process.communicate()) for process in running]
+    ready, refusal = list(todo), ""
+    for trial, (process, out, err) in zip(trials, results, strict=True):
         lines = err.strip().splitlines()
         if process.returncode:
             named = {int(match[1]) for match in map(_READY.match, out.splitlines()) if match}
-            ready = [movie for movie in ready if movie in named]
+            ready = [movie for movie in ready if movie in named or movie not in trial.movies]
             if not ready:
                 last = lines[-1] if lines else f"exit status {process.returncode}"
                 reason = last.partition(_ERROR)[2] or last
-                refusal = refusal or f"nothing was started, because {stage} would fail: {reason}"
+                refusal = refusal or f"nothing was started, because {trial.stage} would fail: {reason}"
                 lines = [line for line in lines if _WARNING in line]
         sys.stderr.writelines(f"{line}\n" for line in lines)
     if refusal:
@@ -60,22 +63,44 @@ def movies_that_can_run(options: RunOptions, movies: Sequence[int], stages: Sequ
     return ready
 
 
-def _commands(options: RunOptions, movies: Sequence[int], stages: Sequence[str]) -> dict[str, list[str]]:
-    """Return the command that tries each stage."""
-    folders = [RunFolder(options.out, movie).movie_folder.path for movie in movies]
-    commands = {}
-    for stage in stages:
+@dataclass(frozen=True)
+class _Trial:
+    """A command that tries a stage for some movies."""
+
+    stage: str
+    movies: Sequence[int]
+    command: Sequence[str]
+
+
+def _trials(options: RunOptions, todo: Mapping[int, Sequence[str]]) -> list[_Trial]:
+    """Return the commands that try the stages of `todo`, one for each stage."""
+    needing: dict[str, list[int]] = {}
+    for movie, stages in todo.items():
+        for stage in stages:
+            needing.setdefault(stage, []).append(movie)
+    trials: list[_Trial] = []
+    for stage, movies in needing.items():
         if PIPELINE[stage].sharded:
             if film := _first_film(options, movies):
                 # in a folder without a plan: whether a movie's plan agrees is checked movie by movie
                 elsewhere = replace(options, out=options.out / ".dry-run")
-                commands[stage] = [*elsewhere.extract_command(film, options.shards or 1), "--dry-run"]
-        elif stage == "classify":
-            embedder = ["--embedder", _embedder(options)] if "extract" in stages else []
-            commands[stage] = [*options.stage_command(stage, *folders), "--dry-run", *embedder]
+                command = elsewhere.extract_command(film, options.shards or 1)
+                trials.append(_Trial(stage, movies, [*command, "--dry-run"]))
+        elif stage == "classify":  # the plan of an extracted movie says which embedder it has
+            extracted = [movie for movie in movies if "extract" not in todo[movie]]
+            others = [movie for movie in movies if "extract" in todo[movie]]
+            for some, embedder in ((extracted, []), (others, ["--embedder", _embedder(options)])):
+                if some:
+                    command = options.stage_command(stage, *_folders(options, some))
+                    trials.append(_Trial(stage, some, [*command, "--dry-run", *embedder]))
         else:
-            commands[stage] = [*options.stage_command(stage, folders[0]), "--dry-run"]
-    return commands
+            command = options.stage_command(stage, *_folders(options, movies[:1]))
+            trials.append(_Trial(stage, movies, [*command, "--dry-run"]))
+    return trials
+
+
+def _folders(options: RunOptions, movies: Sequence[int]) -> list[Path]:
+    return [RunFolder(options.out, movie).movie_folder.path for movie in movies]
 
 
 def _first_film(options: RunOptions, movies: Sequence[int]) -> Path | None:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ from facerec.support.locks import locked, try_lock, unlock
 from slurm.shards import shards_to_do
 
 
+@cache  # the password database may be on another machine
 def user_name() -> str:
     """Return the login name of this process's user, or its number if it has no name."""
     try:
@@ -129,6 +131,9 @@ class TaskRecord:
     since: float = 0.0
     failed: dict[str, Failure] = field(default_factory=dict)
     files: dict[str, list[int]] = field(default_factory=dict)
+
+
+_NAMES = {kind.__name__: frozenset(item.name for item in fields(kind)) for kind in (Submission, TaskRecord)}
 
 
 class RunRecords:
@@ -327,7 +332,7 @@ def _to_json(record: Submission | TaskRecord) -> bytes:
 
 def _read(path: Path, kind: type[Record]) -> Record:
     def parse(value: object) -> Record:
-        names = {item.name for item in fields(kind)}
+        names = _NAMES[kind.__name__]
         if isinstance(value, dict) and "user" in names:  # an earlier release did not record these
             value = {"user": "", "chosen": None, **value}
         content: dict[str, Any] = require_keys(value, names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -126,6 +127,10 @@ class MovieStatus:
         """Return the shards in one of the states."""
         return [number for number, shard in self.shards.items() if shard.state in states]
 
+    def shard_counts(self) -> Counter[str]:
+        """Return the number of shards in each state."""
+        return Counter(shard.state for shard in self.shards.values())
+
     @property
     def active(self) -> bool:
         """Whether a task of any stage is queued or running."""
@@ -165,12 +170,19 @@ def read_status(
     return MovieStatus(run, n, shards, stages, tasks, markers, plan.frame_count if plan else None)
 
 
-def newest_of_stages(run: RunFolder, tasks: Sequence[TaskStatus]) -> dict[str, TaskStatus | None]:
-    """Return the newest task of each stage that is not sharded; it is missing if its results were removed."""
+def newest_of_stages(
+    run: RunFolder, tasks: Sequence[TaskStatus], finished: Collection[str] = ()
+) -> dict[str, TaskStatus | None]:
+    """Return the newest task of each stage that is not sharded; it is missing if its results were removed.
+
+    Args:
+        finished: stages of which the results are known to be there.
+    """
     newest = {task.submission.stage: task for task in tasks}
     stages = {stage.short_name: newest.get(stage.short_name) for stage in PIPELINE if not stage.sharded}
     for stage, last in stages.items():
-        if last and last.state == "done" and not _has_outputs(run.movie_folder, stage):
+        there = stage in finished or _has_outputs(run.movie_folder, stage)
+        if last and last.state == "done" and not there:
             last.state, last.reason = "missing", "its results were removed; run the stage again"
         if last and last.state == "cancelled" and last.record is None and not _parents_ok(last, tasks):
             last.reason = "an earlier stage failed or was cancelled"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -37,7 +38,7 @@ def is_float(value: object) -> bool:
     return type(value) is float
 
 
-def require_keys(value: object, names: set[str]) -> dict[str, Any]:
+def require_keys(value: object, names: Set[str]) -> dict[str, Any]:
     """Return `value` if it is a JSON object with exactly the keys `names`; raise RuleViolation if not."""
     if not isinstance(value, dict):
         raise RuleViolation("a JSON object is expected")
@@ -106,7 +107,8 @@ def read_json(path: Path, parse: Callable[[object], Record]) -> Record:
         ContractError: the file is missing, too large, not JSON or breaks a rule.
     """
     with _open(path) as file:
-        data = file.read(MAX_FILE + 1)
+        size = os.fstat(file.fileno()).st_size  # not a buffer for the largest file
+        data = file.read(min(size, MAX_FILE) + 1)
     if len(data) > MAX_FILE:
         raise ContractError(path, f"the file is larger than {MAX_FILE} bytes")
     return _parse(path, None, data, parse)

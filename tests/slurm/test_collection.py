@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from bench.collection import make_finished_movie
+from facerec.folder.manifest import outputs_of
 from facerec.stages import PIPELINE
 from slurm import cli, collection
 from slurm.records import RunFolder
@@ -23,7 +25,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MockSlurm:
     for name in os.environ:
         if name.startswith("FACEREC_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(cli, "movies_that_can_run", lambda options, movies, stages: list(movies))
+    monkeypatch.setattr(cli, "movies_that_can_run", lambda options, todo: list(todo))
     monkeypatch.setenv("FACEREC_FILMS", str(tmp_path / "films"))
     monkeypatch.setenv("FACEREC_OUT", str(tmp_path / "out"))
     monkeypatch.setenv("FACEREC_SHARDS", "4")
@@ -61,6 +63,26 @@ def test_finished_movies_start_no_process(
     with pytest.raises(AssertionError, match="a process would be started"):
         cli.main(["movie", "--movies", "1 2"])
     assert slurm.states() == {}
+
+
+def test_each_file_of_a_finished_movie_is_looked_at_once(
+    slurm: MockSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_finished_movie(tmp_path / "films", tmp_path / "out", 1, 4)
+    make_finished_movie(tmp_path / "films", tmp_path / "out", 2, 4)
+    stages = [stage.name for stage in PIPELINE if not stage.sharded]
+    results = [path.name for stage in stages for path in outputs_of(folder, stage)]
+    stat, looked_at = Path.stat, Counter[str]()
+
+    def counted(path: Path, **options: bool) -> os.stat_result:
+        looked_at[path.name if path.parent == folder.path else ""] += 1
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", counted)
+    for command in ("status", "movie"):
+        looked_at.clear()
+        assert cli.main([command, "--movies", "all"]) == 0
+        assert {name: looked_at[name] for name in results} == dict.fromkeys(results, 1)
 
 
 def test_only_stages_that_are_not_finished_are_submitted(

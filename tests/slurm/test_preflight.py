@@ -7,11 +7,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.collection import make_finished_movie
 from facerec.actors.database import ActorDatabase
 from facerec.demo.film import write_gallery
+from facerec.stages import PIPELINE
+from slurm.collection import movies_to_run
+from slurm.options import RunOptions
+from slurm.preflight import movies_that_can_run
+from slurm.records import RunFolder
+from slurm.scheduler import Scheduler
+from slurm.site import load_site
 from tests.conftest import ROOT
 from tests.films import make_film
 
@@ -143,3 +152,33 @@ def test_extract_tries_other_options_than_the_plans_before_it_submits(films: Pat
     done = make("extract", films, **given, EXTRACT_ARGS="--save-every 10")
     assert done.returncode and "or use FRESH=1 to discard" in done.stderr
     assert not marker.exists()
+
+
+def test_only_stages_that_are_not_finished_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for movie in (1, 2, 3):
+        make_finished_movie(tmp_path / "films", tmp_path / "out", movie, 4)
+    RunFolder(tmp_path / "out", 2).movie_folder.predictions.unlink()
+    shutil.rmtree(tmp_path / "out" / "3-data")
+    site = load_site(ROOT / "slurm" / "cluster.toml", [])
+    options = RunOptions(tmp_path / "films", tmp_path / "out", tmp_path / "actor_db", site)
+    tried: list[list[str]] = []
+
+    class Trial(subprocess.Popen[str]):
+        def __init__(self, command: list[str], **options: Any) -> None:
+            tried.append(command)
+            super().__init__(["true"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Trial)
+    for movies in ([1, 2], [1, 2, 3]):
+        tried.clear()
+        scheduler = Scheduler(site, None)
+        todo = movies_to_run(options, movies, PIPELINE.short_names, scheduler, lambda _: None)
+        assert movies_that_can_run(options, todo) == movies[1:]
+        assert not any("1-data" in word for command in tried for word in command)
+        scripts = [Path(word).stem for command in tried for word in command if word.endswith(".py")]
+        naming = ["--embedder" in command for command in tried if "classify_knn" in " ".join(command)]
+        if movies == [1, 2]:
+            assert scripts == ["classify_knn", "report"] and naming == [False]  # the plan says which embedder
+        else:
+            assert sorted(scripts) == sorted([*(stage.name for stage in PIPELINE), "classify_knn"])
+            assert naming == [False, True]
