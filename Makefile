@@ -9,7 +9,6 @@ BASE_PYTHON ?= python3.11
 FILMS   ?= films
 ACTOR_DB ?= actor_db
 DEMO    ?= demo
-MODELS  ?= retinaface facenet
 
 REQUIREMENTS := requirements.in requirements-dev.in requirements-no-deps.in
 
@@ -40,7 +39,7 @@ lock: $(READY)  ## renew requirements.lock after a change of requirements*.in [U
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \
 	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock $(REQUIREMENTS)
 
-models: $(READY)  ## fetch weights once, on a machine with a network: make models MODELS="retinaface facenet yunet"
+models: $(READY)  ## fetch weights once, on a machine with a network: make models [MODELS="yunet scrfd buffalo_l"]
 	$(PYTHON) -u ./facerec/fetch_models.py $(MODELS)
 
 demo: $(READY)  ## make a small film and take it through all stages, offline

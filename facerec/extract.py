@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import InputError, PlanError
-from facerec.folder.command import add_actor_db_argument, add_dry_run_argument, print_dry_run
+from facerec.folder.command import (
+    add_actor_db_argument,
+    add_dry_run_argument,
+    add_model_arguments,
+    print_dry_run,
+)
 from facerec.settings import AUTO, ExtractSettings, smallest_box
 from facerec.support.cli import configure_logging, parser, progress, run_main
 from facerec.support.signals import stop_on_signals
@@ -48,18 +53,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="DIR",
         help="directory in which <movie_id>-data is created",
     )
-    command_line.add_argument(
-        "--detector",
-        default=s.detector,
-        metavar="NAME[:FILE]",
-        help="retinaface, mtcnn, yunet or scrfd; FILE: its weights file",
-    )
-    command_line.add_argument(
-        "--embedder",
-        default=s.embedder,
-        metavar="NAME[:FILE]",
-        help="facenet, dlib or arcface; FILE: its weights file",
-    )
+    add_model_arguments(command_line)
     command_line.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
     command_line.add_argument(
         "--precision",
@@ -148,7 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.folder.names import existing_path
     from facerec.folder.plan import format_ranges, parse_ranges
     from facerec.folder.shards import done_markers
+    from facerec.models import check_tiles
+    from facerec.models.packs import choose_models
 
+    choose_models(args)
+    if args.tiles:
+        check_tiles(args.detector)
     args.film = existing_path(args.film)
     if not args.film.is_file():
         raise InputError(f"{args.film}: no such film")
@@ -156,11 +155,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     shards = parse_ranges(args.shard, args.n)
     given = argparse.Namespace(**vars(args))
     if args.dry_run:
-        from facerec.models import check_device_name, check_tiles
+        from facerec.models import check_device_name
 
         check_device_name(args.device, args.detector, args.embedder)
-        if args.tiles:
-            check_tiles(args.detector)
         _choose(args, given, folder)
         check_run(folder, args.film, args.n, _settings(args), fresh=args.fresh)
         return print_dry_run()

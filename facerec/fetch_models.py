@@ -1,5 +1,7 @@
 """Download the weights of models, on a machine with internet access (`make models`); other commands never do.
 
+A pack of insightface (`buffalo_l`) is a detector and an embedder, for `--models`.
+
 A file that exists and is recorded in weights.json is not downloaded again. A new file is kept only if it can
 be loaded as its model and, where a SHA-256 is published, has this SHA-256.
 """
@@ -13,6 +15,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from facerec.models.packs import PACKS
 from facerec.models.weights import CATALOGUE, weights_folder
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -26,7 +29,7 @@ def arguments() -> argparse.ArgumentParser:
         "models",
         nargs="*",
         metavar="MODEL",
-        help=f"models to fetch: {', '.join(CATALOGUE)} (default: {' '.join(DEFAULT)})",
+        help=f"models or packs to fetch: {', '.join([*CATALOGUE, *PACKS])} (default: {' '.join(DEFAULT)})",
     )
     command_line.add_argument(
         "--path",
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.models.download import download_weights, load_face_model
 
     args.path.mkdir(parents=True, exist_ok=True)
-    faces = {**DETECTORS, **EMBEDDERS}
+    faces = {**DETECTORS, **EMBEDDERS, **PACKS}
     done = [
         download_weights(model, args.path, load_face_model if model in faces else check_weights)
         for model in args.models or DEFAULT

@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from facerec.folder.command import add_actor_db_argument
-from facerec.settings import ExtractSettings, GallerySettings
+from facerec.folder.command import add_actor_db_argument, add_model_arguments
+from facerec.settings import GallerySettings
 from facerec.support.cli import configure_logging, parser, progress, run_main
 
 if TYPE_CHECKING:
@@ -29,20 +29,9 @@ if TYPE_CHECKING:
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
-    add, models, faces = command_line.add_argument, ExtractSettings, GallerySettings
+    add, faces = command_line.add_argument, GallerySettings
     add_actor_db_argument(command_line, "the actor database")
-    add(
-        "--detector",
-        default=models.detector,
-        metavar="NAME[:FILE]",
-        help="retinaface, mtcnn, yunet or scrfd; FILE: its weights file",
-    )
-    add(
-        "--embedder",
-        default=models.embedder,
-        metavar="NAME[:FILE]",
-        help="facenet, dlib or arcface; FILE: its weights file",
-    )
+    add_model_arguments(command_line)
     add("--device", default="auto", help="auto, cpu, cuda or cuda:i")
     add("--min-face-size", type=int, default=faces.min_face_size, metavar="PIXELS",
         help="ignore smaller faces, by the longer side of the box")  # fmt: skip
@@ -61,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
     from facerec.actors.database import ActorDatabase
+    from facerec.models.packs import choose_models
 
+    choose_models(args)
     database = ActorDatabase(args.actor_db)
     print(_evaluate(database) if args.evaluate else _prepare(database, args))  # noqa: T201
     return 0

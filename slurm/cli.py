@@ -222,6 +222,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         shards=int(shards) if shards else None,
         detector=args.detector,
         embedder=args.embedder,
+        models=args.models,
         device=args.device,
         features=tuple(
             part for word in _split("FEATURES", args.features) for part in word.split(",") if part
@@ -283,7 +284,7 @@ def _hand_over(args: argparse.Namespace, movies: Sequence[int]) -> int:
 def _prepare(args: argparse.Namespace) -> int:
     """Run prepare_actors.py on this machine; return its exit status."""
     command = [sys.executable, "-u", str(PACKAGE / "prepare_actors.py"), "--actor-db", args.actor_db]
-    for name in ("detector", "embedder", "device"):
+    for name in ("detector", "embedder", "models", "device"):
         command += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
     words = _split("--prepare-args", args.prepare_args)
     return subprocess.call([*command, *words], env=launched_environment(os.environ))

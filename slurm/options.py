@@ -25,7 +25,7 @@ class RunOptions:
         out: folder of the results and logs.
         shards: number of shards; None for the number in the movie's plan, or without a plan for
             `default_shards`.
-        detector, embedder, device: empty for the default of the stage.
+        detector, embedder, models, device: empty for the default of the stage.
         features: names of features, or NAME:FILE; for the stage features.
         args: further arguments of the stages' programs, by short stage name.
         fresh: delete the movie's shards and start again.
@@ -39,6 +39,7 @@ class RunOptions:
     shards: int | None = None
     detector: str = ""
     embedder: str = ""
+    models: str = ""
     device: str = ""
     features: tuple[str, ...] = ()
     args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class RunOptions:
 
     def chosen(self, stage: str) -> list[str]:
         """Return what the user has chosen of a stage and can change its results."""
-        models = [self.detector, self.embedder] if stage == "extract" else []
+        models = [self.detector, self.embedder, self.models] if stage == "extract" else []
         return [*models, *self.args.get(stage, ())]
 
     def extract_command(self, film: Path, n: int) -> list[str]:
@@ -64,7 +65,8 @@ class RunOptions:
         command = PIPELINE["extract"].command("--n", str(n), "--out", str(self.out.absolute()))
         command += ["--actor-db", str(self.actor_db.absolute())]
         device = self.device or ("cuda" if self.site.stages["extract"].gpus else "")
-        flags = {"--detector": self.detector, "--embedder": self.embedder, "--device": device}
+        flags = {"--detector": self.detector, "--embedder": self.embedder, "--models": self.models}
+        flags["--device"] = device
         for flag, value in flags.items():
             command += [flag, value] if value else []
         return [*command, *self.args.get("extract", ()), str(film)]

@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facerec.errors import InputError
+from facerec.errors import FacerecError, InputError
+from facerec.models.packs import choose_models
 from facerec.settings import ExtractSettings
 from facerec.stages import PIPELINE
 from facerec.support.shell import launched_environment
@@ -111,10 +112,14 @@ def _first_film(options: RunOptions, movies: Sequence[int]) -> Path | None:
 
 
 def _embedder(options: RunOptions) -> str:
-    """Return the embedder that extract gets: the last one on its command line."""
+    """Return the embedder that extract gets: the last one on its command line, else that of the pack."""
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False, add_help=False)
-    parser.add_argument("--embedder", default=options.embedder or ExtractSettings.embedder)
+    parser.add_argument("--detector", default=options.detector)
+    parser.add_argument("--embedder", default=options.embedder)
+    parser.add_argument("--models", default=options.models)
     try:
-        return str(parser.parse_known_args(options.args.get("extract", ()))[0].embedder)
-    except argparse.ArgumentError:  # extract itself reports it
+        args = parser.parse_known_args(options.args.get("extract", ()))[0]
+        choose_models(args)
+    except (argparse.ArgumentError, FacerecError):  # extract itself reports it
         return options.embedder or ExtractSettings.embedder
+    return str(args.embedder)

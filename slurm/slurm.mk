@@ -3,7 +3,7 @@
 # names of films and folders: a `$` in a folder's name stays a `$`.
 PYTHON ?= .venv/bin/python
 SLURM_LAB ?= .slurm-lab
-LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS FEATURES LIST TARS DETECTOR EMBEDDER DEVICE SITE SET \
+LAUNCHER_VARIABLES := MOVIE MOVIES FILMS OUT ACTOR_DB SHARDS FEATURES LIST TARS DETECTOR EMBEDDER MODELS DEVICE SITE SET \
   PARTITION ACCOUNT QOS GPUS CPUS MEMORY WALLTIME PARALLEL TASKS RETRY WORKERS EXTRACT_ARGS MERGE_ARGS CLUSTER_ARGS \
   CLASSIFY_ARGS REPORT_ARGS FEATURES_ARGS EXPORT_ARGS ADD_ARGS PREPARE_ARGS HANDOVER_ARGS TO FORMAT LOCAL FRESH \
   OVERWRITE ON_NODE WATCH JSON FAILED NICE PRIORITY
@@ -17,7 +17,7 @@ $(LAUNCHER_TARGETS): export FACEREC_MAKE_VARIABLES = $(foreach name,$(.VARIABLES
 .PHONY: $(LAUNCHER_TARGETS) slurm-up slurm-down test-slurm
 
 add-movie: ## add cast, pictures and film of MOVIE to ACTOR_DB: ADD_ARGS='--cast cast.csv --pictures pictures'; first of all
-prepare: ## embed the pictures of ACTOR_DB=actor_db, here [EMBEDDER=dlib DETECTOR=mtcnn]; before the first movie
+prepare: ## embed the pictures of ACTOR_DB=actor_db, here [EMBEDDER=dlib DETECTOR=mtcnn or MODELS=buffalo_l]; before the first movie
 extract: ## extract the missing shards of MOVIE=12345 [SHARDS=256 TASKS=32 RETRY=3 PARTITION= …]
 merge: ## merge the shards of MOVIE into trajectories
 cluster: ## group the trajectories of MOVIE by person

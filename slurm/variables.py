@@ -54,6 +54,7 @@ OPTIONS = (
     ),
     ("DETECTOR", "", "retinaface, mtcnn, yunet or scrfd[:FILE] (default: as in extract.py)"),
     ("EMBEDDER", "", "facenet, dlib or arcface[:FILE] (default: as in extract.py)"),
+    ("MODELS", "", "detector and embedder of a pack of insightface, as in buffalo_l"),
     ("DEVICE", "", "auto, cpu, cuda or cuda:i (default: cuda if GPUs are requested, else auto)"),
     ("SITE", "slurm/cluster.toml", "site profile"),
     ("SET", "", "settings that override the site profile, as in 'extract.memory=32G merge.time=60'"),
@@ -95,7 +96,18 @@ FLAGS = (
     ("JSON", "status: print JSON, a line for each movie"),
 )
 # variables that a recommended command must repeat, because the measurement depends on them
-REPEATED = {"FILMS", "OUT", "ACTOR_DB", "DETECTOR", "EMBEDDER", "DEVICE", "SITE", "SET", "EXTRACT_ARGS"}
+REPEATED = {
+    "FILMS",
+    "OUT",
+    "ACTOR_DB",
+    "DETECTOR",
+    "EMBEDDER",
+    "MODELS",
+    "DEVICE",
+    "SITE",
+    "SET",
+    "EXTRACT_ARGS",
+}
 SETTINGS = {  # variables that override a setting of the site profile
     **{name: f"all.{name.lower()}" for name in ("PARTITION", "ACCOUNT", "QOS", "NICE", "PRIORITY")},
     **{name: f"{{stage}}.{name.lower()}" for name in ("GPUS", "CPUS", "MEMORY", "TASKS", "RETRY")},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import EXIT_RERUN
+from facerec.settings import ExtractSettings
 from facerec.support.cli import EXIT_CTRL_C, run_main
 
 if TYPE_CHECKING:
@@ -36,6 +37,28 @@ def add_folder_argument(parser: argparse.ArgumentParser) -> None:
 def add_actor_db_argument(parser: argparse.ArgumentParser, help: str) -> None:
     """Add `--actor-db`, the folder of the actor database; `help` says what the command takes from it."""
     parser.add_argument("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help=help)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--detector`, `--embedder` and `--models`; `models.packs.choose_models` sets what is not given."""
+    file = "FILE: its weights file"
+    default = ExtractSettings()
+    parser.add_argument(
+        "--detector",
+        metavar="NAME[:FILE]",
+        help=f"retinaface, mtcnn, yunet or scrfd; {file} (default: {default.detector})",
+    )
+    parser.add_argument(
+        "--embedder",
+        metavar="NAME[:FILE]",
+        help=f"facenet, dlib or arcface; {file} (default: {default.embedder})",
+    )
+    parser.add_argument(
+        "--models",
+        metavar="PACK",
+        help="detector and embedder of a pack of insightface: buffalo_l, buffalo_m, buffalo_s, buffalo_sc or "
+        "antelopev2, or its folder; research use only",
+    )
 
 
 def add_dry_run_argument(parser: argparse.ArgumentParser) -> None:

@@ -68,6 +68,12 @@ CATALOGUE: Mapping[str, Weights] = {
         "MIT",
         sha256="ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
     ),
+    "scrfd": Weights(  # the same file as det_10g.onnx of insightface, which states no SHA-256
+        ("scrfd_10g_kps.onnx",),
+        "https://github.com/yakhyo/uniface/releases/download/weights/scrfd_10g_kps.onnx",
+        "non-commercial research only (insightface)",
+        sha256="5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
+    ),
     "facenet": Weights(
         ("20180402-114759-vggface2.pt",),
         "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
@@ -80,6 +86,12 @@ CATALOGUE: Mapping[str, Weights] = {
         "public domain (CC0-1.0)",
         package="face_recognition_models/models",
         sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    ),
+    "arcface": Weights(  # the same file as in insightface's pack buffalo_l
+        ("w600k_r50.onnx",),
+        "https://github.com/yakhyo/uniface/releases/download/weights/w600k_r50.onnx",
+        "non-commercial research only (insightface)",
+        sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
     ),
     # of the extractors of features
     "resnet152": Weights(
@@ -154,8 +166,8 @@ def weights_folder() -> Path:
     return Path(configured) if configured else default_folder() / "weights"
 
 
-def _fetch_command(*kinds: str) -> str:
-    """Return the command line that fetches the weights of `kinds`, by default of the default models."""
+def fetch_command(*kinds: str) -> str:
+    """Return the command line that fetches the weights of `kinds`, by default those of the default models."""
     if repository_root() is None:
         return stage_command("fetch_models", *kinds)
     return "make models" + (f" MODELS={' '.join(kinds)}" if kinds else "")
@@ -189,7 +201,7 @@ def find_weights(kind: str, file: str | None = None) -> WeightFiles:
         paths = tuple(weights_folder() / name for name in known.files)
         origin = f"{'unpacked from' if known.source.endswith('.zip') else 'from'} {known.source}"
         missing = (
-            f"the weights of {kind} are missing; run `{_fetch_command(kind)}` on a machine with internet "
+            f"the weights of {kind} are missing; run `{fetch_command(kind)}` on a machine with internet "
             f"access, or copy {known.files[0]} to this path, {origin}"
         )
     for path in paths:
@@ -252,11 +264,9 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ModelError(
-            f"{path}: damaged ({error}); delete it and run `{_fetch_command()}` again"
-        ) from error
+        raise ModelError(f"{path}: damaged ({error}); delete it and run `{fetch_command()}` again") from error
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
-        raise ModelError(f"{path}: not a table of weights; delete it and run `{_fetch_command()}` again")
+        raise ModelError(f"{path}: not a table of weights; delete it and run `{fetch_command()}` again")
     return records
 
 
@@ -265,7 +275,7 @@ def _check_record(path: Path) -> None:
     if record is not None and record.get("sha256") != combined_sha256((path,)):
         raise ModelError(
             f"{path}: differs from its record in {RECORDS} (SHA-256); "
-            f"delete it and run `{_fetch_command()}` again"
+            f"delete it and run `{fetch_command()}` again"
         )
 
 

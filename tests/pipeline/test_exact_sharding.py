@@ -247,6 +247,14 @@ def test_yunet_and_mobilefacenet_for_every_n(
 
 
 @pytest.mark.slow
+def test_scrfd_in_tiles_and_mobilefacenet_in_seven_shards(shared: Path, tmp_path: Path) -> None:
+    weights = shared / "data/weights"
+    models = ["--detector", f"scrfd:{weights / 'scrfd_500m_kps.onnx'}"]
+    models += ["--embedder", f"arcface:{weights / 'MobileFaceNet.onnx'}", "--detect-every", "5", "--tiles"]
+    _check(_clip(shared, "10006"), tmp_path, (1, 7), models)
+
+
+@pytest.mark.slow
 def test_mtcnn_and_dlib_for_every_n(shared: Path, tmp_path: Path) -> None:
     """On the 32 frames about a cut of a real film, made smaller."""
     film = open_film(_clip(shared, "10001"))
