@@ -56,12 +56,23 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def extraction(
-    args: argparse.Namespace, detector: str, embedder: str, work: Path
+    args: argparse.Namespace,
+    detector: str,
+    embedder: str,
+    work: Path,
+    threshold: float = THRESHOLD,
+    save_every: int = SAVE_EVERY,
 ) -> tuple[int, Callable[[], Cost]]:
     """Return the number of frames, and a function that measures the whole of extraction."""
-    settings = ExtractSettings(detector, embedder, min_face_size=args.min_face_size, face_threshold=THRESHOLD)
+    settings = ExtractSettings(
+        detector,
+        embedder,
+        min_face_size=args.min_face_size,
+        face_threshold=threshold,
+        save_every=save_every,
+    )
     given = argparse.Namespace(frames=args.frames, device="cpu", faces=0)
-    works = stages(settings, args.film, work / detector.partition(":")[0], given)
+    works = stages(settings, args.film, work / f"{detector.partition(':')[0]}-{save_every}", given)
     return works["frames"], works["whole"]
 
 
