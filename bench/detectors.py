@@ -18,8 +18,9 @@ missed. Dark pictures are brightened. ANSWERS is a text file: numbers or ranges 
 whether it is found or not); `add MOVIE FRAME X1 Y1 X2 Y2: f` adds a face.
 
 `score` prints Markdown tables: precision and recall at each detector's own threshold, average precision (of
-the detections from 0.3), both by size (longer side of the box), recall by pose; and the median distance of
-the keypoints from the median of the other detectors', in percent of the face, for the faces that all found.
+the detections from 0.3), all by size (longer side of the box), recall by pose; precision and recall by film;
+and the median distance of the keypoints from the median of the other detectors', in percent of the face, for
+the faces that all have found.
 `speed` prints milliseconds of CPU for a frame, medians of alternating runs. Use OMP_NUM_THREADS=1.
 """
 
@@ -123,7 +124,7 @@ def detect(args: argparse.Namespace) -> None:
         detector = _load(spec, args.min_face_size)
         kind = spec.partition(":")[0]
         lines = [json.dumps({"kind": kind, "threshold": DETECTORS[kind].threshold})]
-        for (movie, frame), image in _sampled(args.film):
+        for (movie, frame), image in sampled(args.film):
             (seen,) = detector.detect([image])
             row = {"movie": movie, "frame": frame, "boxes": seen.boxes.tolist()}
             row |= {"scores": seen.scores.tolist(), "keypoints": seen.keypoints.tolist()}
@@ -135,7 +136,7 @@ def detect(args: argparse.Namespace) -> None:
 def sheets(args: argparse.Namespace) -> None:
     """Draw contact sheets of the candidates that are not judged yet."""
     results = read_results(args.work)
-    frames = dict(_sampled(args.film))
+    frames = dict(sampled(args.film))
     candidates = [
         Judged(*key, box)
         for key in frames
@@ -163,7 +164,8 @@ def judge(args: argparse.Namespace) -> None:
 def score(args: argparse.Namespace) -> None:
     """Print the tables."""
     results, judged = read_results(args.work), read_judged(args.judged)
-    print("\n".join([*quality_table(results, judged), "", *keypoint_table(results, judged)]))  # noqa: T201
+    tables = (quality_table, film_table, keypoint_table)
+    print("\n\n".join("\n".join(table(results, judged)) for table in tables))  # noqa: T201
 
 
 def quality_table(results: Mapping[str, Results], judged: Sequence[Judged]) -> list[str]:
@@ -187,6 +189,21 @@ def quality_table(results: Mapping[str, Results], judged: Sequence[Judged]) -> l
     return [*lines, _row(["faces", "", *map(str, faces), ""])]
 
 
+def film_table(results: Mapping[str, Results], judged: Sequence[Judged]) -> list[str]:
+    """Format precision and recall of each detector in each film as a Markdown table."""
+    movies = sorted({one.movie for one in judged})
+    lines = [_row(["precision / recall", *map(str, movies)]), _row(["---"] * (len(movies) + 1))]
+    own = {movie: [one for one in judged if one.movie == movie] for movie in movies}
+    for name, one in results.items():
+        cells = []
+        for movie in movies:
+            found = {key: seen for key, seen in one.found.items() if key[0] == movie}
+            precision, recall = outcomes(found, own[movie]).at(one.threshold)
+            cells.append(f"{precision:.2f} / {recall:.2f}")
+        lines.append(_row([name, *cells]))
+    return [*lines, _row(["faces", *(str(outcomes({}, own[movie]).faces) for movie in movies)])]
+
+
 def keypoint_table(results: Mapping[str, Results], judged: Sequence[Judged]) -> list[str]:
     """Format the keypoint errors of each detector as a Markdown table."""
     kinds = {name: one.kind for name, one in results.items()}
@@ -202,7 +219,7 @@ def keypoint_table(results: Mapping[str, Results], judged: Sequence[Judged]) -> 
 
 def speed(args: argparse.Namespace) -> None:
     """Print the CPU time of a frame for each detector, in alternating runs."""
-    frames = [image for _, image in _sampled([args.film])][: args.frames]
+    frames = [image for _, image in sampled([args.film])][: args.frames]
     named = {name: _load(spec, args.min_face_size, None) for name, spec in _named_specs(args.detector)}
     for detector in named.values():
         detector.detect(frames[:1])
@@ -267,7 +284,7 @@ def _load(spec: str, min_face_size: int, threshold: float | None = LEAST_SCORE) 
     )
 
 
-def _sampled(films: Sequence[Path]) -> Iterator[tuple[FrameKey, Image]]:
+def sampled(films: Sequence[Path]) -> Iterator[tuple[FrameKey, Image]]:
     """Yield movie id, number and pixels of every tenth frame."""
     for path in films:
         film = open_film(path)

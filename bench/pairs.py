@@ -36,21 +36,27 @@ SHARES = (0.8, 0.85, 0.9, VERIFICATION_SHARE, 0.95, 1.0, 1.05)
 
 @dataclass(frozen=True)
 class Pairs:
-    """Sorted distances of pairs of one person, and of pairs of two people, as shares of `same_person`."""
+    """Sorted distances of pairs of one person, and of pairs of two people."""
 
     same: Floats
     different: Floats
 
     def false_accepts(self, threshold: float) -> int:
-        return int((self.different < threshold).sum())
+        return int(np.searchsorted(self.different, threshold))
 
     def false_rejects(self, threshold: float) -> int:
-        return int((self.same >= threshold).sum())
+        return len(self.same) - int(np.searchsorted(self.same, threshold))
 
     def accuracy(self, threshold: float) -> float:
         """Compute the balanced accuracy, 0..1."""
         accepted = self.false_accepts(threshold) / len(self.different)
         return 1 - (self.false_rejects(threshold) / len(self.same) + accepted) / 2
+
+    def auc(self) -> float:
+        """Compute the chance that a pair of one person is nearer than one of two people; ties count half."""
+        nearer = np.searchsorted(self.different, self.same)
+        ties = np.searchsorted(self.different, self.same, "right") - nearer
+        return 1 - float((nearer + ties / 2).mean()) / len(self.different)
 
     def best(self) -> float:
         """Return the threshold of the highest balanced accuracy; the middle of the first such gap."""
@@ -65,7 +71,7 @@ class Pairs:
 
 
 def measure_pairs(vectors: Floats, people: Sequence[str], same_person: float) -> Pairs:
-    """Measure the distances of all pairs of embeddings (n, d) of `people` (n)."""
+    """Measure the distances of all pairs of embeddings (n, d) of `people` (n), as shares of `same_person`."""
     i, j = np.triu_indices(len(vectors), 1)
     shares = np.linalg.norm(vectors[i] - vectors[j], axis=1) / same_person
     same = np.array(people)[i] == np.array(people)[j]
