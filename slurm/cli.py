@@ -169,7 +169,7 @@ def _plan(options: RunOptions, args: argparse.Namespace, movies: Sequence[int]) 
         words = [word for word in sys.argv[1:] if word != "--on-node"]
         return run_on_node(resources, [sys.executable, "-m", "slurm", *words])
     repeated = _variables_to_repeat(args)
-    on_gpu = options.device != "cpu" and bool(resources.gpus or resources.gres)
+    on_gpu = options.device != "cpu" and resources.has_gpu
     for movie in movies:
         if on_gpu and not visible_gpus():
             command = launcher_command("plan", f"MOVIE={movie}", "ON_NODE=1", *repeated)

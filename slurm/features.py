@@ -103,7 +103,7 @@ def _command(options: RunOptions, run: FeatureRun, n: int, source: Sequence[str]
     """Return the command that computes shards, without its `--shard`."""
     specs = ",".join(run.work.features)
     command = FEATURES.command("--n", str(n), "--out", _from_here(options.out), "--features", specs)
-    device = options.device or ("cuda" if options.site.stages[FEATURES.short_name].gpus else "")
+    device = options.device or ("cuda" if options.site.stages[FEATURES.short_name].has_gpu else "")
     command += ["--device", device] if device else []
     command += ["--fresh"] if options.fresh else []
     return [*command, *run.work.args, *source]

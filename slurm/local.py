@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import queue as queues
+import re
 import shutil
 import signal
 import subprocess
@@ -229,10 +230,13 @@ def worker_environments(options: RunOptions, limit: int) -> list[dict[str, str]]
 
 
 def visible_gpus() -> list[str]:
-    """Return the GPUs of this machine as CUDA_VISIBLE_DEVICES names them, without importing torch."""
+    """Return the GPUs of this machine as CUDA_VISIBLE_DEVICES names them, without importing torch.
+
+    A GPU that is divided (MIG) is given by the UUIDs of its parts, since CUDA sees one part of an index.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
     if shutil.which("nvidia-smi") is None:
         return []
     try:
@@ -240,5 +244,18 @@ def visible_gpus() -> list[str]:
     except subprocess.TimeoutExpired:
         log.warning("nvidia-smi does not answer; using no GPU. To use GPUs, set CUDA_VISIBLE_DEVICES")
         return []
-    count = sum(line.startswith("GPU ") for line in done.stdout.splitlines())
-    return [str(index) for index in range(count)]
+    return _listed_gpus(done.stdout.splitlines())
+
+
+def _listed_gpus(lines: Sequence[str]) -> list[str]:
+    """Read the output of `nvidia-smi -L`: a line for each GPU, followed by lines for its MIG devices."""
+    gpus: list[tuple[str, list[str]]] = []
+    for line in lines:
+        uuid = re.search(r"\(UUID: (\S+)\)", line)
+        if line.startswith("GPU "):
+            gpus.append((uuid[1] if uuid else "", []))
+        elif gpus and uuid and line.lstrip().startswith("MIG "):
+            gpus[-1][1].append(uuid[1])
+    if not any(parts for _, parts in gpus):
+        return [str(index) for index in range(len(gpus))]
+    return [name for uuid, parts in gpus for name in parts or [uuid]]

@@ -51,7 +51,7 @@ class RunOptions:
         if frames is None:
             return DEFAULT_SHARDS
         resources = self.site.stages["extract"]
-        on_gpu = self.device != "cpu" and bool(resources.gpus or resources.gres)
+        on_gpu = self.device != "cpu" and resources.has_gpu
         shards = -(-frames // SHARD_FRAMES["gpu" if on_gpu else "cpu"])
         return max(1, min(max(shards, min(resources.tasks, frames)), DEFAULT_SHARDS))
 
@@ -64,7 +64,7 @@ class RunOptions:
         """Return the command that extracts shards of `film`, without its `--shard`."""
         command = PIPELINE["extract"].command("--n", str(n), "--out", str(self.out.absolute()))
         command += ["--actor-db", str(self.actor_db.absolute())]
-        device = self.device or ("cuda" if self.site.stages["extract"].gpus else "")
+        device = self.device or ("cuda" if self.site.stages["extract"].has_gpu else "")
         flags = {"--detector": self.detector, "--embedder": self.embedder, "--models": self.models}
         flags["--device"] = device
         for flag, value in flags.items():

@@ -33,6 +33,11 @@ _SETTINGS_OF_OPTIONS = {
     "mem": "memory",
 }
 _OF_SITE = ("settle", "poll", "max_submit", "give_up")  # settings that belong to no stage
+# The default resources of a task with a GPU: about as many decoders as feed it with 1920x1080 H.264, and the
+# memory of torch, CUDA and the ring of batches. `make plan` measures them for a film.
+GPU_DEFAULTS = {"cpus": 8, "memory": "16G"}
+_GPU_GRES = re.compile(r"(?:^|,)\s*(?:gres/)?(?:gpu|shard|mps)\b")  # shard and mps: a part of a GPU
+_GPU_OPTIONS = {"gpus", "gpus-per-task", "gpus-per-socket"}
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -44,7 +49,8 @@ class Resources:
         time: time limit of a task: minutes (`90`), `H:MM:SS` or `D-HH:MM:SS`.
         memory: memory of a task with its unit: `8G`, `500M`.
         cpus, gpus: number per task.
-        gres: GPU request for sites that do not support `--gpus-per-node`: `gpu:a100:1`.
+        gres: GPU request for sites that do not support `--gpus-per-node`: `gpu:a100:1`; `shard:1` or `mps:25`
+            where several tasks share a GPU.
         parallelism: number of tasks of a movie that run at once; 0 for all.
         tasks: number of tasks that share the shards; 0 for one task per shard.
         retry: number of times a failed shard is tried again.
@@ -75,6 +81,11 @@ class Resources:
     modules: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
     sbatch: Mapping[str, str | bool] = field(default_factory=dict)
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether a task gets a GPU, or a part of one."""
+        return bool(self.gpus or _GPU_GRES.search(self.gres) or self.sbatch.keys() & _GPU_OPTIONS)
 
     @property
     def minutes(self) -> int:
@@ -239,6 +250,7 @@ def _parse_override(text: str) -> tuple[str, str, str, Any]:
 def _build_site(settings: Iterable[tuple[str, str, str, Any]]) -> Site:
     stages = {stage: Resources() for stage in LAUNCHED}
     local, of_site = LocalSettings(), {}
+    given: set[tuple[str, str]] = set()
     for source, table, name, value in settings:
         if not table:
             of_site[name] = _converted(source, name, value, getattr(Site, name))
@@ -247,6 +259,11 @@ def _build_site(settings: Iterable[tuple[str, str, str, Any]]) -> Site:
         else:
             for stage in LAUNCHED if table == "all" else (table,):
                 stages[stage] = _set(source, stages[stage], name, value)
+                given.add((stage, name))
+    for stage, resources in stages.items():
+        if resources.has_gpu:
+            defaults = {name: value for name, value in GPU_DEFAULTS.items() if (stage, name) not in given}
+            stages[stage] = replace(resources, **defaults)  # type: ignore[arg-type]
     for resources in stages.values():
         _ = resources.minutes, resources.megabytes  # report invalid values now, not at submission
     parse_size(local.memory)

@@ -31,6 +31,9 @@ TASK_S = 1800.0  # target duration of a task: short enough for backfill scheduli
 MIN_STARTUPS = 20  # a task works at least this many times as long as it takes to start
 TIME_FACTOR = 2.0  # margin on the time of a task for slower nodes and scenes with more faces
 MEMORY_FACTOR = 1.3  # margin on memory
+FRAMES_OF_A_CORE = 4  # decoded frames that a core more holds: in its decoder thread and in the queues
+GPU_RATES = (200, 500, 1_000)  # frames a second, for a hint where there is no GPU
+MAX_CORES = 32  # of a task: decoders have at most 12 threads, and conversion one for each core
 _GIB = 1 << 30
 
 
@@ -44,6 +47,9 @@ class Measurement:
         startup_s: seconds of a task before its first frame and after its last.
         peak_bytes: largest resident memory of a task.
         cores: number of cores that the task used.
+        detector_frames_per_s: speed of the detector alone, with a GPU; 0 without.
+        decoding_cpu_s: CPU seconds of decoding and converting a frame.
+        frame_bytes: of a frame in RGB.
     """
 
     frames: int
@@ -51,6 +57,9 @@ class Measurement:
     startup_s: float
     peak_bytes: int
     cores: int
+    detector_frames_per_s: float = 0.0
+    decoding_cpu_s: float = 0.0
+    frame_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def recommend(measured: Measurement, parallelism: int) -> Recommendation:
 
     Tasks last about half an hour, or longer if start-up would otherwise exceed a twentieth of it. If they are
     more than `parallelism`, their number is a multiple of it. Shards last about two minutes, and each task
-    gets the same number of them.
+    gets the same number of them. A task with a GPU gets the cores that decode as fast as the GPU detects.
     """
     work = measured.frames / measured.frames_per_s
     tasks = max(1, math.ceil(work / max(TASK_S, MIN_STARTUPS * measured.startup_s)))
@@ -88,8 +97,19 @@ def recommend(measured: Measurement, parallelism: int) -> Recommendation:
     shards = max(1, min(tasks * max(1, round(work / tasks / SHARD_S)), measured.frames, MAX_SHARDS))
     longest = math.ceil(shards / tasks) * work / shards
     minutes = math.ceil(TIME_FACTOR * (longest + measured.startup_s) / 600) * 10
-    gib = math.ceil(MEMORY_FACTOR * measured.peak_bytes / _GIB)
-    return Recommendation(shards, tasks, minutes, gib, measured.cores)
+    cores = decoders_for(measured.detector_frames_per_s, measured.decoding_cpu_s) or measured.cores
+    more = max(0, cores - measured.cores) * FRAMES_OF_A_CORE * measured.frame_bytes
+    gib = math.ceil(MEMORY_FACTOR * (measured.peak_bytes + more) / _GIB)
+    return Recommendation(shards, tasks, minutes, gib, cores)
+
+
+def decoders_for(frames_per_s: float, decoding_cpu_s: float) -> int:
+    """Return the cores of a task with a GPU: those that decode so many frames a second, and a spare one.
+
+    The spare core is for the threads that feed the GPU, embed and write. 0 if nothing was measured.
+    """
+    decoders = math.ceil(frames_per_s * decoding_cpu_s)
+    return decoders and min(MAX_CORES, 1 + decoders)
 
 
 def measure(options: RunOptions, film: Path) -> Measurement:
@@ -102,7 +122,8 @@ def measure(options: RunOptions, film: Path) -> Measurement:
     from facerec.support.limits import cpu_threads
     from facerec.video.film import open_film
 
-    frames = open_film(film).frame_count
+    opened = open_film(film)
+    frames = opened.frame_count
     n = max(SAMPLES, frames // SAMPLE_FRAMES)
     shards = sorted({n * (2 * sample + 1) // (2 * SAMPLES) for sample in range(SAMPLES)})
     with tempfile.TemporaryDirectory() as temporary:
@@ -128,24 +149,35 @@ def measure(options: RunOptions, film: Path) -> Measurement:
     if not done:
         raise InputError(f"{film}: the film has {frames} frames, which is too few for a measurement")
     rate = done / max(seconds, 1e-6)
-    return Measurement(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
+    cost = Measurement(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
+    if options.device == "cpu" or not options.site.stages["extract"].has_gpu:
+        return cost
+    detecting = sum(report["stage_seconds"].get("detect", 0.0) for report in reports)
+    return replace(
+        cost,
+        detector_frames_per_s=done / max(detecting, 1e-6),
+        decoding_cpu_s=measure_decoding(film)[2],
+        frame_bytes=3 * opened.display_width * opened.display_height,
+    )
 
 
-def measure_decoding(film: Path) -> tuple[int, float]:
-    """Return the number of frames of a film, and how many a second one task decodes here, without models.
+def measure_decoding(film: Path) -> tuple[int, float, float]:
+    """Measure decoding without models, on `SAMPLES` times `SAMPLE_FRAMES` frames.
 
-    Reads `SAMPLES` times `SAMPLE_FRAMES` frames.
+    Returns:
+        The number of frames of the film, how many a second one task decodes here, and the CPU seconds of one.
     """
     from facerec.video.film import open_film, read_frames
 
     opened = open_film(film)
-    read, seconds = 0, 1e-6
+    read, seconds, cpu_seconds = 0, 1e-6, 0.0
     for sample in range(SAMPLES):
         begin = opened.frame_count * (2 * sample + 1) // (2 * SAMPLES)
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         read += sum(1 for _ in read_frames(opened, begin, begin + SAMPLE_FRAMES))
         seconds += time.perf_counter() - started
-    return opened.frame_count, read / seconds
+        cpu_seconds += time.process_time() - used
+    return opened.frame_count, read / seconds, cpu_seconds / max(1, read)
 
 
 def plan_without_gpu(options: RunOptions, movie_id: int, command: str) -> list[str]:
@@ -154,11 +186,14 @@ def plan_without_gpu(options: RunOptions, movie_id: int, command: str) -> list[s
     Args:
         command: measures on a node.
     """
-    frames, frames_per_s = measure_decoding(find_film(options.films, movie_id))
+    frames, frames_per_s, cpu_s = measure_decoding(find_film(options.films, movie_id))
     here = f"this machine decodes {frames_per_s:.0f} a second and has no GPU"
+    shards = options.default_shards(frames)
+    needs = ", ".join(f"{rate} a second CPUS={decoders_for(rate, cpu_s)}" for rate in GPU_RATES)
     return [
         f"movie {movie_id}: {frames} frames; {here}, so the speed of a GPU cannot be measured here",
-        f"  a short job measures it on a node: {command}",
+        f"  a task with one GPU needs, by the cost of decoding here, for a GPU that detects in {needs}",
+        f"  shards by default: {shards}, each a task; a short job measures the rest on a node: {command}",
     ]
 
 
@@ -204,10 +239,16 @@ def plan_movie(options: RunOptions, movie_id: int, given: Sequence[str] = ()) ->
     length = f"{work / 3600:.1f} h" if work >= 3600 else f"{math.ceil(work / 60)} min"
     variables = [f"MOVIE={movie_id}", *advice.make_variables()]
     variables += [f"GPUS={resources.gpus}"] if resources.gpus else []
+    on_gpu = (
+        f"; its GPU detects faces in {measured.detector_frames_per_s:.0f} frames/s, for which {advice.cores} "
+        f"cores decode (each {1 / max(measured.decoding_cpu_s, 1e-6):.0f} frames/s)"
+        if measured.detector_frames_per_s
+        else ""
+    )
     return [
         f"movie {movie_id}: {measured.frames} frames at {measured.frames_per_s:.1f} frames/s on "
         f"{measured.cores} core{'s' * (measured.cores > 1)} here: {length} of work; "
         f"a task takes {measured.startup_s:.0f} s to start "
-        f"and needs {measured.peak_bytes >> 20} MiB of memory",
+        f"and needs {measured.peak_bytes >> 20} MiB of memory{on_gpu}",
         "  " + launcher_command("extract", *variables, *given),
     ]

@@ -210,6 +210,32 @@ def test_gpus_are_found_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path:
     smi.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho 'GPU 1: B (UUID: y)'\n")
     smi.chmod(0o755)
     assert visible_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-7,MIG-8")
+    assert visible_gpus() == ["MIG-7", "MIG-8"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles")  # SLURM's, without a GPU
+    assert visible_gpus() == []
+
+
+MIG = """\
+GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5c89)
+  MIG 3g.20gb     Device  0: (UUID: MIG-c738)
+  MIG 1g.5gb      Device  1: (UUID: MIG-a28a)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-d13a)
+"""
+
+
+def test_parts_of_a_gpu_are_named_by_their_uuids_and_get_a_worker_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\nprintf '{MIG}'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus() == ["MIG-c738", "MIG-a28a", "GPU-d13a"]
+    workers = worker_environments(make_options(tmp_path, "local.workers=6"), 10)
+    used = [worker["CUDA_VISIBLE_DEVICES"] for worker in workers]
+    assert used == ["MIG-c738", "MIG-a28a", "GPU-d13a"] * 2  # two tasks share each
 
 
 def test_a_killed_launcher_leaves_no_workers_and_no_lock(laptop: Laptop, tmp_path: Path) -> None:

@@ -136,3 +136,20 @@ def test_quotes_inside_lists_belong_to_toml(text: str, expected: list[str]) -> N
 def test_options_that_the_launcher_needs_cannot_be_replaced(tmp_path: Path, option: str) -> None:
     with pytest.raises(InputError, match=option.replace("_", "-")):
         load_site(profile(tmp_path, f"[all]\nsbatch = {{ {option} = 'x' }}"))
+
+
+@pytest.mark.parametrize(
+    "setting", ["gpus=1", "gres=gpu:a100:1", "gres=shard:1", "gres=mps:25", "sbatch={ gpus-per-task = '1' }"]
+)
+def test_a_task_with_a_gpu_gets_cores_and_memory_for_it_unless_they_are_given(setting: str) -> None:
+    file = ROOT / "slurm" / "cluster.toml"
+    extract = load_site(file, [f"extract.{setting}"]).stages["extract"]
+    assert extract.has_gpu and (extract.cpus, extract.memory) == (8, "16G")
+    extract = load_site(file, [f"extract.{setting}", "extract.cpus=2", "all.memory=9G"]).stages["extract"]
+    assert (extract.cpus, extract.memory) == (2, "9G")
+
+
+@pytest.mark.parametrize("setting", ["gpus=0", "gres=craynetwork:1", "gres=''"])
+def test_a_task_without_a_gpu_keeps_its_defaults(setting: str) -> None:
+    extract = load_site(ROOT / "slurm" / "cluster.toml", [f"extract.{setting}"]).stages["extract"]
+    assert not extract.has_gpu and (extract.cpus, extract.memory) == (2, "8G")

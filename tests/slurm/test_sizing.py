@@ -143,7 +143,33 @@ def test_without_a_gpu_the_plan_says_what_it_can_measure(tmp_path: Path) -> None
     make_film(tmp_path / "7-Film.mp4", 40)
     lines = sizing.plan_without_gpu(run_options(tmp_path), 7, "make plan MOVIE=7 ON_NODE=1")
     assert re.match(r"movie 7: 40 frames; this machine decodes \d+ a second and has no GPU", lines[0])
-    assert lines[1].endswith("make plan MOVIE=7 ON_NODE=1")
+    assert re.search(r"200 a second CPUS=\d+, 500 a second CPUS=\d+, 1000 a second CPUS=\d+$", lines[1])
+    assert lines[2].endswith("make plan MOVIE=7 ON_NODE=1")
+
+
+def test_a_task_with_a_gpu_gets_the_cores_that_feed_it() -> None:
+    measured = Measurement(172_800, 90.0, 10.0, 3 << 30, 2, 700.0, 0.007, 3 * 1920 * 1080)
+    advice = recommend(measured, parallelism=64)
+    assert (advice.cores, advice.gib) == (6, 5)  # 4.9 cores decode 700 frames a second
+    assert recommend(replace(measured, decoding_cpu_s=0.1), 64).cores == sizing.MAX_CORES
+    assert recommend(replace(measured, detector_frames_per_s=0.0), 64).cores == 2
+
+
+def test_a_film_is_measured_for_a_gpu_by_its_detector_and_its_decoding(tmp_path: Path, monkeypatch) -> None:
+    make_film(tmp_path / "7-Film.mp4", 40)
+    options = run_options(tmp_path)
+    site = load_site(ROOT / "slurm" / "cluster.toml", ["extract.gpus=1"])
+    monkeypatch.setattr(RunOptions, "extract_command", _on_cpu(RunOptions.extract_command))
+    measured = measure(replace(options, site=site), tmp_path / "7-Film.mp4")
+    assert measured.detector_frames_per_s > measured.frames_per_s > 0 and measured.decoding_cpu_s > 0
+    monkeypatch.setattr(sizing, "measure", lambda *_: measured)
+    lines = plan_movie(replace(options, site=site), 7)
+    assert "its GPU detects faces in" in lines[0] and "GPUS=1" in lines[1]
+
+
+def _on_cpu(extract_command):
+    """Make the command of a task with a GPU that runs without one."""
+    return lambda *args: [word for word in extract_command(*args) if word not in ("--device", "cuda")]
 
 
 def test_a_measurement_on_a_node_gets_the_resources_of_a_task(
@@ -157,7 +183,7 @@ def test_a_measurement_on_a_node_gets_the_resources_of_a_task(
     resources = load_site(ROOT / "slurm" / "cluster.toml", [*task, *shell]).stages["extract"]
     assert sizing.run_on_node(resources, ["python", "-m", "slurm", "plan", "--films", "a b"]) == 3
     words = (tmp_path / "words").read_text()
-    for word in ("--partition=gpu", "--gpus-per-node=1", "--mem=4096M", "--cpus-per-task=2", "--time=15"):
+    for word in ("--partition=gpu", "--gpus-per-node=1", "--mem=4096M", "--cpus-per-task=8", "--time=15"):
         assert f"{word}\n" in words
     assert words.endswith("-c\nmodule load cuda/12\nexport X=1\nexec python -m slurm plan --films 'a b'\n")
     assert "SLURM_MEM_PER_CPU" not in (tmp_path / "env").read_text()
