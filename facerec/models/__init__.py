@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
-from facerec.models.device import DEVICE, Placement, choose_device, choose_placement
+from facerec.models.device import (
+    DEVICE,
+    NO_CUDA_PROVIDER,
+    NO_GPU_VERSION,
+    Placement,
+    choose_device,
+    choose_placement,
+    gpu_allocated,
+    onnx_has_cuda,
+)
 from facerec.models.precision import is_measured, unmeasured_note
 from facerec.models.preprocessing import hash_preprocessing
 from facerec.models.weights import WeightFiles, find_weights
@@ -35,6 +44,7 @@ class _Entry:
     Attributes:
         module, name: module in this package and its class.
         runs_on_cuda: whether it can use a GPU.
+        has_provider: whether ONNX Runtime computes it, which can use a GPU if its CUDA provider is installed.
         has_reduced_precision: whether it can compute in float16 or bfloat16.
         has_preprocessing: whether a `FILE.toml` states its preprocessing.
         has_tiles: whether it can look at tiles of a frame.
@@ -47,7 +57,12 @@ class _Entry:
     has_reduced_precision: bool = False
     has_preprocessing: bool = False
     has_tiles: bool = False
+    has_provider: bool = False
     threshold: float = 0.0
+
+    def can_use(self, device: str) -> bool:
+        """Return whether it can run on `device`, as given by the user, if that is here."""
+        return self.runs_on_cuda or (self.has_provider and device != "cpu" and onnx_has_cuda())
 
 
 DETECTORS: Mapping[str, _Entry] = {
@@ -56,12 +71,12 @@ DETECTORS: Mapping[str, _Entry] = {
     ),
     "mtcnn": _Entry("mtcnn", "MTCNN", threshold=0.8),
     "yunet": _Entry("yunet", "YuNet", threshold=0.6),
-    "scrfd": _Entry("scrfd", "SCRFD", has_tiles=True, threshold=0.5),
+    "scrfd": _Entry("scrfd", "SCRFD", has_tiles=True, has_provider=True, threshold=0.5),
 }
 EMBEDDERS: Mapping[str, _Entry] = {
     "facenet": _Entry("facenet", "FaceNet", runs_on_cuda=True, has_reduced_precision=True),
     "dlib": _Entry("dlib_resnet", "DlibResNet"),
-    "arcface": _Entry("arcface", "ArcFace", has_preprocessing=True),
+    "arcface": _Entry("arcface", "ArcFace", has_preprocessing=True, has_provider=True),
 }
 
 
@@ -176,7 +191,7 @@ def check_device(device: str, *specs: str) -> None:
     Raises:
         ModelError: it is not available, or none can use it.
     """
-    usable = _uses_cuda(specs)
+    usable = _uses_cuda(device, specs)
     # With `auto` this imports torch, which takes a second, only if a model can use a GPU.
     choose_device(device, " and ".join(specs), usable or device != "auto")
     check_device_name(device, *specs)
@@ -190,17 +205,25 @@ def check_device_name(device: str, *specs: str) -> None:
     """
     if not DEVICE.fullmatch(device):
         raise ModelError(f"device {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
-    if device.startswith("cuda") and not _uses_cuda(specs):
+    if device.startswith("cuda") and not _uses_cuda(device, specs):
         names = " and ".join(specs)
+        able = [spec.partition(":")[0] for spec in specs if _model(spec).has_provider]
+        hint = f"; {able[0]} {NO_CUDA_PROVIDER}" if able else ""
         raise ModelError(
-            f"device {device} was requested, but {names} run on the CPU only: use {option('--device', 'cpu')}"
+            f"device {device} was requested, but {names} run on the CPU only: use "
+            f"{option('--device', 'cpu')}{hint}"
         )
 
 
-def _uses_cuda(specs: Sequence[str]) -> bool:
+def _uses_cuda(device: str, specs: Sequence[str]) -> bool:
     """Return whether one of the models `specs` can use a GPU; raises `ModelError` for an unknown one."""
-    entries = [_entry(spec, {**DETECTORS, **EMBEDDERS}, "model") for spec in specs]
-    return any(entry.runs_on_cuda for entry in entries)
+    entries = [_model(spec) for spec in specs]
+    return any(entry.can_use(device) for entry in entries)
+
+
+def _model(spec: str) -> _Entry:
+    """Return the entry of a detector or an embedder."""
+    return _entry(spec, {**DETECTORS, **EMBEDDERS}, "model")
 
 
 def reduces_precision(*specs: str) -> bool:
@@ -209,7 +232,7 @@ def reduces_precision(*specs: str) -> bool:
     Raises:
         ModelError: there is no such model.
     """
-    return any(_entry(spec, {**DETECTORS, **EMBEDDERS}, "model").has_reduced_precision for spec in specs)
+    return any(_model(spec).has_reduced_precision for spec in specs)
 
 
 def auto_precision(device: str, *specs: str) -> str:
@@ -233,15 +256,19 @@ def auto_precision(device: str, *specs: str) -> str:
 def _place(
     entry: _Entry, card: ModelCard, device: str, precision: str, batch_size: int | None, cuda_graphs: bool
 ) -> Placement:
+    can_use = entry.can_use(device)
+    if device == "auto" and entry.has_provider and not can_use and gpu_allocated():
+        logging.warning("%s runs on the CPU, because it %s", entry.name, NO_CUDA_PROVIDER)
     measured = precision == "auto" and entry.has_reduced_precision and is_measured(card)
     return choose_placement(
         device,
         precision,
         batch_size,
         entry.name,
-        entry.runs_on_cuda,
+        can_use,
         measured=measured,
         cuda_graphs=cuda_graphs,
+        obstacle=NO_CUDA_PROVIDER if entry.has_provider else NO_GPU_VERSION,
     )
 
 

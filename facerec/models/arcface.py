@@ -1,4 +1,4 @@
-"""Any ArcFace-style embedder (Deng et al., "ArcFace", 2019) in an ONNX file, on the CPU.
+"""Any ArcFace-style embedder (Deng et al., "ArcFace", 2019) in an ONNX file.
 
 A `FILE.toml` beside the file states its preprocessing (`preprocessing.py`).
 """
@@ -36,10 +36,11 @@ class ArcFace:
 
     Args:
         found: the ONNX file.
-        placement: ignored; the network runs on the CPU.
+        placement: only its device is used.
 
     Raises:
-        ModelError: the file is not an embedder, or its `FILE.toml` does not fit it.
+        ModelError: the file is not an embedder, or its `FILE.toml` does not fit it; or the device cannot be
+            used.
         NonFiniteError: its embedding of a black crop has NaN or infinite numbers.
     """
 
@@ -49,7 +50,7 @@ class ArcFace:
         self._preprocessing = read_preprocessing(path)
         self.same_person = self._preprocessing.same_person
         self.verification_threshold = VERIFICATION_SHARE * self.same_person
-        self._session = onnx_session(path, threads=1)
+        self._session = onnx_session(path, threads=1, device=placement.device)
         shape, _ = check_onnx(path, self._session, inputs=1, outputs=1)
         for side, wanted in zip(shape[2:], self._preprocessing.size, strict=True):
             if isinstance(side, int) and side != wanted:

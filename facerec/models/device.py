@@ -22,6 +22,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
+NO_GPU_VERSION = "has no GPU version"
+# of a model that ONNX Runtime computes
+NO_CUDA_PROVIDER = (
+    "needs ONNX Runtime's CUDA provider, which is not installed here (package onnxruntime-gpu in place of "
+    "onnxruntime)"
+)
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -51,12 +57,14 @@ def choose_placement(
     *,
     measured: bool = False,
     cuda_graphs: bool = False,
+    obstacle: str = NO_GPU_VERSION,
 ) -> Placement:
     """Choose device and precision of the model `name`.
 
     Args:
         precision: one of `PRECISIONS`; `auto` is float16 on a GPU if `measured`, otherwise float32.
         measured: whether a GPU has shown that float16 gives the results of float32 (`precision.py`).
+        obstacle: see `choose_device`.
 
     Raises:
         ModelError: the device is not available, or a value is not valid.
@@ -65,7 +73,7 @@ def choose_placement(
         raise ModelError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     if batch_size is not None and batch_size < 1:
         raise ModelError(f"the batch size must be at least 1, not {batch_size}")
-    chosen = choose_device(device, name, runs_on_cuda)
+    chosen = choose_device(device, name, runs_on_cuda, obstacle)
     if chosen != "cpu":
         make_cudnn_deterministic()
     if precision == "auto":
@@ -73,12 +81,15 @@ def choose_placement(
     return Placement(chosen, precision, batch_size, cuda_graphs)
 
 
-def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
+def choose_device(requested: str, name: str, runs_on_cuda: bool, obstacle: str = NO_GPU_VERSION) -> str:
     """Choose the device of the model `name`: `cpu` or `cuda:i`.
 
     `auto` is the first GPU if there is one and the model can use it, otherwise the CPU. A requested GPU
     that is missing is an error, never a fallback. A model without a GPU version runs on the CPU with a
     warning (`facerec.models.check_device` refuses a GPU that no model can use).
+
+    Args:
+        obstacle: why the model cannot use a GPU, as a predicate.
 
     Raises:
         ModelError: `requested` is not a device, or is a GPU that torch does not find.
@@ -104,9 +115,17 @@ def choose_device(requested: str, name: str, runs_on_cuda: bool) -> str:
             f"{option('--device', 'auto')} or cpu"
         )
     if not runs_on_cuda:
-        logging.warning("%s has no GPU version: it runs on the CPU, not on device %s", name, requested)
+        logging.warning("%s %s: it runs on the CPU, not on device %s", name, obstacle, requested)
         return "cpu"
     return f"cuda:{index}"
+
+
+@cache
+def onnx_has_cuda() -> bool:
+    """Return whether ONNX Runtime's CUDA provider is installed here."""
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def gpu_allocated() -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ModelError
+from facerec.support.shell import option
 
 if TYPE_CHECKING:
     import torch
@@ -134,13 +135,17 @@ def check_onnx(
     return shape, [output.name for output in found_out]
 
 
-def onnx_session(path: Path, threads: int) -> Any:
-    """Open an ONNX file for inference on `threads` CPU threads.
+def onnx_session(path: Path, threads: int, device: str = "cpu") -> Any:
+    """Open an ONNX file for inference.
 
     All weights must be in the file itself: the recorded hash would not cover external ones.
 
+    Args:
+        threads: of the CPU.
+        device: `cpu` or `cuda:i`; a GPU needs ONNX Runtime's CUDA provider.
+
     Raises:
-        ModelError: it is not an ONNX file, or has external weights.
+        ModelError: it is not an ONNX file, has external weights, or the GPU cannot be used.
     """
     import onnxruntime
 
@@ -150,13 +155,30 @@ def onnx_session(path: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other stages need the cores
     options.log_severity_level = 3
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu":
+        options.use_deterministic_compute = True
+        # neither algorithms chosen by timing them nor products rounded to TF32
+        exact = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+        providers.insert(
+            0, ("CUDAExecutionProvider", {"device_id": device.partition(":")[2] or "0", **exact})
+        )
+        onnxruntime.preload_dlls()  # of the CUDA packages that torch brings
     try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
     except Exception as error:  # onnxruntime raises a dozen types for unusable files
         if "xternal data" in str(error):
             rule = "has weights in another file, which the recorded hash would not cover; save it as one file"
             raise ModelError(f"{path}: {rule}") from error
         raise ModelError(f"{path}: not a usable ONNX file ({_first_line(error)})") from error
+    if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
+        # it only logs that a library is missing, and goes on with the CPU
+        raise ModelError(
+            f"device {device} was requested, but ONNX Runtime cannot use it for {path.name}: its CUDA "
+            "provider or a library of CUDA is missing (package onnxruntime-gpu); use "
+            f"{option('--device', 'cpu')}"
+        )
+    return session
 
 
 def fold_batch_norms(network: torch.nn.Module) -> None:

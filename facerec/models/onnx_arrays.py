@@ -30,7 +30,7 @@ class Arrays:
 
 
 class OnnxArrays:
-    """Runs a network on the CPU, in any number of threads.
+    """Runs a network, in any number of threads; its arrays are in the memory of the CPU.
 
     Args:
         session: from `onnx_session`, with one input.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -23,8 +24,9 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models.base import Detections, check_finite, make_detections
-from facerec.models.device import Placement, parallel_map
+from facerec.models.device import Placement, oom_as_model_error, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
+from facerec.models.onnx_arrays import SIZES, OnnxArrays, Rows
 from facerec.models.suppression import suppress
 from facerec.models.tiles import Level, Size, longest_face, scaled, tiled, whole
 from facerec.models.weights import WeightFiles
@@ -32,7 +34,8 @@ from facerec.support.limits import cpu_threads
 
 FIRST_STRIDE = 8  # pixels between the cells of the finest level; each further level doubles it
 NMS_IOU = 0.4  # as in insightface, which adds a pixel to each side's length
-MEAN, STD = 127.5, 128.0  # of pixel values 0..255; the network takes RGB
+STD = 128.0  # the network takes (RGB - 127.5) / 128
+BLACK = -127.5 / STD
 # pixels; side of the smallest anchor. Of four portraits the 2.5G network found all of 14, two of 12.
 SMALLEST = 16
 # pixels. Of these portraits both networks found all up to 460, two or three of 480, none of 500 or more.
@@ -42,25 +45,23 @@ REDUCED = 400  # pixels; height of the highest face in that pass
 KINDS = {1: "scores", 4: "boxes", 10: "keypoints"}  # by the numbers of a place
 _TRIAL = 256  # pixels; side of the black frame that a file of free size is tried on
 
-Rows = NDArray[np.float32]  # (n, 15): x1, y1, x2, y2, five keypoints x, y, score
-
 
 @dataclass(frozen=True)
 class Layout:
     """What the outputs of a file are.
 
     Attributes:
-        levels: for each stride, the indices of its outputs by the names in `KINDS`.
+        groups: names of the outputs of each kind, of the finest level first.
         anchors: places in a cell.
     """
 
-    levels: Mapping[int, Mapping[str, int]]
+    groups: Mapping[str, Sequence[str]]
     anchors: int
 
     @property
-    def coarsest(self) -> int:
-        """Largest stride, in pixels; an input of free size must be a multiple of it."""
-        return max(self.levels)
+    def strides(self) -> tuple[int, ...]:
+        """Pixels between the cells of each level."""
+        return tuple(FIRST_STRIDE << level for level in range(len(self.groups["scores"])))
 
 
 class SCRFD:
@@ -68,7 +69,7 @@ class SCRFD:
 
     Args:
         found: the ONNX file.
-        placement: only its batch size is used; the network runs on the CPU.
+        placement: its precision is not used.
         min_face_size: size of the faces to search for, in pixels.
         min_box_size: pixels; smaller boxes are dropped.
         face_threshold: minimum score, 0..1.
@@ -76,6 +77,7 @@ class SCRFD:
 
     Raises:
         ModelError: the file is not SCRFD, has no keypoints, or takes frames of any size and needs no tiles.
+            Or the device cannot be used.
         NonFiniteError: it returns NaN or infinite numbers for a black frame.
     """
 
@@ -94,26 +96,28 @@ class SCRFD:
         self.min_face_size, self._face_threshold = min_face_size, face_threshold
         self._min_box_size, self._tiles = min_box_size, tiles
         path = found.paths[0]
-        self._session = onnx_session(path, threads=1)
-        shape, _ = check_onnx(path, self._session, inputs=1)
-        taken = self._session.get_inputs()[0]
-        self._input, self._half = taken.name, taken.type == "tensor(float16)"
-        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
+        session = onnx_session(path, threads=1, device=placement.device)
+        shape, names = check_onnx(path, session, inputs=1)
+        check_input(path, session.get_inputs()[0].type, shape)
         self._size = fixed_size(path, shape)
         if tiles and self._size is None:
             raise ModelError(f"{path}: takes frames of any size, so it looks at no tiles: leave --tiles out")
         size = self._size or (_TRIAL, _TRIAL)
         try:
-            outputs = self._run(np.zeros((*size, 3), np.uint8))
+            black = np.full((1, 3, *size), BLACK, np.float32)
+            outputs = dict(zip(names, session.run(names, {session.get_inputs()[0].name: black}), strict=True))
         except Exception as error:
             raise ModelError(f"{path}: cannot detect faces: {str(error).splitlines()[0][:120]}") from error
-        self._layout = read_layout(path, [output.shape for output in outputs], size)
-        self._check(outputs)
-        for level in self._layout.levels.values():
-            scores = outputs[level["scores"]]
-            if scores.min() < 0 or scores.max() > 1:
-                raise ModelError(f"{path}: its scores are not between 0 and 1: was it exported without its "
-                                 "last sigmoid?")  # fmt: skip
+        self._layout = read_layout(path, {name: value.shape for name, value in outputs.items()}, size)
+        for kind, group in self._layout.groups.items():
+            for name in group:
+                check_finite(self.card, "float32", **{kind: outputs[name]})
+        for name in self._layout.groups["scores"]:
+            if outputs[name].min() < 0 or outputs[name].max() > 1:
+                raise ModelError(
+                    f"{path}: its scores are not between 0 and 1: was it exported without its last sigmoid?"
+                )
+        self._network = OnnxArrays(session, self._layout.groups)
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Find the faces in each of `frames`."""
@@ -147,7 +151,8 @@ class SCRFD:
         """Run the network over a frame at all its scales.
 
         Returns:
-            Candidates, not yet suppressed, and whether they are saturated, see `Detections`.
+            Candidates, not yet suppressed, as (n, 15) x1, y1, x2, y2, five keypoints x, y, score; and whether
+            they are saturated, see `Detections`.
         """
         height, width = frame.shape[:2]
         found, candidates, places = [], 0, 0
@@ -169,33 +174,36 @@ class SCRFD:
         Returns:
             Candidates in pixels of the image, and the number of places that the network looked at.
         """
-        step = self._layout.coarsest
-        size = self._size or (-(-image.shape[0] // step) * step, -(-image.shape[1] // step) * step)
-        if size != image.shape[:2]:
-            canvas = np.zeros((*size, 3), np.uint8)
-            canvas[: image.shape[0], : image.shape[1]] = image
-            image = canvas
-        outputs = self._run(image)
-        self._check(outputs)
+        height, width = image.shape[:2]
+        step = self._layout.strides[-1]
+        size = self._size or (height + -height % step, width + -width % step)
+        arrays = self._network.arrays(*size)
+        planes = arrays.input[0]
+        planes[:, height:], planes[:, :height, width:] = BLACK, BLACK
+        for target, plane in zip(planes, cv2.split(image), strict=True):  # RGB
+            pixels = target[:height, :width]
+            np.multiply(plane, np.float32(1 / STD), out=pixels)
+            pixels += np.float32(BLACK)
+        with oom_as_model_error(f"an image of {size[1]}x{size[0]} pixels"):
+            outputs = self._network.run(arrays)
+        check_finite(self.card, "float32", **outputs)
         rows = decode(outputs, self._layout, size, self._face_threshold)
         check_finite(self.card, "float32", boxes=rows)
-        return rows, sum(outputs[level["scores"]].shape[-2] for level in self._layout.levels.values())
+        return rows, len(outputs["scores"])
 
-    def _run(self, canvas: Image) -> list[NDArray[np.float32]]:
-        """Run the network over pixels that have a size that it takes; return its outputs."""
-        blob = cv2.dnn.blobFromImage(canvas, 1 / STD, mean=(MEAN, MEAN, MEAN))
-        if self._half:
-            blob = blob.astype(np.float16)
-        if self._batch > 1:
-            blob = np.pad(blob, ((0, self._batch - 1), (0, 0), (0, 0), (0, 0)))
-        values = self._session.run(None, {self._input: blob})
-        return [np.asarray(value, np.float32) for value in values]
 
-    def _check(self, outputs: Sequence[NDArray[np.float32]]) -> None:
-        """Check what the network returned."""
-        for level in self._layout.levels.values():
-            for kind, index in level.items():
-                check_finite(self.card, "float32", **{kind: outputs[index]})
+def check_input(path: Path, kind: str, shape: Sequence[int | str | None]) -> None:
+    """Check that an input takes one frame at a time, in float32.
+
+    Raises:
+        ModelError: it takes other numbers, or more frames.
+    """
+    if kind != "tensor(float)":
+        raise ModelError(f"{path}: its input is a {kind}, not one of float32; export it in float32")
+    if isinstance(shape[0], int) and shape[0] > 1:
+        raise ModelError(
+            f"{path}: takes {shape[0]} frames at once; export it for one frame, or for any number"
+        )
 
 
 def fixed_size(path: Path, shape: Sequence[int | str | None]) -> Size | None:
@@ -212,21 +220,21 @@ def fixed_size(path: Path, shape: Sequence[int | str | None]) -> Size | None:
     return None
 
 
-def read_layout(path: Path, shapes: Sequence[tuple[int, ...]], size: Size) -> Layout:
+def read_layout(path: Path, shapes: Mapping[str, tuple[int, ...]], size: Size) -> Layout:
     """Tell the outputs of a file apart.
 
     Args:
         path: for messages.
-        shapes: of the outputs for an input of `size` (height, width): (places, k) or (n, places, k) with k
-            from `KINDS`.
+        shapes: of the outputs by name, for an input of `size`: (places, k) or (1, places, k) with k from
+            `KINDS`.
 
     Raises:
         ModelError: they are not those of SCRFD, or there are no keypoints.
     """
-    by_kind: dict[str, dict[int, int]] = {kind: {} for kind in KINDS.values()}  # index by places
-    for index, shape in enumerate(shapes):
+    by_kind: dict[str, dict[int, str]] = {kind: {} for kind in KINDS.values()}  # name by places
+    for name, shape in shapes.items():
         if len(shape) in (2, 3) and shape[-1] in KINDS:
-            by_kind[KINDS[shape[-1]]][shape[-2]] = index
+            by_kind[KINDS[shape[-1]]][shape[-2]] = name
     counts = sorted(by_kind["scores"], reverse=True)
     strides = [FIRST_STRIDE << i for i in range(len(counts))]
     cells = [-(-size[0] // stride) * -(-size[1] // stride) for stride in strides]
@@ -238,16 +246,12 @@ def read_layout(path: Path, shapes: Sequence[tuple[int, ...]], size: Size) -> La
             "(its name mostly has kps)"
         )
     if not right or 3 * len(counts) != len(shapes) or any(k.keys() != set(counts) for k in by_kind.values()):
-        listed = ", ".join(str(list(shape)) for shape in shapes[:4])
+        listed = ", ".join(str(list(shape)) for shape in list(shapes.values())[:4])
         raise ModelError(
             f"{path}: not SCRFD: its {len(shapes)} outputs have the shapes {listed}, …; expected for each "
             "stride of 8, 16, 32, … pixels: scores [places, 1], boxes [places, 4], keypoints [places, 10]"
         )
-    levels = {
-        stride: {kind: by_kind[kind][count] for kind in by_kind}
-        for stride, count in zip(strides, counts, strict=True)
-    }
-    return Layout(levels, anchors)
+    return Layout({kind: [names[count] for count in counts] for kind, names in by_kind.items()}, anchors)
 
 
 def fit(frame: Size, size: Size) -> Size:
@@ -266,29 +270,32 @@ def resize(image: Image, size: Size) -> Image:
     return image if image.shape[:2] == size else np.asarray(cv2.resize(image, size[::-1]), np.uint8)
 
 
-def decode(outputs: Sequence[NDArray[np.float32]], layout: Layout, size: Size, threshold: float) -> Rows:
+def decode(outputs: Mapping[str, Rows], layout: Layout, size: Size, threshold: float) -> Rows:
     """Decode the network's outputs for one frame, as insightface's `SCRFD.forward` does.
 
     Args:
-        outputs: for each level scores, distances from a cell's corner to the four sides, and offsets of the
-            keypoints from it, both in strides.
-        size: height and width of the network's input.
+        outputs: of the p places of all levels: scores (p, 1), distances from a cell's corner to the four
+            sides (p, 4), and offsets of the keypoints from it (p, 10), in strides.
+        size: of the network's input.
         threshold: minimum score.
 
     Returns:
         The places with at least the minimum score, of finer levels first.
     """
-    found = []
-    for stride, level in layout.levels.items():
-        scores, boxes, keypoints = (
-            outputs[level[kind]].reshape(-1, count)[: outputs[level[kind]].shape[-2]]
-            for count, kind in KINDS.items()
-        )
-        best = np.flatnonzero(scores[:, 0] >= np.float32(threshold))
-        row, column = np.divmod(best // layout.anchors, -(-size[1] // stride))
-        corner = np.stack([column, row], axis=1).astype(np.float32) * np.float32(stride)
-        side, points = boxes[best] * np.float32(stride), keypoints[best] * np.float32(stride)
-        found.append(
-            np.hstack([corner - side[:, :2], corner + side[:, 2:], points + np.tile(corner, 5), scores[best]])
-        )
-    return np.concatenate(found)
+    scores, boxes, keypoints = (outputs[kind] for kind in KINDS.values())
+    found = np.flatnonzero(scores[:, 0] >= np.float32(threshold))
+    cells = _cells(size, layout.strides, layout.anchors)[found]
+    corner, stride = cells[:, :2], cells[:, 2:]
+    side, points = boxes[found] * stride, keypoints[found] * stride
+    return np.hstack([corner - side[:, :2], corner + side[:, 2:], points + np.tile(corner, 5), scores[found]])
+
+
+@lru_cache(maxsize=SIZES)
+def _cells(size: Size, strides: tuple[int, ...], anchors: int) -> NDArray[np.float32]:
+    """Return x, y of the corner and the stride (p, 3) of each place of an input, in pixels."""
+    levels = []
+    for stride in strides:
+        row, column = np.indices((-(-size[0] // stride), -(-size[1] // stride))).reshape(2, -1)
+        cells = np.stack([column * stride, row * stride, np.full(len(row), stride)], axis=1)
+        levels.append(np.repeat(cells, anchors, axis=0))
+    return np.concatenate(levels).astype(np.float32)

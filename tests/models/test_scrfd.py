@@ -105,10 +105,9 @@ def picture(squares=SQUARES, size: tuple[int, int] = (480, 640)) -> np.ndarray:
         {"names": "out_{stride}{kind}"},
         {"names": "{stride}.{kind}", "batched": False},
         {"batch": "n"},
-        {"batch": 3},
         {"size": (480, 640)},
     ],
-    ids=["named", "by stride", "named otherwise", "no frame axis", "any batch", "batch 3", "480x640"],
+    ids=["named", "by stride", "named otherwise", "no frame axis", "any batch", "480x640"],
 )
 def test_outputs_are_told_apart_whatever_their_names_and_order(tmp_path, made):
     detector = load_detector(write_scrfd(tmp_path / "a.onnx", **made), face_threshold=0.7, min_face_size=10)
@@ -170,6 +169,7 @@ def test_a_file_of_free_size_reduces_a_frame_for_a_larger_minimum_face(tmp_path)
         ({"kinds": ("score",)}, "not SCRFD: its 3 outputs have the shapes"),
         ({"kinds": ("score", "kps")}, "not SCRFD: its 6 outputs have the shapes"),
         ({"strides": (16, 32, 64)}, "expected for each stride of 8, 16, 32"),
+        ({"batch": 3}, "takes 3 frames at once; export it for one frame"),
         ({"offset": -4.0}, "scores are not between 0 and 1"),  # as without the last sigmoid
     ],
 )
