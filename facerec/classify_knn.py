@@ -55,6 +55,14 @@ def arguments() -> argparse.ArgumentParser:
         "higher: fewer names, fewer wrong ones",
     )
     command_line.add_argument(
+        "--year-half-life",
+        type=float,
+        default=n.year_half_life,
+        metavar="YEARS",
+        help="years before or after the film after which an actor's picture counts half, where the column "
+        "year of actor_images.csv is filled; inf: all pictures count alike",
+    )
+    command_line.add_argument(
         "--overwrite",
         action="store_true",
         help="not needed: published names are replaced anyway, and the old ones are kept in previous/",
@@ -111,6 +119,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
 
     from facerec.actors.backend_tables import first_changed_id
     from facerec.actors.database import ActorDatabase
+    from facerec.actors.people import title_and_year
     from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
     from facerec.folder.manifest import (
         checked_inputs,
@@ -122,7 +131,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     from facerec.folder.readers import read_trajectories
     from facerec.people.constraints import cannot_links
     from facerec.people.loading import load_trajectory_vectors
-    from facerec.people.naming import cluster_vectors, name_clusters
+    from facerec.people.naming import cluster_vectors, name_clusters, year_weights
     from facerec.support.atomic import sha256_of
 
     inputs = checked_inputs(folder, "classify_knn")
@@ -145,6 +154,10 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     vectors, has_vector = cluster_vectors(pooled.vectors, pooled.quality, pooled.usable, cluster_of, n)
     has_vector &= ~np.isin(np.arange(n), [*recorded_poor_pages(read_manifest(folder))])  # not one person
     cannot_link = cannot_links(trajectories)
+    _, film_year = title_and_year(database, folder.movie_id)
+    weights = None
+    if film_year.isdecimal() and not np.isnan(gallery.years).all():
+        weights = year_weights(gallery.years, gallery.actor_of, float(film_year), settings.year_half_life)
     names = name_clusters(
         vectors,
         has_vector,
@@ -154,6 +167,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         gallery.actors,
         embedder.same_person,
         settings,
+        weights,
     )
     shown = [actor for row in names for actor, p in row.items() if round(p, 5) > DISPLAY_THRESHOLD]
     cast = database.cast(folder.movie_id)
@@ -223,7 +237,7 @@ def _cluster_settings(folder: MovieFolder) -> tuple[float, bool]:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    settings = NamingSettings(k=args.k, unknown_odds=args.unknown)
+    settings = NamingSettings(k=args.k, unknown_odds=args.unknown, year_half_life=args.year_half_life)
     if args.dry_run:
         return check_inputs(args.path, args.actor_db, args.embedder, allow_unlisted=args.allow_unlisted)
     return run_on_folders(

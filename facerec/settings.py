@@ -317,6 +317,9 @@ class NamingSettings:
             actor. Higher: fewer names, fewer wrong ones.
         unknown_odds_per_actor: added to these for every actor, as larger casts have more chance matches.
             Higher: fewer names in large casts.
+        year_half_life: years after which a picture counts half, before or after the film's year; of pictures
+            with a year. Lower: an actor who has changed is named more often by pictures of the time, and less
+            often if the few near pictures are poor; infinite: all pictures count alike.
     """
 
     k: int = 3
@@ -324,8 +327,11 @@ class NamingSettings:
     temperature: float = 0.06
     unknown_odds: float = 10.0
     unknown_odds_per_actor: float = 0.5
+    year_half_life: float = 20.0
 
     def __post_init__(self) -> None:
+        if not self.year_half_life > 0:
+            raise InputError(f"the half-life of pictures must be above 0 years, not {self.year_half_life}")
         if self.k < 1:
             raise InputError(f"k must be at least 1 picture, not {self.k}")
         if not 0 < self.share <= 1:

@@ -44,12 +44,14 @@ class Gallery:
         vectors: (m, d) float32, L2-normalised embedding of each picture's face.
         actor_of: (m,) int64, index into `actors`.
         images: (m,) file names.
+        years: (m,) float64, in which each picture was taken, by the column `year`; NaN where unknown.
     """
 
     actors: tuple[str, ...]
     vectors: NDArray[np.float32]
     actor_of: NDArray[np.int64]
     images: tuple[str, ...]
+    years: NDArray[np.float64]
 
 
 class ActorDatabase:
@@ -187,9 +189,12 @@ class ActorDatabase:
         """
         cast = self.cast(movie_id)
         owner: dict[str, str] = {}
+        year_of: dict[str, float] = {}
         for _, row in self.read_images() if cast else ():
             if row["actor_id"] in cast:
                 owner.setdefault(row["filename"], row["actor_id"])
+                if (year := row.get("year", "").strip()).isdecimal() and len(year) == 4:
+                    year_of[row["filename"]] = float(year)
         # second pass: drop pictures that another actor has as well, without keeping the table in memory
         for _, row in self.read_images() if owner else ():
             if owner.get(row["filename"], row["actor_id"]) != row["actor_id"]:
@@ -217,7 +222,8 @@ class ActorDatabase:
         index = {actor: i for i, actor in enumerate(actors)}
         vectors = np.array([found[image] for image in images], np.float32)
         actor_of = np.array([index[owner[image]] for image in images], np.int64)
-        return Gallery(actors, vectors.reshape(len(images), dimension or 0), actor_of, tuple(images))
+        years = np.array([year_of.get(image, np.nan) for image in images], np.float64)
+        return Gallery(actors, vectors.reshape(len(images), dimension or 0), actor_of, tuple(images), years)
 
     def unlisted(self, movie_id: int) -> str:
         """Return the clause that says that a movie has no row in `actors.csv`."""

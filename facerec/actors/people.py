@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from facerec.actors.database import ActorDatabase
 from facerec.catalogues.base import CastEntry
@@ -84,3 +85,10 @@ def title_and_year(database: ActorDatabase, movie_id: int) -> tuple[str, str]:
         if movie == movie_id:
             title, year = title or row["movie_name"].strip(), year or row["movie_year"].strip()
     return title, year
+
+
+def year_cell(database: ActorDatabase, movie_id: int) -> dict[str, str]:
+    """Return the cell `year` of pictures from a movie; none if `actor_images.csv` has no such column."""
+    has_years = any("year" in row for _, row in islice(database.read_images(), 1))
+    year = title_and_year(database, movie_id)[1] if has_years else ""
+    return {"year": year} if year else {}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facerec.actors.database import IMAGE_COLUMNS, ActorDatabase
 from facerec.actors.embeddings import to_line
+from facerec.actors.people import year_cell
 from facerec.actors.provenance import SHOWN_LAST, Origin, origins_bytes, read_origins, show_last
 from facerec.annotations.cvat_labels import read_cvat_labels
 from facerec.annotations.export import Annotation, has_movie, read_export
@@ -25,6 +26,7 @@ from facerec.errors import ContractError, InputError
 from facerec.folder.documents import read_clusters
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest, recorded_poor_pages
+from facerec.folder.names import parse_tag
 from facerec.folder.readers import read_faces, read_trajectories
 from facerec.folder.records import SavedFace
 from facerec.folder.thumbnails import thumbnail_region
@@ -289,7 +291,8 @@ def _write(
     hashes = {name: digest for name, digest in meta["pictures"].items() if name not in replaced}
     hashes |= {name: sha256(picture).hexdigest() for name, picture in pictures.items()}
     new_meta = {**meta, "pictures": hashes, "embeddings_sha256": sha256(embeddings).hexdigest()}
-    rows = [{"actor_id": one.actor, "filename": _filename(one.face.tag), **SHOWN_LAST} for one in chosen]
+    cells = {**SHOWN_LAST, **(year_cell(database, parse_tag(chosen[0].face.tag)[0]) if chosen else {})}
+    rows = [{"actor_id": one.actor, "filename": _filename(one.face.tag), **cells} for one in chosen]
     table = replace_rows(database.images.read_bytes().decode(), "filename", replaced, rows)
     unchanged = {one.filename for one in after.values() if hashes.get(one.filename) == one.sha256}
     changed = write_changed(

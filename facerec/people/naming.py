@@ -51,6 +51,7 @@ def actor_distances(
     n_actors: int,
     settings: NamingSettings,
     temperature: float,
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Compute the distance (n, n_actors) of each probe from each actor.
 
@@ -67,6 +68,7 @@ def actor_distances(
         probes: (n, d), gallery: (m, d), both L2-normalised.
         actor_of: (m,) the actor of each picture, 0..n_actors - 1; every actor has one.
         temperature: change of distance that changes the odds by a factor of e.
+        weights: (m,) above 0, how much each picture counts against the actor's others; None: all alike.
     """
     order = np.argsort(actor_of, kind="stable")
     bounds = np.searchsorted(actor_of[order], np.arange(n_actors + 1))
@@ -78,26 +80,71 @@ def actor_distances(
         distances = np.sqrt(np.maximum(2 - 2 * (probes[block] @ gallery.T), 0))
         for actor, pictures in enumerate(pictures_of):
             to_actor = distances[:, pictures].astype(np.float64)
-            result[block, actor] = _distance_of_mean_odds(to_actor, settings, temperature)
+            own = None if weights is None else weights[pictures]
+            result[block, actor] = distance_of_mean_odds(to_actor, settings, temperature, own)
     return result
 
 
-def _distance_of_mean_odds(
-    distances: NDArray[np.float64], settings: NamingSettings, temperature: float
+def year_weights(
+    years: NDArray[np.float64], actor_of: Ints, film_year: float, half_life: float
+) -> NDArray[np.float64]:
+    """Compute how much each picture counts (m,), by the years between it and the film.
+
+    A picture without a year counts as much as the actor's others do on average.
+
+    Args:
+        years: (m,) of the pictures, NaN where unknown; actor_of: (m,) their actors.
+        half_life: years after which a picture counts half.
+    """
+    weights = np.exp2(-np.abs(years - film_year) / half_life)
+    for actor in np.unique(actor_of[np.isnan(weights)]).tolist():
+        own = actor_of == actor
+        known = weights[own & ~np.isnan(weights)]
+        weights[own & np.isnan(weights)] = known.mean() if len(known) else 1.0
+    return np.maximum(weights, 1e-12)
+
+
+def distance_of_mean_odds(
+    distances: NDArray[np.float64],
+    settings: NamingSettings,
+    temperature: float,
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Compute the distance (n,) of an actor from `distances` (n, m) to the pictures, see `actor_distances`.
 
     A number of pictures that is not whole counts the last one in part, so that one more picture changes
     little.
+
+    Args:
+        weights: (m,) of the pictures; None: all alike.
     """
     n_pictures = distances.shape[1]
     counted = max(settings.share * n_pictures, min(settings.k, n_pictures))
+    if weights is not None and np.ptp(weights) > 0:
+        return _weighted_mean_odds(distances, temperature, weights, counted / n_pictures)
     whole = math.ceil(counted)
     nearest = np.partition(distances, whole - 1, axis=1)[:, :whole]
     weights = np.ones(whole)
     weights[-1] -= whole - counted  # `partition` puts the farthest of them last
     first = nearest.min(1)
     odds = np.exp((first[:, None] - nearest) / temperature) @ weights / counted  # over those of the first
+    return np.asarray(first - temperature * np.log(odds), np.float64)
+
+
+def _weighted_mean_odds(
+    distances: NDArray[np.float64], temperature: float, weights: NDArray[np.float64], share: float
+) -> NDArray[np.float64]:
+    """As `distance_of_mean_odds`, for pictures that count differently.
+
+    Args:
+        share: of the sum of the weights that counts, the nearest pictures first.
+    """
+    order = np.argsort(distances, axis=1, kind="stable")
+    nearest, weight = np.take_along_axis(distances, order, 1), weights[order]
+    total = share * weights.sum()
+    part = np.clip(total - (np.cumsum(weight, axis=1) - weight), 0, weight)
+    first = nearest[:, 0]
+    odds = (part * np.exp((first[:, None] - nearest) / temperature)).sum(1) / total
     return np.asarray(first - temperature * np.log(odds), np.float64)
 
 
@@ -130,6 +177,7 @@ def name_clusters(
     actors: Sequence[str],
     same_person: float,
     settings: NamingSettings | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> list[dict[str, float]]:
     """Compute the probabilities of actors for each of n clusters.
 
@@ -139,6 +187,7 @@ def name_clusters(
         gallery: (m, d) embeddings of the cast's pictures, L2-normalised.
         actor_of: (m,) indices into `actors`.
         same_person: Euclidean distance at which two faces are as likely one person as two.
+        weights: (m,) how much each picture counts, see `year_weights`; None: all alike.
 
     Returns:
         For each cluster probability by actor, most likely first; those below `MIN_PROBABILITY` left out.
@@ -149,7 +198,13 @@ def name_clusters(
     if not len(actors) or not len(probes):
         return names
     distances = actor_distances(
-        vectors[probes], gallery, actor_of, len(actors), settings, settings.temperature * same_person
+        vectors[probes],
+        gallery,
+        actor_of,
+        len(actors),
+        settings,
+        settings.temperature * same_person,
+        weights,
     )
     table = np.zeros((len(vectors), len(actors)))
     table[probes] = actor_probabilities(distances, same_person, settings)

@@ -56,6 +56,31 @@ def names_of(folder: MovieFolder) -> dict[int, dict[str, float]]:
     return read_predictions(folder.predictions, folder.movie_id, 4)
 
 
+def test_pictures_near_the_year_of_the_film_count_more(folder: MovieFolder, tmp_path: Path) -> None:
+    """Person 0 has a picture of the film's year and five of another face, forty years later."""
+    db = actor_db(tmp_path / "db", {"nm01": 0, "nm02": 2})
+    later = [f"later{i}.jpg" for i in range(5)]
+    rows = ["nm01,7,nm01.jpg,1,1999", *(f"nm01,7,{name},1,2039" for name in later), "nm02,7,nm02.jpg,1,"]
+    lines = [json.dumps({"image": name, "n": 1, "faces": [{"vector": person(9).tolist()}]}) for name in later]
+    db.embeddings.write_text(db.embeddings.read_text() + "\n" + "\n".join(lines))
+
+    def probability(header: str, *options: str) -> float:
+        cells = rows if "year" in header else [row.rpartition(",")[0] for row in rows]
+        db.images.write_text("\n".join([header, *cells]))
+        assert run(folder, db, *options) == 0
+        return names_of(folder)[0].get("nm01", 0.0)
+
+    undated = probability("actor_id,movie_id,filename,n_detections")
+    dated = probability("actor_id,movie_id,filename,n_detections,year")
+    assert dated > undated > 0
+    recorded = read_manifest(folder)["stages"]["classify_knn"]["settings"]
+    assert recorded["year_half_life"] == 20
+    off = probability("actor_id,movie_id,filename,n_detections,year", "--year-half-life", "inf")
+    assert off == pytest.approx(undated)
+    db.actors.write_text(db.actors.read_text().replace("1999", "about 2000"))
+    assert probability("actor_id,movie_id,filename,n_detections,year") == pytest.approx(undated)
+
+
 def test_only_people_of_the_cast_are_named(folder: MovieFolder, tmp_path: Path) -> None:
     db = actor_db(tmp_path / "db", {"nm01": 0, "1": 2, "absent": 9})
     assert run(folder, db) == 0

@@ -223,6 +223,17 @@ def test_other_rows_of_the_table_stay_unchanged(database: ActorDatabase, tmp_pat
     assert after.count(b"\r\n") == after.count(b"\n") == 1 + 3 + 6
 
 
+def test_learnt_faces_have_the_year_of_their_film_where_pictures_have_years(
+    database: ActorDatabase, tmp_path: Path
+) -> None:
+    header, *rows = database.images.read_text().splitlines()
+    database.images.write_text("\n".join([f"{header},year", *(f"{row},1950" for row in rows)]) + "\n")
+    learn(film(tmp_path, 7), database)
+    years = {row["filename"]: row["year"] for _, row in database.read_images()}
+    learnt = {year for name, year in years.items() if name.startswith("learnt-")}
+    assert learnt == {"1999"} and set(years.values()) == {"1999", "1950"}
+
+
 def test_learning_again_changes_nothing(database: ActorDatabase, tmp_path: Path) -> None:
     folder = film(tmp_path, 7)
     learn(folder, database)

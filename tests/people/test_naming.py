@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facerec.folder.documents import DISPLAY_THRESHOLD, MIN_PROBABILITY, predictions_bytes
-from facerec.people.naming import actor_distances, actor_probabilities, cluster_vectors, name_clusters
+from facerec.people.naming import (
+    actor_distances,
+    actor_probabilities,
+    cluster_vectors,
+    distance_of_mean_odds,
+    name_clusters,
+    year_weights,
+)
 from facerec.settings import NamingSettings
 from tests.merged_folder import near, person
 
@@ -99,6 +106,42 @@ def test_the_distance_is_that_of_the_mean_odds_of_the_nearest_pictures() -> None
         gallery = pictures.astype(np.float32)[:count]
         (found,) = actor_distances(probe, gallery, np.zeros(count, np.int64), 1, NamingSettings(), 0.1)
         assert np.exp(-found / 0.1) == pytest.approx([expected], rel=1e-4)
+
+
+def test_pictures_count_by_their_years_and_unknown_years_like_the_others() -> None:
+    years = np.array([1990.0, 1970.0, np.nan, np.nan, 2010.0])
+    actor_of = np.array([0, 0, 0, 1, 2])
+    weights = year_weights(years, actor_of, 1990.0, 20.0)
+    assert weights.tolist() == [1.0, 0.5, 0.75, 1.0, 0.5]
+    assert (year_weights(np.array([1.0, 9999.0]), np.array([0, 0]), 1990.0, 0.5) > 0).all()
+    assert (year_weights(years, actor_of, 1990.0, float("inf")) == 1).all()
+
+
+def test_the_mean_odds_are_weighted_nearest_pictures_first() -> None:
+    distances = np.array([[0.9, 0.5, 0.7, 0.6]])
+    weights = np.array([1.0, 0.25, 0.5, 1.0])  # 2.75 in all, of which 0.9 count: the farthest in part
+    counted = np.array([0.725, 0.25, 0.5, 1.0])
+    (found,) = distance_of_mean_odds(distances, NamingSettings(k=1), 0.1, weights)
+    odds = (np.exp(-distances[0] / 0.1) * counted).sum() / 2.475
+    assert np.exp(-found / 0.1) == pytest.approx(odds)
+
+
+@given(st.data())
+def test_equal_weights_are_no_weights_and_a_farther_picture_never_helps(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 9))
+    side = st.floats(0.1, 1.9)
+    distances = np.array([data.draw(st.lists(side, min_size=count, max_size=count))])
+    settings = NamingSettings(k=data.draw(st.integers(1, 4)))
+    weights = np.array(data.draw(st.lists(st.floats(0.01, 1), min_size=count, max_size=count)))
+    plain = distance_of_mean_odds(distances, settings, 0.07)
+    assert distance_of_mean_odds(distances, settings, 0.07, np.full(count, 0.3)) == pytest.approx(plain)
+    nearly = np.full(count, 0.3) + np.arange(count) * 1e-12
+    assert distance_of_mean_odds(distances, settings, 0.07, nearly) == pytest.approx(plain)
+    found = distance_of_mean_odds(distances, settings, 0.07, weights)
+    assert distances.min() - 1e-9 <= found <= distances.max() + 1e-9
+    farther = distances.copy()
+    farther[0, data.draw(st.integers(0, count - 1))] += 0.5
+    assert distance_of_mean_odds(farther, settings, 0.07, weights) >= found - 1e-9
 
 
 def right_names(
