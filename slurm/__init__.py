@@ -11,14 +11,14 @@ computes: stages run as programs, and this package reads no frames, models or re
 `plan` asks facerec.video for the number of frames and the speed of decoding, the default number of shards
 follows from the header of the film, and facerec.feature_runs.progress says which features are done.
 
-Modules, the lower layers first:
+Modules, the lower layers first (films are found by facerec.folder.films):
 
     site        read cluster.toml                 records     files in logs/<movie_id>/
     shards      which shards are extracted
     queue       SLURM's commands                  process     run and stop a program
-    films       find a movie's film               work        run a stage inside a task
-    options     options and stage commands        status      state of every shard and task
-    packing     shards to tasks to arrays         extraction  choose the shards to extract
+    options     options and stage commands        work        run a stage inside a task
+    packing     shards to tasks to arrays         status      state of every shard and task
+                                                  extraction  choose the shards to extract
     feature_run records of features               features    choose the shards of features
     tasks       entry points on a node            launch      submit to SLURM; local: run without it
     preflight   try all stages by --dry-run

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from facerec.errors import FacerecError, InputError, Interrupted
+from facerec.folder.films import movie_ids
 from facerec.stages import LAUNCHED
 from facerec.support.cli import configure_logging, run_main
 from facerec.support.installation import PACKAGE
@@ -23,7 +24,6 @@ from slurm.collection import movie_runs, movies_to_run, show_status
 from slurm.extraction import Echo
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
 from slurm.features import feature_work
-from slurm.films import movie_ids
 from slurm.launch import launch, launch_features
 from slurm.local import run_features_local, run_local, visible_gpus
 from slurm.options import ROOT, RunOptions

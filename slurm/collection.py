@@ -13,11 +13,11 @@ from typing import TypeVar
 import orjson
 
 from facerec.errors import FacerecError
+from facerec.folder.films import films_of_all
 from facerec.support.shell import launcher_command
 from slurm import queue
 from slurm.extraction import Echo
 from slurm.feature_run import feature_runs
-from slurm.films import films_of_all
 from slurm.finished import finished_of_chain, read_finished
 from slurm.options import RunOptions
 from slurm.overview import Row, overview_lines, row_of

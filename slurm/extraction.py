@@ -12,10 +12,10 @@ from itertools import takewhile
 from pathlib import Path
 
 from facerec.errors import FacerecError, InputError, PlanError
+from facerec.folder.films import find_film
 from facerec.folder.plan import parse_ranges
 from facerec.support.cli import printable
 from facerec.support.shell import launched_environment, launcher_command
-from slurm.films import find_film
 from slurm.finished import finished_of_chain
 from slurm.options import RunOptions
 from slurm.records import RunFolder, RunRecords

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from facerec.errors import InputError, PlanError
+from facerec.folder.films import find_film
 from facerec.folder.layout import MovieFolder
 from facerec.stages import FEATURES
 from facerec.support.installation import default_folder
 from slurm.extraction import Echo, Extraction, read_verified_status
 from slurm.feature_run import FeatureRun, FeatureWork
-from slurm.films import find_film
 from slurm.options import RunOptions
 from slurm.scheduler import Scheduler
 from slurm.status import ACTIVE

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facerec.errors import FacerecError, InputError
+from facerec.folder.films import find_film
 from facerec.models.packs import choose_models
 from facerec.settings import ExtractSettings
 from facerec.stages import PIPELINE
 from facerec.support.shell import launched_environment
-from slurm.films import find_film
 from slurm.options import RunOptions
 from slurm.records import RunFolder
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facerec.errors import FacerecError, InputError
+from facerec.folder.films import find_film
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import MAX_SHARDS, read_plan
 from facerec.folder.shards import done_markers
 from facerec.support.shell import launcher_command
 from slurm import queue
-from slurm.films import find_film
 from slurm.options import RunOptions
 from slurm.shards import read_plan_or_none
 from slurm.site import Resources

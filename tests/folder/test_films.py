@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facerec.errors import InputError
-from slurm.films import find_film, movie_ids
+from facerec.folder.films import find_film, movie_ids
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facerec.errors import InputError
@@ -115,11 +115,22 @@ def _suffix(file: Path) -> str:
 
 def _files(films: Path) -> list[Path]:
     """Return the files that are named as a movie's."""
+    return _all_files(films, _has_movie_id)
+
+
+def files_without_movie_id(films: Path) -> list[Path]:
+    """Return the films in `films`, by their suffixes, that are not named `<movie_id>-<title>`."""
+    return _all_files(films, lambda name: _suffix(Path(name)) in _FILMS and not _has_movie_id(name))
+
+
+def _all_files(films: Path, wanted: Callable[[str], bool]) -> list[Path]:
     try:
         with os.scandir(films) as entries:  # most file systems say there what is a file
-            return sorted(films / one.name for one in entries if _has_movie_id(one.name) and one.is_file())
+            return sorted(films / one.name for one in entries if wanted(one.name) and one.is_file())
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{films}: no such folder; give the folder of the films with FILMS=DIR") from None
+        raise InputError(
+            f"{films}: no such folder; give the folder of the films with FILMS=DIR (make) or --films DIR"
+        ) from None
 
 
 def _has_movie_id(name: str) -> bool:
