@@ -17,7 +17,7 @@ READY := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(VENV)/.ready)
 # two processes of one thread each: a thread more for each would only wait for a core
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest
 
-.PHONY: help env lock models demo test test-slow test-gpu lint clean
+.PHONY: help env doctor lock models demo test test-slow test-gpu lint clean
 
 help:  ## this list
 	@echo "facerec: every actor of a film found, followed, grouped and named"
@@ -34,6 +34,17 @@ $(VENV)/.ready: requirements.lock
 	@"$(BASE_PYTHON)" -m venv $(VENV)
 	@$(VENV)/bin/pip install -qq --disable-pip-version-check --no-deps -r requirements.lock
 	@touch $@
+
+# not $(READY): it also runs, and says so, where packages are missing. Names of films and folders pass the shell
+# through the environment
+doctor: export FACEREC_DOCTOR_FILMS = $(value FILMS)
+doctor: export FACEREC_DOCTOR_ACTOR_DB = $(value ACTOR_DB)
+doctor: export FACEREC_DOCTOR_OUT = $(if $(value OUT),$(value OUT),data)
+doctor:  ## say what this machine has and lacks, each with the command that changes it [FILMS= ACTOR_DB= DETECTOR= EMBEDDER=]
+	@python=$$(command -v "$(PYTHON)" || command -v "$(BASE_PYTHON)" || command -v python3) || { \
+	  echo "make doctor: no Python here: install Python 3.11, then: make env" >&2; exit 1; }; \
+	"$$python" -u ./facerec/doctor.py --films "$$FACEREC_DOCTOR_FILMS" --actor-db "$$FACEREC_DOCTOR_ACTOR_DB" \
+	  --out "$$FACEREC_DOCTOR_OUT" $(if $(DETECTOR),--detector "$(DETECTOR)") $(if $(EMBEDDER),--embedder "$(EMBEDDER)")
 
 lock: $(READY)  ## renew requirements.lock after a change of requirements*.in [UPGRADE=1: newer transitive ones]
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \

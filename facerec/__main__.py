@@ -22,6 +22,7 @@ from facerec.support.cli import run_main
 # module of each command, in the order of use
 COMMANDS = {
     "demo": "facerec.demo.__main__",
+    "doctor": "facerec.doctor",
     "fetch_models": "facerec.fetch_models",
     "measure_precision": "facerec.measure_precision",
     "add_movie": "facerec.add_movie",

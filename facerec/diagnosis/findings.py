@@ -1,0 +1,67 @@
+"""Findings of the diagnosis, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import groupby
+
+
+class State(Enum):
+    """How a finding is shown; `MISSING` makes the diagnosis fail."""
+
+    OK = "ok"
+    NOTE = "note"
+    MISSING = "MISSING"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for.
+
+    Attributes:
+        subject: what was looked at, as `models`; findings of one subject are shown together.
+        text: what was found.
+        fix: the command that changes it, or another way out; empty if nothing needs to be done.
+    """
+
+    subject: str
+    state: State
+    text: str
+    fix: str = ""
+
+
+def found(subject: str, text: str) -> Finding:
+    """Return a finding of something that is there."""
+    return Finding(subject, State.OK, text)
+
+
+def note(subject: str, text: str, fix: str = "") -> Finding:
+    """Return a finding of something that is not needed by everybody."""
+    return Finding(subject, State.NOTE, text, fix)
+
+
+def missing(subject: str, text: str, fix: str) -> Finding:
+    """Return a finding of something without which a movie cannot be run."""
+    return Finding(subject, State.MISSING, text, fix)
+
+
+def report_lines(findings: Iterable[Finding]) -> list[str]:
+    """Return the report: a line for each finding, and under it, indented, what to do."""
+    lines = []
+    for subject, group in groupby(findings, key=lambda finding: finding.subject):
+        for number, finding in enumerate(group):
+            label = "" if number else subject
+            lines.append(f"{label:<10} {finding.state.value:<8} {finding.text}")
+            if finding.fix:
+                lines.append(f"{'':<10} {'':<8} → {finding.fix}")
+    return lines
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return the last line of the report."""
+    count: Callable[[State], int] = lambda state: sum(finding.state is state for finding in findings)  # noqa: E731
+    lacking = count(State.MISSING)
+    result = f"{lacking} missing" if lacking else "nothing is missing"
+    return f"{result}, {count(State.NOTE)} notes, {count(State.OK)} ok"

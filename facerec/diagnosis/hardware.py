@@ -1,0 +1,86 @@
+"""Processors, memory, GPUs, the scheduler and disk space."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from facerec.diagnosis.findings import Finding, found, missing, note
+from facerec.support.limits import available_memory, usable_cpus
+
+_TIMEOUT_S = 20
+_SMALL_MEMORY = 4 << 30  # bytes; one task of extraction with its models and decoded frames
+_SMALL_DISK = 10 << 30  # bytes
+
+
+def check_processors() -> Iterator[Finding]:
+    """Look at the CPUs and the memory that this process may use."""
+    memory = available_memory()
+    text = f"{usable_cpus()} CPUs, {memory / 2**30:.1f} GiB of free memory"
+    if memory < _SMALL_MEMORY:
+        fix = "stop other programs, or run the stages on a larger machine"
+        yield note("machine", f"{text}: one task needs about {_SMALL_MEMORY >> 30} GiB", fix)
+    else:
+        yield found("machine", text)
+
+
+def check_gpus() -> Iterator[Finding]:
+    """Look for GPUs, as the driver and as torch see them."""
+    driver = _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+    try:
+        import torch
+
+        visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        built_for = torch.version.cuda
+    except ImportError:
+        visible, built_for = 0, None
+    if driver is None:
+        yield note("gpu", "none on this machine: stages run on the CPU (nodes of a cluster may have one)")
+    elif visible:
+        yield found("gpu", f"{visible}: {'; '.join(driver)}")
+    else:
+        reason = f"torch is built for CUDA {built_for}" if built_for else "torch is built without CUDA"
+        fix = "install a driver for that version of CUDA, or check CUDA_VISIBLE_DEVICES"
+        yield note("gpu", f"the driver shows {'; '.join(driver)}, but torch finds none ({reason})", fix)
+
+
+def check_scheduler() -> Iterator[Finding]:
+    """Look for SLURM."""
+    release = _output("sbatch", "--version")
+    if release is None:
+        yield note("slurm", "no sbatch on this machine: `make movie` runs local workers instead")
+        return
+    partitions = _output("sinfo", "--noheader", "--format=%P %D nodes %G")
+    if partitions:
+        yield found("slurm", f"{release[0]}; partitions: {', '.join(partitions[:8])}")
+    else:
+        text = f"{release[0]}, but sinfo shows no partition" + (
+            "" if partitions is None else " (it lists none)"
+        )
+        yield missing("slurm", text, "ask for an account on the cluster, or run local workers: LOCAL=1")
+
+
+def check_disk(out: Path) -> Iterator[Finding]:
+    """Look at the space for movie folders: `out`, or the folder that it would be made in."""
+    place = out.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    text = f"{free / 2**30:.0f} GiB free for {out}"
+    if free < _SMALL_DISK:
+        yield note("disk", text, "give another folder: OUT=DIR (make) or --out DIR")
+    else:
+        yield found("disk", text)
+
+
+def _output(*command: str) -> list[str] | None:
+    """Return the lines that a program prints; None if it is missing, fails, or does not end in time."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return [line.strip() for line in result.stdout.splitlines() if line.strip()]

@@ -1,0 +1,60 @@
+"""Say what this machine has and lacks to run movies, each with the command that changes it.
+
+Looks at Python, the packages, the weights of the models, CPUs and memory, GPUs, SLURM, disk space, the films
+and the actor database. The exit status is 1 if something is missing without which no movie can be run. No
+file is changed.
+"""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script, see _script.py
+    import _script  # noqa: F401
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from facerec.diagnosis.findings import Finding, State, report_lines, summary
+from facerec.settings import ExtractSettings
+from facerec.support.cli import configure_logging, parser, run_main
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    add = command_line.add_argument
+    add("--films", type=Path, default=Path("films"), metavar="DIR", help="folder of the films")
+    add("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help="the actor database")
+    add("--out", type=Path, default=Path("data"), metavar="DIR", help="where movie folders are made")
+    add("--detector", default=ExtractSettings.detector, metavar="NAME[:FILE]", help="as for extract.py")
+    add("--embedder", default=ExtractSettings.embedder, metavar="NAME[:FILE]", help="as for extract.py")
+    return command_line
+
+
+def diagnose(films: Path, actor_db: Path, out: Path, detector: str, embedder: str) -> Iterator[Finding]:
+    """Yield all findings. Models, films and actors are looked at only if the packages are there."""
+    from facerec.diagnosis import hardware, inputs, software
+
+    yield from software.check_python()
+    packages = list(software.check_packages())
+    yield from packages
+    yield from hardware.check_processors()
+    yield from hardware.check_gpus()
+    yield from hardware.check_scheduler()
+    yield from hardware.check_disk(out)
+    if all(finding.state is not State.MISSING for finding in packages):
+        yield from software.check_models(detector, embedder)
+        yield from inputs.check_films(films)
+        yield from inputs.check_actor_database(actor_db, films, embedder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    findings = list(diagnose(args.films, args.actor_db, args.out, args.detector, args.embedder))
+    print("\n".join([*report_lines(findings), summary(findings)]), flush=True)  # noqa: T201
+    return int(any(finding.state is State.MISSING for finding in findings))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

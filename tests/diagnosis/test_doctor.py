@@ -1,0 +1,168 @@
+"""A first-time user is told what is missing and the command that brings it, before hours are lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from facerec import doctor
+from facerec.diagnosis import software
+from facerec.support.cli import run_main
+from tests.conftest import ROOT
+from tests.films import cut_off, make_film
+from tests.folders import make_cast
+
+MODELS = ("--detector", "mtcnn", "--embedder", "dlib")
+
+
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
+    """Exit status and report, for the folders in `tmp_path`."""
+    paths = [f"--{name}={tmp_path / folder}" for name, folder in FOLDERS.items()]
+    status = run_main(doctor.main, [*paths, *MODELS, *more])
+    return status, capsys.readouterr().out
+
+
+FOLDERS = {"films": "films", "actor-db": "actor_db", "out": "data"}
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    make_film(folder / "77-film.mp4", frames=4)
+    return folder
+
+
+def test_an_empty_shelf_is_reported_with_the_commands_that_fill_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "films").mkdir()
+    status, report = run(tmp_path, capsys)
+    assert status == 1
+    assert f"films      MISSING  {tmp_path}/films has no film" in report
+    assert f"actors     MISSING  {tmp_path}/actor_db/actors.csv: no such file" in report
+    assert "→ make add-movie MOVIE=12345" in report
+    assert report.splitlines()[-1].startswith("2 missing, ")
+    assert not (tmp_path / "actor_db").exists() and not (tmp_path / "data").exists(), "nothing is changed"
+
+
+def test_a_film_that_cannot_be_read_is_named_beside_those_that_can(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut_off(films / "77-film.mp4", films / "78-torn.mp4", 0.3)
+    (films / "77-film.srt").write_text("subtitles are no film")
+    status, report = run(tmp_path, capsys)
+    assert status == 1
+    assert f"films      MISSING  {films}/78-torn.mp4: " in report
+    assert f"ok       1 in {films} can be read: 77-film.mp4" in report
+
+
+def test_a_film_without_a_number_is_no_fault_but_gets_the_command_that_numbers_it(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_film(films / "Cool Movie Film (1998).mp4", frames=4)
+    _, report = run(tmp_path, capsys)
+    assert "note     without a movie id in the name: Cool Movie Film (1998).mp4" in report
+    assert "make add-movie MOVIE=12345 'ADD_ARGS=--film " in report
+
+
+def test_pictures_that_were_not_embedded_are_missing(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_cast(tmp_path / "actor_db")
+    (tmp_path / "actor_db" / "actor_embeddings.jsonl").unlink()
+    status, report = run(tmp_path, capsys)
+    assert status == 1
+    assert "the pictures are not embedded" in report
+    assert "--embedder dlib" in report.partition("not embedded")[2]
+
+
+def test_a_movie_without_a_cast_is_noted(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_cast(tmp_path / "actor_db")
+    _, report = run(tmp_path, capsys)
+    assert "note     no cast for movie 77" in report and "make add-movie MOVIE=77 " in report
+
+
+def test_weights_that_are_missing_come_with_both_ways_out(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEREC_WEIGHTS", str(tmp_path / "none"))
+    status, report = run(tmp_path, capsys, "--detector", "retinaface", "--embedder", "facesnet")
+    assert status == 1
+    assert f"MISSING  detector {tmp_path}/none/retinaface_resnet50_2020-07-20.pth: " in report
+    assert "→ make models MODELS=retinaface; without a download: --detector mtcnn" in report
+    assert "MISSING  embedder 'facesnet' is unknown" in report
+
+
+def test_a_package_of_another_version_is_noted_and_a_missing_one_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    versions = {**software.declared_packages(), "numpy": "1.0"}
+    del versions["torch"]
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(software, "version", version)
+    absent, other = software.check_packages()
+    assert absent.state is software.missing("", "", "").state and "torch" in absent.text
+    assert "numpy 1.0 instead of" in other.text and absent.fix == other.fix == "make env"
+
+
+def test_a_driver_that_torch_does_not_fit_is_noted(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "bin", "nvidia-smi", "echo 'NVIDIA H100, 470.10, 81559 MiB'")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    _, report = run(tmp_path, capsys)
+    assert "note     the driver shows NVIDIA H100, 470.10, 81559 MiB, but torch finds none" in report
+
+
+def test_slurm_is_shown_with_its_partitions(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "bin", "sbatch", "echo slurm 23.11.4")
+    program(tmp_path / "bin", "sinfo", "echo 'gpu* 4 nodes gpu:h100:8'")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    _, report = run(tmp_path, capsys)
+    assert "slurm      ok       slurm 23.11.4; partitions: gpu* 4 nodes gpu:h100:8" in report
+    program(
+        tmp_path / "bin",
+        "sinfo",
+        "echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1",
+    )
+    status, report = run(tmp_path, capsys)
+    assert status == 1 and "sinfo shows no partition" in report
+
+
+def test_make_doctor_runs_before_anything_is_installed_and_leaves_names_alone(tmp_path: Path) -> None:
+    films = tmp_path / "a $HOME 'film'"
+    films.mkdir()
+    words = [
+        "make",
+        "doctor",
+        "PYTHON=/nowhere/python",
+        f"BASE_PYTHON={sys._base_executable}",
+        f"FILMS={films}",
+    ]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert "packages   MISSING" in result.stdout and "→ make env" in result.stdout
+    words[2:4] = [f"PYTHON={sys.executable}", "DETECTOR=mtcnn", "EMBEDDER=dlib"]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert f"{films} has no film" in result.stdout and "Traceback" not in result.stderr
