@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from facerec.diagnosis.findings import Finding, found, missing, note
@@ -104,7 +104,7 @@ def _weights(kind: str, file: str) -> str:
     return f"{kind} ({card.weights}, SHA-256 {card.sha256[:12]}…, licence: {card.licence})"
 
 
-def _fetch(kind: str, role: str, names: Sequence[str]) -> str:
+def _fetch(kind: str, role: str, names: Iterable[str]) -> str:
     """Return the way to the weights of a model that are missing."""
     from facerec.models.weights import CATALOGUE
 
