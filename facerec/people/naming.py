@@ -163,7 +163,7 @@ def actor_probabilities(
         return np.zeros(distances.shape)
     log_odds = (same_person - distances) / (settings.temperature * same_person)
     unknown = np.log(settings.unknown_odds + settings.unknown_odds_per_actor * n_actors)
-    highest = np.maximum(log_odds.max(1, initial=-np.inf), unknown)[:, None]
+    highest = np.maximum(log_odds.max(1), unknown)[:, None]
     odds = np.exp(log_odds - highest)
     return np.asarray(odds / (odds.sum(1, keepdims=True) + np.exp(unknown - highest)))
 

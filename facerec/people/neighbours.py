@@ -108,7 +108,7 @@ def places(trajectories: Sequence[Trajectory], cuts: Sequence[int]) -> tuple[Pai
     first = np.repeat(np.arange(n), counts)
     second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts)
     pairs = np.sort(np.column_stack([order[first], order[second]]).reshape(-1, 2), axis=1)
-    overlap = iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]]) if len(pairs) else np.zeros(0)
+    overlap = iou(boxes[pairs[:, 0]], boxes[pairs[:, 1]])
     distance = np.abs(shots[pairs[:, 1]] - shots[pairs[:, 0]])
     ratios = _RATIOS[distance, np.searchsorted(_OVERLAPS, overlap, side="right")]
     kept = (overlap > 0) & (ratios > 0)

@@ -96,3 +96,12 @@ def test_labels_are_dense_by_first_member_and_respect_every_cannot_link(
     labels = clustered(vectors, pairs, chain, usable, method="hdbscan").labels
     assert list(dict.fromkeys(labels.tolist())) == [*range(labels.max(initial=-1) + 1)]
     assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
+
+
+def test_the_strongest_members_of_a_cluster_choose_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 and 1 are two people of one frame; 2 belongs to the stronger of them, wherever the weaker stands."""
+    for strength in ([0.1, 1.0, 0.9], [1.0, 0.1, 0.9]):
+        found = (np.zeros(3, np.int64), np.array(strength))
+        monkeypatch.setattr("facerec.people.clustering.hdbscan_labels", lambda *_, found=found: found)
+        labels = labels_of(vectors_of([0, 0, 0]), [(0, 1)])
+        assert labels[2] == labels[int(np.argmax(strength))] and labels[0] != labels[1]

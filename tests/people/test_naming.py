@@ -96,13 +96,14 @@ def test_many_pictures_of_one_actor_do_not_attract_other_people() -> None:
 
 
 def test_the_distance_is_that_of_the_mean_odds_of_the_nearest_pictures() -> None:
-    """Of six pictures 0.9 count: five, and four tenths of the sixth; of three, all."""
+    """Of six pictures 0.9 count: five, and four tenths of the sixth; of three, all; of 25, 22 and a half."""
     probe = person(0, 8)[None]
-    distances = np.array([0.9, 0.5, 0.7, 0.6, 1.0, 0.8])
+    distances = np.array([0.9, 0.5, 0.7, 0.6, 1.0, 0.8, *np.linspace(1.39, 0.51, 19)])
     cosine = 1 - distances**2 / 2
     pictures = cosine[:, None] * probe + np.sqrt(1 - cosine**2)[:, None] * person(1, 8)
-    odds = np.exp(-np.sort(distances) / 0.1)
-    for count, expected in ((6, (odds[:5].sum() + 0.4 * odds[5]) / 5.4), (3, odds[[0, 2, 4]].mean())):
+    for count, whole, part in ((6, 5, 0.4), (3, 3, 0), (25, 22, 0.5)):
+        odds = np.exp(-np.sort(distances[:count]) / 0.1)
+        expected = (odds[:whole].sum() + part * odds[min(whole, count - 1)]) / (whole + part)
         gallery = pictures.astype(np.float32)[:count]
         (found,) = actor_distances(probe, gallery, np.zeros(count, np.int64), 1, NamingSettings(), 0.1)
         assert np.exp(-found / 0.1) == pytest.approx([expected], rel=1e-4)
@@ -247,6 +248,34 @@ def test_a_cluster_that_lost_a_name_does_not_take_it_from_others() -> None:
     joint = named(probes, [3], cannot_link=[(0, 1), (1, 2)])
     shown = [row.get("nm0", 0) > DISPLAY_THRESHOLD for row in joint]
     assert shown == [True, False, True]
+
+
+def test_two_actors_in_one_frame_both_keep_their_names() -> None:
+    probes = probes_of(0, 1, spread=0.3)
+    joint = named(probes, [2, 2], cannot_link=[(0, 1)])
+    assert joint == named(probes, [2, 2])
+    assert joint[0]["nm0"] > DISPLAY_THRESHOLD < joint[1]["nm1"]
+
+
+def test_a_name_that_was_lost_is_as_likely_as_that_the_rival_does_not_show_it() -> None:
+    rng = np.random.default_rng(3)
+    probes = np.array([near(person(0, 32), rng, spread) for spread in (0.9, 1.0)])
+    apart = [row["nm0"] for row in named(probes, [3])]
+    joint = [row["nm0"] for row in named(probes, [3], cannot_link=[(0, 1)])]
+    loser = int(np.argmin(apart))
+    assert apart[loser] > DISPLAY_THRESHOLD
+    assert joint[loser] == pytest.approx(apart[loser] * (1 - apart[1 - loser]))
+    assert joint[1 - loser] == apart[1 - loser]
+
+
+@pytest.mark.parametrize("same_person", [0.6, 1.1])
+def test_the_odds_of_an_actor_are_those_of_its_distance_against_all_others(same_person: float) -> None:
+    """The distance counts in units of `same_person`, which differs by embedder."""
+    settings = NamingSettings(temperature=0.1, unknown_odds=0.5, unknown_odds_per_actor=0.25)
+    distances = same_person * np.array([[0.8, 1.1], [1.0, 1.0]])
+    odds = np.exp((1 - np.array([[0.8, 1.1], [1.0, 1.0]])) / 0.1)
+    expected = odds / (odds.sum(1, keepdims=True) + 0.5 + 2 * 0.25)
+    np.testing.assert_allclose(actor_probabilities(distances, same_person, settings), expected)
 
 
 def test_a_larger_cast_lowers_the_probability_of_each_actor() -> None:

@@ -77,6 +77,23 @@ def test_the_same_place_two_shots_later_is_strong_evidence_and_in_the_next_shot_
     assert shots_of(shown, cuts).tolist() == [0, 1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("shots", "ratios"),
+    [
+        (0, [2.4, 4.6, 5.6, 6.0]), (1, [None, 0.2, 0.3, 1.4]), (2, [1.3, 2.4, 3.4, 4.9]),
+        (3, [0.609375, 1.125, 1.59375, 2.296875]), (4, [1.1375, 2.1, 2.975, 4.2875]),
+        (10, [0.65, 1.2, 1.7, 2.45]),
+    ],
+)  # fmt: skip
+def test_the_evidence_of_a_place_falls_with_overlap_and_shots(shots: int, ratios: list[float | None]) -> None:
+    """Of the table of the measurement: the overlaps are 0.25, 0.33, 0.67 and 1."""
+    cuts = list(range(20, 400, 20))
+    for shift, ratio in zip((60, 50, 20, 0), ratios, strict=True):
+        pairs, found = places([trajectory(0, 0, 0), trajectory(1, 20 * shots, shift)], cuts)
+        assert found.tolist() == ([] if ratio is None else [pytest.approx(ratio)])
+        assert pairs.tolist() == ([] if ratio is None else [[0, 1]])
+
+
 def test_far_shots_and_films_without_faces_have_no_evidence_of_places() -> None:
     cuts = list(range(20, 400, 20))
     assert len(places([trajectory(0, 0, 0), trajectory(1, 240, 0)], cuts)[0]) == 0

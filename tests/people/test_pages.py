@@ -84,6 +84,18 @@ def test_rounding_errors_of_the_vectors_change_no_page() -> None:
     np.testing.assert_array_equal(one, two)
 
 
+def test_the_sign_of_a_principal_component_changes_no_page() -> None:
+    """A library may return either; of three pages, the first would then have other faces."""
+    vectors = np.random.default_rng(4).normal(size=(9, 8)).astype(np.float32)
+    ones = np.ones(9, np.int64)
+    settings = ClusterSettings(max_size=3)
+    one, mirrored = (
+        arrange_pages(0 * ones, sign * vectors, ones > 0, ones, np.arange(9), settings).labels.tolist()
+        for sign in (1, -1)  # the component is the same, so the coordinates are mirrored
+    )
+    assert one == mirrored and len(set(one)) == 3
+
+
 def test_poor_trajectories_share_pages_in_the_order_of_time() -> None:
     made = arranged([*range(7)], [5, 90, 5, 80, 5, 5, 70], poor={*range(7)} - {3}, max_size=4)
     assert made.labels.tolist() == [1, 1, 1, 0, 1, 2, 2]

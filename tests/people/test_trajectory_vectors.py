@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facerec.people.trajectory_vectors import trajectory_vectors
+from facerec.settings import VectorSettings
 from tests.merged_folder import near, person
 
 
@@ -67,6 +68,30 @@ def test_opposite_embeddings_give_no_nan() -> None:
     both = np.array([person(0), -person(0)])
     found = trajectory_vectors(np.zeros(2, np.int64), both, np.ones(2, np.float32), 1)
     assert np.isfinite(found.vectors).all()
+
+
+def test_of_more_faces_than_are_pooled_the_best_count() -> None:
+    embeddings = np.array([person(1)] * 4 + [person(0)] * 3)
+    quality = np.array([0.2] * 4 + [0.9] * 3, np.float32)
+    pooled = VectorSettings(max_faces=3)
+    found = trajectory_vectors(np.zeros(7, np.int64), embeddings, quality, 1, pooled)
+    np.testing.assert_allclose(found.vectors[0], person(0), atol=1e-6)
+    assert found.outliers == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_faces_far_from_the_medoid_are_left_out(seed: int) -> None:
+    """The medoid is the face with the smallest sum of distances; the limit is in robust deviations."""
+    rng = np.random.default_rng(seed)
+    embeddings = np.array([near(person(0), rng, spread) for spread in rng.uniform(0.1, 1.5, 15)])
+    settings = VectorSettings()
+    distances = np.array([[np.linalg.norm(one - other) for other in embeddings] for one in embeddings])
+    to_medoid = distances[distances.sum(1).argmin()]
+    deviation = 1.4826 * np.median(np.abs(to_medoid - np.median(to_medoid)))
+    limit = np.median(to_medoid) + settings.outlier_deviations * max(deviation, settings.min_deviation)
+    found = trajectory_vectors(np.zeros(15, np.int64), embeddings, np.full(15, 0.5, np.float32), 1)
+    assert found.outliers == (to_medoid > limit).sum()
+    np.testing.assert_allclose(found.vectors[0], plain_mean(embeddings[to_medoid <= limit]), atol=1e-5)
 
 
 @given(st.data())
