@@ -20,6 +20,8 @@ for file in "$BASE"/pid/n[0-9]*.pid; do
   for slurmd in $(pgrep -P "$shell"); do kill -KILL "$slurmd" 2>/dev/null; done   # ends its namespace
   stop "$shell" unshare
 done
+stop "$(pid_of slurmdbd)" slurmdbd
+stop "$(pid_of mariadbd)" mariadbd
 stop "$(pid_of munged)" munged
 if [ "${KEEP:-0}" = 1 ]; then rm -f "$BASE/env.sh"; else rm -rf "$BASE"; fi
 echo "stopped SLURM in $BASE"

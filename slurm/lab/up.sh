@@ -8,7 +8,7 @@
 # Environment variables: NODES=4 CPUS=8 MEM=16000 GPUS=4 (per node; MEM in MB, GPUs are fake), PORT0=16800,
 # MAX_ARRAY=1001 (MaxArraySize) and MIN_JOB_AGE=300 (seconds that squeue remembers an ended job), both
 # defaults of SLURM, and MAX_JOBS=20000 (MaxJobCount). There is no accounting, because the launcher has to work
-# without sacct.
+# without sacct; ACCOUNTING=1 adds slurmdbd and MariaDB (190 MB), so that the limits of sacctmgr hold.
 #
 # Exit status: 0 started; 3 not possible on this machine (the last line says why); 1 failed.
 set -euo pipefail
@@ -16,6 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 BASE=${1:-.slurm-lab}
 NODES=${NODES:-4} CPUS=${CPUS:-8} MEM=${MEM:-16000} GPUS=${GPUS:-4} PORT0=${PORT0:-16800}
 MAX_ARRAY=${MAX_ARRAY:-1001} MIN_JOB_AGE=${MIN_JOB_AGE:-300} MAX_JOBS=${MAX_JOBS:-20000}
+ACCOUNTING=${ACCOUNTING:-}
 cannot(){ echo "no test SLURM cluster here: $*" >&2; exit 3; }
 wait_for(){ # seconds command...
   local end=$((SECONDS + $1)); shift
@@ -30,7 +31,7 @@ case $BASE in *[[:space:]]*) cannot "slurm.conf cannot hold spaces, and the fold
 
 # --- Debian's packages; policy-rc.d keeps them from starting daemons
 missing=()
-for package in slurmctld slurmd slurm-client munge; do
+for package in slurmctld slurmd slurm-client munge ${ACCOUNTING:+slurmdbd mariadb-server}; do
   dpkg-query -W -f='${db:Status-Status}' $package 2>/dev/null | grep -qx installed || missing+=($package)
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -50,6 +51,12 @@ while (exec 3<>"/dev/tcp/127.0.0.1/$PORT0") 2>/dev/null; do PORT0=$((PORT0 + 200
 
 mkdir -p "$BASE"/{etc,log,state,spool,munge,bin,dev,pid}; chmod 755 "$BASE/munge"
 conf=$BASE/etc; socket=$BASE/munge/munge.sock; gres=
+accounting=AccountingStorageType=accounting_storage/none
+[ -z "$ACCOUNTING" ] || accounting="AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort=$((PORT0 + 1))
+AccountingStoragePass=$socket
+AccountingStorageEnforce=limits,qos"
 if [ "$GPUS" -gt 0 ]; then
   gres=" Gres=gpu:$GPUS"   # a fake GPU must be a character device: use the numbers of /dev/null
   for ((i = 0; i < GPUS; i++)); do [ -e "$BASE/dev/nvidia$i" ] || mknod "$BASE/dev/nvidia$i" c 1 3; done
@@ -81,7 +88,7 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=2
 JobAcctGatherParams=OverMemoryKill
-AccountingStorageType=accounting_storage/none
+$accounting
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
@@ -116,6 +123,37 @@ trap '[ $? = 0 ] || KEEP=1 "$here/down.sh" "$BASE" >&2' EXIT   # after an error,
 # --force: else munged refuses a socket in a folder that only root may enter, as pytest's folders are
 munged --force --key-file="$BASE/munge/munge.key" --socket="$socket" --pid-file="$BASE/pid/munged.pid" \
   --log-file="$BASE/munge/munged.log" --seed-file="$BASE/munge/munged.seed" --num-threads=10 2>/dev/null
+if [ -n "$ACCOUNTING" ]; then
+  database=$BASE/db/mysql.sock
+  mkdir "$BASE/db"
+  mariadb-install-db --no-defaults --user=root --datadir="$BASE/db/data" --auth-root-authentication-method=normal \
+    --skip-test-db --innodb-log-file-size=8M >"$BASE/log/mariadb-install.log" 2>&1
+  setsid mariadbd --no-defaults --user=root --datadir="$BASE/db/data" --socket="$database" --skip-networking \
+    --pid-file="$BASE/pid/mariadbd.pid" --innodb-log-file-size=8M --innodb-buffer-pool-size=64M \
+    --innodb-lock-wait-timeout=900 </dev/null >"$BASE/log/mariadb.log" 2>&1 &
+  wait_for 60 mariadb-admin --no-defaults -S "$database" -uroot ping
+  mariadb --no-defaults -S "$database" -uroot \
+    -e "create user slurm@localhost identified by 'slurm'; grant all on slurm_acct_db.* to slurm@localhost"
+  (umask 077; cat >"$conf/slurmdbd.conf" <<CONF
+AuthType=auth/munge
+AuthInfo=socket=$socket
+CommunicationParameters=NoInAddrAny
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort=$((PORT0 + 1))
+SlurmUser=root
+LogFile=$BASE/log/slurmdbd.log
+PidFile=$BASE/pid/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=slurm
+StoragePass=slurm
+CONF
+  )
+  MYSQL_UNIX_PORT=$database slurmdbd
+  has_cluster(){ timeout 5 sacctmgr -i -Q add cluster lab; timeout 5 sacctmgr -n show cluster | grep -qw lab; }
+  wait_for 60 has_cluster
+fi
 slurmctld -c -f "$SLURM_CONF"
 cat >"$BASE/bin/node" <<NODE
 #!/bin/bash

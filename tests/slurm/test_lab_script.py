@@ -28,7 +28,7 @@ def test_a_reused_process_id_is_not_killed(tmp_path: Path) -> None:
     try:
         pids = tmp_path / "pid"
         pids.mkdir()
-        for name in ("slurmctld", "munged", "n1"):
+        for name in ("slurmctld", "slurmdbd", "mariadbd", "munged", "n1"):
             (pids / f"{name}.pid").write_text(f"{other.pid}\n")
         subprocess.run([str(LAB / "down.sh"), str(tmp_path)], check=True, capture_output=True)
         assert other.poll() is None and not tmp_path.exists()
