@@ -27,6 +27,7 @@ if not __package__:  # run as a script, see _script.py
 import argparse
 import io
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -170,7 +171,7 @@ def _cast(database: ActorDatabase, args: argparse.Namespace) -> tuple[Resolution
     Raises:
         InputError: it is in doubt who somebody is, or the list cannot be read.
     """
-    from facerec.actors.people import known_people, members_of, title_and_year
+    from facerec.actors.people import known_people, members_of, name_key, title_and_year
     from facerec.actors.resolution import Resolution, resolve
     from facerec.catalogues.base import Wanted
     from facerec.catalogues.registry import read_cast_list
@@ -186,12 +187,16 @@ def _cast(database: ActorDatabase, args: argparse.Namespace) -> tuple[Resolution
         return Resolution(here, (), ()), args.name or title, args.year or year
     columns = _pairs(args.column, "--column")
     wanted = Wanted(
-        args.movie, args.name, args.year, args.title_id, args.language, columns, args.surname_first
+        args.movie, args.name, args.year, _title_id(args.title_id), args.language, columns, args.surname_first
     )
     cast = read_cast_list(args.cast, wanted, progress)
     logging.info("%s: %s, %d rows", ", ".join(map(str, args.cast)), cast.format, len(cast.entries))
     for note in cast.notes:
         logging.info("%s", note)
+    if args.name and cast.title and name_key(args.name) != name_key(cast.title):
+        logging.warning("the list is of the film %r; is that %r?", cast.title, args.name)
+    if args.year and cast.year and args.year != cast.year:
+        logging.warning("the list gives the year %s, not %s", cast.year, args.year)
     resolution = resolve(cast.entries, known, args.movie, _pairs(args.id, "--id"))
     for doubt in resolution.doubts:
         logging.warning("%s", doubt)
@@ -254,6 +259,12 @@ def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
         f"{len(faces)} faces in {len(args.still)} stills, {likely} of them with a likely name; look at "
         f"{folder / 'sheet.png'}, write yes or a name into the column `confirm` of {table}, then: {command}"
     )
+
+
+def _title_id(text: str) -> str:
+    """Return the id in the address of a film in IMDb or Wikidata; an id itself is returned as it is."""
+    match = re.fullmatch(r"https?://\S*?/(tt\d+|Q\d+)(?:[/?#]\S*)?", text)
+    return match[1] if match else text
 
 
 def _pairs(words: Sequence[str], option: str) -> dict[str, str]:

@@ -132,7 +132,13 @@ def film_named(link: FilmLink | None) -> Iterator[None]:
     if link.renames:
         link.film.rename(link.path)
     else:
-        link.path.symlink_to(_target(link))
+        try:
+            link.path.symlink_to(_target(link))
+        except OSError as error:
+            raise InputError(
+                f"{link.path}: no link can be made here ({error.strerror}); use --rename, or --films for "
+                "another folder"
+            ) from None
     try:
         yield
     except BaseException:
@@ -195,10 +201,9 @@ def _check_folder(film: Path, path: Path, movie_id: int) -> Iterator[str]:
 
 def _files_beside(film: Path, path: Path, renames: bool) -> Iterator[str]:
     """Yield sentences about files that belong to the film by their names."""
+    follows = re.compile(re.escape(film.stem) + r"($|\W|_)")
     beside = [
-        p.name
-        for p in sorted(film.parent.iterdir())
-        if p != film and p.name.startswith(film.stem) and p != path
+        p.name for p in sorted(film.parent.iterdir()) if p != film and follows.match(p.name) and p != path
     ]
     if beside:
         more = f" and {len(beside) - _MAX_LISTED} more" if len(beside) > _MAX_LISTED else ""

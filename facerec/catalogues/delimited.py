@@ -8,7 +8,8 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from facerec.catalogues.base import CastList, Format, Source, Wanted
@@ -17,6 +18,7 @@ from facerec.catalogues.table import cast_of_table
 from facerec.errors import ContractError
 
 _SEPARATORS = ",;\t|"
+_ROWS_ABOVE = 20  # rows among which the header is looked for
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -37,18 +39,25 @@ def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
     (source,) = sources
     text, encoding = decode(source)
     rows, separator = _split(source.path, text, wanted)
-    header = next(rows, None)
-    if header is None:
+    first = list(islice(rows, _ROWS_ABOVE))
+    if not first:
         raise ContractError(source.path, "is empty; the first row must name the columns")
+    above = next((i for i, (_, row) in enumerate(first) if _is_header(row, wanted)), 0)
+    header = first[above]
     width = len(header[1])
+    doubts = [f"{source.path.name} is not Unicode and was read as {_LATIN_1}"] if encoding == _LATIN_1 else []
+    if above:
+        doubts.append(
+            f"{source.path.name}: the columns are named in line {header[0]}; rows above are left out"
+        )
     named = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[separator]
     return cast_of_table(
         source.path,
         f"table separated by {named} ({encoding})",
         header[1],
-        _padded(source.path, rows, width),
+        _padded(source.path, chain(first[above + 1 :], rows), width),
         wanted,
-        [f"{source.path.name} is not Unicode and was read as {_LATIN_1}"] if encoding == _LATIN_1 else [],
+        doubts,
     )
 
 
@@ -93,11 +102,17 @@ def _encoding(content: bytes) -> str | None:
     return "utf-8"
 
 
+def _is_header(row: Sequence[str], wanted: Wanted) -> bool:
+    """Return whether a row names columns, those of people's names among them."""
+    columns, doubts = find_columns(row, wanted.columns)
+    return not (wanted.columns and doubts) and ("name" in columns or {"given", "family"} <= columns.keys())
+
+
 def _split(path: Path, text: str, wanted: Wanted) -> tuple[Iterator[tuple[int, list[str]]], str]:
     """Return the rows that are not blank, with their last lines, and the separator of cells.
 
-    The separator is the one with which the first row has the most columns that are known, and of equal ones
-    the most columns.
+    The separator is the one with which one of the first rows has the most columns that are known, and of
+    equal ones the most columns.
     """
     first, _, rest = text.partition("\n")
     skipped = 0
@@ -107,7 +122,8 @@ def _split(path: Path, text: str, wanted: Wanted) -> tuple[Iterator[tuple[int, l
         separators = _SEPARATORS
     scores = []
     for separator in separators if separators in _SEPARATORS else _SEPARATORS:
-        header = next((row for _, row in _rows(path, text, separator, skipped)), [])
+        top = [row for _, row in islice(_rows(path, text, separator, skipped), _ROWS_ABOVE)]
+        header = next((row for row in top if _is_header(row, wanted)), top[0] if top else [])
         columns, _ = find_columns(header, wanted.columns)
         scores.append((len(columns), len(header), separator))
     best = max(scores, key=lambda score: score[:2])[2]
@@ -128,7 +144,7 @@ def _rows(path: Path, text: str, separator: str, skipped: int) -> Iterator[tuple
             yield reader.line_num + skipped, row
 
 
-def _padded(path: Path, rows: Iterator[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
+def _padded(path: Path, rows: Iterable[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
     """Yield rows of `width` cells: empty cells at the end may be missing or too many.
 
     Raises:

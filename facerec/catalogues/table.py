@@ -9,7 +9,7 @@ from pathlib import Path
 from facerec.catalogues.base import CastEntry, CastList, Wanted
 from facerec.catalogues.columns import FIELDS, find_columns
 from facerec.catalogues.dates import birthday_of
-from facerec.catalogues.identifiers import imdb_id, person_of
+from facerec.catalogues.identifiers import entity_of, imdb_id, namespace_of, person_of
 from facerec.errors import ContractError, InputError
 from facerec.support.text import fold
 
@@ -36,7 +36,8 @@ def cast_of_table(
         InputError: columns are missing or may mean several things, or the table has several films.
         ContractError: a row has no name or an id that cannot be used.
     """
-    header, entity_columns = _without_entities(header)
+    rows = list(rows)
+    header, entity_columns = _without_entities(header, [cells for _, cells in rows])
     columns, unclear = find_columns(header, wanted.columns)
     if entity_columns:
         columns.setdefault("wikidata", entity_columns[0])
@@ -53,7 +54,8 @@ def cast_of_table(
     if not found:
         raise InputError(f"{path}: has a header but no person")
     notes = list(doubts)
-    entries = [_entry(path, line, cells, wanted, notes) for line, cells in found]
+    by_entity = columns.get("wikidata") in entity_columns
+    entries = [_entry(path, line, cells, wanted, notes, by_entity) for line, cells in found]
     inverted = [e.name for e in entries if "," in e.name and not _FAMILY_SUFFIX.fullmatch(e.name)]
     if inverted:
         notes.append(
@@ -66,8 +68,10 @@ def cast_of_table(
     return CastList(format_name, tuple(entries), title, year, _shortened(notes))
 
 
-def _without_entities(header: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Blank the headers `x` that have a column `xLabel` beside them, as in results of Wikidata's queries.
+def _without_entities(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[int]]:
+    """Blank the headers of columns that hold entities of Wikidata and no text.
+
+    In results of its queries, a column `actor` of addresses has a column `actorLabel` or `name` beside it.
 
     Returns:
         The other headers in their places, and the columns that hold people.
@@ -76,8 +80,10 @@ def _without_entities(header: Sequence[str]) -> tuple[list[str], list[int]]:
     kept, people = [], []
     for i, cell in enumerate(header):
         name = cell.strip().lstrip("?")
-        is_entity = f"{name}Label" in names
-        if is_entity and fold(f"{name}Label") in FIELDS["name"]:
+        values = [row[i] for row in rows if row[i].strip()]
+        is_entity = f"{name}Label" in names or (bool(values) and all(map(entity_of, values)))
+        is_entity = is_entity and fold(name) not in (*FIELDS["wikidata"], *FIELDS["id"], *FIELDS["uri"])
+        if is_entity and (fold(name) in FIELDS["name"] or fold(f"{name}Label") in FIELDS["name"]):
             people.append(i)
         kept.append("" if is_entity else name)
     return kept, people
@@ -116,7 +122,14 @@ def _of_film(
     return filled, next(iter(titles.values()), ""), year if re.fullmatch("[0-9]{4}", year) else ""
 
 
-def _entry(path: Path, line: int, cells: Mapping[str, str], wanted: Wanted, notes: list[str]) -> CastEntry:
+def _entry(
+    path: Path, line: int, cells: Mapping[str, str], wanted: Wanted, notes: list[str], by_entity: bool
+) -> CastEntry:
+    """Return the person of a row.
+
+    Args:
+        by_entity: the person's Wikidata id becomes the actor id, also where there are others.
+    """
     where = f"{path.name}:{line}"
     name = cells.get("name") or " ".join(filter(None, (cells.get("given"), cells.get("family"))))
     if not name:
@@ -127,7 +140,7 @@ def _entry(path: Path, line: int, cells: Mapping[str, str], wanted: Wanted, note
     birthday, doubt = birthday_of(cells.get("birthday", ""))
     if doubt:
         notes.append(f"{where}: {doubt}")
-    actor_id, uris = _identifiers(path, line, cells)
+    actor_id, uris = _identifiers(path, line, cells, by_entity)
     return CastEntry(
         name,
         where,
@@ -140,11 +153,11 @@ def _entry(path: Path, line: int, cells: Mapping[str, str], wanted: Wanted, note
     )
 
 
-def _identifiers(path: Path, line: int, cells: Mapping[str, str]) -> tuple[str, list[str]]:
+def _identifiers(path: Path, line: int, cells: Mapping[str, str], by_entity: bool) -> tuple[str, list[str]]:
     """Return the actor id of a row, empty if it has none, and its URIs.
 
     A column `id` is taken as it is, unless it holds the address of a known catalogue; else the actor id is
-    the first of IMDb's, Wikidata's and TMDB's.
+    the first of IMDb's, Wikidata's and TMDB's; with `by_entity` Wikidata's comes first.
     """
     uris, ids = [], []
     for field in ("id", "imdb", "wikidata", "tmdb"):
@@ -167,8 +180,8 @@ def _identifiers(path: Path, line: int, cells: Mapping[str, str]) -> tuple[str, 
         elif re.match(r"(?!(javascript|data|vbscript):)[a-z][a-z0-9+.-]*:\S", word, re.IGNORECASE):
             uris.append(word)
     known = [found[0] for uri in uris if (found := person_of(uri))]
-    order = {"nm": 0, "Q": 1, "tm": 2}
-    by_catalogue = sorted(known, key=lambda one: order["Q" if one[0] == "Q" else one[:2]])
+    order = ("Q", "nm", "tmdb") if by_entity else ("nm", "Q", "tmdb")
+    by_catalogue = sorted(known, key=lambda one: order.index(namespace_of(one)))
     return next(iter(ids[:1] if cells.get("id") else by_catalogue), ""), uris
 
 

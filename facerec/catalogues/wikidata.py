@@ -120,7 +120,7 @@ def _item(snak: Any) -> str:
     value = _value(snak)
     if not isinstance(value, dict):
         return ""
-    return text_of(value.get("id")) or (f"Q{value['numeric-id']}" if "numeric-id" in value else "")
+    return text_of(value.get("id")) or (f"Q{number}" if (number := _integer(value.get("numeric-id"))) else "")
 
 
 def _texts(entity: Entity, property_id: str) -> list[str]:
@@ -129,10 +129,14 @@ def _texts(entity: Entity, property_id: str) -> list[str]:
     ]
 
 
+def _integer(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
 def _times(entity: Entity, property_id: str, least: int) -> list[str]:
     """Return the times of a property of at least a precision, as +1906-12-09T00:00:00Z."""
     values = [_value(one.get("mainsnak")) for one in _statements(entity, property_id)]
-    known = [one for one in values if isinstance(one, dict) and int(one.get("precision") or 0) >= least]
+    known = [one for one in values if isinstance(one, dict) and _integer(one.get("precision")) >= least]
     times = [text_of(one.get("time")) for one in known]
     return [time for time in times if time.startswith("+") and time[1:5].isdigit()]
 
@@ -152,8 +156,12 @@ def _roles(statement: Mapping[str, Any], entities: Mapping[str, Entity], languag
     qualifiers = statement.get("qualifiers")
     if not isinstance(qualifiers, dict):
         return []
-    texts = [text_of(_value(snak)) for snak in qualifiers.get(_CHARACTER_NAME) or ()]
-    items = [_label(entities.get(_item(snak), {}), language) for snak in qualifiers.get(_CHARACTER) or ()]
+    named, items_named = (
+        found if isinstance(found := qualifiers.get(key), list) else ()
+        for key in (_CHARACTER_NAME, _CHARACTER)
+    )
+    texts = [text_of(_value(snak)) for snak in named]
+    items = [_label(entities.get(_item(snak), {}), language) for snak in items_named]
     return [role for role in (*texts, *items) if role]
 
 

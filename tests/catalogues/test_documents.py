@@ -78,14 +78,17 @@ def test_results_of_sparql_keep_q_ids_as_uris(tmp_path: Path) -> None:
     ]  # fmt: skip
     cast = read(tmp_path / "r.json", {"head": {"vars": ["actor"]}, "results": {"bindings": rows}})
     morgan, tim = cast.entries
-    assert morgan.id == "nm0000151" and tim.id == "Q95048"
+    assert morgan.id == "Q48337" and tim.id == "Q95048"
     assert morgan.uris == (
         "https://www.imdb.com/name/nm0000151/",
         "http://www.wikidata.org/entity/Q48337",
     )
     assert (morgan.birthday, morgan.birthplace, morgan.role) == ("01.06.1937", "Memphis", "Red")
     flat = [{name: cell["value"] for name, cell in row.items()} for row in rows]
-    assert [entry.id for entry in read(tmp_path / "flat.json", flat).entries] == ["nm0000151", "Q95048"]
+    assert [entry.id for entry in read(tmp_path / "flat.json", flat).entries] == ["Q48337", "Q95048"]
+    for row in flat:  # a query without the service for labels
+        row["name"] = row.pop("actorLabel")
+    assert [entry.id for entry in read(tmp_path / "named.json", flat).entries] == ["Q48337", "Q95048"]
     with pytest.raises(ContractError, match="has no result"):
         read(tmp_path / "none.json", {"head": {}, "results": {"bindings": []}})
 

@@ -140,6 +140,14 @@ def test_birthdays_are_normalised_and_doubtful_ones_reported(
     assert any(doubt in note for note in cast.notes) if doubt else not cast.notes
 
 
+def test_lines_above_the_header_are_left_out(tmp_path: Path) -> None:
+    text = "Besetzung von Cool Movie Film;;\n;;\nStand: 1.1.2020, Archiv;;\n"
+    text += "Nr.;Darsteller/in;Rolle(n)\n1;Ada;A\n"
+    cast = read(tmp_path / "cast.csv", text)
+    assert [(entry.name, entry.role, entry.where) for entry in cast.entries] == [("Ada", "A", "cast.csv:5")]
+    assert any("the columns are named in line 4" in note for note in cast.notes)
+
+
 def test_rows_of_another_film_are_left_out_and_several_films_need_a_choice(tmp_path: Path) -> None:
     text = "film,year,actor,role\nOther Film,1990,Bob,x\nCool movie film,1998,Ada,y\n"
     cast = read(tmp_path / "cast.csv", text)
