@@ -243,7 +243,7 @@ def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
     with progress("stills", len(args.still), "stills") as advance:
         faces = propose(database, args.movie, args.still, models, settings, advance)
     names = database.cast(args.movie)
-    folder = database.folder / "stills" / str(args.movie)
+    folder = database.stills / str(args.movie)
     faces = with_earlier_answers(faces, folder / "faces.csv")
     table, files = proposal_files(folder, faces, names)
     sheet = io.BytesIO()

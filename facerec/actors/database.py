@@ -71,6 +71,7 @@ class ActorDatabase:
         self.embeddings_meta = self.folder / "actor_embeddings.meta.json"
         self.origins = self.folder / "actor_origins.csv"
         self.aspect_ratios = self.folder / "aspect_ratios.csv"
+        self.stills = self.folder / "stills"  # proposals of add_movie.py --still, a folder for each movie
         self.lock = self.folder / ".lock"
 
     def picture(self, filename: str) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.errors import InputError
+from facerec.folder.films import films_among
 from facerec.folder.layout import MovieFolder
 from facerec.folder.names import is_film_of, same_name
 from facerec.folder.plan import read_plan
@@ -178,23 +179,22 @@ def _check_folder(film: Path, path: Path, movie_id: int) -> Iterator[str]:
         )
     if path.is_symlink() and not path.exists():
         raise InputError(f"{path}: is a link to a file that is gone; remove it")
-    for other in sorted(path.parent.iterdir()):
-        if other == path or other.name == film.name or not other.is_file():
-            continue
+    others = [p for p in sorted(path.parent.iterdir()) if p not in (path, film) and p.is_file()]
+    films = films_among([path, *(other for other in others if is_film_of(movie_id, other.name))])
+    for other in others:
         if is_film_of(movie_id, other.name):
             if _same_file(other, film):
                 raise InputError(
                     f"{other}: is the same film as {film} with another name; keep one of the two"
                 )
-            if other.stem.startswith(path.stem):
-                yield (
-                    f"{other.name} is named as movie {movie_id} too: the labeling backend takes the last of "
-                    "them by name as the film; keep it in another folder"
-                )
-            else:
+            if other in films:
                 raise InputError(
-                    f"{other}: is a file of movie {movie_id} already; choose another id, or move it elsewhere"
+                    f"{other}: is a film of movie {movie_id} already; choose another id, or move it elsewhere"
                 )
+            yield (
+                f"{other.name} is named as movie {movie_id} too: the labeling backend takes the last of them "
+                "by name as the film; keep it in another folder"
+            )
         elif (number := _id_in_name(other)) is not None and _same_file(other, film):
             raise InputError(f"{film}: is movie {number} already, as {other.name}; give --movie {number}")
 

@@ -69,7 +69,7 @@ def find_film(films: Path, movie_id: int) -> Path:
         InputError: there is no such file, or more than one.
     """
     named = [file for file in _files(films) if film_movie_id(file) == movie_id]
-    found = _films_among(named)
+    found = films_among(named)
     if not found:
         passed = f", and {', '.join(repr(file.name) for file in named[:5])} is no film" if named else ""
         raise InputError(f"no film of movie {movie_id}: no file matches {films}/{movie_id}-*{passed}")
@@ -86,11 +86,11 @@ def films_of_all(films: Path) -> dict[int, Path]:
     named: dict[int, list[Path]] = {}
     for file in _files(films):
         named.setdefault(film_movie_id(file), []).append(file)
-    found = {movie_id: _films_among(files) for movie_id, files in named.items()}
+    found = {movie_id: films_among(files) for movie_id, files in named.items()}
     return {movie_id: files[0].absolute() for movie_id, files in found.items() if len(files) == 1}
 
 
-def _films_among(files: Sequence[Path]) -> list[Path]:
+def films_among(files: Sequence[Path]) -> list[Path]:
     """Return the films among the files of one movie.
 
     A file without a known suffix counts as a film only if no other file is one.

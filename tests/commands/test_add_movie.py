@@ -315,7 +315,7 @@ class TestFilm:
     @pytest.mark.parametrize(
         "beside, fault",
         [
-            ("12345-Other.mkv", "films/12345-Other.mkv: is a file of movie 12345 already; choose another id"),
+            ("12345-Other.mkv", "films/12345-Other.mkv: is a film of movie 12345 already; choose another id"),
             ("12345-CoolMovieFilm.mkv", "is another film than films/Cool Movie Film (1998).mkv"),
         ],
     )
@@ -353,13 +353,14 @@ class TestFilm:
         assert Path("films/12345-CoolMovieFilm.mkv").exists()
 
     def test_other_files_are_reported_and_stay(self, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        for name in ("Cool Movie Film (1998).srt", "12345-CoolMovieFilm-trailer.mp4"):
+        for name in ("Cool Movie Film (1998).srt", "12345-CoolMovieFilm-trailer.mp4", "12345-cover.jpg"):
             (Path("films") / name).write_text("x")
         shutil.copy("films/Cool Movie Film (1998).mkv", "films/2001 - A Film.mkv")
         assert self.add() == 0
         error = capsys.readouterr().err
         assert "beside the film, left as they are: Cool Movie Film (1998).srt" in error
         assert "12345-CoolMovieFilm-trailer.mp4 is named as movie 12345 too" in error
+        assert "12345-cover.jpg is named as movie 12345 too" in error
         assert self.add("--name", "A Film", film="films/2001 - A Film.mkv", movie=9) == 0
         assert (
             "reads '2001 - A Film.mkv' as movie 2001; rename it (--rename), or keep"
