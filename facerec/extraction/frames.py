@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import av
 import numpy as np
@@ -131,7 +131,7 @@ def frame_steps(
         yield FrameSteps(film, detector, detect_every, save_every, ring, pool, profile)
 
 
-@dataclass(frozen=True)
+@dataclass
 class FrameSteps:
     """Decodes, converts and detects the frames of a film.
 
@@ -162,7 +162,7 @@ class FrameSteps:
         ):
             yield detected
 
-    @property
+    @cached_property
     def device(self) -> BatchDetector | None:
         """The detector if it takes batches in buffers."""
         return batch_detector(self.detector)

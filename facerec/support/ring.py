@@ -40,7 +40,7 @@ class Ring(Generic[Buffer]):
             self._changed.wait_for(lambda: self._free or self._closed)
             if self._closed:
                 raise RingClosed
-            return self._free.popleft()
+            return self._free.pop()  # the one used last, which the processor's caches may still hold
 
     def release(self, buffer: Buffer) -> None:
         """Give back a buffer that nobody reads any more."""

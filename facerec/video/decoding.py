@@ -7,6 +7,7 @@ where decoding began, and drops the frames that the decoder marks as corrupt.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ PREROLL = 1.0  # minimum seconds decoded before a requested frame, for the leadi
 FRAME_THREADS = {"h264", "vp9", "libdav1d"}
 MAX_THREADS = 12  # of a decoder; H.264's reordering buffer holds 16 frames
 MAX_B_FRAMES = 16  # consecutive bidirectionally predicted frames: x264's maximum
+MAX_LATENCY = 64  # packets after which one without a frame will not get one; more than any decoder holds back
 # Decoders that conceal damage within a frame from its surroundings, deterministically. With the others,
 # damaged parts of a frame may contain arbitrary earlier contents of the memory.
 CONCEALING = {"h264", "mpeg4", "mpeg2video", "mpeg1video", "h263", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}
@@ -87,6 +89,7 @@ class Decoding:
 
     Attributes:
         damaged: whether damage was found so far.
+        place: of the last frame that came out, in the order of decoding; infinite if that is not known.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class Decoding:
         self._skipping = skipping
         self.threads = 1 if threads is None else threads
         self.damaged = False
+        self.place = math.inf
+        self._fed: dict[int, int] = {}  # places of packets in the order of decoding, without a frame so far
         self._key_pts: int | None = None  # of the key frame where decoding started or resumed
         self._settled = False  # past the leading pictures, which refer to frames before `seek_to`
         self._conceals = False
@@ -139,13 +144,17 @@ class Decoding:
                     return
             if self._skipping is not None:
                 self._skipping.open(context)
-            for packet in packets(container, stream):
+            for place, packet in enumerate(packets(container, stream)):
                 if packet.is_keyframe and (self._key_pts is None or self._waits_for_key_packet):
                     self._key_pts, self._waits_for_key_packet = packet.pts, False
                 if packet.is_corrupt:
                     self._interrupt("a packet is corrupt")
                 elif self._skipping is not None and self._skipping.skips(packet):
                     continue
+                if packet.pts is not None:
+                    self._fed[packet.pts] = place
+                    if place - self.first_missing > MAX_LATENCY:
+                        del self._fed[next(iter(self._fed))]
                 yield from self._feed(context, packet)
             yield from self._feed(context, None)
 
@@ -163,6 +172,7 @@ class Decoding:
             self._interrupt(error)
             return
         for frame in frames:
+            self.place = math.inf if frame.pts is None else self._fed.pop(frame.pts, math.inf)
             is_leading = self._key_pts is not None and frame.pts is not None and frame.pts < self._key_pts
             self._settled |= not is_leading
             if frame.is_corrupt:
@@ -199,19 +209,24 @@ class Decoding:
         """Return whether all frames `[beg, end)` were skipped, if there are any."""
         return beg == end or (self._skipping is not None and self._skipping.skipped_all(range(beg, end)))
 
+    @property
+    def first_missing(self) -> float:
+        """The first place in the order of decoding without a frame so far; infinite if there is none."""
+        return next(iter(self._fed.values()), math.inf)
 
-def _delay(frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
-    """Delay frames until those that they may be predicted from were decoded without damage.
 
-    A bidirectionally predicted frame is output before one of its references, so damage in that reference is
-    reported only afterwards.
+def _delay(decoding: Decoding, index: FrameIndex) -> Iterator[tuple[int, VideoFrame]]:
+    """Delay the numbered frames until those that they may be predicted from came out without damage.
+
+    These are decoded earlier, but a bidirectionally predicted frame comes out before one of them, so damage
+    in that one is reported only afterwards.
     """
-    waiting: deque[tuple[int, VideoFrame]] = deque()
-    for item in frames:
-        waiting.append(item)
-        if len(waiting) > MAX_B_FRAMES:
-            yield waiting.popleft()
-    yield from waiting
+    waiting: deque[tuple[float, tuple[int, VideoFrame]]] = deque()
+    for item in decoding.numbered(index):
+        waiting.append((decoding.place, item))
+        while waiting and (waiting[0][0] < decoding.first_missing or len(waiting) > MAX_B_FRAMES):
+            yield waiting.popleft()[1]
+    yield from (item for _, item in waiting)
 
 
 def frames_around(
@@ -246,9 +261,8 @@ def frames_around(
         if number == 0 or seek_to is None or seek_to <= index.pts[0]:
             seek_to = None
         skipping = None if wanted is None or threads is None else PacketFilter(index.number, wanted)
-        frames = Decoding(path, seek_to, threads, skipping).numbered(index)
-        if threads is not None:
-            frames = _delay(frames)
+        decoding = Decoding(path, seek_to, threads, skipping)
+        frames = decoding.numbered(index) if threads is None else _delay(decoding, index)
         first = next(frames, None)
         if seek_to is None or (first is not None and first[0] < number):
             break

@@ -9,29 +9,82 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facerec.video import decoding
+from facerec.video import decoding as module
 from facerec.video.container import open_video
 from facerec.video.decoding import MAX_B_FRAMES, DamagedFilm, Decoding, FrameIndex, frames_around
 from facerec.video.film import open_film
 from tests.films import make_film
 
 
+@pytest.mark.parametrize(
+    ("bframes", "damaged", "last_safe"), [(0, 40, 39), (2, 42, 39), (2, 41, 39), (16, 34, 17)]
+)
+@pytest.mark.parametrize("threads", [1, 3])
 def test_no_frame_is_given_out_whose_reference_may_prove_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bframes: int, damaged: int, last_safe: int, threads: int
 ) -> None:
     """A bidirectionally predicted frame comes out before one of its references is known to be intact."""
-    film = open_film(make_film(tmp_path / "1-a.mp4", 60, bframes=2))
+    film = open_film(make_film(tmp_path / "1-a.mp4", 60, bframes=bframes, gop=60))
+    original = Decoding.numbered
 
-    def damaged_at_40(self: Decoding, index: FrameIndex) -> Iterator[tuple[int, Any]]:
-        yield from ((number, None) for number in range(40))
-        raise DamagedFilm("frame 40")
+    def damaged_late(self: Decoding, index: FrameIndex) -> Iterator[tuple[int, Any]]:
+        for number, frame in original(self, index):
+            if number == damaged:
+                raise DamagedFilm(f"frame {number}")
+            yield number, frame
 
-    monkeypatch.setattr(Decoding, "numbered", damaged_at_40)
+    monkeypatch.setattr(Decoding, "numbered", damaged_late)
     given = []
     with pytest.raises(DamagedFilm):
-        for number, _ in frames_around(film.path, film.index, 0, 1):
+        for number, _ in frames_around(film.path, film.index, 0, threads):
             given.append(number)
-    assert given == list(range(40 - MAX_B_FRAMES))
+    assert given == list(range(last_safe + 1))
+
+
+def test_frames_wait_for_as_long_as_any_encoder_may_need_if_their_order_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = open_film(make_film(tmp_path / "1-a.mp4", 60, bframes=2))
+    original = Decoding._feed
+
+    def forgetful(self: Decoding, context: Any, packet: Any) -> Iterator[Any]:
+        self._fed.clear()
+        yield from original(self, context, packet)
+
+    monkeypatch.setattr(Decoding, "_feed", forgetful)
+    decoding, came_out = Decoding(film.path, None, 1), []
+    numbered = Decoding.numbered
+
+    def counting(self: Decoding, index: FrameIndex) -> Iterator[tuple[int, Any]]:
+        for item in numbered(self, index):
+            came_out.append(item[0])
+            yield item
+
+    monkeypatch.setattr(Decoding, "numbered", counting)
+    given = [(number, len(came_out)) for number, _ in module._delay(decoding, film.index)]
+    assert [number for number, _ in given] == list(range(60))
+    assert given[0] == (0, MAX_B_FRAMES + 1)
+
+
+def test_a_packet_that_never_gives_a_frame_does_not_delay_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = open_film(make_film(tmp_path / "1-a.mp4", 150, bframes=2, gop=150))
+    decoding = Decoding(film.path, None, 1)
+    decoding._fed[-1] = -1
+    came_out = 0
+    numbered = decoding.numbered
+
+    def counting(index: FrameIndex) -> Iterator[tuple[int, Any]]:
+        nonlocal came_out
+        for item in numbered(index):
+            came_out += 1
+            yield item
+
+    monkeypatch.setattr(decoding, "numbered", counting)
+    held = [came_out - number - 1 for number, _ in module._delay(decoding, film.index)]
+    assert held[0] == MAX_B_FRAMES
+    assert max(held[100:]) <= 3
 
 
 @pytest.mark.parametrize("threads", [1, 4, 12])
@@ -43,11 +96,11 @@ def test_the_reordering_buffer_holds_a_frame_until_its_threads_have_reported(
     with open_video(path) as (_, stream):
         context = stream.codec_context
         before = context.reorder_depth
-        decoding._use_threads(context, threads)
+        module._use_threads(context, threads)
         assert context.name == "h264" and context.thread_count == threads
         assert context.reorder_depth == min(16, before + threads) > before
 
 
 def test_an_index_finds_frames_by_their_times() -> None:
-    index = FrameIndex(np.array([10, 20, 40]), decoding.Fraction(1, 25))
+    index = FrameIndex(np.array([10, 20, 40]), module.Fraction(1, 25))
     assert [index.number(pts) for pts in (10, 40, 30, 50, None)] == [0, 2, None, None, None]
