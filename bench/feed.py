@@ -95,8 +95,9 @@ def make_film(path: Path, width: int, height: int, frames: int) -> Path:
         stream.codec_context.options = {"preset": "veryfast", "crf": "20", "threads": "2"}
         count = 0
         while count < frames:
-            for picture in islice((one for shot in demo_shots() for one in shot), frames - count):
-                large = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+            times = ((shot, number / shot.frames) for shot in demo_shots() for number in range(shot.frames))
+            for shot, when in islice(times, frames - count):
+                large = cv2.resize(shot.view(when), (width, height), interpolation=cv2.INTER_CUBIC)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
                 count += 1
         container.mux(stream.encode(None))
