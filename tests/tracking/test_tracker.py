@@ -304,3 +304,37 @@ def test_the_memory_of_a_flickering_crowd_grows_with_its_links():
     tracemalloc.stop()
     assert sum(len(t) for t in found) == len(seen)
     assert peak < 230 << 20  # 155 MiB; with dense tables 310
+
+
+def linked_offsets(before: int, after: int, settings: TrackSettings | None = None) -> list[float]:
+    """How far off a face of `before` boxes may be to be linked with one of `after`, three frames later."""
+    offsets = [x / 4 for x in range(200)]
+    film, cuts = [], []
+    for shot, x in enumerate(offsets):  # each in a shot of its own
+        first = 40 * shot
+        cuts.append(first)
+        film.append(moving(list(range(first + 12 - before, first + 12)), 100))
+        film.append(moving(list(range(first + 15, first + 15 + after)), 100 + x))
+    found = track(*joined(*film), cuts=cuts, settings=settings)
+    return [offsets[one.frames[0] // 40] for one in found if len(one) == before + after]
+
+
+def test_the_gate_is_narrower_where_an_end_is_a_single_box():
+    """As narrow as a smaller gate is for all: a single box may be no face."""
+    narrow = TrackSettings(gate_sigma=TrackSettings().gate_sigma * tracker._SINGLE_BOX_FACTOR)
+    assert len(linked_offsets(12, 12)) > len(linked_offsets(12, 12, narrow)) > 0
+    for before, after in ((1, 12), (12, 1)):
+        given = linked_offsets(before, after)
+        with mock.patch.object(tracker, "_SINGLE_BOX_FACTOR", 1.0):
+            assert len(linked_offsets(before, after)) > len(given) > 0
+            assert linked_offsets(before, after, narrow) == given
+
+
+def test_what_was_detected_earlier_decides_nothing():
+    """The first detection of a film has number 0, which must not be taken for none."""
+    limit = linked_offsets(2, 1)[-1]
+    for x in np.linspace(0.85, 1.15, 13) * limit:
+        for other in (100, 118, 130):
+            film = joined(moving([5, 6], 100), moving([5], other), moving([9], 100 + x))
+            alone, later = track(*film), track(*joined(moving([0], 2000), film), cuts=[1])
+            assert rows(later)[1:] == rows(alone)
