@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from facerec.errors import ContractError
 from facerec.folder.documents import (
+    DISPLAY_THRESHOLD,
     clusters_bytes,
     predictions_bytes,
     read_clusters,
     read_predictions,
     read_scene_changes,
     scene_changes_bytes,
+    shown_actor,
 )
 from facerec.support.jsonl import RuleViolation
 from tests.strategies import ANY_JSON, damaged
@@ -135,3 +137,12 @@ def test_an_empty_movie_has_valid_documents(file: Path) -> None:
 def test_what_a_reader_would_refuse_is_not_written(make: Callable[[], bytes]) -> None:
     with pytest.raises(RuleViolation):
         make()
+
+
+def test_a_cluster_shows_its_likeliest_actor_and_none_of_two_that_are_equally_likely() -> None:
+    assert shown_actor({"nm1": 0.5, "nm2": 0.45, "nm3": 0.05}) == ("nm1", 0.5)
+    assert shown_actor({"nm1": 0.3, "nm2": 0.6}) == ("nm2", 0.6)
+    assert shown_actor({"nm1": 0.5, "nm2": 0.5}) is None
+    assert shown_actor({"nm1": DISPLAY_THRESHOLD}) is None and shown_actor({}) is None
+    assert shown_actor({"nm1": 0.2, "nm2": 0.1}, least=0.15) == ("nm1", 0.2)
+    assert shown_actor({"nm1": 0.2, "nm2": 0.2}, least=0.1) is None

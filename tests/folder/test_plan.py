@@ -83,7 +83,9 @@ def test_a_plan_round_trips_with_its_fingerprint(tmp_path: Path) -> None:
     plan = read_plan(folder)
     assert plan is not None and plan == _plan() and plan.fingerprint == _plan().fingerprint
     command = rerun_command(folder, plan, [0, 2, 3])
-    assert "--shard 0,2-3 --n 4" in command and command.endswith(f"'{Path('films/7-a b.mp4').absolute()}'")
+    assert "extract.py --shard 0,2-3 --n 4" in command and command.endswith(
+        f"'{Path('films/7-a b.mp4').absolute()}'"
+    )
 
 
 @pytest.mark.parametrize(

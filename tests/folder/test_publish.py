@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from facerec import classify_knn, cluster, merge_shards, stages
 from facerec.errors import StaleError
+from facerec.folder import publish as publishing
 from facerec.folder.images import thumbnail_hashes, thumbnails_digest
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_inputs, outputs_of, read_manifest
@@ -175,6 +177,22 @@ def test_two_overwrites_keep_both_versions(folder: MovieFolder, cast: Path) -> N
     assert folder.predictions.read_bytes() == first != second
     kept = {(path / "predictions.json").read_bytes() for path in folder.previous.iterdir()}
     assert kept == {first, second}
+
+
+def test_names_of_kept_versions_are_times_even_within_a_second(
+    folder: MovieFolder, cast: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, zone: datetime.tzinfo | None = None) -> datetime.datetime:
+            return datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone)
+
+    monkeypatch.setattr(publishing.datetime, "datetime", Clock)
+    for unknown in ("1e9", "1e8", "1e7"):
+        folder.predictions.write_bytes(folder.predictions.read_bytes() + b" ")
+        assert _run("classify_knn", folder, cast, "--unknown", unknown, "--overwrite") == 0
+    names = sorted(path.name for path in folder.previous.iterdir())
+    assert names == ["20260102T030405Z", "20260102T030405Z-1", "20260102T030405Z-2"]
 
 
 def test_unpublished_results_are_replaced_without_overwrite(folder: MovieFolder, cast: Path) -> None:
