@@ -25,7 +25,6 @@ if not __package__:  # run as a script, see _script.py
     import _script  # noqa: F401
 
 import argparse
-import io
 import logging
 import re
 from collections.abc import Sequence
@@ -72,7 +71,7 @@ def arguments() -> argparse.ArgumentParser:
     pictures("--pictures", type=Path, nargs="+", default=[], metavar="DIR",
              help="folders of pictures, searched with all folders in them")  # fmt: skip
     pictures("--still", type=Path, nargs="+", default=[], metavar="FILE",
-             help="pictures of several people: propose who is who, by their prepared pictures")  # fmt: skip
+             help="pictures of several people, or folders of them: propose who is who")  # fmt: skip
     pictures(
         "--confirm", type=Path, metavar="FILE", help="add the faces that are confirmed in a table of --still"
     )
@@ -214,23 +213,22 @@ def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
     Raises:
         InputError: nothing is prepared to compare with, or with another embedder.
     """
-    from facerec.actors.stills import proposal_files, propose, with_earlier_answers
+    from facerec.actors.picture_names import picture_files
     from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
-    from facerec.reporting.stills_sheet import draw_stills
+    from facerec.reporting.stills_sheet import write_proposal
     from facerec.settings import GallerySettings
-    from facerec.support.atomic import write_changed
 
     meta = database.read_meta()
-    if meta is None:
-        raise InputError(f"{database.embeddings_meta}: no such file; run prepare_actors.py first")
-    detector = args.detector or str(meta["detector"]["kind"])
+    if meta is None or not isinstance(meta.get("detector"), dict):
+        raise InputError(f"{database.embeddings_meta}: names no models; run prepare_actors.py first")
+    detector = args.detector or str(meta["detector"].get("kind"))
     embedder = args.embedder or str(meta["embedder"]["kind"])
     if embedder == "arcface":
         raise InputError("the pictures were prepared with an ArcFace file; give it: --embedder arcface:FILE")
     database.check_embedder(asdict(card_of(embedder, "embedder")), "the stills would be compared")
-    recorded = meta.get("settings")
-    known = {field.name for field in fields(GallerySettings)}
-    settings = GallerySettings(**{k: v for k, v in dict(recorded or {}).items() if k in known})
+    recorded = dict(meta.get("settings") or {})
+    known = {field.name for field in fields(GallerySettings)} & recorded.keys()
+    settings = GallerySettings(**{name: recorded[name] for name in known})
     threshold = settings.face_threshold
     if threshold is None:
         threshold = DETECTORS[detector.partition(":")[0]].threshold
@@ -240,24 +238,24 @@ def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
         load_detector(detector, **options, min_face_size=settings.min_face_size, face_threshold=threshold),
         load_embedder(embedder, **options),
     )
-    with progress("stills", len(args.still), "stills") as advance:
-        faces = propose(database, args.movie, args.still, models, settings, advance)
-    names = database.cast(args.movie)
-    folder = database.stills / str(args.movie)
-    faces = with_earlier_answers(faces, folder / "faces.csv")
-    table, files = proposal_files(folder, faces, names)
-    sheet = io.BytesIO()
-    draw_stills(database, database.gallery(args.movie), faces, names).save(sheet, "PNG")
-    files[folder / "sheet.png"] = sheet.getvalue()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_changed(files)
-    likely = sum(bool(face.proposed) for face in faces)
+    stills: list[Path] = []
+    for path in args.still:
+        stills += [file for file, _ in picture_files(path)] if path.is_dir() else [path]
+    with progress("stills", len(stills), "stills") as advance:
+        proposal = write_proposal(database, args.movie, stills, models, settings, advance)
     command = stage_command(
-        "add_movie", "--movie", str(args.movie), "--actor-db", str(args.actor_db), "--confirm", str(table)
+        "add_movie",
+        "--movie",
+        str(args.movie),
+        "--actor-db",
+        str(args.actor_db),
+        "--confirm",
+        str(proposal.table),
     )
     return (
-        f"{len(faces)} faces in {len(args.still)} stills, {likely} of them with a likely name; look at "
-        f"{folder / 'sheet.png'}, write yes or a name into the column `confirm` of {table}, then: {command}"
+        f"{proposal.faces} faces in {len(stills)} stills, {proposal.likely} of them with a likely name; look "
+        f"at {proposal.sheet}, write yes or a name into the column confirm of {proposal.table}; then: "
+        f"{command}"
     )
 
 

@@ -18,6 +18,7 @@ from facerec.support.csv_edits import edit_table
 from facerec.support.shell import command_line
 
 NO_ROLE = "unknown"  # the labeling backend does not take an empty role
+_NO_TEXT = frozenset(("", "na", "n/a", "nan", "-nan", "null", "none"))  # empty cells for the labeling backend
 _MAX_LISTED = 20
 
 
@@ -74,6 +75,10 @@ def edit_cast(
         _fill(edits, database, number, row, film, replaced)
     for member in members:
         cells = _cells(member, has_uris)
+        if cells["name"].casefold() in _NO_TEXT:
+            edits.notes.append(
+                f"the name {cells['name']!r} is an empty cell for the labeling backend; add a word"
+            )
         numbers = by_actor.pop(member.actor_id, [])
         if not numbers:
             edits.added.append({"movie_id": str(movie_id), **film, "id": member.actor_id, **cells})
@@ -134,7 +139,7 @@ def _cells(member: Member, has_uris: bool) -> dict[str, str]:
     entry, known = member.entry, member.known
     cells = {
         "name": entry.name,
-        "role": entry.role or NO_ROLE,
+        "role": entry.role if entry.role.strip("#<>").casefold() not in _NO_TEXT else NO_ROLE,
         "birthday": entry.birthday or (known.birthday() if known else ""),
         "birthplace": entry.birthplace or (known.birthplace if known else ""),
     }

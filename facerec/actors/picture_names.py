@@ -69,7 +69,7 @@ def match_pictures(folders: Sequence[Path], members: Sequence[Member], beside: P
     doubts: list[str] = []
     nobody: list[Path] = []
     for folder in folders:
-        for path, parents in _files(folder):
+        for path, parents in picture_files(folder):
             found, year, doubt = names.owner(path, parents)
             if doubt:
                 doubts.append(f"{path}: {doubt}")
@@ -95,13 +95,13 @@ def match_pictures(folders: Sequence[Path], members: Sequence[Member], beside: P
     return Matches(tuple(pictures), tuple(doubts), _nobodys([p for p in nobody if p not in listed], names))
 
 
-def _files(folder: Path, parents: tuple[str, ...] = ()) -> Iterator[tuple[Path, tuple[str, ...]]]:
+def picture_files(folder: Path, parents: tuple[str, ...] = ()) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Yield files that may be pictures, with the names of the folders that they are in below `folder`."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name == "Thumbs.db":
             continue
         if path.is_dir():
-            yield from _files(path, (*parents, path.name))
+            yield from picture_files(path, (*parents, path.name))
         elif path.is_file() and path.suffix.lower() not in _NO_PICTURES:
             yield path, parents
 
@@ -194,7 +194,7 @@ def _listed(member: Member, folders: Sequence[Path], beside: Path | None) -> Ite
                 where = ", ".join(map(str, places)) or "no folder of pictures; give --pictures"
                 yield Path(name), f"{entry.where}: picture {name!r} of {entry.name} is not in {where}"
         elif found.is_dir():
-            yield from ((path, "") for path, _ in _files(found))
+            yield from ((path, "") for path, _ in picture_files(found))
         else:
             yield found, ""
 

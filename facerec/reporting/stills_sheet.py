@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import PIL.Image
@@ -10,13 +12,53 @@ from PIL import ImageDraw, ImageOps
 
 from facerec.actors.database import ActorDatabase, Gallery
 from facerec.actors.pictures import read_picture
-from facerec.actors.stills import MAX_SIDE, StillFace
+from facerec.actors.stills import MAX_SIDE, StillFace, proposal_files, propose, with_earlier_answers
+from facerec.models.base import Detector, Embedder
 from facerec.reporting.fonts import draw_text, drawable, font_for
+from facerec.settings import GallerySettings
+from facerec.support.atomic import write_changed
 
 # all lengths are pixels
 _WIDTH, _MARGIN, _GAP, _SIDE, _ROW = 1360, 28, 12, 112, 136
 _STILL_WIDTH, _STILL_HEIGHT = 620, 520
 _BACKGROUND, _BRIGHT, _DIM, _MARK = (18, 20, 25), (238, 240, 244), (146, 153, 167), (240, 160, 75)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The files of a proposal, and how many faces it has and how many of them with a likely name."""
+
+    table: Path
+    sheet: Path
+    faces: int
+    likely: int
+
+
+def write_proposal(
+    database: ActorDatabase,
+    movie_id: int,
+    stills: Sequence[Path],
+    models: tuple[Detector, Embedder],
+    settings: GallerySettings,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Proposal:
+    """Propose who is who in stills and write the table, the faces and the sheet; answers that are there stay.
+
+    Args and errors: as `actors.stills.propose`.
+    """
+    faces = propose(database, movie_id, stills, models, settings, advance)
+    names = database.cast(movie_id)
+    folder = database.stills / str(movie_id)
+    faces = with_earlier_answers(faces, folder / "faces.csv")
+    table, files = proposal_files(folder, faces, names)
+    picture = io.BytesIO()
+    draw_stills(database, database.gallery(movie_id), faces, names).save(picture, "PNG")
+    sheet = folder / "sheet.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in files.keys() - {table}:  # one after the other: `write_changed` holds all files open
+        write_changed({path: files[path]})
+    write_changed({sheet: picture.getvalue(), table: files[table]})
+    return Proposal(table, sheet, len(faces), sum(bool(face.proposed) for face in faces))
 
 
 def draw_stills(

@@ -17,7 +17,12 @@ from facerec import add_movie
 from facerec.actors import addition
 from facerec.actors.aspect_ratios import read_aspect_rows
 from facerec.actors.database import ActorDatabase
+from facerec.actors.embed import prepare
+from facerec.checks.actors import DatabaseCheck
+from facerec.checks.violations import Violations
+from facerec.settings import GallerySettings
 from facerec.support.cli import run_main
+from tests.commands.test_prepare_actors import Blocks, Colour
 from tests.films import make_film
 
 MOVIE = 12345
@@ -118,6 +123,21 @@ def test_rows_and_pictures_are_added_and_nothing_else_changes(
     assert run(*ALL) == 0
     assert "nothing changed" in capsys.readouterr().out
     assert {path: path.lstat().st_mtime_ns for path in place.rglob("*") if path.name != ".lock"} == stamps
+
+
+def test_the_labeling_backend_accepts_what_is_written(place: Path) -> None:
+    """Prepared with toy models; a role that pandas reads as an empty cell is not written."""
+    shutil.rmtree("db")
+    Path("cast.csv").write_text("name,role,imdb\nGrace Hopper,NA,nm0000001\nJosé García,<NA>,\n50 Cent,,\n")
+    assert run(*ALL) == 0
+    database, detector, embedder = ActorDatabase("db"), Blocks(), Colour()
+    prepare(database, (detector.card, embedder.card), lambda: (detector, embedder), GallerySettings())
+    violations = Violations([database.actors, database.images, database.aspect_ratios])
+    check = DatabaseCheck(database, [MOVIE], violations)
+    cast = check.check_movie(MOVIE, "12345-CoolMovieFilm.mkv", (160, 120))
+    assert not violations.kept and cast is not None
+    assert list(cast) == ["nm0000001", "jose-garcia", "p-50-cent"]
+    assert {row["role"] for _, _, row in database.read_actors()} == {"unknown"}
 
 
 def test_a_new_database_is_made_whole(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
