@@ -9,6 +9,7 @@ from pathlib import Path
 from facerec.actors.pictures import is_upright, picture_format, read_picture
 
 MAX_SIDE = 4096  # pixels of the longer side of a picture that is written again
+_STEM = 40  # characters of the actor id in a file name, which may have 255 bytes
 _QUALITY = 95  # of JPEG
 _KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # suffix of formats that are copied byte by byte
 
@@ -19,7 +20,7 @@ def copy_name(actor_id: str, content: bytes, path: Path) -> str:
     So the same picture is copied once, whatever its file is called.
     """
     suffix = _KEPT.get(picture_format(path), ".jpg") if is_upright(path) else ".jpg"
-    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in actor_id)
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in actor_id[:_STEM])
     return f"{stem}-{sha256(content).hexdigest()[:10]}{suffix}"
 
 

@@ -98,6 +98,10 @@ def _one_entry_a_person(entries: Sequence[CastEntry], doubts: list[str], notes: 
                 names = " and ".join(f"{one.name!r} ({one.where})" for one in group[:4])
                 doubts.append(f"the id {value!r} is that of {names}; correct it in the list")
                 continue
+            if not all(agree(first.birthday, entry.birthday) for entry in group):
+                born = " and ".join(f"{one.birthday} ({one.where})" for one in group if one.birthday)
+                doubts.append(f"{first.name!r} ({value}) is born {born}; correct it in the list")
+                continue
             people.append(_joined(group))
         elif value in with_id:
             doubts.append(
@@ -170,10 +174,10 @@ def _id_in(
         person = known[entry.id]
         if is_chosen or name_key(entry.name) in {name_key(name) for name in person.names}:
             return entry.id
-        if not agree(person.birthday(), entry.birthday):
+        if not (namespace_of(entry.id) and agree(person.birthday(), entry.birthday)):
             doubts.append(
                 f"{_named(entry)}: the id {entry.id!r} is that of {person.names[0]!r}, born "
-                f"{person.birthday()}, in actors.csv; {_choose(entry)}"
+                f"{person.birthday() or 'unknown'}, in actors.csv; {_choose(entry)}"
             )
             return None
         notes.append(f"{_named(entry)} has the id of {person.names[0]!r} and is taken as the same person")

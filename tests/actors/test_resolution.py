@@ -105,6 +105,7 @@ def test_a_uri_that_contains_an_id_of_the_table_finds_that_person() -> None:
         (one(id="Q5"), [known("nm1", "Ada King")], "--id 'Ada King=Q5'"),
         (one(), [known("a", "Ada King", movie=12), known("b", "Ada King", movie=12)], "a (born unknown), b"),
         (one("Bo", id="nm1", birthday="1950"), [known("nm1", "Ada", "1960")], "is that of 'Ada', born 1960"),
+        (one("Bo", id="p1"), [known("p1", "Ada")], "is that of 'Ada', born unknown"),
         (one(id="Q5", uris="http://viaf.org/1"),
          [known("a", "A", uri="http://viaf.org/1"), known("b", "B", uri="http://viaf.org/1/")],
          "has the identifiers of a and b"),
@@ -141,6 +142,10 @@ def test_rows_of_one_person_become_one_and_two_people_of_one_name_stay_two() -> 
         ((one(birthday="1950"), one(role="b")), "as one person or as several"),
         ((one(id="nm1"), one()), "has no id, but another row of this name has one"),
         ((one(id="nm1"), one("Bo", id="nm1")), "the id 'nm1' is that of 'Ada King' (cast.csv:2) and 'Bo'"),
+        (
+            (one(id="nm1", birthday="1950"), one(id="nm1", birthday="1960")),
+            "is born 1950 (cast.csv:2) and 1960",
+        ),
         ((one(id="x" * 65),), "has more than 64 characters"),
         ((one(id="null"),), "is no text for the labeling backend"),
         ((one("A B", id="a-b"), one("a b!", id="nm1"), one("C", id="a-b")), "the id 'a-b' is that of"),
