@@ -13,7 +13,7 @@ batch nor on the number of cores.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -137,14 +137,17 @@ class SCRFD:
         wanted = min(1.0, SMALLEST / self.min_face_size)
         if self._size is None:
             seen = scaled(frame, wanted)
-            levels = []
+            levels = [whole(frame, seen)]
         else:
             seen = fit(frame, self._size)
-            levels = tiled(frame, wanted, seen[0] / frame[0], self._size) if self._tiles else []
-        levels.append(whole(seen))
+            down = frame[0] / seen[0]
+            levels = tiled(frame, wanted, 1 / down, self._size) if self._tiles else []
+            # As in insightface, x has the ratio of y. Since the smaller side is rounded down, x is off by up
+            # to two pixels of the input at the right border.
+            levels.append(replace(whole(frame, seen), ratio=(down, down)))
         if longest_face(seen) > LARGEST:
             reduced = REDUCED / longest_face(seen)
-            levels.append(whole(scaled(seen, reduced), smallest=reduced * LARGE))
+            levels.append(whole(frame, scaled(seen, reduced), smallest=reduced * LARGE))
         return levels
 
     def _find(self, frame: Image) -> tuple[Rows, bool]:
@@ -154,17 +157,16 @@ class SCRFD:
             Candidates, not yet suppressed, as (n, 15) x1, y1, x2, y2, five keypoints x, y, score; and whether
             they are saturated, see `Detections`.
         """
-        height, width = frame.shape[:2]
         found, candidates, places = [], 0, 0
-        for level in self._levels((height, width)):
+        for level in self._levels((frame.shape[0], frame.shape[1])):
             image = resize(frame, level.size)
-            scale = np.array([width / level.size[1], height / level.size[0]] * 7, np.float32)
+            ratio = np.array(level.ratio * 7, np.float32)
             for window in level.windows:
                 top, left, bottom, right = window
                 rows, count = self._see(image[top:bottom, left:right])
                 candidates, places = candidates + len(rows), places + count
                 rows = rows[level.takes(rows[:, :4], window)]
-                rows[:, :14] = (rows[:, :14] + np.array([left, top] * 7, np.float32)) * scale
+                rows[:, :14] = (rows[:, :14] + np.array([left, top] * 7, np.float32)) * ratio
                 found.append(rows)
         return np.concatenate(found), 2 * candidates >= places
 

@@ -28,11 +28,13 @@ class Level:
 
     Attributes:
         size: of the scaled frame.
+        ratio: pixels of the frame per pixel of the scaled frame, in x and y.
         windows: the parts of it that the network sees, one after the other.
         smallest, largest: longer side of the boxes that are taken from it, in pixels of the scaled frame.
     """
 
     size: Size
+    ratio: tuple[float, float]
     windows: tuple[Window, ...]
     smallest: float = 0.0
     largest: float = float("inf")
@@ -54,9 +56,9 @@ class Level:
         return np.asarray(taken)
 
 
-def whole(size: Size, smallest: float = 0.0) -> Level:
-    """Return the level of a scaled frame that is seen at once."""
-    return Level(size, ((0, 0, *size),), smallest)
+def whole(frame: Size, size: Size, smallest: float = 0.0) -> Level:
+    """Return the level of a frame that is scaled to `size` and seen at once."""
+    return Level(size, _ratio(frame, size), ((0, 0, *size),), smallest)
 
 
 def tiled(frame: Size, scale: float, coarse: float, tile: Size) -> list[Level]:
@@ -79,7 +81,7 @@ def tiled(frame: Size, scale: float, coarse: float, tile: Size) -> list[Level]:
             for top in rows
             for left in columns
         )
-        levels.append(Level(size, windows, largest=_overlap(min(tile)) - 2 * MARGIN))
+        levels.append(Level(size, _ratio(frame, size), windows, largest=_overlap(min(tile)) - 2 * MARGIN))
         scale /= STEP
     return levels
 
@@ -92,6 +94,10 @@ def longest_face(frame: Size) -> float:
 def scaled(frame: Size, scale: float) -> Size:
     """Return the size of a frame at `scale`."""
     return max(1, round(frame[0] * scale)), max(1, round(frame[1] * scale))
+
+
+def _ratio(frame: Size, size: Size) -> tuple[float, float]:
+    return frame[1] / size[1], frame[0] / size[0]
 
 
 def _overlap(tile: int) -> int:

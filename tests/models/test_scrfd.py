@@ -21,11 +21,7 @@ def first_frame(shared, clip: str) -> np.ndarray:
 
 
 def documented(path: str, frame: np.ndarray, threshold: float = 0.5) -> list[tuple]:
-    """Detect as insightface documents it, place by place; the box is not clipped.
-
-    Coordinates are divided by the scale of their own axis. insightface divides x by that of the height, which
-    differs where the scaled height is not a whole number.
-    """
+    """Detect as insightface documents it, place by place; the box is not clipped."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     height, width = frame.shape[:2]
     inside = (640, int(640 / height * width)) if height > width else (int(640 / width * height), 640)
@@ -33,15 +29,15 @@ def documented(path: str, frame: np.ndarray, threshold: float = 0.5) -> list[tup
     canvas[: inside[0], : inside[1]] = cv2.resize(frame, inside[::-1])
     pixels = (canvas.astype(np.float32) - 127.5) / 128
     outputs = session.run(None, {session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})
-    sx, sy = inside[1] / width, inside[0] / height
+    scale = inside[0] / height  # also of x
     faces = []
     for level, stride in enumerate((8, 16, 32)):
         scores, sides, points = (outputs[level + 3 * kind][0] for kind in range(3))
         for place in np.flatnonzero(scores[:, 0] >= threshold):
             y, x = np.array(divmod(place // 2, 640 // stride)) * stride
             left, top, right, bottom = (sides[place] * stride).tolist()
-            box = [(x - left) / sx, (y - top) / sy, (x + right) / sx, (y + bottom) / sy]
-            keypoints = (points[place].reshape(5, 2) * stride + [x, y]) / [sx, sy]
+            box = [(x - left) / scale, (y - top) / scale, (x + right) / scale, (y + bottom) / scale]
+            keypoints = (points[place].reshape(5, 2) * stride + [x, y]) / scale
             faces.append((float(scores[place, 0]), box, keypoints))
     faces.sort(key=lambda face: -face[0])
     kept: list[tuple] = []
