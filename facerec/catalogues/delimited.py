@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -45,6 +46,7 @@ def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
     above = next((i for i, (_, row) in enumerate(first) if _is_header(row, wanted)), 0)
     header = first[above]
     width = len(header[1])
+    below = _padded(source.path, chain(first[above + 1 :], rows), width)
     doubts = [f"{source.path.name} is not Unicode and was read as {_LATIN_1}"] if encoding == _LATIN_1 else []
     if above:
         doubts.append(
@@ -55,7 +57,7 @@ def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
         source.path,
         f"table separated by {named} ({encoding})",
         header[1],
-        _padded(source.path, chain(first[above + 1 :], rows), width),
+        map(_plain, below) if header[1][0].startswith("?") else below,
         wanted,
         doubts,
     )
@@ -100,6 +102,11 @@ def _encoding(content: bytes) -> str | None:
     except UnicodeDecodeError:
         return _LATIN_1
     return "utf-8"
+
+
+def _plain(row: tuple[int, list[str]]) -> tuple[int, list[str]]:
+    """Return a row of SPARQL's TSV without the languages and types of its values."""
+    return row[0], [re.sub(r"(@[a-z]{2,3}(-[A-Za-z0-9]+)*|\^\^<[^>]*>)$", "", cell) for cell in row[1]]
 
 
 def _is_header(row: Sequence[str], wanted: Wanted) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from facerec.catalogues.base import CastEntry, CastList, Wanted
 from facerec.catalogues.columns import FIELDS, find_columns
@@ -141,6 +142,8 @@ def _entry(
     if doubt:
         notes.append(f"{where}: {doubt}")
     actor_id, uris = _identifiers(path, line, cells, by_entity)
+    pictures = [p for part in re.split(r"[;|]", cells.get("picture", "")) if (p := part.strip())]
+    addresses = [picture for picture in pictures if "://" in picture]
     return CastEntry(
         name,
         where,
@@ -149,7 +152,8 @@ def _entry(
         birthplace=cells.get("birthplace", ""),
         id=actor_id,
         uris=tuple(dict.fromkeys(uris)),
-        pictures=tuple(p for part in re.split(r"[;|]", cells.get("picture", "")) if (p := part.strip())),
+        pictures=tuple(picture for picture in pictures if picture not in addresses),
+        portraits=tuple(unquote(address.strip("<>").rpartition("/")[2]) for address in addresses),
     )
 
 

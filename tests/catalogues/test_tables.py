@@ -112,6 +112,18 @@ def test_results_of_wikidatas_query_page_are_tables(tmp_path: Path) -> None:
     )
 
 
+def test_tsv_of_wikidatas_endpoint_has_languages_and_types_in_its_cells(tmp_path: Path) -> None:
+    cast = read(
+        tmp_path / "query.tsv",
+        "?actor\t?actorLabel\t?birthday\t?image\n"
+        '<http://www.wikidata.org/entity/Q7259>\t"Ada Lovelace"@en\t"1815-12-10T00:00:00Z"^^<http://www.w3.org/'
+        "2001/XMLSchema#dateTime>\t<http://commons.wikimedia.org/wiki/Special:FilePath/Ada%20A.jpg>\n",
+    )
+    (entry,) = cast.entries
+    assert (entry.id, entry.name, entry.birthday) == ("Q7259", "Ada Lovelace", "10.12.1815")
+    assert entry.portraits == ("Ada A.jpg",) and not entry.pictures
+
+
 @pytest.mark.parametrize(
     "cell, birthday, doubt",
     [
