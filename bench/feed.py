@@ -98,6 +98,7 @@ def make_film(path: Path, width: int, height: int, frames: int) -> Path:
             times = ((shot, number / shot.frames) for shot in demo_shots() for number in range(shot.frames))
             for shot, when in islice(times, frames - count):
                 large = cv2.resize(shot.view(when), (width, height), interpolation=cv2.INTER_CUBIC)
+                large = (np.clip(large, 0, 1) * 255).astype(np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
                 count += 1
         container.mux(stream.encode(None))

@@ -1,0 +1,34 @@
+"""The measurement of feeding: a device gets half the bytes, and watching costs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.feed import DecoderThreads, FreeDetector, FreeDevice, feed, make_film, measure
+from facerec.video.film import open_film
+from tests.films import make_film as make_numbers
+
+
+def test_a_device_gets_half_the_bytes_and_frames_without_detection_none(tmp_path: Path) -> None:
+    film = open_film(make_numbers(tmp_path / "1-numbers.mp4", 30))
+    cpu, device = FreeDetector(), FreeDevice()
+    assert feed(film, 30, cpu)["mib"] == 2 * feed(film, 30, device)["mib"] == 160 * 120 * 3 / 2**20
+    table = measure(film, 30, threads=2, rounds=1)
+    assert set(table) == {"decode", "rgb", "planes", "sparse"}
+    assert table["decode"]["share"] == table["decode"]["bound"] == 1
+    for row in table.values():
+        assert row["busiest"] == max(row.get(key, 0) for key in ("read", "decoder", "convert", "detect"))
+        assert row["cpu_ms"] > 0 and row["cpu_ms"] >= row["host_ms"]
+
+
+def test_costs_of_watching_are_not_counted() -> None:
+    watched = DecoderThreads()
+    watched.seconds, watched.own_seconds = {1: 0.5, 2: 1.5}, 0.25
+    assert watched.costs(3.25, 10) == pytest.approx({"cpu_ms": 300, "host_ms": 100, "decoder": 150})
+
+
+def test_the_film_has_the_size_and_length_that_were_asked_for(tmp_path: Path) -> None:
+    film = open_film(make_film(tmp_path / "1-demo.mp4", 320, 180, 12))
+    assert (film.frame_count, film.display_width, film.display_height) == (12, 320, 180)
