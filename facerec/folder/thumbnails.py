@@ -38,7 +38,8 @@ def thumbnail_bytes(frame: Image, box: NDArray[np.int64]) -> bytes:
     if scale < 1:
         size = max(1, round(w * scale)), max(1, round(h * scale))
         crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    spread = crop.max(2).astype(np.int16) - crop.min(2)
+    red, green, blue = cv2.split(crop)
+    spread = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
     code = cv2.COLOR_RGB2GRAY if spread.mean() < GRAY_TOLERANCE else cv2.COLOR_RGB2BGR
     encoded, jpeg = cv2.imencode(".jpg", cv2.cvtColor(crop, code), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not encoded:

@@ -139,7 +139,10 @@ def split_into_batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]
 
 def pad_batch(crops: Sequence[Image], size: int) -> NDArray[np.uint8]:
     """Stack at most `size` crops and pad with black ones to (size, height, width, 3)."""
-    return np.pad(np.stack(crops), ((0, size - len(crops)), (0, 0), (0, 0), (0, 0)))
+    batch = np.stack(crops)
+    if len(batch) == size:
+        return batch
+    return np.pad(batch, ((0, size - len(batch)), (0, 0), (0, 0), (0, 0)))
 
 
 def normalize_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

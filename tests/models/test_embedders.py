@@ -18,11 +18,11 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from facerec.errors import ModelError
-from facerec.models import card_of, load_detector, load_embedder
+from facerec.models import arcface, card_of, load_detector, load_embedder
 from facerec.models.align import align
 from facerec.models.arcface import TEMPLATE
 from facerec.models.base import ModelCard
-from facerec.models.preprocessing import hash_preprocessing
+from facerec.models.preprocessing import Preprocessing, hash_preprocessing
 from facerec.models.weights import WeightFiles, find_weights
 from tests.conftest import ROOT
 
@@ -305,3 +305,15 @@ def test_real_portraits_of_one_person_are_closer_than_of_two(shared, models):
     same = np.array(names)[:, None] == np.array(names)
     assert distance[same].max() < embedder.verification_threshold
     assert embedder.verification_threshold < embedder.same_person < distance[~same].min()
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((127.5,) * 3, (128.0,) * 3), ((103.5, 116.3, 123.7), (57.4, 57.1, 58.4))]
+)
+def test_looked_up_pixel_values_are_the_bits_of_their_arithmetic(mean, std) -> None:
+    tables = arcface._preprocessed(Preprocessing(mean=mean, std=std))
+    crop = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
+    computed = (crop - np.array(mean, np.float32)) / np.array(std, np.float32)
+    assert computed.dtype == tables.dtype == np.float32
+    for channel, table in enumerate(tables):
+        np.testing.assert_array_equal(table[crop[..., channel]], computed[..., channel])
