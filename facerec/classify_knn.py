@@ -169,6 +169,8 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         settings,
         weights,
     )
+    unnamed = database.unnamed()  # they compete for clusters all the same: theirs must not get another name
+    names = [{actor: p for actor, p in row.items() if actor not in unnamed} for row in names]
     shown = [actor for row in names for actor, p in row.items() if round(p, 5) > DISPLAY_THRESHOLD]
     cast = database.cast(folder.movie_id)
     tables = {path.name: sha256_of(path) for path in (database.actors, database.images, database.embeddings)}
@@ -187,7 +189,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
                 "actors_named": len(set(shown)),
                 "actors_with_pictures": len(gallery.actors),
                 "pictures": len(gallery.images),
-                "cast": {actor: cast[actor] for actor in gallery.actors},
+                "cast": {actor: cast[actor] for actor in gallery.actors if actor not in unnamed},
             },
             overwrite=overwrite,
             names_only=True,

@@ -54,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.support.atomic import atomic_write
 
     folder = MovieFolder.existing(args.path)
-    names = cast_names(folder, ActorDatabase(args.actor_db))
-    sheet = draw_contact_sheet(folder, names, args.clusters)
+    database = ActorDatabase(args.actor_db)
+    sheet = draw_contact_sheet(folder, cast_names(folder, database), args.clusters, database.unnamed())
     out = args.out or folder.contact_sheet
     with atomic_write(out) as file:
         sheet.save(file, format="PNG")

@@ -53,6 +53,11 @@ def arguments() -> argparse.ArgumentParser:
     add_least_argument(command_line, "a prediction names a person if its probability is above this, 0 to 1")
     add_actor_db_argument(command_line, "actor database, for names, roles and the identifiers of actors")
     command_line.add_argument(
+        "--anonymous",
+        action="store_true",
+        help="people are `person 1`, `person 2`, …, without names, actor ids, roles and identifiers",
+    )
+    command_line.add_argument(
         "--url",
         metavar="URL",
         help="address under which you publish film and manifest, for iiif (default: https://example.org/)",
@@ -100,7 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if labels and folder.movie_id not in labels:
             logging.warning("movie %d: no file of --labels has a row of it", folder.movie_id)
         own = labels.get(folder.movie_id)
-        return open_movie(folder.path, actor_db=args.actor_db, labels=own, least=args.least)
+        return open_movie(
+            folder.path, actor_db=args.actor_db, labels=own, least=args.least, anonymous=args.anonymous
+        )
 
     if file:
         movies = []

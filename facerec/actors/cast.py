@@ -39,11 +39,13 @@ class Cast:
 
     Attributes:
         members: by actor id, in the order of actors.csv.
+        unnamed: names by id of those whom the actor database says not to name; they are no members.
     """
 
     title: str = ""
     year: str = ""
     members: Mapping[str, CastMember] = field(default_factory=dict)
+    unnamed: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, actor_id: str) -> str:
         """Return the name of an actor; the id itself where none is known."""
@@ -76,7 +78,7 @@ def read_cast(folder: MovieFolder, database: ActorDatabase) -> Cast:
         )
         for actor, name in names.items()
     }
-    return Cast(title, year, members)
+    return Cast(title, year, members, database.unnamed())
 
 
 def _uris(cell: str, database: ActorDatabase, line: int) -> list[str]:

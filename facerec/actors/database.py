@@ -33,6 +33,8 @@ MAX_ID_LENGTH = 64  # characters, the width of the labeling backend's column
 
 ACTOR_COLUMNS = ("movie_id", "movie_name", "movie_year", "id", "name", "role", "birthday", "birthplace")
 IMAGE_COLUMNS = ("actor_id", "movie_id", "filename")  # prepare_actors.py adds n_detections
+DO_NOT_NAME = "do_not_name"  # column of actors.csv that users may add
+_YES, _NO = ("1", "yes", "y", "true", "x"), ("", "0", "no", "n", "false")
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,20 @@ class ActorDatabase:
                 raise ContractError(self.actors, rule, line)
         return casts
 
+    def unnamed(self) -> dict[str, str]:
+        """Read the people who must not be named anywhere: names by id.
+
+        A yes in the column `do_not_name` holds for all rows of that id, in all movies.
+        """
+        found: dict[str, str] = {}
+        for line, _, row in self.read_actors() if self.actors.exists() else ():
+            cell = row.get(DO_NOT_NAME, "").strip().lower()
+            if cell in _YES:
+                found.setdefault(row["id"], row["name"])
+            elif cell not in _NO:
+                raise ContractError(self.actors, f"{DO_NOT_NAME} {cell[:40]!r} is neither yes nor no", line)
+        return found
+
     def gallery(self, movie_id: int | None = None, dimension: int | None = None) -> Gallery:
         """Build the gallery of a movie's cast.
 
@@ -280,9 +296,12 @@ def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
     """Read the names of actors by id.
 
     Returns:
-        The cast that the manifest records, updated by the movie's cast in the database if that exists.
+        The cast that the manifest records, updated by the movie's cast in the database if that exists,
+        without those whom the database says not to name.
     """
     report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
     cast = report.get("cast", {})
     names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
-    return names | (database.cast(folder.movie_id) if database.actors.exists() else {})
+    names |= database.cast(folder.movie_id) if database.actors.exists() else {}
+    unnamed = database.unnamed()
+    return {actor: name for actor, name in names.items() if actor not in unnamed}

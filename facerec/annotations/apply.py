@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from facerec.actors.database import ActorDatabase, cast_names
+from facerec.actors.unnamed import without_name
 from facerec.annotations.cvat_labels import read_cvat_labels
 from facerec.annotations.export import Annotation, read_export_by_tag
 from facerec.annotations.identities import MIXED, NO_FACE, NOT, ids_by_name, ids_of_label, plain_name
@@ -99,15 +100,19 @@ def people_from_labels(
     if lost:
         message = "%s: %d of %d rows are ignored; their faces are not in %s, which was made again since"
         logging.warning(message, labels, lost, lost + len(rows), folder.path)
-    cast = cast_names(folder, database)
+    cast, unnamed = cast_names(folder, database), database.unnamed()
     ids = database.cast(None) | cast if database.actors.exists() else cast
-    persons = {row.label: person_of_label(row.label, ids, cast) for row in rows if plain_name(row.label)}
+    persons = {
+        row.label: without_name(person_of_label(row.label, ids, cast), unnamed)
+        for row in rows
+        if plain_name(row.label)
+    }
     for row in rows:
         if len(row.label) > MAX_LABEL:
             raise ContractError(labels, f"the label has more than {MAX_LABEL} characters", row.line)
     answers = trajectory_answers(rows, {label: one.person for label, one in persons.items()}, labels)
     poor = recorded_poor_pages(read_manifest(folder))
-    named = predicted_persons(predictions, cast, least)
+    named = predicted_persons(predictions, cast, unnamed, least)
     named = {cluster: one for cluster, one in named.items() if cluster not in poor}
     made = arrange(folder.movie_id, clusters, answers, {one.person: one for one in persons.values()}, named)
     inputs = {name: sha256_of(folder.path / name) for name in INPUTS} | {"labels": sha256_of(labels)}
@@ -215,10 +220,17 @@ def _common(answers: set[str]) -> str:
     return NO_FACE if not faces else faces[0] if len(faces) == 1 else MIXED
 
 
-def predicted_persons(predictions: Predictions, cast: Mapping[str, str], least: float) -> dict[int, Person]:
-    """Return the most likely person of each cluster, see `shown_actor`; the persons have no trajectories."""
+def predicted_persons(
+    predictions: Predictions, cast: Mapping[str, str], unnamed: Container[str], least: float
+) -> dict[int, Person]:
+    """Return the most likely person of each cluster, see `shown_actor`; the persons have no trajectories.
+
+    Args:
+        unnamed: ids of actors who must not be named.
+    """
     persons = {}
     for cluster, names in predictions.items():
-        if shown := shown_actor(names, least):
+        allowed = {actor: p for actor, p in names.items() if actor not in unnamed}
+        if shown := shown_actor(allowed, least):
             persons[cluster] = Person(shown[0], cast.get(shown[0], shown[0]), shown[0], PREDICTION, ())
     return persons

@@ -160,7 +160,7 @@ def _confirmed_actors(
     rows: Iterable[Annotation], rejected: set[str], database: ActorDatabase, movie_id: int, labels: Path
 ) -> dict[str, str]:
     """Return the actor of each confirmed face, by tag, and warn of labels that name no actor."""
-    ids = database.cast(None)
+    ids, unnamed = database.cast(None), database.unnamed()
     by_name = ids_by_name(database.cast(movie_id))
     actors: dict[str, str] = {}
     unknown: Counter[str] = Counter()
@@ -171,6 +171,8 @@ def _confirmed_actors(
         namesakes = ids_of_label(row.label, ids, by_name)
         if len(namesakes) != 1:
             unknown[row.label] += 1
+        elif namesakes[0] in unnamed:  # their pictures would only help to find them elsewhere
+            continue
         elif actors.setdefault(row.tag, namesakes[0]) != namesakes[0]:
             contradictory.add(row.tag)
     if unknown:

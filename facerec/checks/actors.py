@@ -28,6 +28,7 @@ class DatabaseCheck:
         self._database, self._violations = database, violations
         ids: set[str] = set()
         self._casts: dict[int, dict[str, str]] = {movie: {} for movie in movies}
+        self._unnamed: dict[str, str] = {}
         self._gallery: Gallery | None = None
         known = self._read_to_end(database.actors, lambda: _check_actors(database, movies, ids, violations))
         listed = self._read_to_end(
@@ -58,7 +59,8 @@ class DatabaseCheck:
             shown: the film is there, so that the labeling backend reads its size.
 
         Returns:
-            The movie's cast, names by actor id; None where `actors.csv` cannot be read.
+            The movie's cast without those who must not be named, names by actor id; None where `actors.csv`
+            cannot be read.
         """
         database = self._database
         compare = self._sized and shown
@@ -68,7 +70,9 @@ class DatabaseCheck:
         if cast and self._gallery is not None:
             for sentence in database.without_pictures(self._gallery, movie_id, cast):
                 self._violations.warn(database.folder, sentence)
-        return cast if self._known else None
+        if not self._known:
+            return None
+        return {actor: name for actor, name in cast.items() if actor not in self._unnamed}
 
     def _read_to_end(self, path: Path, read: Callable[[], None]) -> bool:
         """Run `read` on a file; returns whether it came to the end (readers stop at the first bad row)."""
@@ -88,6 +92,7 @@ class DatabaseCheck:
 
     def _read_casts(self) -> None:
         self._casts |= self._database.casts(self._casts)
+        self._unnamed = self._database.unnamed()
 
     def _read_gallery(self, movies: Collection[int]) -> None:
         only = next(iter(movies)) if len(movies) == 1 else None

@@ -174,7 +174,7 @@ def _check_predictions(
         return {}
     for cluster, names in predictions.items():
         for actor in names.keys() - cast.keys() if cast is not None else ():
-            rule = f"cluster {cluster}: actors.csv has no row with the id {actor!r}"
+            rule = f"cluster {cluster}: actors.csv has no row with the id {actor!r}, or says not to name it"
             violations.add(folder.predictions, rule)
     return predictions
 

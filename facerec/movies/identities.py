@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from facerec.actors.cast import Cast
+from facerec.actors.unnamed import without_name
 from facerec.folder.documents import Predictions, shown_actor
 from facerec.folder.people import ANNOTATOR, NONE, PREDICTION, People, Person
 
@@ -19,7 +20,8 @@ class Identity:
 
     Attributes:
         person: id; trajectories with equal ids show one person. An actor id, `typed:` and a plain name,
-            `unknown:` and the id of an unnamed cluster, or `trajectory:` and an index.
+            `unknown:` and the id of an unnamed cluster, `unnamed:` and a number for somebody whom the actor
+            database says not to name, or `trajectory:` and an index.
         name: on one line; `unknown 17` for the unnamed cluster 17.
         actor_id: None if it is no actor of the cast.
         source: `annotator`, `prediction` or `none`.
@@ -74,6 +76,21 @@ def identify(
     return found
 
 
+def anonymous(identities: Sequence[Identity | None]) -> list[Identity | None]:
+    """Return identities with numbers for names, by first appearance: `person 1`; no actor ids.
+
+    Whether a person was named, and how surely, is left out too.
+    """
+    numbers: dict[str, int] = {}
+    found: list[Identity | None] = []
+    for one in identities:
+        if one is not None:
+            number = numbers.setdefault(one.person, len(numbers) + 1)
+            one = Identity(f"person:{number}", f"person {number}", None, NONE, shared=one.shared)
+        found.append(one)
+    return found
+
+
 def one_line(name: str) -> str:
     """Return a name with spaces for line breaks and other control characters."""
     return "".join(" " if unicodedata.category(c) in _CONTROL else c for c in name).strip()
@@ -82,6 +99,7 @@ def one_line(name: str) -> str:
 def _predicted(
     cluster: int, probabilities: Mapping[str, float], shared: bool, cast: Cast, least: float
 ) -> Identity:
+    probabilities = {actor: p for actor, p in probabilities.items() if actor not in cast.unnamed}
     shown = None if shared else shown_actor(probabilities, least)
     if shown is None:
         return Identity(f"unknown:{cluster}", f"unknown {cluster}", None, NONE, shared=shared)
@@ -91,6 +109,7 @@ def _predicted(
 
 def _annotated(person: Person, cast: Cast) -> Identity:
     """Return the identity of a person that annotators named or set apart."""
+    person = without_name(person, cast.unnamed)
     member = cast.members.get(person.actor_id) if person.actor_id is not None else None
     name = member.name if member else person.name
     return Identity(person.person, one_line(name) or person.person, person.actor_id, ANNOTATOR)

@@ -42,6 +42,7 @@ def open_movie(
     labels: Path | str | None = None,
     least: float = DISPLAY_THRESHOLD,
     film: Path | str | None = None,
+    anonymous: bool = False,
 ) -> Movie:
     """Open a finished movie folder, in which all stages have run.
 
@@ -54,6 +55,7 @@ def open_movie(
         labels: the labeling backend's export.
         least: probability that a prediction must exceed, 0..1.
         film: the film, for `Movie.frame`; by default the file that was extracted.
+        anonymous: people get numbers in place of names, actor ids and identifiers, and the cast is empty.
 
     Raises:
         InputError: an argument is unusable, or the labels have no row of the movie.
@@ -67,7 +69,8 @@ def open_movie(
     database = ActorDatabase(actor_db)
     if not database.actors.exists() and database.folder != ACTOR_DB:
         raise InputError(f"{database.actors}: no such file; give the actor database that has it")
-    records = read_records(folder, database, Path(labels) if labels is not None else None, least)
+    own_labels = Path(labels) if labels is not None else None
+    records = read_records(folder, database, own_labels, least, anonymously=anonymous)
     return Movie(records, Path(film) if film is not None else None)
 
 
@@ -89,6 +92,7 @@ class Movie:
         stored_size: width and height of a frame as other programs decode it: upright, but with pixels that
             need not be square.
         manifest, plan: provenance, as in the folder's files.
+        unnamed: ids of actors whom actors.csv says not to name.
     """
 
     def __init__(self, records: MovieRecords, film: Path | None) -> None:
@@ -102,6 +106,7 @@ class Movie:
         self.film_name = str(self.plan.film.get("name", ""))
         self.title = one_line(cast.title) or Path(self.film_name).stem.partition("-")[2]
         self.year = one_line(cast.year)
+        self.unnamed = frozenset(cast.unnamed)
 
     def __repr__(self) -> str:
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from facerec.folder.people import People, read_people
 from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
-from facerec.movies.identities import Identity, identify
+from facerec.movies.identities import Identity, anonymous, identify
 from facerec.movies.times import FrameTimes, frame_times
 from facerec.stages import PIPELINE
 from facerec.support.jsonl import is_int
@@ -51,13 +51,14 @@ class MovieRecords:
 
 
 def read_records(
-    folder: MovieFolder, database: ActorDatabase, labels: Path | None, least: float
+    folder: MovieFolder, database: ActorDatabase, labels: Path | None, least: float, *, anonymously: bool
 ) -> MovieRecords:
     """Read a finished folder; see `open_movie` for the errors.
 
     Args:
         database: need not exist.
         labels: the labeling backend's export; None: the folder's people.json if there is one.
+        anonymously: with numbers for people, and without a cast.
     """
     hashes = checked_stages(folder, PIPELINE.recorded)
     plan = read_plan(folder)
@@ -78,6 +79,8 @@ def read_records(
     else:
         answers = _read_people(folder, len(trajectories), hashes)
     identities = identify(clusters, predictions, recorded_poor_pages(manifest), cast, answers, least)
+    if anonymously:
+        identities, cast = anonymous(identities), replace(cast, members={}, unnamed={})
     size = _display_size(folder, plan, trajectories)
     return MovieRecords(
         folder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,18 +31,22 @@ _CLUSTER_COLOURS = (
 
 
 def draw_contact_sheet(
-    folder: MovieFolder, names: Mapping[str, str] | None = None, max_clusters: int | None = None
+    folder: MovieFolder,
+    names: Mapping[str, str] | None = None,
+    max_clusters: int | None = None,
+    unnamed: Container[str] = (),
 ) -> PIL.Image.Image:
     """Draw the sheet of a folder in which all stages have run.
 
     Args:
         names: of actors by id; an actor without one is shown by the id.
         max_clusters: number of clusters drawn, the first; None: all.
+        unnamed: ids of actors who must not be named.
 
     Raises:
         ContractError: a file of the folder is missing or breaks the contract.
     """
-    overview = read_overview(folder)
+    overview = read_overview(folder, unnamed)
     drawn = overview.clusters[:max_clusters]
     left_out = len(overview.clusters) - len(drawn)
     footer = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -81,8 +81,11 @@ class Overview:
     warnings: tuple[str, ...] = ()
 
 
-def read_overview(folder: MovieFolder) -> Overview:
+def read_overview(folder: MovieFolder, unnamed: Container[str] = ()) -> Overview:
     """Read the overview of a folder in which all stages have run.
+
+    Args:
+        unnamed: ids of actors who must not be named.
 
     Raises:
         ContractError: a file is missing or breaks the contract.
@@ -99,7 +102,12 @@ def read_overview(folder: MovieFolder) -> Overview:
     clusters = tuple(
         ClusterView(
             cluster,
-            tuple(sorted(names[cluster].items(), key=lambda item: -item[1])),
+            tuple(
+                sorted(
+                    ((actor, p) for actor, p in names[cluster].items() if actor not in unnamed),
+                    key=lambda item: -item[1],
+                )
+            ),
             tuple(members[cluster]),
             tuple(thumbnails[trajectory.index] for trajectory in members[cluster]),
             cluster in shared,

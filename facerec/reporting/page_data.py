@@ -207,6 +207,7 @@ def _clusters(movie: Movie, folder: MovieFolder, faces: Faces) -> list[dict[str,
             "names": [
                 [actor, names.get(actor, actor), p]
                 for actor, p in sorted(likely.items(), key=lambda e: -e[1])
+                if actor not in movie.unnamed
             ],
             "trajectories": len(members[cluster]),
             "seconds": round(_seconds(movie, [spans[t] for t in members[cluster]]), 3),
