@@ -40,6 +40,7 @@ COMMANDS = {
     "export": "facerec.export",
     "evaluate": "facerec.evaluate",
     "learn_from_labels": "facerec.learn_from_labels",
+    "forget_actor": "facerec.forget_actor",
     "slurm": "slurm.cli",
 }
 _USAGE_ERROR = 2  # as in argparse

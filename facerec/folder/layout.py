@@ -131,6 +131,7 @@ class MovieFolder:
         self.report = self.path / "report.html"
         self.standalone_report = self.path / "report-standalone.html"
         self.exports = self.path / "exports"
+        self.logs = self.path.parent / "logs" / str(self.movie_id)  # of the launcher's jobs
         self.shot_features = self.path / "shot_features"  # its own files: see feature_runs.feature_folder
 
     @classmethod

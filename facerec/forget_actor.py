@@ -1,0 +1,98 @@
+"""Forget an actor: remove pictures, embeddings, learnt faces and names, and prove that nothing is left.
+
+Removes the person from the actor database and from all movie folders that are given, also from folders of
+handover.py: predictions, people.json, reports, exports, contact sheets, logs and earlier versions. Then all
+files of the database and the folders are searched for the id, the names, the names of the pictures and the
+embeddings; the exit status is 1 if anything is found. Faces in a film stay, without a name. --dry-run only
+searches.
+
+Stop the labeling backend first, and give it its folder again afterwards: its own database is not changed.
+"""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script, see _script.py
+    import _script  # noqa: F401
+
+import argparse
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from facerec.folder.command import add_actor_db_argument
+from facerec.support.cli import configure_logging, parser, progress, run_main
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of this command's command line."""
+    command_line = parser(__doc__)
+    command_line.add_argument(
+        "actor", metavar="ACTOR", help="id in actors.csv, or a name that one person alone has there"
+    )
+    command_line.add_argument(
+        "--path",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="DIR",
+        help="all movie folders, <out>/<movie_id>-data, also copies for the labeling backend",
+    )
+    add_actor_db_argument(command_line, "the actor database")
+    command_line.add_argument(
+        "--dry-run", action="store_true", help="list the files that refer to the person, and change nothing"
+    )
+    return command_line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments().parse_args(argv)
+    configure_logging(args.verbose)
+    from facerec.actors.database import ActorDatabase
+    from facerec.folder.layout import MovieFolder
+    from facerec.forgetting.database import forget_in_database
+    from facerec.forgetting.movie_folder import forget_in_folder
+    from facerec.forgetting.subject import find_subject
+    from facerec.forgetting.traces import find_traces
+    from facerec.support.locks import locked
+
+    database = ActorDatabase(args.actor_db)
+    folders = [MovieFolder.existing(path) for path in args.path]
+    with nullcontext() if args.dry_run else locked(database.lock):
+        subject = find_subject(database, args.actor)
+        for name in sorted(subject.others_pictures):
+            logging.warning(
+                "%s: also has rows of other people, who lose this picture", database.picture(name)
+            )
+        changed: list[str] = []
+        if not args.dry_run:
+            with progress("forget", len(folders), "movies") as advance:
+                for folder in folders:
+                    changed += forget_in_folder(folder, subject)
+                    advance(1)
+            changed += forget_in_database(database, subject)
+    roots = [database.folder, *(folder.path for folder in folders)]
+    roots += sorted({folder.logs for folder in folders if folder.logs.is_dir()})
+    searched = 0
+
+    def count(files: int) -> None:
+        nonlocal searched
+        searched += files
+
+    traces = [trace for root in roots for trace in find_traces(root, subject, count)]
+    for trace in traces:
+        logging.log(logging.INFO if args.dry_run else logging.ERROR, "%s: %s", trace.path, trace.what)
+    found = f"{len(traces)} of {searched} files refer to {subject.actor_id}"
+    if args.dry_run:
+        print(f"{database.folder}: {found}; nothing was changed", flush=True)  # noqa: T201
+        return 0
+    print(  # noqa: T201
+        f"{database.folder}: {subject.actor_id} forgotten, {len(changed)} files changed or deleted in the "
+        f"database and {len(folders)} movies; {found}",
+        flush=True,
+    )
+    return int(bool(traces))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

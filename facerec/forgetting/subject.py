@@ -1,0 +1,97 @@
+"""The person to be forgotten, and everything by which files may refer to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.actors.aspect_ratios import read_aspect_rows
+from facerec.actors.database import ActorDatabase
+from facerec.actors.people import KnownPerson, known_people, name_key
+from facerec.actors.provenance import read_origins
+from facerec.errors import InputError
+from facerec.support.atomic import sha256_of
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The person to be forgotten.
+
+    Attributes:
+        actor_id: in `actors.csv`.
+        names: spellings in `actors.csv`.
+        shared_names: those that another person bears as well; files may keep them.
+        titles: names of films, and of other people's roles, in which a name of the person is no trace.
+        pictures: file names of their pictures, of the faces learnt from films too.
+        others_pictures: those of `pictures` that rows of other people name as well.
+        hashes: SHA-256 of the pictures that exist.
+        vectors: (m, d) float32, embeddings of the faces in the pictures.
+    """
+
+    actor_id: str
+    names: tuple[str, ...]
+    shared_names: frozenset[str]
+    titles: frozenset[str]
+    pictures: tuple[str, ...]
+    others_pictures: frozenset[str]
+    hashes: frozenset[str]
+    vectors: NDArray[np.float32]
+
+    def bears(self, name: str) -> bool:
+        """Return whether `name` is a spelling of theirs that nobody else has."""
+        own = {name_key(one) for one in self.names} - {name_key(one) for one in self.shared_names}
+        return name_key(name) in own
+
+
+def find_subject(database: ActorDatabase, actor: str) -> Subject:
+    """Find a person by actor id, or by a name that one person alone has.
+
+    Raises:
+        InputError: nobody, or several people, are meant.
+        ContractError: a table cannot be read.
+    """
+    people = known_people(database)
+    meant = [actor] if actor in people else _namesakes(people, actor)
+    if len(meant) > 1:
+        raise InputError(f"{actor!r} is the name of {len(meant)} people: give an id: {', '.join(meant)}")
+    if not meant:
+        raise InputError(f"{database.actors}: no row has the id or the name {actor!r}")
+    found = people[meant[0]]
+    others = {name for one in people.values() if one is not found for name in one.names}
+    titles = set()
+    for _, _, row in database.read_actors():
+        titles |= {row["movie_name"]} | ({row["role"]} if row["id"] != found.actor_id else set())
+    sizes = database.aspect_ratios
+    titles |= {row.name for row in read_aspect_rows(sizes)} if sizes.exists() else set()
+    own: dict[str, None] = {}
+    of_others = set()
+    for _, row in database.read_images() if database.images.exists() else ():
+        if row["actor_id"] == found.actor_id:
+            own[row["filename"]] = None
+        else:
+            of_others.add(row["filename"])
+    origins = read_origins(database).values()
+    own |= {one.filename: None for one in origins if one.learnt and one.actor_id == found.actor_id}
+    paths = [database.picture(name) for name in own]
+    vectors = [
+        faces.vectors
+        for _, faces in (database.read_embeddings() if database.embeddings.exists() else ())
+        if faces.image in own and len(faces.vectors)
+    ]
+    return Subject(
+        found.actor_id,
+        tuple(found.names),
+        frozenset(name for name in found.names if name in others),
+        frozenset(title for title in titles if title.strip()),
+        tuple(own),
+        frozenset(own.keys() & of_others),
+        frozenset(sha256_of(path) for path in paths if path.is_file()),
+        np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32),
+    )
+
+
+def _namesakes(people: Mapping[str, KnownPerson], name: str) -> list[str]:
+    return [actor for actor, one in people.items() if name_key(name) in map(name_key, one.names)]

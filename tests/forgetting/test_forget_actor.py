@@ -1,0 +1,218 @@
+"""Who asked to be forgotten is in no file any more, wherever a name could have been copied to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facerec import (
+    apply_labels,
+    check,
+    contact_sheet,
+    export,
+    forget_actor,
+    report,
+)
+from facerec.actors.database import ActorDatabase
+from facerec.actors.embeddings import to_line
+from facerec.actors.provenance import Origin, origins_bytes
+from facerec.exporting.registry import FORMATS
+from facerec.folder.layout import MovieFolder
+from facerec.folder.people import read_people
+from facerec.forgetting.movie_folder import forget_in_folder
+from facerec.forgetting.subject import find_subject
+from facerec.forgetting.traces import find_traces
+from facerec.support.cli import run_main
+from tests.exporting.movies import CUTS, SHOWN
+from tests.movie_folder import movie_folder
+
+MOVIE = 7
+ADA, ZOE = "nm0000001", "nm0000002"
+NAMES = {ADA: "Ada Quill", ZOE: "Zoë Marsh"}
+LEARNT = "learnt-7-5-1_2_30_40.jpeg"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> ActorDatabase:
+    """Two people with two pictures each; one of Zoë's was learnt from the film."""
+    made = ActorDatabase(tmp_path / "actor_db")
+    made.pictures.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    rows = [f"{MOVIE},Zoë Marsh Story,1999,{one},{name},Self,1970,Rome" for one, name in NAMES.items()]
+    header = "movie_id,movie_name,movie_year,id,name,role,birthday,birthplace"
+    made.actors.write_text("\r\n".join([header, *rows]) + "\r\n", newline="")
+    pictures = {f"{one}-{i}.jpg": one for one in NAMES for i in range(2)} | {LEARNT: ZOE}
+    lines = [f"{one},{MOVIE},{name},1" for name, one in pictures.items()]
+    made.images.write_text("\n".join(["actor_id,movie_id,filename,n_detections", *lines]) + "\n")
+    vectors = {name: rng.normal(size=(1, 8)).astype(np.float32) for name in pictures}
+    vectors = {name: one / np.linalg.norm(one) for name, one in vectors.items()}
+    made.embeddings.write_bytes(b"".join(to_line(name, one) + b"\n" for name, one in vectors.items()))
+    for name in pictures:
+        (made.pictures / name).write_bytes(f"the picture {len(name)} {name[::-1]}".encode())
+    hashes = dict.fromkeys(pictures, "ab" * 32)
+    meta = {"embedder": {"kind": "toy", "sha256": "cd" * 32, "dimension": 8}, "pictures": hashes}
+    made.embeddings_meta.write_text(json.dumps({**meta, "embeddings_sha256": "0" * 64}))
+    box, keypoints = np.zeros(4, np.float32), np.zeros((5, 2), np.float32)
+    learnt = Origin("7:5:1_2_30_40", ZOE, LEARNT, "ef" * 32, 0.5, box, keypoints)
+    made.origins.write_bytes(origins_bytes([learnt, Origin("7:6:1_2_30_40")]))
+    made.aspect_ratios.write_text(f"filename,display_width,display_height\n{MOVIE}-Zoë Marsh.mp4,320,180\n")
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, database: ActorDatabase) -> MovieFolder:
+    """Trajectories 0 and 2 are predicted as Ada, 1 and 3 as Zoë; everything else was made from that."""
+    made = movie_folder(tmp_path / "data", SHOWN, {0: {ADA: 0.9}, 1: {ZOE: 0.8, ADA: 0.1}}, cuts=CUTS)
+    manifest = json.loads(made.manifest.read_text())
+    manifest["stages"]["classify_knn"]["report"]["cast"] = NAMES
+    made.manifest.write_text(json.dumps(manifest))
+    where = ["--path", str(made.path), "--actor-db", str(database.folder)]
+    labels = tmp_path / "labels.csv"
+    header = "movie_id,cluster_id,cluster_status,label,tag,image_status,trajectory"
+    labels.write_text(f"{header}\n{MOVIE},1,labeled,{ZOE},{first_tag(made)},same,1\n")
+    assert run_main(apply_labels.main, [*where, "--labels", str(labels)]) == 0
+    for one in FORMATS:
+        assert run_main(export.main, [*where, "--format", one]) == 0
+    assert run_main(report.main, where) == 0
+    assert run_main(contact_sheet.main, where) == 0
+    logs = made.logs / "classify"
+    logs.mkdir(parents=True)
+    (logs / "1_0_log.err").write_text(f"WARNING no usable picture of Zoë Marsh ({ZOE}): cannot be named\n")
+    kept = made.previous / "20260101T000000Z"
+    kept.mkdir(parents=True)
+    for name in (made.predictions, made.manifest, made.clusters):
+        shutil.copy(name, kept)
+    return made
+
+
+def first_tag(folder: MovieFolder) -> str:
+    """The tag of a thumbnail of trajectory 1."""
+    line = json.loads(folder.trajectories.read_text().splitlines()[1])
+    frame = line["start"]
+    while True:
+        tag = f"{MOVIE}:{frame}:{'_'.join(map(str, line['bbs'][frame - line['start']]))}"
+        if folder.thumbnail(tag).exists():
+            return tag
+        frame += 1
+
+
+def forget(folder: MovieFolder, database: ActorDatabase, actor: str, *more: str) -> int:
+    words = [actor, "--actor-db", str(database.folder), "--path", str(folder.path), *more]
+    return run_main(forget_actor.main, words)
+
+
+def test_nothing_is_left_and_everybody_else_stays(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subject = find_subject(database, ZOE)
+    everything = [database.folder, folder.path, folder.logs]
+    before = [trace for root in everything for trace in find_traces(root, subject, lambda n: None)]
+    assert len(before) > 20, "the search must see what there is to be removed"
+    capsys.readouterr()
+    assert forget(folder, database, "zoe marsh") == 0
+    assert f"{ZOE} forgotten" in (said := capsys.readouterr().out) and "; 0 of " in said
+    left = [trace for root in everything for trace in find_traces(root, subject, lambda n: None)]
+    assert left == []
+    for path in (path for root in everything for path in root.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        assert ZOE.encode() not in content and LEARNT.encode() not in content, path
+    assert database.actors.read_bytes().count(b"\r\n") == 2, "the other rows keep their line ends"
+    assert sorted(path.name for path in database.pictures.iterdir()) == [f"{ADA}-0.jpg", f"{ADA}-1.jpg"]
+    assert json.loads(folder.predictions.read_text())["predictions"] == {"0": {ADA: 0.9}, "1": {ADA: 0.1}}
+    people = {one.person: list(one.trajectories) for one in read_people(folder.people, MOVIE).people}
+    assert people == {ADA: [0, 2], "unnamed:forgotten": [1], "unknown:1": [3]}
+    assert "7:6:1_2_30_40" in database.origins.read_text(), "a rejected face says nothing about a person"
+    assert "[forgotten]" in (folder.logs / "classify" / "1_0_log.err").read_text()
+
+
+def test_the_folder_still_fits_together(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert forget(folder, database, ZOE) == 0
+    where = ["--path", str(folder.path), "--actor-db", str(database.folder)]
+    assert run_main(report.main, where) == 0
+    assert run_main(export.main, [*where, "--format", "screen-time"]) == 0
+    capsys.readouterr()
+    run_main(check.main, [str(folder.path)])
+    assert "not the file that" not in capsys.readouterr().err
+
+
+def test_a_dry_run_lists_the_files_and_changes_none(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in folder.path.parent.parent.rglob("*") if path.is_file()}
+    assert forget(folder, database, ZOE, "--dry-run") == 0
+    said = capsys.readouterr()
+    assert "nothing was changed" in said.out and "predictions.json" in said.err
+    assert before == {p: p.read_bytes() for p in folder.path.parent.parent.rglob("*") if p.is_file()}
+
+
+def test_a_kill_between_the_files_loses_no_fact_that_the_next_run_needs(
+    folder: MovieFolder, database: ActorDatabase
+) -> None:
+    """The movie folders are first, the row of actors.csv is last."""
+    forget_in_folder(folder, find_subject(database, ZOE))
+    database.picture(LEARNT).unlink()
+    assert forget(folder, database, ZOE) == 0
+
+
+def test_a_copy_that_was_handed_over_is_cleaned_too(
+    folder: MovieFolder, database: ActorDatabase, tmp_path: Path
+) -> None:
+    copy = MovieFolder(tmp_path / "backend" / folder.path.name)
+    copy.path.mkdir(parents=True)
+    for path in (folder.trajectories, folder.clusters, folder.predictions):
+        shutil.copy(path, copy.path)
+    assert ZOE in copy.predictions.read_text()
+    assert (
+        run_main(
+            forget_actor.main,
+            [ZOE, "--actor-db", str(database.folder), "--path", str(folder.path), str(copy.path)],
+        )
+        == 0
+    )
+    assert ZOE not in copy.predictions.read_text()
+
+
+def test_what_the_command_cannot_clean_fails_the_proof(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with zipfile.ZipFile(folder.path / "notes.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("note.txt", "Zoe\u0308 Marsh was here")
+    (database.folder / f"about {ZOE}.txt").write_text("nothing")
+    np.save(database.folder / "own.npy", find_subject(database, ZOE).vectors)
+    capsys.readouterr()
+    assert forget(folder, database, ZOE) == 1
+    said = capsys.readouterr()
+    assert "3 of " in said.out
+    for name in ("notes.zip", f"about {ZOE}.txt", "own.npy"):
+        assert name in said.err
+
+
+def test_a_film_named_like_the_person_is_no_trace(folder: MovieFolder, database: ActorDatabase) -> None:
+    assert forget(folder, database, ZOE) == 0
+    assert "Zoë Marsh Story" in database.actors.read_text()
+    assert "Zoë Marsh.mp4" in database.aspect_ratios.read_text()
+
+
+def test_nobody_of_that_name(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert forget(folder, database, "Nobody") == 1
+    assert "actors.csv: no row has the id or the name 'Nobody'" in capsys.readouterr().err
+
+
+def test_a_name_of_two_people_needs_an_id_and_stays_with_the_other(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = database.actors.read_text()
+    database.actors.write_text(text + f"{MOVIE},Film,1999,nm0000003,Zoë Marsh,Self,1980,Oslo\n")
+    assert forget(folder, database, "Zoë Marsh") == 1
+    assert f"is the name of 2 people: give an id: {ZOE}, nm0000003" in capsys.readouterr().err
+    assert forget(folder, database, ZOE) == 0
+    assert "nm0000003,Zoë Marsh" in database.actors.read_text()
