@@ -3,7 +3,7 @@
 
     python bench/detectors.py detect FILM [FILM …] --work DIR --detector yunet=yunet:FILE mtcnn=mtcnn […]
     python bench/detectors.py score --work DIR
-    python bench/detectors.py speed FILM --detector yunet=yunet:FILE mtcnn=mtcnn […]
+    python bench/detectors.py speed FILM [FILM …] --detector yunet=yunet:FILE mtcnn=mtcnn […]
 
 A detector that finds what no other has found needs more judgements (`score` counts them):
 
@@ -91,14 +91,16 @@ def arguments() -> argparse.ArgumentParser:
     made = parser(__doc__)
     verbs = made.add_subparsers(required=True)
 
-    def verb(name: str, run: object, films: str = "", detectors: bool = False) -> argparse.ArgumentParser:
+    def verb(name: str, run: object, films: bool = False, detectors: bool = False) -> argparse.ArgumentParser:
         one = verbs.add_parser(name, formatter_class=made.formatter_class)
         one.set_defaults(run=run)
         if films:
-            one.add_argument("film", type=Path, nargs=films, help="named <movie_id>-Title.ext")
+            one.add_argument("film", type=Path, nargs="+", help="named <movie_id>-Title.ext")
         if detectors:
-            one.add_argument("--detector", nargs="+", required=True, metavar="NAME=SPEC",
+            one.add_argument("--detector", nargs="+", default=[], metavar="NAME=SPEC",
                              help="a name for the tables, and the detector as in extract.py")  # fmt: skip
+            one.add_argument("--tiled", nargs="+", default=[], metavar="NAME=SPEC",
+                             help="the same, as with --tiles of extract.py")  # fmt: skip
             one.add_argument(
                 "--min-face-size", type=int, default=ExtractSettings.min_face_size, help="pixels"
             )
@@ -107,11 +109,11 @@ def arguments() -> argparse.ArgumentParser:
             one.add_argument("--judged", type=Path, default=JUDGED, metavar="CSV", help="judged faces")
         return one
 
-    verb("detect", detect, films="+", detectors=True)
-    verb("sheets", sheets, films="+")
+    verb("detect", detect, films=True, detectors=True)
+    verb("sheets", sheets, films=True)
     verb("judge", judge).add_argument("answers", type=Path)
     verb("score", score)
-    speed_of = verb("speed", speed, films="?", detectors=True)
+    speed_of = verb("speed", speed, films=True, detectors=True)
     speed_of.add_argument("--frames", type=int, default=10, help="frames a run, every tenth of the film")
     speed_of.add_argument("--rounds", type=int, default=5, help="alternating runs")
     return made
@@ -120,8 +122,8 @@ def arguments() -> argparse.ArgumentParser:
 def detect(args: argparse.Namespace) -> None:
     """Run detectors on every tenth frame of films and write their detections to the work folder."""
     args.work.mkdir(parents=True, exist_ok=True)
-    for name, spec in _named_specs(args.detector):
-        detector = _load(spec, args.min_face_size)
+    for name, spec, tiles in _named_specs(args):
+        detector = _load(spec, args.min_face_size, tiles)
         kind = spec.partition(":")[0]
         lines = [json.dumps({"kind": kind, "threshold": DETECTORS[kind].threshold})]
         for (movie, frame), image in sampled(args.film):
@@ -218,17 +220,19 @@ def keypoint_table(results: Mapping[str, Results], judged: Sequence[Judged]) -> 
 
 
 def speed(args: argparse.Namespace) -> None:
-    """Print the CPU time of a frame for each detector, in alternating runs."""
-    frames = [image for _, image in sampled([args.film])][: args.frames]
-    named = {name: _load(spec, args.min_face_size, None) for name, spec in _named_specs(args.detector)}
-    for detector in named.values():
-        detector.detect(frames[:1])
-    works = {name: partial(cost, partial(_detect_one_by_one, one, frames)) for name, one in named.items()}
-    height, width = frames[0].shape[:2]
-    lines = [_row(["detector", f"CPU ms a frame, {width}x{height}", "frames/s"]), _row(["---"] * 3)]
-    for name, found in interleaved(works, args.rounds).items():
-        seconds = found.cpu_s / len(frames)
-        lines.append(_row([name, f"{1000 * seconds:.1f}", f"{1 / seconds:.1f}"]))
+    """Print the CPU time of a frame of each film for each detector, in alternating runs."""
+    named = {name: _load(spec, args.min_face_size, tiles, None) for name, spec, tiles in _named_specs(args)}
+    columns: dict[str, dict[str, float]] = {}
+    for film in args.film:
+        frames = [image for _, image in sampled([film])][: args.frames]
+        works = {name: partial(cost, partial(_detect_one_by_one, one, frames)) for name, one in named.items()}
+        found = interleaved(works, args.rounds)
+        height, width = frames[0].shape[:2]
+        columns[f"{width}x{height}"] = {name: one.cpu_s / len(frames) for name, one in found.items()}
+    lines = [_row(["CPU ms a frame, frames/s", *columns]), _row(["---"] * (len(columns) + 1))]
+    for name in named:
+        seconds = [column[name] for column in columns.values()]
+        lines.append(_row([name, *(f"{1000 * one:.1f}, {1 / one:.1f}" for one in seconds)]))
     print("\n".join(lines))  # noqa: T201
 
 
@@ -265,15 +269,24 @@ def _numbered(work: Path) -> dict[int, Judged]:
     return dict(enumerate(read_judged(work / CANDIDATES, pending=True), start=1))
 
 
-def _named_specs(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for text in texts:
+def _named_specs(args: argparse.Namespace) -> Iterator[tuple[str, str, bool]]:
+    """Yield name, spec and whether to look at tiles of each detector of the arguments.
+
+    Raises:
+        InputError: there is none, or it has no name.
+    """
+    if not args.detector and not args.tiled:
+        raise InputError("no detector: give --detector NAME=SPEC, as in yunet=yunet:FILE")
+    for text in (*args.detector, *args.tiled):
         name, equals, spec = text.partition("=")
         if not equals:
-            raise InputError(f"--detector {text}: expected NAME=SPEC, as in yunet=yunet:FILE")
-        yield name, spec
+            raise InputError(f"{text}: expected NAME=SPEC, as in yunet=yunet:FILE")
+        yield name, spec, text in args.tiled
 
 
-def _load(spec: str, min_face_size: int, threshold: float | None = LEAST_SCORE) -> Detector:
+def _load(
+    spec: str, min_face_size: int, tiles: bool = False, threshold: float | None = LEAST_SCORE
+) -> Detector:
     """Load a detector on the CPU, with faces down to half the minimum size, as in extract.py."""
     return load_detector(
         spec,
@@ -281,6 +294,7 @@ def _load(spec: str, min_face_size: int, threshold: float | None = LEAST_SCORE) 
         min_face_size=min_face_size,
         min_box_size=smallest_box(min_face_size),
         face_threshold=threshold,
+        tiles=tiles,
     )
 
 
