@@ -12,7 +12,7 @@ A detector that finds what no other has found needs more judgements (`score` cou
 
 `detect` runs detectors on every tenth frame, with scores from 0.3, and keeps the results in DIR. `sheets`
 groups the detections of all detectors in DIR into candidates and draws those that are not judged: crops with
-their surroundings, and every frame with the candidates' numbers, in which to look for faces that all have
+their surroundings, and their frames, the first time all frames, in which to look for faces that all have
 missed. Dark pictures are brightened. ANSWERS is a text file: numbers or ranges of candidates, a colon, and
 `f` (face, both eyes are seen or would be), `p` (face in profile), `n` (none) or `u` (unsure; does not count,
 whether it is found or not); `add MOVIE FRAME X1 Y1 X2 Y2: f` adds a face.
@@ -148,8 +148,8 @@ def sheets(args: argparse.Namespace) -> None:
     left = unjudged((one for one in candidates if one.size >= SIZES[0][0]), judged)
     write_judged(args.work / CANDIDATES, left, ["in the order of the numbers on the sheets"])
     numbered = _numbered(args.work)
-    judged_frames = {one.key for one in judged} - {one.key for one in left}
-    shown = {key: image for key, image in frames.items() if key not in judged_frames}
+    open_frames = {one.key for one in left}
+    shown = {key: image for key, image in frames.items() if not judged or key in open_frames}
     for name, picture in [*crop_sheets(numbered, frames), *frame_sheets(numbered, shown)]:
         cv2.imwrite(str(args.work / f"{name}.png"), picture[:, :, ::-1])
     logging.info("%d candidates, %d not judged yet: sheets in %s", len(candidates), len(left), args.work)
