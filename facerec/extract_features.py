@@ -114,6 +114,11 @@ def arguments() -> argparse.ArgumentParser:
         "--reduce", action="store_true", help="reduce features with a time axis to a fixed size"
     )
     command_line.add_argument(
+        "--crop",
+        action="store_true",
+        help="resnet152: the centre of a frame (224x224 of 256 lines) as torchvision crops it, not all of it",
+    )
+    command_line.add_argument(
         "--threshold",
         type=float,
         default=None,
@@ -219,6 +224,7 @@ def _load(args: argparse.Namespace, specs: dict[str, str], format: OutputFormat)
         step=args.step,
         window=args.window,
         reduce=args.reduce or None,
+        crop=args.crop or None,
         threshold=args.threshold,
     )
     return load_features(

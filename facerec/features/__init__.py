@@ -51,7 +51,7 @@ class Entry:
 _PERSON_WEIGHTS = (("yolox", "faster_rcnn"), ("osnet", "reid_resnet50"))
 
 EXTRACTORS: Mapping[str, Entry] = {
-    "resnet152": Entry("resnet", "ResNet152", "windows", weights=("resnet152",)),
+    "resnet152": Entry("resnet", "ResNet152", "windows", weights=("resnet152",), options=("crop",)),
     "place": Entry("resnet", "Place", "windows", weights=("place",)),
     "resnext101_3d": Entry("resnext101_3d", "ResNeXt101", "windows", weights=("resnext101_3d",)),
     "slowfast_r50": Entry(
@@ -92,6 +92,7 @@ def load_extractor(
     step: int | None = None,
     window: float | None = None,
     reduce: bool | None = None,
+    crop: bool | None = None,
     threshold: float | None = None,
 ) -> Any:
     """Load a feature extractor.
@@ -101,7 +102,7 @@ def load_extractor(
         device: `auto`, `cpu`, `cuda` or `cuda:i`.
         batch_size: windows per call of a network; None for the extractor's own choice.
         precision: `float32`, `float16`, `bfloat16`, or `auto` (float16 on a GPU, float32 on a CPU).
-        layers, step, window, reduce, threshold: see `base.Options`.
+        layers, step, window, reduce, crop, threshold: see `base.Options`.
 
     Returns:
         A `WindowExtractor`, `FrameExtractor` or `SoundExtractor`, by the kind of its entry.
@@ -111,7 +112,7 @@ def load_extractor(
             or a value is not valid.
     """
     entry, files = _look_up(spec, allow_missing=True)
-    options = Options(layers=layers, step=step, window=window, reduce=reduce, threshold=threshold)
+    options = Options(layers, step, window, reduce, crop, threshold)
     name = spec.partition(":")[0]
     for field in fields(options):
         if getattr(options, field.name) is not None and field.name not in entry.options:

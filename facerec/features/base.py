@@ -89,6 +89,7 @@ class Options:
         step: frames from one window or detection to the next.
         window: length of a window, in frames.
         reduce: whether features with a time axis are reduced to a fixed size.
+        crop: whether the centre of a frame is used instead of all of it.
         threshold: minimum score of persons, 0..1.
     """
 
@@ -96,6 +97,7 @@ class Options:
     step: int | None = None
     window: float | None = None
     reduce: bool | None = None
+    crop: bool | None = None
     threshold: float | None = None
 
 

@@ -107,8 +107,7 @@ def resize_and_crop(picture: Image, size: int, filter: Pillow.Resampling, gap: f
 
 def crop_centre(picture: Image, size: int) -> Image:
     """Cut the square of `size` pixels out of the middle of a picture, which is at least as large."""
-    height, width = picture.shape[:2]
-    y, x = (height - size) // 2, (width - size) // 2
+    y, x = (round((length - size) / 2) for length in picture.shape[:2])  # as torchvision rounds
     return picture[y : y + size, x : x + size]
 
 

@@ -3,7 +3,7 @@
 `resnet152` is ResNet-152 trained on ImageNet-1k, one frame a second; `place` is ResNet-50 trained on
 Places365 (Zhou et al., 2017), three key frames a clip.
 
-On a CPU each frame is computed alone, in a thread of its own; so its features do not depend on the batch.
+On a CPU the features of a frame are the same to the last bit in every batch (a test compares them).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.weights import WeightFiles
 
-GPU_BATCH = 64  # frames
+GPU_BATCH, CPU_BATCH = 64, 4  # frames
 
 
 class _ResNet:
@@ -35,8 +35,8 @@ class _ResNet:
 
     Args:
         files: the network's weights.
-        placement: device, precision and frames in a batch (default: 64 on a GPU, one in each CPU thread).
-        options: none.
+        placement: device, precision and frames in a batch (default: 64 on a GPU, 4 in each CPU thread).
+        options: see the classes.
 
     Raises:
         ModelError: the file is not this network's weights.
@@ -55,7 +55,7 @@ class _ResNet:
         load_state(files[0].paths[0], network, ignored=("fc.",), checkpoint=True)
         fold_batch_norms(network)
         network.to(memory_format=torch.channels_last)
-        self._windows = WindowNetwork(network, self.cards[0], placement, GPU_BATCH, MEAN, STD)
+        self._windows = WindowNetwork(network, self.cards[0], placement, GPU_BATCH, MEAN, STD, CPU_BATCH)
         self.batch_size = self._windows.batch_size
         if placement.device == "cpu":
             use_winograd_convolutions(self._windows.network)
@@ -86,11 +86,19 @@ class _ResNet:
 class ResNet152(_ResNet):
     """One frame a second, its shorter side resized to 224 pixels, not cropped.
 
-    A clip of less than half a second gives its middle frame.
+    With the option `crop`, its shorter side is resized to 256 pixels and the central 224x224 are taken, as
+    torchvision does with these weights. A clip of less than half a second gives its middle frame.
     """
 
     name = "resnet152"
     sampling: ClassVar[Mapping[str, Any]] = {"rate": 1, "shorter_side": 224}
+    cropping: ClassVar[Mapping[str, Any]] = {"shorter_side": 256, "crop": 224}
+
+    def __init__(self, files: Sequence[WeightFiles], placement: Placement, options: Options) -> None:
+        super().__init__(files, placement, options)
+        self._crop = bool(options.crop)
+        if self._crop:
+            self.settings |= self.cropping
 
     @staticmethod
     def network() -> Any:
@@ -102,7 +110,10 @@ class ResNet152(_ResNet):
         return windows_at_rate(clip, self.sampling["rate"])
 
     def prepare(self, picture: Image) -> NDArray[np.uint8]:
-        """Resize a frame."""
+        """Resize a frame, and crop it if that was chosen."""
+        if self._crop:
+            resized = resize_shorter_side(picture, self.cropping["shorter_side"], Resampling.BILINEAR)
+            return crop_centre(resized, self.cropping["crop"])
         return resize_shorter_side(picture, self.sampling["shorter_side"], Resampling.BICUBIC)
 
 

@@ -26,9 +26,12 @@ class WindowNetwork:
     Args:
         network: with its weights, for inference.
         card: of its weights.
-        placement: device, precision and windows in a batch (default: one in each CPU thread).
+        placement: device, precision and windows in a batch (default: `gpu_batch`, or `cpu_batch` in each CPU
+            thread).
         gpu_batch: default windows in a batch on a GPU.
         mean, std: of pixel values 0..255, RGB.
+        cpu_batch: default windows in a batch in each CPU thread. More of them read the weights less often but
+            may change the last bits, which then depend on how windows meet in a batch.
 
     Attributes:
         batch_size: best number of windows for one call of `apply`.
@@ -43,11 +46,12 @@ class WindowNetwork:
         gpu_batch: int,
         mean: Sequence[float],
         std: Sequence[float],
+        cpu_batch: int = 1,
     ) -> None:
         self._card, self._precision = card, placement.precision
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._on_cpu = self._device.type == "cpu"
-        self._network_batch = placement.batch_size or (1 if self._on_cpu else gpu_batch)
+        self._network_batch = placement.batch_size or (cpu_batch if self._on_cpu else gpu_batch)
         self._mean, self._std = (
             torch.tensor(values, dtype=torch.float32, device=self._device)[:, None, None, None]
             for values in (mean, std)
@@ -85,7 +89,10 @@ class WindowNetwork:
         self, work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
     ) -> list[Result]:
         """Apply `work` to batches of `items`, on a CPU in all threads; return the results of all in order."""
-        batches = split_into_batches(items, self._network_batch)
+        size = self._network_batch
+        if self._on_cpu:
+            size = min(size, -(-len(items) // cpu_threads()))  # work for all threads
+        batches = split_into_batches(items, size)
         found = parallel_map(work, batches) if self._on_cpu else map(work, batches)
         return [result for results in found for result in results]
 

@@ -152,6 +152,15 @@ def test_features_do_not_depend_on_the_batch(place, checkpoint, batch_size):
     assert np.abs(found - alone).max() <= 1e-5 * np.abs(alone).max()
 
 
+@pytest.mark.parametrize(("height", "width"), [(1080, 1920), (720, 404), (256, 455), (300, 300)])
+def test_cropped_frames_are_those_of_torchvision_s_preprocessing(height, width):
+    extractor = ResNet152.__new__(ResNet152)
+    extractor._crop = True
+    one = picture(4, height, width)
+    transform = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])
+    assert np.array_equal(extractor.prepare(one), np.asarray(transform(Pillow.fromarray(one))))
+
+
 def test_resnet152_loads_torchvision_s_file_and_equals_its_network(tmp_path):
     state = random_state(resnet152())
     path = tmp_path / CATALOGUE["resnet152"].files[0]
@@ -165,6 +174,9 @@ def test_resnet152_loads_torchvision_s_file_and_equals_its_network(tmp_path):
     found = extractor.extract(one)
     assert found.shape == (1, 2048)
     assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+    cropping = load_extractor(f"resnet152:{path}", device="cpu", crop=True)
+    assert cropping.prepare(one).shape == (224, 224, 3)
+    assert cropping.settings == {**extractor.settings, "shorter_side": 256, "crop": 224}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +208,9 @@ def test_a_line_of_pixels_is_refused_before_it_takes_gigabytes(shape):
 
 
 def test_upright_pictures_are_resized_by_their_width(place):
-    prepared = ResNet152.prepare(ResNet152.__new__(ResNet152), picture(4, 400, 300))
+    extractor = ResNet152.__new__(ResNet152)
+    extractor._crop = False
+    prepared = extractor.prepare(picture(4, 400, 300))
     assert prepared.shape == (298, 224, 3)
     assert place.prepare(picture(4, 400, 300)).shape == (224, 224, 3)
 

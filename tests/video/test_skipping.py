@@ -59,7 +59,7 @@ def marked(name: str) -> Any:
     return pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", map(marked, KINDS))
+@pytest.mark.parametrize("name", [marked(name) for name in KINDS])
 def test_wanted_frames_have_the_same_pixels(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
