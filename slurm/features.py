@@ -14,8 +14,9 @@ from facerec.support.installation import default_folder
 from slurm.extraction import Echo, Extraction, read_verified_status
 from slurm.feature_run import FeatureRun, FeatureWork
 from slurm.options import RunOptions
+from slurm.records import RunFolder
 from slurm.scheduler import Scheduler
-from slurm.status import ACTIVE
+from slurm.status import ACTIVE, read_status
 
 DEFAULT_SHARDS = 64
 
@@ -44,15 +45,31 @@ def feature_work(
     return work
 
 
-def find_source(options: RunOptions, run: FeatureRun) -> list[str]:
+def find_source(options: RunOptions, run: FeatureRun, scheduler: Scheduler) -> list[str]:
     """Return the film, the list or the tar files, before anything is written.
 
     Raises:
         InputError: they, or the film's cuts, are not there.
+        PlanError: a merge of the movie is queued or running.
     """
-    _ = run.progress
     movie_id = run.work.movie_id
+    if movie_id is not None:
+        _check_merge(RunFolder(options.out, movie_id), scheduler)
+    _ = run.progress
     return run.work.inputs if movie_id is None else [str(find_film(options.films, movie_id))]
+
+
+def _check_merge(run: RunFolder, scheduler: Scheduler) -> None:
+    """Raise `PlanError` while a merge is to decide the cuts: which shots there are is not known before."""
+    if not run.submissions():
+        return
+    merge = read_status(run, scheduler.tasks_of(run), None).stages["merge"]
+    if merge is not None and merge.state in ACTIVE:
+        job = merge.job if merge.submission.local else f"job {merge.job}"
+        raise PlanError(
+            f"movie {run.movie_id}: its merge ({job}), which decides the shots, is {merge.state}; run make "
+            f"features when it is done (make status MOVIE={run.movie_id} shows that)"
+        )
 
 
 def plan_features(

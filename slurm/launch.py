@@ -75,8 +75,8 @@ def launch_features(
     options: RunOptions, run: FeatureRun, echo: Echo, scheduler: Scheduler | None = None
 ) -> list[Submission]:
     """Submit the shards of features that are not done; returns the new submissions."""
-    source = find_source(options, run)
     scheduler = scheduler or Scheduler.connect(options.site)
+    source = find_source(options, run, scheduler)
     with run.lock():
         extraction = plan_features(options, run, source, echo, scheduler)
         submitted = _submit_shards(options, run, run.sharded_stage, extraction, echo, scheduler)

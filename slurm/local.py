@@ -108,9 +108,9 @@ def run_features_local(
     options: RunOptions, run: FeatureRun, echo: Echo, scheduler: Scheduler | None = None
 ) -> int:
     """Compute features on this machine; returns the exit status, as `run_local`."""
-    source = find_source(options, run)
+    scheduler = scheduler or Scheduler.connect(options.site)
+    source = find_source(options, run, scheduler)
     with run.lock(), _stop_on_signals() as stop:
-        scheduler = scheduler or Scheduler.connect(options.site)
         extraction = plan_features(options, run, source, echo, scheduler)
         succeeded = _run_shards(options, run, run.sharded_stage, extraction, stop, echo)
         if stop.received:

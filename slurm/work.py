@@ -8,6 +8,7 @@ failed, and a new process takes the others.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from slurm.records import Failure, RunFolder, RunRecords, Submission, TaskRecord
 log = logging.getLogger(__name__)
 _EXIT_USAGE = 2  # of argparse: every shard would fail in the same way
 _POLL_S = 0.5
+_SUMMARY = re.compile(r": \d+ [^:]+ finished\b")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -128,10 +130,14 @@ class Task:
                     self.left |= set(missing)
                     break
                 reasons = self.run.failures(self.submission.n, missing) if _reached_its_end(tail) else {}
+                for shard, reason in reasons.items():
+                    self.fail([shard], reason, tail)
+                others = [shard for shard in missing if shard not in reasons]
+                if self.run.shares_work and _has_summary(tail):  # an item failed, perhaps of another shard
+                    self.left |= set(others)
+                    break
                 if reasons:
-                    for shard, reason in reasons.items():
-                        self.fail([shard], reason, tail)
-                    group = [shard for shard in missing if shard not in reasons]
+                    group = others
                     continue
                 previous, error = error, tail[-1] if tail and ": error: " in tail[-1] else ""
                 common = status == _EXIT_USAGE or (error and error == previous)
@@ -199,6 +205,11 @@ class Task:
     def _folder(self) -> Path:
         assert isinstance(self.run, RunFolder)  # features have no stages
         return self.run.movie_folder.path
+
+
+def _has_summary(tail: Sequence[str]) -> bool:
+    """Whether the last line of a program is the summary of extract_features.py."""
+    return bool(tail) and _SUMMARY.search(tail[-1]) is not None
 
 
 def _reached_its_end(tail: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from facerec.errors import InputError
-from facerec.feature_runs.index import Entry, Index, Key, entry_key
+from facerec.feature_runs.index import OF_TAR, Entry, Index, Key, entry_key
 from facerec.feature_runs.rows import Rows
 from facerec.support.atomic import atomic_write, remove_stale_temporaries
 from facerec.support.shell import option
@@ -30,10 +30,12 @@ class FeatureFolder:
 
     Args:
         fresh: outputs that another program left may be replaced.
+        tars: the items are those of tar shards.
     """
 
-    def __init__(self, path: Path, fresh: bool = False) -> None:
+    def __init__(self, path: Path, fresh: bool = False, tars: bool = False) -> None:
         self.path, self._fresh = path, fresh
+        self._kind = (OF_TAR,) if tars else ()
         self._cleaned: set[Path] = set()  # folders of outputs
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -44,6 +46,10 @@ class FeatureFolder:
         self.parts = path / ".work" / "parts"
         self.provenance = path / "provenance"
         self.index = Index(path / "index.jsonl", path / ".work" / "index.lock")
+
+    def entry(self, item: str, feature: str) -> dict[str, Any] | None:
+        """Return the entry of an item; None if it has none yet."""
+        return self.index.get(item, feature, *self._kind)
 
     def remove_stale_temporaries(self) -> None:
         """Remove temporary files of killed processes; `check_place` does so in the folders of outputs."""
@@ -74,7 +80,7 @@ class FeatureFolder:
         Args:
             source_bytes: present size of the file that it is made from; None if it does not matter.
         """
-        entry = self.index.get(item, feature)
+        entry = self.entry(item, feature)
         if entry is None:
             return False
         if is_failed(entry):
@@ -149,7 +155,7 @@ class FeatureFolder:
             remove_stale_temporaries(output.parent)
         if output.is_dir():
             raise InputError(f"{output}: is a folder")
-        entry = self.index.get(item, feature)
+        entry = self.entry(item, feature)
         is_own = entry is not None and entry["output"] == self.name_of(output)
         if is_own or not os.path.lexists(output):
             return

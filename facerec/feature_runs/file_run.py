@@ -91,7 +91,7 @@ def run_tars(
         InputError, StaleError: no tar file is there, or the outputs' folder has other features.
     """
     shards = find_shards(patterns)
-    folder = FeatureFolder(out, options.fresh)
+    folder = FeatureFolder(out, options.fresh, tars=True)
     names = {feature.name: output_name(feature) for feature in features}
     source = TarSource(shards, names, folder, options.open, pickled)
     records = {feature.name: {"feature": feature.name, **feature.description} for feature in features}

@@ -23,12 +23,14 @@ from facerec.support.locks import is_same_file, locked
 log = logging.getLogger(__name__)
 
 Entry = Mapping[str, Any]
-Key = tuple[str, str]  # item, feature
+Key = tuple[str, ...]  # item, feature; and `OF_TAR` if it is of tar shards: lists may have the same names
+OF_TAR = "tar"
 
 
 def entry_key(entry: Entry) -> Key:
-    """Return the item and the feature of an entry."""
-    return entry["item"], entry["feature"]
+    """Return what distinguishes an entry from the others."""
+    key = entry["item"], entry["feature"]
+    return (*key, OF_TAR) if "shard" in entry else key
 
 
 class Index:
@@ -48,9 +50,9 @@ class Index:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def get(self, item: str, feature: str) -> dict[str, Any] | None:
-        """Return the entry of an item, None if it has none yet."""
-        line = self._lines.get((item, feature))
+    def get(self, *key: str) -> dict[str, Any] | None:
+        """Return the entry with a `Key`, None if there is none yet."""
+        line = self._lines.get(key)
         return None if line is None else orjson.loads(line)
 
     def entries(self) -> Iterable[dict[str, Any]]:
@@ -91,7 +93,7 @@ class Index:
             log.warning("%s: an unreadable line is ignored: %.80r", self.path, line)
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Append entries; an earlier entry of the same item and feature is replaced."""
+        """Append entries; an earlier entry with the same key is replaced."""
         with locked(self._lock), path_in_errors(self.path), self.path.open("a+b") as file:
             if file.tell():
                 file.seek(-1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 from facerec.errors import InputError
 from facerec.feature_runs.feature_folder import RETRY, is_changed, is_failed
 from facerec.feature_runs.film_parts import FilmParts
-from facerec.feature_runs.index import Index
+from facerec.feature_runs.index import OF_TAR, Index, Key
 from facerec.feature_runs.list_source import file_size
 from facerec.feature_runs.listing import Item, Places, Problem, read_items
 from facerec.feature_runs.spans import FILM, SOUND, divide, shot_name
@@ -40,19 +41,20 @@ class Outputs:
         self.path = path
         self.index = Index(path / "index.jsonl", path / ".work" / "index.lock")
 
-    def state(self, item: str, feature: str, contents: bool, source: Path | None = None) -> str:
+    def state(self, key: Key, contents: bool, source: Path | None = None) -> str:
         """Return the state of an item's feature.
 
         Args:
+            key: of its entry.
             contents: also compare the sizes of its file and of `source`, the file that it is made from.
         """
-        entry = self.index.get(item, feature)
+        entry = self.index.get(*key)
         if entry is None or (is_failed(entry) and entry.get(RETRY)):
             return MISSING
         if contents and source is not None and is_changed(entry, file_size(source)):
             return MISSING
         if is_failed(entry):
-            return f"{item}: no {feature}: {entry['reason']}"
+            return f"{entry['item']}: no {entry['feature']}: {entry['reason']}"
         if contents and entry["output"] is not None and not self._is_whole(entry):
             return MISSING
         return DONE
@@ -67,6 +69,8 @@ class Outputs:
 class Progress:
     """The progress of one piece of work, divided into shards as `extract_features.py` divides it.
 
+    Several threads may ask for it: local workers do, while the launcher shows a progress bar.
+
     Args:
         folder: of the outputs; need not exist.
     """
@@ -74,6 +78,7 @@ class Progress:
     def __init__(self, folder: Path, units: Sequence[UnitState]) -> None:
         self._outputs, self._units = Outputs(folder), units
         self._done: set[int] = set()
+        self._lock = threading.Lock()
 
     def unfinished(self, n: int, shards: Collection[int], contents: bool = False) -> dict[int, str]:
         """Return those of `shards` that are not finished, and `MISSING` or why they failed.
@@ -82,6 +87,10 @@ class Progress:
             n: number of shards.
             contents: also check that the outputs exist; otherwise only the index is read.
         """
+        with self._lock:
+            return self._unfinished(n, shards, contents)
+
+    def _unfinished(self, n: int, shards: Collection[int], contents: bool) -> dict[int, str]:
         self._outputs.index.refresh()
         if contents:
             self._done.clear()
@@ -110,7 +119,9 @@ class _ItemUnit:
 
     def state(self, outputs: Outputs, contents: bool) -> str:
         source = self._item.path if isinstance(self._item, Item) else None
-        return _worst(outputs.state(self._item.name, feature, contents, source) for feature in self._features)
+        return _worst(
+            outputs.state((self._item.name, feature), contents, source) for feature in self._features
+        )
 
 
 class _TarUnit:
@@ -118,8 +129,8 @@ class _TarUnit:
         self._path = path
 
     def state(self, outputs: Outputs, contents: bool) -> str:
-        state = outputs.state(self._path.stem, SHARD, contents, self._path)
-        entry = outputs.index.get(self._path.stem, SHARD)
+        key = self._path.stem, SHARD, OF_TAR
+        state, entry = outputs.state(key, contents, self._path), outputs.index.get(*key)
         if state != DONE or not contents or entry is None:
             return state
         lines = outputs.path / f"{self._path.stem}.jsonl"
@@ -136,11 +147,13 @@ class _ShotsUnit:
         self._items = [*map(shot_name, shots)]
 
     def state(self, outputs: Outputs, contents: bool) -> str:
-        shots = (outputs.state(item, feature, contents) for feature in self._features for item in self._items)
+        shots = (
+            outputs.state((item, feature), contents) for feature in self._features for item in self._items
+        )
         return _worst([*shots, *(self._film_state(outputs, feature, contents) for feature in self._features)])
 
     def _film_state(self, outputs: Outputs, feature: str, contents: bool) -> str:
-        film = outputs.state(FILM, feature, contents)
+        film = outputs.state((FILM, feature), contents)
         if film == DONE or self._key == SOUND:
             return film
         parts = FilmParts(outputs.path / ".work" / "parts" / feature)
@@ -157,7 +170,7 @@ class _FilmUnit:
 
     def state(self, outputs: Outputs, contents: bool) -> str:
         state = self._unit.state(outputs, contents)
-        films = (outputs.state(FILM, feature, contents) for feature in self._features)
+        films = (outputs.state((FILM, feature), contents) for feature in self._features)
         if state != DONE or MISSING not in films:
             return state
         is_joined_next = all(unit.state(outputs, contents) == DONE for unit in self._others)

@@ -129,7 +129,7 @@ class TarUnit:
         """Whether the shard's output is there, or clips of it failed in this run."""
         if not self._folder.is_done(self.name, SHARD, file_size(self._path)):
             return False
-        entry = self._folder.index.get(self.name, SHARD) or {}
+        entry = self._folder.entry(self.name, SHARD) or {}
         if is_failed(entry):
             return True
         is_same_list = entry.get("list_bytes") in (None, file_size(self._path.with_suffix(".json")))
@@ -165,14 +165,14 @@ class TarUnit:
         Raises:
             InputError: there are files that are not outputs of this shard.
         """
-        entry = self._folder.index.get(self.name, SHARD)
+        entry = self._folder.entry(self.name, SHARD)
         self._folder.check_place(self.name, SHARD, self._output)
         if self._lines is not None and (entry is None or entry["output"] is None):
             self._folder.check_place(self.name, SHARD, self._lines)
 
     def _remove_entries_of_other_clips(self) -> None:
         """Remove the entries of clips that are only in an earlier version of the JSON list."""
-        if self._folder.index.get(self.name, SHARD) is None:
+        if self._folder.entry(self.name, SHARD) is None:
             return
         known = {self.name, *self._clips}
         self._folder.index.remove(
@@ -183,7 +183,7 @@ class TarUnit:
 
     def remove_parts(self) -> None:
         """Remove the files of single clips, unless a later run needs them."""
-        entry = self._folder.index.get(self.name, SHARD)
+        entry = self._folder.entry(self.name, SHARD)
         if entry is not None and not is_failed(entry):
             shutil.rmtree(self._parts, ignore_errors=True)
 
@@ -211,7 +211,7 @@ class TarUnit:
 
     def _has(self, item: str, feature: str) -> bool:
         """Whether a clip's feature is there, or failed in this run."""
-        entry = self._folder.index.get(item, feature)
+        entry = self._folder.entry(item, feature)
         if entry is None:
             return False
         if is_failed(entry):
@@ -278,7 +278,7 @@ class TarUnit:
 
     def _clip_output(self, item: str) -> ClipOutput:
         clip = self._clips[item]
-        entries = {feature: self._folder.index.get(item, feature) or {} for feature in self._features}
+        entries = {feature: self._folder.entry(item, feature) or {} for feature in self._features}
         known = {
             key: next((entry[key] for entry in entries.values() if key in entry), None) for key in _KNOWN
         }

@@ -29,6 +29,7 @@ from facerec.feature_runs.tar_source import TarSource
 from facerec.feature_runs.worker import Worker
 from facerec.features import EXTRACTORS
 from tests.feature_runs.test_list_source import _SPAWN, NAMES, Loudness16, files, index, reasons
+from tests.feature_runs.test_list_source import run as run_list
 from tests.feature_runs.toys import ENTRIES, Numbers, Stateful
 from tests.films import make_film
 from tests.processes import wait_until
@@ -92,7 +93,7 @@ def run(
         return open_footage(path, 25.0, 1)
 
     try:
-        folder = FeatureFolder(Path("out"))
+        folder = FeatureFolder(Path("out"), tars=True)
         names = {name: NAMES[name] for name in features or ("numbers", "loudness")}
         source = TarSource(find_shards([pattern]), names, folder, open_clip, pickled)
         log = RunLog(folder.path)
@@ -450,3 +451,22 @@ def test_killed_workers_lose_only_the_clip_in_hand(tmp_path: Path) -> None:
     assert set(sizes) == {str(len(film)) for film in films}
     left = [path.name for path in Path(tempfile.gettempdir()).glob(".facerec-clip*")]
     assert not [name for name in left if any(f"-{worker.pid}-" in name for worker in workers)]
+
+
+def test_a_list_and_a_tar_may_have_items_of_one_name_in_one_folder(clip: bytes) -> None:
+    shard("clips/shard-0.tar", {"a.mp4": clip})
+    Path("shard-0").mkdir()
+    Path("shard-0/a.mp4").write_bytes(clip)
+    Path("list.txt").write_text("shard-0/a.mp4\n")
+    for _ in range(2):  # the second time nothing is left to do
+        assert run_list("list.txt", "numbers") == {"finished": 1, "failed": 0, "unfinished": 0}
+        assert run("clips/shard-0.tar", "numbers")["finished"] == 1
+    lines = [json.loads(line) for line in Path("out/index.jsonl").read_text().splitlines()]
+    assert sorted((entry["item"], "shard" in entry) for entry in lines) == [
+        ("shard-0", True), ("shard-0/a.mp4", False), ("shard-0/a.mp4", True)
+    ]  # fmt: skip
+    before = files()
+    opened: list[Path] = []
+    run_list("list.txt", "numbers", opened=opened.append)
+    run("clips/shard-0.tar", "numbers", opened=opened.append)
+    assert not opened and files() == before

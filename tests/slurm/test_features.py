@@ -15,6 +15,7 @@ from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.documents import scene_changes_bytes
 from slurm import cli, queue
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
+from slurm.records import RunFolder, Submission
 from tests.feature_runs.test_list_source import files
 from tests.films import make_film
 from tests.slurm_fakes import MOVIE, MockSlurm
@@ -191,6 +192,28 @@ def test_a_movie_has_its_features_beside_its_faces(place: Path, capsys: pytest.C
     assert "0 of 16 shards to do" in capsys.readouterr().out
 
 
+def test_features_of_a_movie_wait_for_its_merge(place: Path, slurm: MockSlurm) -> None:
+    Path("films").mkdir()
+    make_film(Path(f"films/{MOVIE}-Film.mp4"), 30, audio=True)
+    folder = Path(f"data/{MOVIE}-data")
+    folder.mkdir(parents=True)
+    (folder / "scene_changes.json").write_bytes(scene_changes_bytes(MOVIE, [10]))
+    words = ("--movie", str(MOVIE), "--features", "audio_stft")
+    run = RunFolder(Path("data"), MOVIE)
+    merge = Submission(run.new_key("merge"), "merge", [""], 1, job="55")
+    (run.path / "submissions").mkdir(parents=True)
+    run.save(merge)
+    slurm.queue.write_text(f"55|PENDING||None|{MOVIE}-merge|{os.getuid()}|{merge.key}\n")
+    message = rf"movie {MOVIE}: its merge \(job 55\), which decides the shots, is queued; run make features"
+    for how in ([], ["--local"]):
+        with pytest.raises(PlanError, match=message):
+            make(*words, *how)
+    assert not [*Path("data/logs").glob(f"{MOVIE}-*")]
+    slurm.set("55", "COMPLETED")
+    make(*words)
+    assert len(the_run("data").submissions()) == 1
+
+
 def test_an_error_of_all_shards_is_recorded_once(place: Path, slurm: MockSlurm) -> None:
     make("--list", "sounds.csv", "--features", "vggish:none.pth", "--shards", "4", "--tasks", "1")
     run = the_run()
@@ -220,6 +243,19 @@ def test_what_other_processes_have_claimed_is_left_to_them(place: Path, slurm: M
     with Claims(Path("features/.work/claims")) as other, other.hold(claim_name("sounds/7.wav.audio_stft")):
         assert run_tasks(slurm, run) == [True]
     assert run.shards_to_do(2, range(2)) == [1]
+
+
+def test_a_shard_does_not_fail_because_an_item_of_another_one_failed(place: Path, slurm: MockSlurm) -> None:
+    from facerec.feature_runs.claims import Claims, claim_name
+
+    make(*LIST, "--shards", "2", "--tasks", "2")
+    run = the_run()
+    with Claims(Path("features/.work/claims")) as other, other.hold(claim_name("sounds/1.wav.audio_stft")):
+        assert run_tasks(slurm, run) == [True, False]  # the first one meets sounds/5.wav of the second, too
+    (submission,) = run.submissions()
+    records = [run.task(submission.key, index) for index in range(2)]
+    assert [record and [*record.failed] for record in records] == [[], ["1"]]
+    assert run.shards_to_do(2, range(2)) == [0, 1]
 
 
 @pytest.mark.parametrize(
