@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from facerec.actors.addition import Addition
     from facerec.actors.database import ActorDatabase
     from facerec.actors.resolution import Resolution
+    from facerec.catalogues.base import CastList
 
 REPLACEABLE = ("movie_name", "movie_year", "name", "role", "birthday", "birthplace")  # columns of actors.csv
 
@@ -92,6 +93,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
+    from facerec.actors.addition import folder_for
     from facerec.actors.database import ActorDatabase
     from facerec.folder.names import parse_movie_id
     from facerec.support.locks import locked
@@ -108,23 +110,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.still:
         print(f"movie {args.movie}: {_propose(database, args)}")  # noqa: T201
         return 0
-    if args.dry_run or not database.folder.is_dir():
-        addition, summary = _plan(database, args)
-        if args.dry_run:
-            print(*addition.difference(), sep="\n")  # noqa: T201
-            print(f"dry run, nothing is changed: {summary}")  # noqa: T201
-            return 0
-        database.folder.mkdir(parents=True, exist_ok=True)
-    with locked(database.lock):
-        addition, summary = _plan(database, args)
+    cast = _read_list(args) if args.cast else None
+    if args.dry_run:
+        addition, summary = _plan(database, args, cast)
+        print(*addition.difference(), sep="\n")  # noqa: T201
+        print(f"dry run, nothing is changed: {summary}")  # noqa: T201
+        return 0
+    with folder_for(database), locked(database.lock):
+        addition, summary = _plan(database, args, cast)
         with progress("copies", len(addition.copies), "pictures") as advance:
             changed = addition.write(advance)
     print(f"movie {args.movie}: {summary}{_next(addition, args) if changed else '; nothing changed'}")  # noqa: T201
     return 0
 
 
-def _plan(database: ActorDatabase, args: argparse.Namespace) -> tuple[Addition, str]:
+def _read_list(args: argparse.Namespace) -> CastList:
+    """Read the cast list and log its notes.
+
+    Raises:
+        InputError, ContractError: as `read_cast_list`.
+    """
+    from facerec.actors.people import name_key
+    from facerec.catalogues.base import Wanted
+    from facerec.catalogues.registry import read_cast_list
+
+    columns = _pairs(args.column, "--column")
+    wanted = Wanted(
+        args.movie, args.name, args.year, _title_id(args.title_id), args.language, columns, args.surname_first
+    )
+    cast = read_cast_list(args.cast, wanted, progress)
+    logging.info("%s: %s, %d rows", ", ".join(map(str, args.cast)), cast.format, len(cast.entries))
+    for note in cast.notes:
+        logging.info("%s", note)
+    if args.name and cast.title and name_key(args.name) != name_key(cast.title):
+        logging.warning("the list is of the film %r; is that %r?", cast.title, args.name)
+    if args.year and cast.year and args.year != cast.year:
+        logging.warning("the list gives the year %s, not %s", cast.year, args.year)
+    return cast
+
+
+def _plan(database: ActorDatabase, args: argparse.Namespace, cast: CastList | None) -> tuple[Addition, str]:
     """Decide what is added, log all doubts and return that with a summary.
+
+    Args:
+        cast: None to take the movie's people in the database.
 
     Raises:
         InputError: it is in doubt who somebody is, or as `plan_addition`.
@@ -134,7 +163,7 @@ def _plan(database: ActorDatabase, args: argparse.Namespace) -> tuple[Addition, 
     from facerec.actors.picture_names import match_pictures
     from facerec.actors.stills import confirmed
 
-    resolution, title, year = _cast(database, args)
+    resolution, title, year = _people(database, args, cast)
     confirmed_faces = confirmed(args.confirm, resolution.members) if args.confirm else []
     film = None
     if args.film:
@@ -164,19 +193,19 @@ def _plan(database: ActorDatabase, args: argparse.Namespace) -> tuple[Addition, 
     return addition, "; ".join(parts)
 
 
-def _cast(database: ActorDatabase, args: argparse.Namespace) -> tuple[Resolution, str, str]:
+def _people(
+    database: ActorDatabase, args: argparse.Namespace, cast: CastList | None
+) -> tuple[Resolution, str, str]:
     """Return the people of the cast, and title and year of the film as far as they are known.
 
     Raises:
         InputError: it is in doubt who somebody is, or the list cannot be read.
     """
-    from facerec.actors.people import known_people, members_of, name_key, title_and_year
+    from facerec.actors.people import known_people, members_of, title_and_year
     from facerec.actors.resolution import Resolution, resolve
-    from facerec.catalogues.base import Wanted
-    from facerec.catalogues.registry import read_cast_list
 
     known = known_people(database)
-    if not args.cast:
+    if cast is None:
         here = members_of(database, args.movie, known)
         if not here and (args.pictures or args.confirm):
             raise InputError(
@@ -184,18 +213,6 @@ def _cast(database: ActorDatabase, args: argparse.Namespace) -> tuple[Resolution
             )
         title, year = title_and_year(database, args.movie)
         return Resolution(here, (), ()), args.name or title, args.year or year
-    columns = _pairs(args.column, "--column")
-    wanted = Wanted(
-        args.movie, args.name, args.year, _title_id(args.title_id), args.language, columns, args.surname_first
-    )
-    cast = read_cast_list(args.cast, wanted, progress)
-    logging.info("%s: %s, %d rows", ", ".join(map(str, args.cast)), cast.format, len(cast.entries))
-    for note in cast.notes:
-        logging.info("%s", note)
-    if args.name and cast.title and name_key(args.name) != name_key(cast.title):
-        logging.warning("the list is of the film %r; is that %r?", cast.title, args.name)
-    if args.year and cast.year and args.year != cast.year:
-        logging.warning("the list gives the year %s, not %s", cast.year, args.year)
     resolution = resolve(cast.entries, known, args.movie, _pairs(args.id, "--id"))
     for doubt in resolution.doubts:
         logging.warning("%s", doubt)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -87,9 +87,8 @@ class Addition:
         changes_film = self.film is not None and not self.film.is_done
         made: list[Path] = []
         with ExitStack() as stack:
-            for folder in (database.folder, database.pictures):
-                if not folder.is_dir() and (folder == database.folder or self.copies):
-                    folder.mkdir(parents=True)
+            if self.copies:
+                database.pictures.mkdir(exist_ok=True)
             stack.callback(_remove, made)
             for copy in self.copies:
                 target = database.pictures / copy.name
@@ -102,6 +101,23 @@ class Addition:
             stack.pop_all()  # keep the copies
         remove_stale_temporaries(database.folder)
         return bool(made or self.changed or changes_film)
+
+
+@contextmanager
+def folder_for(database: ActorDatabase) -> Iterator[None]:
+    """Make the folder of a new database for the block; remove it again if the block raises."""
+    is_new = not database.folder.is_dir()
+    if is_new:
+        database.folder.mkdir(parents=True)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            database.lock.unlink(missing_ok=True)
+            for folder in (database.pictures, database.folder):
+                with suppress(OSError):
+                    folder.rmdir()
+        raise
 
 
 def _remove(paths: Sequence[Path]) -> None:

@@ -294,10 +294,13 @@ def test_portraits_of_tmdb_are_taken_where_they_are(place: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize("failing", ["write_changed", "write_bytes"])
 def test_a_failure_leaves_everything_as_it_was(
-    place: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+    place: Path, monkeypatch: pytest.MonkeyPatch, failing: str, new: bool
 ) -> None:
+    if new:
+        shutil.rmtree("db")
     before = files(place)
     done = getattr(addition, failing)
     calls = 0
@@ -312,6 +315,7 @@ def test_a_failure_leaves_everything_as_it_was(
     monkeypatch.setattr(addition, failing, fail)
     assert run(*ALL) == 1
     assert files(place) == before and not Path("films/12345-CoolMovieFilm.mkv").is_symlink()
+    assert Path("db").exists() is not new
 
 
 class TestFilm:
