@@ -75,7 +75,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def compare(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Measure extraction and the loops of the libraries that are installed."""
-    loops = {name: make(args, work) for name, make in LOOPS.items() if find_spec(name)}
+    loops = {name: LOOPS[name](args, work) for name in installed()}
     table: dict[str, Any] = {"film": args.film.name, "cores": cpu_threads()}
     for title, every in EVERY.items():
         models = f"scrfd:{args.scrfd}", f"arcface:{args.arcface}"
@@ -92,6 +92,11 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     table["faces found"] = {"facerec": sum(map(len, detector.detect(pixels)))}
     table["faces found"] |= {name: loop(table["frames"], table["frames"]) for name, loop in loops.items()}
     return table
+
+
+def installed() -> list[str]:
+    """Return the names of the libraries that can be compared here."""
+    return [name for name in LOOPS if find_spec(name)]
 
 
 def costs(rounds: Sequence[dict[str, Cost]], frames: int) -> dict[str, dict[str, float]]:
