@@ -66,14 +66,14 @@ def plan_film(film: Path, movie_id: int, name: str, films: Path | None, *, renam
     """Decide which name a film gets, and check that nothing stands in the way.
 
     Args:
-        films: folder of the films; None for the folder that the film is in.
+        films: folder of the films, made if it does not exist; None for the folder that the film is in.
 
     Raises:
         InputError: there is no such film, or its id or name is in use.
     """
     folder = films or film.parent
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of films")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder")
     named = folder / f"{movie_id}-{film_title(name)}{film.suffix}"
     if rename and not film.exists() and named.is_file():
         film = named  # an earlier run renamed it
@@ -130,12 +130,17 @@ def film_named(link: FilmLink | None) -> Iterator[None]:
     if link is None or link.is_done:
         yield
         return
+    folder = link.path.parent
+    is_new = not folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
     if link.renames:
         link.film.rename(link.path)
     else:
         try:
             link.path.symlink_to(_target(link))
         except OSError as error:
+            if is_new:
+                folder.rmdir()
             raise InputError(
                 f"{link.path}: no link can be made here ({error.strerror}); use --rename, or --films for "
                 "another folder"
@@ -148,6 +153,8 @@ def film_named(link: FilmLink | None) -> Iterator[None]:
                 link.path.rename(link.film)
             else:
                 link.path.unlink()
+            if is_new:
+                folder.rmdir()
         raise
 
 
@@ -168,7 +175,8 @@ def _id_in_name(path: Path) -> int | None:
 
 
 def _another_file_system(film: Path, folder: Path) -> bool:
-    return film.stat().st_dev != folder.stat().st_dev
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return film.stat().st_dev != nearest.stat().st_dev
 
 
 def _check_folder(film: Path, path: Path, movie_id: int) -> Iterator[str]:
@@ -179,7 +187,8 @@ def _check_folder(film: Path, path: Path, movie_id: int) -> Iterator[str]:
         )
     if path.is_symlink() and not path.exists():
         raise InputError(f"{path}: is a link to a file that is gone; remove it")
-    others = [p for p in sorted(path.parent.iterdir()) if p not in (path, film) and p.is_file()]
+    present = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    others = [other for other in present if other not in (path, film) and other.is_file()]
     films = films_among([path, *(other for other in others if is_film_of(movie_id, other.name))])
     for other in others:
         if is_film_of(movie_id, other.name):

@@ -330,7 +330,8 @@ class TestFilm:
         assert self.add(film="films/12345-CoolMovieFilm.mkv") == 0 and files(place) == before
 
     def test_a_link_may_be_in_another_folder(self, place: Path) -> None:
-        Path("linked").mkdir()
+        assert self.add("--films", "linked", "--dry-run") == 0 and not Path("linked").exists()
+        assert self.add("--films", "cast.csv") == 1
         assert self.add("--films", "linked") == 0
         with av.open("linked/12345-CoolMovieFilm.mkv") as container:
             assert container.streams.video[0].width == 160
