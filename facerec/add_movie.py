@@ -60,8 +60,8 @@ def arguments() -> argparse.ArgumentParser:
          "(IMDb, Wikidata), or a folder with them (default: the movie's people in actors.csv)")  # fmt: skip
     cast("--title-id", default="", metavar="ID", help="id of the film in the list, as tt0111161 or Q172241 "
          "(default: found by --name and --year)")  # fmt: skip
-    cast("--id", nargs="+", action="extend", default=[], metavar="NAME=ID", help="actor id of a person, "
-         "where the list and actors.csv do not say whether it is somebody who is there")  # fmt: skip
+    cast("--id", nargs="+", action="extend", default=[], metavar="NAME=ID", help="actor id of a person, by "
+         "name or id in the list, where it is in doubt whether it is somebody of actors.csv")  # fmt: skip
     cast("--replace", nargs="+", action="extend", default=[], metavar="COLUMN", choices=REPLACEABLE,
          help=f"columns in which the list replaces filled cells: {', '.join(REPLACEABLE)}")  # fmt: skip
     cast("--column", nargs="+", action="extend", default=[], metavar="FIELD=HEADER",

@@ -121,8 +121,8 @@ def _film(
         columns = command_line("--replace", *(["movie_name"] if is_other else []), "movie_year")
         raise InputError(
             f"{database.actors}: movie {movie_id} is {' / '.join(titles)!r} ({' / '.join(years)}) there, not "
-            f"{title or titles[0]!r} ({year or 'no year'}); choose another --movie if it is another film, or "
-            f"add {columns} if the table is wrong"
+            f"{title or titles[0]!r} ({year or 'no year'}); if it is another film, choose another --movie; "
+            f"if not, give --name and --year as they are there, or add {columns} if the table is wrong"
         )
     if "movie_name" not in replaced or not title:
         title = titles[0] if titles else title

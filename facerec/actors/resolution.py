@@ -6,7 +6,7 @@ Nothing is guessed: what the ids, identifiers and birthdays do not decide is a d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from facerec.actors.database import MAX_ID_LENGTH
@@ -41,16 +41,13 @@ def resolve(
     """Find the actor id of each person.
 
     Args:
-        chosen: actor ids that the user decided, by name.
+        chosen: actor ids that the user decided, by name or by id in the list.
     """
     doubts: list[str] = []
     notes: list[str] = []
-    ids_by_name = {name_key(name): actor_id for name, actor_id in chosen.items()}
-    listed = [replace(e, id=ids_by_name.get(name_key(e.name), e.id)) for e in entries]
-    listed = _with_letters(listed, known, notes)
-    names = [name_key(entry.name) for entry in listed]
-    unknown = [name for name in chosen if name_key(name) not in names]
-    doubts += [f"--id {name!r}: the list has no person of this name" for name in unknown]
+    decided = set(chosen.values())
+    listed = _with_choices(tuple(entries), chosen, doubts)
+    listed = _with_letters(listed, decided | known.keys(), notes)
     people = _one_entry_a_person(listed, doubts, notes)
     namesakes: dict[str, list[KnownPerson]] = {}
     for person in known.values():
@@ -65,8 +62,9 @@ def resolve(
     count = Counter(name_key(entry.name) for entry in people)
     for entry in people:
         key = name_key(entry.name)
-        actor_id = _id_in(known, by_uri, entry, is_chosen=key in ids_by_name, doubts=doubts, notes=notes)
-        if actor_id == "" and key not in ids_by_name:
+        is_chosen = entry.id in decided
+        actor_id = _id_in(known, by_uri, entry, is_chosen=is_chosen, doubts=doubts, notes=notes)
+        if actor_id == "" and not is_chosen:
             movie = movie_id if count[key] == 1 else None
             actor_id = _id_by_name(entry, namesakes.get(key, []), movie, doubts, notes)
         if actor_id is None:
@@ -146,9 +144,29 @@ def _joined(group: Sequence[CastEntry]) -> CastEntry:
     )
 
 
-def _with_letters(
-    entries: Sequence[CastEntry], known: Mapping[str, KnownPerson], notes: list[str]
+def _with_choices(
+    entries: Sequence[CastEntry], chosen: Mapping[str, str], doubts: list[str]
 ) -> list[CastEntry]:
+    """Give people the ids that the user chose; a name of people with different ids is a doubt."""
+    changed = list(entries)
+    for choice, actor_id in chosen.items():
+        places = [i for i, one in enumerate(entries) if one.id == choice]
+        places = places or [i for i, one in enumerate(entries) if name_key(one.name) == name_key(choice)]
+        ids = {entries[i].id for i in places} - {""}
+        if not places:
+            doubts.append(f"--id {choice!r}: the list has no person of this name or id")
+        elif len(ids) > 1:
+            doubts.append(
+                f"--id {choice!r}: {len(ids)} people of the list have this name; give the id instead: "
+                f"{command_line('--id', f'{min(ids)}={actor_id}')}"
+            )
+        else:
+            for i in places:
+                changed[i] = replace(changed[i], id=actor_id)
+    return changed
+
+
+def _with_letters(entries: Sequence[CastEntry], known: Collection[str], notes: list[str]) -> list[CastEntry]:
     """Put a letter before ids that begin with none, which the labeling backend would take for numbers."""
     changed = [e.id for e in entries if e.id and e.id not in known and not e.id[:1].isalpha()]
     if changed:
@@ -268,5 +286,5 @@ def _named(entry: CastEntry) -> str:
 
 def _choose(entry: CastEntry, actor_id: str = "") -> str:
     """Return the option that says who a person is."""
-    choice = command_line("--id", f"{entry.name}={actor_id or 'ID'}")
+    choice = command_line("--id", f"{entry.id or entry.name}={actor_id or 'ID'}")
     return choice if actor_id else f"say who it is: {choice}"

@@ -102,7 +102,7 @@ def test_a_uri_that_contains_an_id_of_the_table_finds_that_person() -> None:
     [
         (one(), [known("ada", "Ada King")], "If it is the same person: --id 'Ada King=ada'; if not, "),
         (one(birthday="1950"), [known("ada", "Ada King", "01.02.1950")], "born 1950"),
-        (one(id="Q5"), [known("nm1", "Ada King")], "--id 'Ada King=Q5'"),
+        (one(id="Q5"), [known("nm1", "Ada King")], "--id Q5=nm1; if not, another id: --id Q5=Q5"),
         (one(), [known("a", "Ada King", movie=12), known("b", "Ada King", movie=12)], "a (born unknown), b"),
         (one("Bo", id="nm1", birthday="1950"), [known("nm1", "Ada", "1960")], "is that of 'Ada', born 1960"),
         (one("Bo", id="p1"), [known("p1", "Ada")], "is that of 'Ada', born unknown"),
@@ -163,5 +163,12 @@ def test_two_people_of_one_name_are_not_given_the_only_one_of_the_table() -> Non
     assert not found.members and len(found.doubts) == 2
 
 
-def test_a_choice_for_nobody_is_a_doubt() -> None:
-    assert "the list has no person of this name" in resolved(one(), ids={"Bo": "b"}).doubts[0]
+def test_a_choice_for_nobody_or_for_two_people_is_a_doubt() -> None:
+    assert "the list has no person of this name or id" in resolved(one(), ids={"Bo": "b"}).doubts[0]
+    two, database = (one(id="Q1"), one(id="Q2")), (known("ada", "Ada King"),)
+    found = resolved(*two, database=database, ids={"Ada King": "ada"})
+    assert "2 people of the list have this name; give the id instead: --id Q1=ada" in found.doubts[0]
+    settled = resolved(*two, database=database, ids={"Q1": "ada", "Q2": "Q2"})
+    assert ids(settled) == ["ada", "Q2"] and not settled.doubts
+    rows = resolved(one(role="a"), one(role="b"), ids={"Ada King": "ada"})
+    assert ids(rows) == ["ada"] and rows.members[0].entry.role == "a / b"
