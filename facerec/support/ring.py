@@ -66,19 +66,26 @@ class BoundedPool:
     """A pool of threads with at most `waiting` calls that have not ended; it ends with the block.
 
     Args:
-        threads: number of threads.
+        threads: number of threads; with one, `submit` makes the call itself, as there is no core for more.
         name: of the threads.
         waiting: number of calls; `submit` waits while there are more.
     """
 
     def __init__(self, threads: int, name: str, waiting: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, name)
+        self._threads = ThreadPoolExecutor(threads, name) if threads > 1 else None
         self._places = threading.Semaphore(waiting)
 
     def submit(
         self, work: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Future[Result]:
         """Call `work` in one of the threads; it must not wait for later calls."""
+        if self._threads is None:
+            done: Future[Result] = Future()
+            try:
+                done.set_result(work(*args, **kwargs))
+            except Exception as error:
+                done.set_exception(error)
+            return done
         self._places.acquire()
         try:
             future = self._threads.submit(work, *args, **kwargs)
@@ -92,4 +99,5 @@ class BoundedPool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)

@@ -79,14 +79,25 @@ def test_calls_that_fail_give_their_places_back() -> None:
 
 def test_calls_that_wait_at_the_end_are_cancelled_and_their_submitter_goes_on() -> None:
     go = threading.Event()
-    with BoundedPool(1, "test", waiting=2) as pool:
-        running, waiting = pool.submit(go.wait, 30), pool.submit(go.wait, 30)
+    with BoundedPool(2, "test", waiting=3) as pool:
+        running, _, waiting = (pool.submit(go.wait, 30) for _ in range(3))
         threading.Timer(0.05, go.set).start()
     assert running.result(timeout=10)
     with pytest.raises(CancelledError):
         waiting.result(timeout=10)
-    with pytest.raises(RuntimeError):
-        pool.submit(go.wait)
-    with pytest.raises(RuntimeError):  # and not a thread that waits for ever for a place
-        pool.submit(go.wait)
-        pool.submit(go.wait)
+    for _ in range(4):  # no thread waits for ever for a place
+        with pytest.raises(RuntimeError):
+            pool.submit(go.wait)
+
+
+def test_one_thread_means_the_callers_and_errors_come_with_the_result() -> None:
+    def where(fail: bool) -> str:
+        if fail:
+            raise LookupError("frame 3")
+        return threading.current_thread().name
+
+    with BoundedPool(1, "test", waiting=1) as pool:
+        good, bad, later = pool.submit(where, False), pool.submit(where, True), pool.submit(where, False)
+    assert good.result() == later.result() == threading.current_thread().name
+    with pytest.raises(LookupError, match="frame 3"):
+        bad.result()
