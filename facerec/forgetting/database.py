@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,9 +19,13 @@ from facerec.support.csv_tables import replace_rows
 def forget_in_database(database: ActorDatabase, subject: Subject) -> list[str]:
     """Remove the person's pictures, embeddings, learnt faces and rows; returns the names of changed files.
 
-    The row of `actors.csv` goes last: until then the same command finds the person again.
+    Proposals for stills go too, everybody's: their faces are not all known, and they can be made again. The
+    row of `actors.csv` goes last: until then the same command finds the person again.
     """
     changed = []
+    if database.stills.is_dir():
+        changed = [str(path.relative_to(database.folder)) for path in database.stills.rglob("*.*")]
+        shutil.rmtree(database.stills)
     for name in subject.pictures:
         path = database.picture(name)
         if path.is_file():

@@ -179,6 +179,18 @@ def test_a_copy_that_was_handed_over_is_cleaned_too(
     assert ZOE not in copy.predictions.read_text()
 
 
+def test_proposals_for_stills_are_removed(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proposals = database.stills / str(MOVIE)
+    proposals.mkdir(parents=True)
+    (proposals / "faces.csv").write_text(f"face,confirm,proposed,id\n1,yes,Zoë Marsh,{ZOE}\n")
+    (proposals / "face-001.jpg").write_bytes(b"her face, not confirmed")
+    assert forget(folder, database, ZOE, "--dry-run") == 0 and proposals.is_dir()
+    assert "faces.csv" in capsys.readouterr().err
+    assert forget(folder, database, ZOE) == 0 and not database.stills.exists()
+
+
 def test_what_the_command_cannot_clean_fails_the_proof(
     folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
