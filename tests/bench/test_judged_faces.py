@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from bench.detectors import CANDIDATES, JUDGED, main
+from bench import detectors
+from bench.detectors import CANDIDATES, JUDGED, main, read_results
 from bench.face_sheets import COLUMNS, CROP, LABEL, ROWS, crop_sheets
 from bench.judged_faces import (
     Judged,
@@ -23,7 +26,8 @@ from bench.judged_faces import (
     write_judged,
 )
 from facerec.errors import InputError
-from facerec.geometry import iou
+from facerec.geometry import Image, iou
+from facerec.models.base import Detections, ModelCard
 from tests.films import make_film
 
 CANDIDATE = {n: Judged(7, 10, (n, 0, n + 30, 30)) for n in (1, 2, 3)}
@@ -162,3 +166,50 @@ def test_sheets_then_answers_then_scores(tmp_path: Path, capsys: pytest.CaptureF
 def test_scores_without_detections_say_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `detect` first"):
         main(["score", "--work", str(tmp_path)])
+
+
+class OneFace:
+    """A detector that finds one face in every frame."""
+
+    batch_size = 1
+
+    def __init__(self, spec: str, tiles: bool) -> None:
+        self.card, self.tiles = ModelCard(spec, "", "", ""), tiles
+
+    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+        box = np.array([[10, 10, 50 + 10 * self.tiles, 60]], np.float32)
+        keypoints = np.full((1, 5, 2), 20, np.float32)
+        return [Detections(box, np.array([0.8], np.float32), keypoints) for _ in frames]
+
+
+def test_every_tenth_frame_is_detected_with_and_without_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def load(spec: str, **options: Any) -> OneFace:
+        asked.append((spec, options["tiles"], options["face_threshold"]))
+        return OneFace(spec, options["tiles"])
+
+    monkeypatch.setattr(detectors, "load_detector", load)
+    film, work = make_film(tmp_path / "7-Blocks.mp4", 25), tmp_path / "work"
+    models = ["--detector", "whole=scrfd:a.onnx", "--tiled", "tiles=scrfd:a.onnx"]
+    assert main(["detect", str(film), "--work", str(work), *models]) == 0
+    assert asked == [("scrfd:a.onnx", False, 0.3), ("scrfd:a.onnx", True, 0.3)]
+    results = read_results(work)
+    assert {name: one.threshold for name, one in results.items()} == {"whole": 0.5, "tiles": 0.5}
+    assert sorted(results["tiles"].found) == [(7, 0), (7, 10), (7, 20)]
+    assert results["tiles"].found[7, 20].boxes.tolist() == [[10, 10, 60, 60]]
+
+    assert main(["speed", str(film), "--rounds", "1", *models]) == 0
+    assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:]] == [
+        "| whole",
+        "| tiles",
+    ]
+    assert asked[-1] == ("scrfd:a.onnx", True, None)  # timed at the detector's own threshold
+
+
+@pytest.mark.parametrize("options", [[], ["--detector", "yunet:a.onnx"]])
+def test_a_detector_without_a_name_is_refused(tmp_path: Path, options: list[str]) -> None:
+    with pytest.raises(InputError, match="NAME=SPEC"):
+        main(["detect", str(tmp_path / "7-Film.mp4"), "--work", str(tmp_path), *options])
