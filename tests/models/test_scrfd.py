@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -71,6 +72,41 @@ def test_a_fixed_size_file_equals_its_documented_decoding(shared, name, clip, si
         assert score == pytest.approx(face[0], abs=1e-5)
         assert iou(box, np.clip(face[1], 0, [width, height] * 2)) > 0.99
         np.testing.assert_allclose(keypoints, face[2], rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["2.5g", "500m"])
+@pytest.mark.parametrize("free", [False, True], ids=["fixed", "free"])
+def test_detections_equal_insightfaces(shared, tmp_path, name, free):
+    from insightface.model_zoo.scrfd import SCRFD
+
+    path = shared / "data" / "weights" / f"scrfd_{name}_kps.onnx"
+    if free:
+        model = onnx.load(str(path))
+        for side, word in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], "hw", strict=True):
+            side.dim_param = word
+        for output in model.graph.output:
+            output.type.tensor_type.shape.dim[1].dim_param = f"places of {output.name}"
+        path = tmp_path / "free.onnx"
+        onnx.save(model, str(path))
+    theirs = SCRFD(str(path))
+    theirs.prepare(-1, det_thresh=0.5)
+    ours = load_detector(f"scrfd:{path}", min_face_size=1, device="cpu")
+    total = 0
+    for clip in ("10001-HamiltonAtTheWhiteHouse.mp4", "10003-StreetCrowd.mp4", "10006-VariableFrameRate.mp4"):
+        frame = first_frame(shared, clip)
+        for size in ((640, 352), (704, 576), (448, 512)):  # multiples of 32, which insightface needs
+            image = cv2.resize(frame, size)
+            (found,) = ours.detect([image])
+            boxes, keypoints = theirs.detect(np.ascontiguousarray(image[:, :, ::-1]), input_size=size)
+            assert len(found) == len(boxes)
+            if len(boxes):
+                clipped = np.clip(boxes[:, :4], 0, np.tile(size, 2))
+                assert iou(found.boxes, clipped).min() > 0.9999
+                np.testing.assert_allclose(found.scores, boxes[:, 4], atol=1e-6)
+                np.testing.assert_allclose(found.keypoints, keypoints, atol=1e-3)
+            total += len(found)
+    assert total >= 20
 
 
 def check_squares(found, squares: list[tuple[int, int, int]], atol: float = 1e-3) -> None:
