@@ -1,162 +1,377 @@
-"""Measure how much of a GPU the detector uses and how much of its speed `extract.py` keeps.
+"""Measure what the defaults, RetinaFace and FaceNet, make of a GPU, and give a verdict.
 
-    python bench/gpu.py [--precision float16] [--sizes 640x360 1280x720 1920x1080] [--frames 512]
+    python bench/gpu.py [FILM] > gpu.json
+    python bench/gpu.py --device cpu          small sizes, to see that it runs
 
-RetinaFace and FaceNet have random weights, which cost the same, so artificial faces are embedded. The films
-show the pictures of the demo at each size, in H.264. Runs are interleaved, figures are medians. Prints JSON
-with `matrix_tflops`, the rate of square matrix products in that precision, and for each size:
+FILM is written anew at each size in H.264, from its middle; without one, a camera moves over photographs. No
+frame is used twice. Needs no network, and less than 8 minutes on an H100: what the time (--budget) does not
+suffice for is listed as left out. Without --detector and --embedder the weights are random, which cost the
+same but say little about agreement, so artificial faces are embedded. Prints JSON:
 
-detector_frames_per_s          detector alone, on frames in memory
-detector_share_of_matrix_rate  operations of its network per second / matrix rate
-extract_frames_per_s           the whole of extraction
-extract_share_of_detector      its speed / that of the detector alone
-seconds                        each stage alone and the whole
-predict_jsons_ratio            time of the library's `predict_jsons` in float32 / time of the detector
+matrix_tflops      rate of square matrix products by precision, the yardstick
+sizes              for each size, by batch size: the detector alone, on frames in its buffers, and its share
+                   of the matrix rate; by number of decoders: decoding alone, and the whole of extract.py with
+                   its share of the detector alone and the utilisation of the GPU (NVML); the ratio to
+                   retinaface-pytorch's predict_jsons, in float32; the detector with 10, 100 and 1,000 made-up
+                   boxes in each frame, which must be suppressed
+embedder           crops a second by batch size
+precisions         for each precision: speed, and the agreement of boxes and vectors with float32
+verdict            each goal, its value, and whether it is reached
+left_out           what was not measured, and why
 
-`--device cpu` runs it without a GPU.
+Where PyAV, facenet-pytorch or retinaface-pytorch are missing, docs/performance.md says how to bring them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.libraries import THRESHOLD, predict_jsons
-from bench.measure import interleaved, random_weights
-from bench.pipeline import STAGES, stages
-from facerec.settings import ExtractSettings
-
-SMALLEST = 16  # pixels; with this least face size frames are not resized
+log = logging.getLogger("gpu")
+GOALS = {  # by the keys of `verdict`
+    "detector / matrix rate": 0.35,
+    "extract.py / detector alone": 0.85,
+    "detector / predict_jsons": 20.0,
+}
+JUDGED = "1920x1080"  # the size by which goals are judged, if it was measured
+BOXES = (10, 100, 1000)  # made-up boxes in a frame
+CPU = {  # other defaults of --device cpu
+    "sizes": ["160x90", "320x180"],
+    "batch_sizes": [1, 2],
+    "decoders": [1, 2],
+    "precisions": ["float32", "bfloat16"],
+    "precision": "float32",
+    "frames": 24,
+    "library_frames": 2,
+    "side": 512,
+    "seconds": 0.2,
+}
+GPU = {
+    "sizes": ["640x360", "1280x720", "1920x1080", "3840x2160"],
+    "batch_sizes": [4, 8, 16, 32, 64],
+    "decoders": [1, 2, 4, 8],
+    "precisions": ["float32", "tf32", "float16", "bfloat16"],
+    "precision": "float16",
+    "frames": 480,
+    "library_frames": 6,
+    "side": 8192,
+    "seconds": 0.8,
+}
 
 
 def arguments() -> argparse.ArgumentParser:
     """Build the argument parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--device", default="cuda")
-    made.add_argument("--precision", default="float16")
-    made.add_argument("--sizes", nargs="+", default=["640x360", "1280x720", "1920x1080"], metavar="WxH")
-    made.add_argument("--frames", type=int, default=512, help="frames per film; all are kept in memory")
+    made.add_argument("film", type=Path, nargs="?", help="a real film")
+    made.add_argument("--device", default="cuda", help="cuda, cuda:i or cpu")
+    made.add_argument("--detector", default="", help="retinaface or retinaface:FILE; default: random weights")
+    made.add_argument("--embedder", default="", help="facenet or facenet:FILE; default: random weights")
+    made.add_argument("--sizes", nargs="+", metavar="WxH")
+    made.add_argument("--batch-sizes", nargs="+", type=int, metavar="N", help="frames or crops at once")
+    made.add_argument(
+        "--decoders", nargs="+", type=int, metavar="N", help="threads of decoding and converting"
+    )
+    made.add_argument("--precisions", nargs="+", metavar="NAME", help="of the comparison")
+    made.add_argument("--precision", help="of all other figures")
+    made.add_argument("--frames", type=int, help="frames of a film, at most")
+    made.add_argument("--library-frames", type=int, help="frames for predict_jsons")
     made.add_argument("--faces", type=int, default=3, help="artificial faces per frame")
-    made.add_argument("--library-frames", type=int, default=16, help="frames for predict_jsons")
-    made.add_argument("--side", type=int, default=8192, help="rows of the matrices")
-    made.add_argument("--rounds", type=int, default=3, help="interleaved runs")
+    made.add_argument("--side", type=int, help="rows of the matrices")
+    made.add_argument("--seconds", type=float, help="duration of a measurement")
+    made.add_argument("--budget", type=float, default=450, metavar="SECONDS", help="for everything")
+    made.add_argument("--cuda-graphs", action="store_true", help="as of extract.py")
     return made
 
 
-def matrix_rate(device: str, precision: str, side: int, rounds: int) -> float:
-    """Measure the floating-point operations per second of `side` x `side` matrix products (best run)."""
-    import torch
+@dataclass
+class Run:
+    """One run of the benchmark: options, the time that is left, and the results."""
 
-    one, other = (torch.randn(side, side, device=device).to(getattr(torch, precision)) for _ in range(2))
-    best = 0.0
-    for _ in range(10 * rounds):
-        _finish(device)
-        begun = time.perf_counter()
-        one @ other
-        _finish(device)
-        best = max(best, 2 * side**3 / (time.perf_counter() - begun))
-    return best
+    args: argparse.Namespace
+    work: Path
+    begun: float = field(default_factory=time.monotonic)
+    specs: tuple[str, str] = ("", "")
+    rates: dict[str, float] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
+    def part(self, name: str, measure: Callable[[], Any]) -> Any:
+        """Measure a part unless the time is up; None if it was left out or failed."""
+        if time.monotonic() - self.begun > self.args.budget:
+            self.left_out.append(f"{name}: no time left of {self.args.budget:.0f} s")
+            return None
+        log.info("%6.1f s  %s", time.monotonic() - self.begun, name)
+        try:
+            return measure()
+        except (ImportError, RuntimeError) as error:  # a missing package; too little memory
+            self.left_out.append(f"{name}: {str(error).splitlines()[0]}")
+            return None
 
-def operations(network: Any, width: int, height: int) -> int:
-    """Count the floating-point operations of a network on one frame."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    def load(self, precision: str, batch_size: int, min_face_size: float) -> Any:
+        """Load the detector."""
+        from bench.gpu_parts import torch_precision
+        from facerec.models import load_detector
 
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.to("meta")(torch.empty(1, 3, height, width, device="meta"))
-    return int(counter.get_total_flops())
-
-
-def make_film(path: Path, width: int, height: int, frames: int) -> Path:
-    """Write a film that repeats the demo at this size (pixels)."""
-    import av
-    import cv2
-
-    from facerec.demo.film import demo_shots, write_film
-
-    demo = path.with_name("0-demo.mp4")
-    write_film(demo, demo_shots())
-    made = 0
-    with av.open(str(path), "w") as target:
-        stream = target.add_stream("libx264", rate=25, options={"preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        while made < frames:
-            with av.open(str(demo)) as source:
-                for frame in source.decode(video=0):
-                    if made == frames:
-                        break
-                    image = cv2.resize(frame.to_ndarray(format="rgb24"), (width, height))
-                    target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-                    made += 1
-        target.mux(stream.encode(None))
-    return path
+        return load_detector(
+            self.specs[0],
+            device=self.args.device,
+            precision=torch_precision(precision),
+            batch_size=batch_size,
+            min_face_size=min_face_size,
+            cuda_graphs=self.args.cuda_graphs,
+        )
 
 
-def one_size(
-    args: argparse.Namespace, width: int, height: int, rate: float, weights: Sequence[Path], work: Path
-) -> dict[str, Any]:
-    """Measure one frame size; `weights` are the files of RetinaFace and FaceNet."""
-    from facerec.models.retinaface_network import blank_network
+def one_size(run: Run, width: int, height: int) -> dict[str, Any]:
+    """Measure one size of frames."""
+    from bench.gpu_film import write_at_size
+    from bench.gpu_parts import MadeUpBoxes, detector_rate, multiplying, network_operations
+    from facerec.models.retinaface_network import ANCHORS
+    from facerec.settings import face_size
     from facerec.video.film import open_film, read_frames
 
-    film = make_film(work / "1-made.mp4", width, height, args.frames)
-    settings = ExtractSettings(
-        f"retinaface:{weights[0]}",
-        f"facenet:{weights[1]}",
-        min_face_size=SMALLEST,
-        face_threshold=THRESHOLD,
-        precision=args.precision,
-    )
-    works = stages(settings, film, work / "runs", args)
-    frames = works.pop("frames")
-    some = [image for _, image in read_frames(open_film(film), 0, min(args.library_frames, frames))]
-    works["predict_jsons"] = predict_jsons(weights[0], some, args.device)
-    found = interleaved(works, args.rounds)
-    detector = frames / found["detect"].wall_s
-    whole = frames / found["whole"].wall_s
-    return {
-        "frames": frames,
-        "detector_frames_per_s": round(detector, 1),
-        "detector_share_of_matrix_rate": round(
-            detector * operations(blank_network(), width, height) / rate, 3
-        ),
-        "extract_frames_per_s": round(whole, 1),
-        "extract_share_of_detector": round(whole / detector, 3),
-        "seconds": {stage: round(found[stage].wall_s, 3) for stage in (*STAGES, "whole")},
-        "predict_jsons_ratio": round(found["predict_jsons"].wall_s / len(some) * detector, 2),
+    args, name = run.args, f"{width}x{height}"
+    path = run.work / f"1-{name}.mp4"
+    count = run.part(f"{name}: film", lambda: write_at_size(args.film, path, width, height, args.frames))
+    if count is None:
+        return {}
+    film, smallest = open_film(path), face_size("auto", (width, height))
+    frames = [image for _, image in read_frames(film, 0, min(count, max(args.batch_sizes)))]
+    scale = min(1.0, ANCHORS[0][0] / smallest)
+    network_input = (max(1, round(width * scale)), max(1, round(height * scale)))
+    operations = network_operations(*network_input)
+    table: dict[str, Any] = {
+        "frames": count,
+        "network_input": "{}x{}".format(*network_input),
+        "gflop_per_frame": round(operations / 1e9, 1),
+        "batch_size": {},
+        "decoders": {},
+        "made_up_boxes": {},
     }
 
+    def alone(size: int, boxes: int = 0) -> float:
+        detector = run.load(args.precision, size, smallest)
+        if boxes:
+            detector._network = MadeUpBoxes(detector._network, boxes)
+        with multiplying(args.precision):
+            return detector_rate(detector, frames, args.device, args.seconds)
 
-def _finish(device: str) -> None:
-    if device != "cpu":
-        import torch
+    for size in args.batch_sizes:
+        found = run.part(f"{name}: detector, batches of {size}", partial(alone, size))
+        if found:
+            share = found * operations / run.rates[args.precision]
+            table["batch_size"][size] = {
+                "detector_frames_per_s": round(found, 1), "share_of_matrix_rate": round(share, 3)
+            }  # fmt: skip
+    best = max(table["batch_size"].items(), key=lambda item: item[1]["detector_frames_per_s"], default=None)
+    if best is None:
+        return table
+    size, detector = best[0], best[1]["detector_frames_per_s"]
+    for boxes in BOXES:
+        found = run.part(f"{name}: {boxes} made-up boxes", partial(alone, size, boxes))
+        if found:
+            table["made_up_boxes"][boxes] = round(found, 1)
+    for decoders in args.decoders:
+        table["decoders"][decoders] = extraction(run, path, decoders, size, detector)
+    frame = frames[0 : args.library_frames]
+    theirs = run.part(f"{name}: predict_jsons", lambda: library_rate(run, frame, max(network_input)))
+    exact = theirs and run.part(f"{name}: detector", lambda: alone(size))
+    if exact:
+        table["predict_jsons_frames_per_s"] = round(theirs, 2)
+        table["predict_jsons_ratio"] = round(exact / theirs, 2)
+    return table
 
-        torch.cuda.synchronize(device)
+
+def extraction(run: Run, path: Path, decoders: int, size: int, detector: float) -> dict[str, Any]:
+    """Measure decoding and the whole of extract.py with a number of decoders."""
+    from bench.gpu_parts import torch_precision, whole
+    from facerec.video.film import open_film, read_decoded
+
+    args, name, film = run.args, path.stem.partition("-")[2], open_film(path)
+
+    def decode() -> float:
+        begun = time.perf_counter()
+        count = sum(1 for _ in read_decoded(film, 0, film.frame_count, decoders))
+        return count / (time.perf_counter() - begun)
+
+    options = ["--detector", run.specs[0], "--embedder", run.specs[1], "--device", args.device]
+    options += ["--precision", torch_precision(args.precision), "--batch-size", str(size)]
+    options += ["--cuda-graphs"] if args.cuda_graphs else []
+    index = int(args.device.partition(":")[2] or 0)
+    out = run.work / f"{name}-{decoders}"
+    found = run.part(
+        f"{name}: extract.py with {decoders} decoders",
+        lambda: whole(path, out, options, decoders=decoders, faces=args.faces, gpu=index),
+    )
+    decoded = run.part(f"{name}: decoding with {decoders} decoders", decode)
+    table: dict[str, Any] = {"decoding_frames_per_s": decoded and round(decoded, 1)}
+    if found:
+        speed, used, seconds = found
+        table |= {
+            "extract_frames_per_s": round(speed, 1),
+            "share_of_detector": round(speed / detector, 3),
+            "gpu_percent": used,
+            "busy_s": seconds,
+        }
+    return table
+
+
+def library_rate(run: Run, frames: Any, max_size: int) -> float:
+    """Return the frames a second of retinaface-pytorch's `predict_jsons` in float32, on the same input."""
+    import torch
+
+    from bench.gpu_parts import rate
+
+    from retinaface.predict_single import Model  # isort: skip
+
+    library = Model(max_size=max_size, device=run.args.device)
+    _, _, file = run.specs[0].partition(":")
+    library.load_state_dict(torch.load(file, weights_only=True))
+    library.eval()
+
+    def loop() -> int:
+        for frame in frames:
+            library.predict_jsons(frame, confidence_threshold=0.7)
+        return len(frames)
+
+    return rate(loop, run.args.device, run.args.seconds)
+
+
+def embedder(run: Run) -> dict[int, float]:
+    """Measure the embedder alone; crops a second by batch size."""
+    import numpy as np
+
+    from bench.gpu_parts import rate
+    from facerec.models import load_embedder
+
+    found = {}
+    for size in run.args.batch_sizes:
+        rng = np.random.default_rng(0)
+        crops = list(rng.integers(0, 256, (4 * size, 160, 160, 3), np.uint8))
+
+        def measure(size: int = size, crops: Any = crops) -> float:
+            loaded = load_embedder(
+                run.specs[1], device=run.args.device, precision=run.args.precision, batch_size=size
+            )
+            return rate(lambda: len(loaded.embed(crops)), run.args.device, run.args.seconds)
+
+        speed = run.part(f"embedder, batches of {size}", measure)
+        if speed:
+            found[size] = round(speed, 1)
+    return found
+
+
+def precisions(run: Run) -> dict[str, Any]:
+    """Measure the speed of each precision and its agreement with float32."""
+    from bench.gpu_film import write_at_size
+    from bench.gpu_parts import detector_rate, multiplying, torch_precision
+    from facerec.models.agreement import measure_agreement
+    from facerec.video.film import open_film, read_frames
+
+    args = run.args
+    width, height = (640, 360) if args.device != "cpu" else (160, 90)
+    path = run.work / "1-precisions.mp4"
+    write_at_size(args.film, path, width, height, 24 if args.device != "cpu" else 4)
+    frames = [image for _, image in read_frames(open_film(path), 0, 24)]
+    found: dict[str, Any] = {}
+    for precision in args.precisions:
+
+        def measure(precision: str = precision) -> dict[str, Any]:
+            detector = run.load(precision, min(16, len(frames)), 16)
+            with multiplying(precision):
+                speed = detector_rate(detector, frames, args.device, args.seconds)
+            compared = measure_agreement(
+                frames, *run.specs, device=args.device, precision=torch_precision(precision),
+                min_face_size=16, face_threshold=None if args.detector else 0.5,
+                reduced=lambda: multiplying(precision),
+            )  # fmt: skip
+            return {
+                "detector_frames_per_s": round(speed, 1),
+                **{one.kind: {"value": round(one.value, 5), "compared": one.compared} for one in compared},
+            }
+
+        found[precision] = run.part(f"{precision} at {width}x{height}", measure)
+    return found
+
+
+def verdict(table: dict[str, Any], device: str) -> dict[str, Any]:
+    """Compare the figures of the judged size with the goals."""
+    sizes = table["sizes"]
+    judged = JUDGED if sizes.get(JUDGED) else next((name for name in reversed(sizes) if sizes[name]), "")
+    found = sizes.get(judged, {})
+    values = {
+        "detector / matrix rate": [
+            one["share_of_matrix_rate"] for one in found.get("batch_size", {}).values()
+        ],
+        "extract.py / detector alone": [
+            one["share_of_detector"]
+            for one in found.get("decoders", {}).values()
+            if "share_of_detector" in one
+        ],
+        "detector / predict_jsons": [found["predict_jsons_ratio"]] if "predict_jsons_ratio" in found else [],
+    }
+    lines: dict[str, Any] = {"size": judged}
+    for goal, least in GOALS.items():
+        value = max(values[goal], default=None)
+        lines[goal] = {"value": value, "goal": least, "reached": None if value is None else value >= least}
+    if device == "cpu":
+        lines["note"] = (
+            "on a CPU this shows only that the measurement runs to its end: it says nothing of a GPU"
+        )
+    return lines
 
 
 def main(argv: list[str] | None = None) -> int:
     args = arguments().parse_args(argv)
-    rate = matrix_rate(args.device, args.precision, args.side, args.rounds)
-    table: dict[str, Any] = {
-        "device": args.device,
-        "precision": args.precision,
-        "matrix_tflops": round(rate / 1e12, 3),
-    }
+    defaults = CPU if args.device == "cpu" else GPU
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    import torch
+
+    from bench.gpu_parts import matrix_rate
+    from bench.measure import random_weights
+
     with tempfile.TemporaryDirectory() as made:
-        weights = [random_weights(name, Path(made)) for name in ("retinaface", "facenet")]
-        for size in args.sizes:
-            width, height = map(int, size.split("x"))
-            with tempfile.TemporaryDirectory() as work:
-                table[size] = one_size(args, width, height, rate, weights, Path(work))
+        run = Run(args, Path(made))
+        given = (args.detector, "retinaface"), (args.embedder, "facenet")
+        run.specs = tuple(  # type: ignore[assignment]
+            spec or f"{kind}:{random_weights(kind, run.work)}" for spec, kind in given
+        )
+        for precision in dict.fromkeys([args.precision, *args.precisions]):
+            found = run.part(
+                f"matrix products in {precision}",
+                partial(matrix_rate, args.device, precision, args.side, args.seconds),
+            )
+            run.rates |= {precision: found} if found else {}
+        name = torch.cuda.get_device_name(args.device) if args.device != "cpu" else "CPU"
+        table: dict[str, Any] = {
+            "device": name,
+            "torch": torch.__version__,
+            "film": args.film.name if args.film else "photographs",
+            "weights": {"detector": args.detector or "random", "embedder": args.embedder or "random"},
+            "precision": args.precision,
+            "matrix_tflops": {key: round(value / 1e12, 3) for key, value in run.rates.items()},
+        }
+        table["precisions"] = precisions(run)
+        table["embedder_crops_per_s"] = embedder(run)
+        # the judged size first, in case that the time does not suffice for all
+        order = sorted(args.sizes, key=lambda size: size != JUDGED)
+        table["sizes"] = {size: one_size(run, *map(int, size.split("x"))) for size in order}
+        table["verdict"] = verdict(table, args.device)
+        table["left_out"] = run.left_out
+        table["seconds"] = round(time.monotonic() - run.begun, 1)
     sys.stdout.write(json.dumps(table, indent=1) + "\n")
     return 0
 

@@ -96,9 +96,15 @@ def random_weights(kind: str, folder: Path) -> Path:
 
         network = InceptionResnetV1(pretrained=None)
     else:
-        from retinaface.predict_single import Model
+        from retinaface.network import RetinaFace
 
-        network = Model(max_size=256).model
+        network = RetinaFace(
+            name="Resnet50",
+            pretrained=False,
+            return_layers={"layer2": 1, "layer3": 2, "layer4": 3},
+            in_channels=256,
+            out_channels=256,
+        )
         for heads in (network.ClassHead, network.BboxHead, network.LandmarkHead):
             for head in heads:
                 head.conv1x1.weight.data *= 0.1  # otherwise most scores are 1 and their order is arbitrary

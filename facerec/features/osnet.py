@@ -17,7 +17,7 @@ from facerec.errors import ModelError, NonFiniteError
 from facerec.features.pictures import MEAN, STD, resize
 from facerec.geometry import Image
 from facerec.models.base import check_finite, pad_batch, split_into_batches
-from facerec.models.device import Placement, parallel_map
+from facerec.models.device import Placement, onnx_has_cuda, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import WeightFiles
 
@@ -33,7 +33,7 @@ class OSNet:
 
     Args:
         found: the ONNX file.
-        placement: ignored; the network runs on the CPU.
+        placement: the device; a GPU needs onnxruntime-gpu.
 
     Raises:
         ModelError: the file is not an embedder of pictures.
@@ -45,7 +45,7 @@ class OSNet:
     def __init__(self, found: WeightFiles, placement: Placement) -> None:
         self.card = found.card
         path = found.paths[0]
-        self._session = onnx_session(path, threads=1)
+        self._session = onnx_session(path, threads=1, device=placement.device if onnx_has_cuda() else "cpu")
         shape, _ = check_onnx(path, self._session, inputs=1, outputs=1)
         height, width = (
             side if isinstance(side, int) and side > 0 else default

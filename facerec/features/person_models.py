@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from facerec.features.person_boxes import PersonDetector, PersonEmbedder
-from facerec.models.device import Placement
+from facerec.models.device import Placement, onnx_has_cuda
 from facerec.models.weights import WeightFiles, find_weights
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A model: module in this package, its class, and whether it can use a GPU."""
+    """A model: module in this package, its class, and whether torch or onnxruntime runs it."""
 
     module: str
     name: str
-    runs_on_cuda: bool
+    is_onnx: bool
 
 
 # by their name in the catalogue, the default first
 DETECTORS: Mapping[str, _Entry] = {
-    "yolox": _Entry("yolox", "YOLOX", runs_on_cuda=False),
-    "faster_rcnn": _Entry("faster_rcnn", "FasterRCNN", runs_on_cuda=True),
+    "yolox": _Entry("yolox", "YOLOX", is_onnx=True),
+    "faster_rcnn": _Entry("faster_rcnn", "FasterRCNN", is_onnx=False),
 }
 EMBEDDERS: Mapping[str, _Entry] = {
-    "osnet": _Entry("osnet", "OSNet", runs_on_cuda=False),
-    "reid_resnet50": _Entry("reid_resnet50", "ReidResNet50", runs_on_cuda=True),
+    "osnet": _Entry("osnet", "OSNet", is_onnx=True),
+    "reid_resnet50": _Entry("reid_resnet50", "ReidResNet50", is_onnx=False),
 }
 
 
@@ -74,6 +74,6 @@ def check_person_weights(kind: str, path: Path) -> None:
 
 def _class(name: str, table: Mapping[str, _Entry], placement: Placement) -> Any:
     entry = table[name]
-    if placement.device != "cpu" and not entry.runs_on_cuda:
+    if placement.device != "cpu" and entry.is_onnx and not onnx_has_cuda():
         logging.warning("%s has no GPU version: it runs on the CPU, not on device %s", name, placement.device)
     return getattr(importlib.import_module(f"facerec.features.{entry.module}"), entry.name)

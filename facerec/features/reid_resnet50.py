@@ -24,7 +24,14 @@ from torchvision.models import resnet50
 from facerec.features.pictures import MEAN, STD
 from facerec.geometry import Image
 from facerec.models.base import check_finite, pad_batch, split_into_batches
-from facerec.models.device import Placement, oom_as_model_error, parallel_map
+from facerec.models.device import (
+    BatchSize,
+    Placement,
+    map_batches,
+    oom_as_model_error,
+    parallel_map,
+    release_gpu_memory,
+)
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import assign_state, fold_batch_norms, read_state
 from facerec.models.weights import WeightFiles
@@ -52,7 +59,7 @@ class ReidResNet50:
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._precision = placement.precision
         self._on_cpu = self._device.type == "cpu"
-        self._batch_size = placement.batch_size or (1 if self._on_cpu else GPU_BATCH)
+        self._network_batch = BatchSize(placement.batch_size or (1 if self._on_cpu else GPU_BATCH))
         path = found.paths[0]
         state = read_state(path, "a ResNet-50 for persons", checkpoint=True)
         state = {key: value for key, value in state.items() if not key.startswith(_IGNORED)}
@@ -70,10 +77,13 @@ class ReidResNet50:
 
     def embed(self, pictures: Sequence[Image]) -> NDArray[np.float32]:
         """Embed pictures of persons; return (n, dimension) float32, not normalised."""
-        batches = split_into_batches(pictures, self._batch_size)
-        with oom_as_model_error(f"{self._batch_size} pictures of persons at once"):
-            found = parallel_map(self._embed, batches) if self._on_cpu else map(self._embed, batches)
-            return np.concatenate([np.empty((0, self.dimension), np.float32), *found])
+        size, item = self._network_batch, "a picture of a person"
+        if self._on_cpu:
+            with oom_as_model_error(item, size.value):
+                found = parallel_map(self._embed, split_into_batches(pictures, size.value))
+        else:
+            found = map_batches(self._embed, pictures, size, item, release_gpu_memory)
+        return np.concatenate([np.empty((0, self.dimension), np.float32), *found])
 
     @torch.inference_mode()
     def _embed(self, pictures: Sequence[Image]) -> NDArray[np.float32]:
@@ -81,7 +91,7 @@ class ReidResNet50:
             np.asarray(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.uint8)
             for picture in pictures
         ]
-        pixels = torch.from_numpy(pad_batch(resized, self._batch_size)).to(self._device).float()
+        pixels = torch.from_numpy(pad_batch(resized, self._network_batch.value)).to(self._device).float()
         mean, std = (torch.tensor(values, device=self._device) for values in (MEAN, STD))
         images = ((pixels - mean) / std).to(self._type).permute(0, 3, 1, 2)
         output = self._network(images.contiguous(memory_format=torch.channels_last))[: len(pictures)].float()

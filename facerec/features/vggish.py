@@ -21,7 +21,14 @@ from facerec.features import spectra
 from facerec.features.base import FEATURES, Arrays, Options
 from facerec.features.sound import extract
 from facerec.models.base import check_finite, split_into_batches
-from facerec.models.device import Placement, oom_as_model_error, parallel_map
+from facerec.models.device import (
+    BatchSize,
+    Placement,
+    map_batches,
+    oom_as_model_error,
+    parallel_map,
+    release_gpu_memory,
+)
 from facerec.models.fused import use_winograd_convolutions
 from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
@@ -111,8 +118,8 @@ class VGGish:
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._precision = placement.precision
         self._on_cpu = self._device.type == "cpu"
-        self._network_batch = placement.batch_size or (CPU_BATCH if self._on_cpu else GPU_BATCH)
-        self.batch_size = self._network_batch * (cpu_threads() if self._on_cpu else 1)
+        self._network_batch = BatchSize(placement.batch_size or (CPU_BATCH if self._on_cpu else GPU_BATCH))
+        self.batch_size = self._network_batch.value * (cpu_threads() if self._on_cpu else 1)
         with torch.device("meta"):
             self._network = VGGishNetwork()
         load_state(files[0].paths[0], self._network, ignored=("pproc.",), checkpoint=True)
@@ -130,18 +137,21 @@ class VGGish:
 
     def compute(self, examples: Sequence[Samples]) -> Arrays:
         """Compute the arrays of log-mel examples (96, 64)."""
-        batches = split_into_batches(examples, self._network_batch)
-        found = parallel_map(self._compute, batches) if self._on_cpu else map(self._compute, batches)
+        size, item = self._network_batch, f"an example of {self.name}"
+        if self._on_cpu:
+            with oom_as_model_error(item, size.value):
+                found = parallel_map(self._compute, split_into_batches(examples, size.value))
+        else:
+            found = map_batches(self._compute, examples, size, item, release_gpu_memory)
         layers = [np.concatenate(parts) for parts in zip(*found, strict=True)]
         chosen = (len(LAYERS) - 1,) if self._layers is None else self._layers
         return {name: layers[k] for name, k in zip(self.arrays, chosen, strict=True)}
 
     @torch.inference_mode()
     def _compute(self, examples: Sequence[Samples]) -> list[NDArray[np.float32]]:
-        with oom_as_model_error(f"{len(examples)} examples of {self.name}"):
-            batch = torch.from_numpy(np.stack(examples)[:, None]).to(self._device, self._type)
-            outputs = self._network(batch.contiguous(memory_format=torch.channels_last))
-            outputs = [output.float() for output in outputs]
+        batch = torch.from_numpy(np.stack(examples)[:, None]).to(self._device, self._type)
+        outputs = self._network(batch.contiguous(memory_format=torch.channels_last))
+        outputs = [output.float() for output in outputs]
         check_finite(self.cards[0], self._precision, features=torch.cat(outputs, dim=1))
         return [output.cpu().numpy() for output in outputs]
 

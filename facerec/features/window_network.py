@@ -12,7 +12,14 @@ from torch import nn
 
 from facerec.features.base import Arrays, group_by_shape
 from facerec.models.base import ModelCard, check_finite, split_into_batches
-from facerec.models.device import Placement, oom_as_model_error, parallel_map
+from facerec.models.device import (
+    BatchSize,
+    Placement,
+    map_batches,
+    oom_as_model_error,
+    parallel_map,
+    release_gpu_memory,
+)
 from facerec.support.limits import cpu_threads
 
 Item = TypeVar("Item")
@@ -51,12 +58,12 @@ class WindowNetwork:
         self._card, self._precision = card, placement.precision
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._on_cpu = self._device.type == "cpu"
-        self._network_batch = placement.batch_size or (cpu_batch if self._on_cpu else gpu_batch)
+        self._network_batch = BatchSize(placement.batch_size or (cpu_batch if self._on_cpu else gpu_batch))
         self._mean, self._std = (
             torch.tensor(values, dtype=torch.float32, device=self._device)[:, None, None, None]
             for values in (mean, std)
         )
-        self.batch_size = self._network_batch * (cpu_threads() if self._on_cpu else 1)
+        self.batch_size = self._network_batch.value * (cpu_threads() if self._on_cpu else 1)
         self.network = network.to(self._device, self._type)
 
     def apply(
@@ -89,11 +96,13 @@ class WindowNetwork:
         self, work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
     ) -> list[Result]:
         """Apply `work` to batches of `items`, on a CPU in all threads; return the results of all in order."""
-        size = self._network_batch
+        size, item = self._network_batch, f"a window of {self._card.kind}"
         if self._on_cpu:
-            size = min(size, -(-len(items) // cpu_threads()))  # work for all threads
-        batches = split_into_batches(items, size)
-        found = parallel_map(work, batches) if self._on_cpu else map(work, batches)
+            some = min(size.value, -(-len(items) // cpu_threads()))  # work for all threads
+            with oom_as_model_error(item, some):
+                found = parallel_map(work, split_into_batches(items, some))
+        else:
+            found = map_batches(work, items, size, item, release_gpu_memory)
         return [result for results in found for result in results]
 
     @torch.inference_mode()
@@ -105,9 +114,8 @@ class WindowNetwork:
         Returns:
             The arrays that `forward` returned.
         """
-        with oom_as_model_error(f"{len(batch)} windows of {self._card.kind}"):
-            pixels = torch.from_numpy(batch).to(self._device).permute(0, 4, 1, 2, 3).float()
-            outputs = forward(((pixels - self._mean) / self._std).to(self._type))
-            named = {name: output.float() for name, output in zip(names, outputs, strict=True)}
+        pixels = torch.from_numpy(batch).to(self._device).permute(0, 4, 1, 2, 3).float()
+        outputs = forward(((pixels - self._mean) / self._std).to(self._type))
+        named = {name: output.float() for name, output in zip(names, outputs, strict=True)}
         check_finite(self._card, self._precision, **named)
         return {name: output.cpu().numpy() for name, output in named.items()}

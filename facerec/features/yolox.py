@@ -20,7 +20,7 @@ from facerec.errors import ModelError
 from facerec.features.person_boxes import make_boxes, suppress
 from facerec.geometry import Image
 from facerec.models.base import check_finite
-from facerec.models.device import Placement, parallel_map
+from facerec.models.device import Placement, onnx_has_cuda, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.weights import WeightFiles
 from facerec.support.limits import cpu_threads
@@ -37,7 +37,7 @@ class YOLOX:
 
     Args:
         found: the ONNX file.
-        placement: only its batch size is used; the network runs on the CPU.
+        placement: its batch size, and the device; a GPU needs onnxruntime-gpu.
         threshold: minimum score, 0..1.
 
     Raises:
@@ -49,7 +49,7 @@ class YOLOX:
         self.batch_size = placement.batch_size or 2 * cpu_threads()
         self._threshold = threshold
         path = found.paths[0]
-        self._session = onnx_session(path, threads=1)
+        self._session = onnx_session(path, threads=1, device=placement.device if onnx_has_cuda() else "cpu")
         shape, _ = check_onnx(path, self._session, inputs=1, outputs=1)
         sides = [side for side in shape[2:] if isinstance(side, int) and side > 0 and side % STRIDES[-1] == 0]
         if len(sides) != 2 or (isinstance(shape[0], int) and shape[0] != 1):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -82,12 +83,16 @@ def measure_agreement(
     precision: str,
     min_face_size: float,
     face_threshold: float | None = None,
+    reduced: Callable[[], AbstractContextManager[None]] = nullcontext,
+    max_crops: int = 5000,
 ) -> list[Agreement]:
     """Compare the boxes in `frames`, and the vectors of the faces that float32 finds there.
 
     Args:
         frames: of one size.
         detector, embedder: specs; only those with reduced precision are compared.
+        reduced: context in which the reduced results are computed.
+        max_crops: number of faces of which vectors are compared, at most; from all of the frames.
     """
     settings: dict[str, Any] = {
         "device": device,
@@ -99,8 +104,10 @@ def measure_agreement(
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
     measured: list[Agreement] = []
     if reduces_precision(detector):
-        reduced = load_detector(detector, precision=precision, **settings).detect(frames)
-        share, boxes = compare_boxes(found, reduced)
+        other_detector = load_detector(detector, precision=precision, **settings)
+        with reduced():
+            others = other_detector.detect(frames)
+        share, boxes = compare_boxes(found, others)
         measured.append(Agreement(exact.card.kind, exact.card.sha256, share, LEAST_BOXES, boxes, name))
     if reduces_precision(embedder):
         one = load_embedder(embedder, device=device, precision="float32")
@@ -110,6 +117,9 @@ def measure_agreement(
             for frame, faces in zip(frames, found, strict=True)
             for box, keypoints in zip(np.rint(faces.boxes), faces.keypoints, strict=True)
         ]
-        cosine = least_cosine(one.embed(crops), other.embed(crops))
+        crops = crops[:: max(1, -(-len(crops) // max_crops))]
+        vectors = one.embed(crops)
+        with reduced():
+            cosine = least_cosine(vectors, other.embed(crops))
         measured.append(Agreement(one.card.kind, one.card.sha256, cosine, LEAST_COSINE, len(crops), name))
     return measured

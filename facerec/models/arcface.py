@@ -20,7 +20,7 @@ from facerec.models.base import (
     pad_batch,
     split_into_batches,
 )
-from facerec.models.device import Placement, parallel_map
+from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.preprocessing import Preprocessing, read_preprocessing
 from facerec.models.weights import WeightFiles
@@ -59,7 +59,9 @@ class ArcFace:
         # Threads take one batch each: a single crop, or the file's fixed batch size, padded. So the bits of
         # an embedding depend neither on the other crops nor on the number of cores.
         self._tables = _preprocessed(self._preprocessing)
-        self._batch_size = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
+        self._on_cpu = placement.device == "cpu"
+        self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
+        self._batch = BatchSize(self._fixed or (1 if self._on_cpu else placement.batch_size or 16))
         self._input = self._session.get_inputs()[0].name
         blank = np.zeros((*self._preprocessing.size, 3), np.uint8)
         self.dimension = 0
@@ -82,11 +84,16 @@ class ArcFace:
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """Embed crops; return (n, dimension) float32 unit vectors."""
-        found = parallel_map(self._run, split_into_batches(crops, self._batch_size))
+        item = "a crop of {}x{} pixels".format(*self._preprocessing.size[::-1])
+        if self._on_cpu:
+            with oom_as_model_error(item, self._batch.value):
+                found = parallel_map(self._run, split_into_batches(crops, self._batch.value))
+        else:  # all of one size, as the bits may depend on it
+            found = map_batches(self._run, crops, self._batch, item, lambda: None)
         return normalize_rows(np.concatenate([np.empty((0, self.dimension), np.float32), *found]))
 
     def _run(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        batch = pad_batch(crops, self._batch_size)
+        batch = pad_batch(crops, self._fixed or self._batch.value)
         if self._preprocessing.channels == "BGR":
             batch = batch[..., ::-1]
         pixels = np.stack([np.take(table, batch[..., i]) for i, table in enumerate(self._tables)], axis=1)

@@ -13,6 +13,10 @@ from facerec.support.shell import option
 if TYPE_CHECKING:
     import torch
 
+# If 1, ONNX models on a GPU run in TensorRT. Not by default: it chooses algorithms by timing them everywhere,
+# so that shards of one film could differ in their last bits, and takes minutes to prepare a network.
+TENSORRT = "FACEREC_TENSORRT"
+
 
 def load_state(
     path: Path, network: torch.nn.Module, ignored: tuple[str, ...] = (), *, checkpoint: bool = False
@@ -163,6 +167,12 @@ def onnx_session(path: Path, threads: int, device: str = "cpu") -> Any:
         providers.insert(
             0, ("CUDAExecutionProvider", {"device_id": device.partition(":")[2] or "0", **exact})
         )
+        if os.environ.get(TENSORRT) == "1":
+            if "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
+                raise ModelError(
+                    f"{TENSORRT}=1, but this ONNX Runtime has no TensorRT provider: leave it out"
+                )
+            providers.insert(0, ("TensorrtExecutionProvider", {"device_id": device.partition(":")[2] or "0"}))
         onnxruntime.preload_dlls()  # of the CUDA packages that torch brings
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)

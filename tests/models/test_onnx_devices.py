@@ -12,6 +12,7 @@ import torch
 from facerec import models
 from facerec.errors import ModelError
 from facerec.models import check_device, check_device_name, load_detector, load_embedder
+from facerec.models.loading import TENSORRT
 from tests.models.onnx_files import write_embedder
 from tests.models.scrfd_files import write_scrfd
 
@@ -105,3 +106,43 @@ def test_a_provider_that_cannot_load_is_an_error_and_not_a_fallback(monkeypatch,
     with pytest.raises(ModelError, match=r"ONNX Runtime cannot use it for a\.onnx.*onnxruntime-gpu"):
         load_detector(write_scrfd(tmp_path / "a.onnx"), device="cuda")
     load_detector(write_scrfd(tmp_path / "a.onnx"), device="cpu")
+
+
+def test_tensorrt_is_used_only_when_it_is_asked_for(monkeypatch, tmp_path: Path) -> None:
+    provider(monkeypatch, True)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setenv(TENSORRT, "1")
+    with pytest.raises(
+        ModelError, match="FACEREC_TENSORRT=1, but this ONNX Runtime has no TensorRT provider"
+    ):
+        load_embedder(write_embedder(tmp_path / "b.onnx"), device="cuda")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider"])
+    load_embedder(write_embedder(tmp_path / "b.onnx"), device="cuda")
+    assert [one[0] for one in Session.requested[:2]] == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+
+
+def test_crops_go_to_a_gpu_in_batches_that_are_halved_where_memory_is_too_small(
+    monkeypatch, tmp_path: Path, caplog
+) -> None:
+    provider(monkeypatch, True)
+    spec = write_embedder(tmp_path / "b.onnx")
+    on_cpu = load_embedder(spec, device="cpu")
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    embedder = load_embedder(spec, device="cuda", batch_size=8)
+    shape = embedder._preprocessing.size
+    crops = [np.random.default_rng(n).integers(0, 255, (*shape, 3), np.uint8) for n in range(5)]
+    sizes: list[int] = []
+    real = embedder._session
+
+    class Small:
+        def run(self, names, feed):
+            (pixels,) = feed.values()
+            sizes.append(len(pixels))
+            if len(pixels) > 2:
+                raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for a buffer")
+            return real.run(names, feed)
+
+    monkeypatch.setattr(embedder, "_session", Small())
+    np.testing.assert_allclose(embedder.embed(crops), on_cpu.embed(crops), atol=1e-6)
+    assert sizes == [8, 4, 2, 2, 2]
+    assert caplog.text.count("too small for 8 times a crop of") == 1
