@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -184,6 +185,7 @@ def whole(
         mock.patch.dict(os.environ, OMP_NUM_THREADS=str(decoders)),
         mock.patch.object(models, "load_detector", artificial),
         Utilisation(gpu) as used,
+        redirect_stdout(sys.stderr),  # standard output is for the results
     ):
         extract.main(["--out", str(out), "--fresh", *options, str(film)])
     (marker,) = out.glob("*-data/*/done_*.json")
