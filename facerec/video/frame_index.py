@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 HEAD = 96  # frames decoded at the start of a film for the check
 TAIL = 64  # frames decoded at its end, and more if none of them decodes
+_STEADY_SHARE = 0.95  # of the frames, which follow each other in equal steps in a film of one frame rate
+_LEAST_JUMP_S = 0.2  # between two frames of such a film; cameras drop single frames
 SEEK_INTERVALS = 9  # seeks are checked at the positions between these equal parts of a film
 
 
@@ -70,8 +72,9 @@ def build_index(path: Path, file: HashedFile | None = None) -> FrameIndex:
         index = _index_from_packets(path, sorted(sizes), time_base)
     if index is None:
         log.warning("%s: packet times do not match the frames; decoding the whole film to count them", path)
-        index = _index_by_decoding(path, time_base)
+        index = _index_by_decoding(path, time_base, shown, losses)
     losses += unread.losses()
+    losses += _jumps(index)
     if damage:
         places = "1 place" if len(damage) == 1 else f"{len(damage)} places"
         losses.append(f"data could not be read at {places}, the first after about {damage[0]} frames")
@@ -110,6 +113,25 @@ def _truncation(index: FrameIndex, count: int, declared: int, duration: int | No
     elif not declared and index.seekable and max(last, last - first) < expected * 49 / 50 - 1:
         return [f"the container declares {float(expected):.1f} s, {float(last):.1f} s could be read"]
     return []
+
+
+def _jumps(index: FrameIndex) -> list[str]:
+    """Describe where the times of a film of one frame rate jump, because frames are missing there."""
+    steps = np.diff(index.pts)
+    if not index.seekable or len(steps) < TAIL:
+        return []
+    step = float(np.median(steps))
+    tolerance = max(1.0, step / 10)  # times may be rounded to the container's unit
+    if np.mean(np.abs(steps - step) <= tolerance) < _STEADY_SHARE:
+        return []
+    at = np.flatnonzero(
+        steps * float(index.time_base) > max(_LEAST_JUMP_S, 1.5 * step * float(index.time_base))
+    )
+    if not len(at):
+        return []
+    places = f"{len(at)} place{'s' * (len(at) > 1)}, the first after {at[0] + 1} frames"
+    missing = float((steps[at] - step).sum() * index.time_base)
+    return [f"the times of the frames jump by {missing:.1f} s at {places}: frames are missing there"]
 
 
 def _seeks_are_exact(path: Path, sizes: dict[int, int], time_base: Fraction) -> bool:
@@ -159,11 +181,18 @@ def _decodable_end(path: Path, index: FrameIndex) -> int:
         tail *= 4
 
 
-def _index_by_decoding(path: Path, time_base: Fraction) -> FrameIndex:
-    """Decode the whole film; seekable if seeks by the frames' times find the same pixels."""
-    decoded = [(frame.pts, _checksum(frame)) for frame, _ in Decoding(path, None, None).frames()]
+def _index_by_decoding(path: Path, time_base: Fraction, packets: int, losses: list[str]) -> FrameIndex:
+    """Decode the whole film; seekable if seeks by the frames' times find the same pixels.
+
+    Args:
+        packets: with visible frames. If the decoder finds damage, `losses` gets a message.
+    """
+    decoding = Decoding(path, None, None)
+    decoded = [(frame.pts, _checksum(frame)) for frame, _ in decoding.frames()]
     if not decoded:
         raise InputError(f"{path}: no frame of it can be decoded")
+    if decoding.damaged:
+        losses.append(f"{len(decoded)} frames came out of {packets} packets of video, some of them damaged")
     times = [pts for pts, _ in decoded if pts is not None]
     if len(times) == len(decoded) and all(a < b for a, b in pairwise(times)):
         index = FrameIndex(np.array(times, dtype=np.int64), time_base)

@@ -23,7 +23,9 @@ _STARTS = {
     "matroska,webm": (b"\x1aE\xdf\xa3", 0),
     "flv": (b"FLV\x01", 0),
     "mov,mp4,m4a,3gp,3g2,mj2": (b"ftyp", 4),
+    "asf": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", 0),
 }
+_FRAGMENT = b"moofmfhd"  # types of the boxes with which a fragment of an MP4 begins
 
 
 class UnreadParts:
@@ -39,7 +41,8 @@ class UnreadParts:
         self._bytes = path.stat().st_size
         self._least = max(_LEAST, min(_MOST, self._bytes // _SHARE))
         self._parts: list[tuple[int, int, int]] = []  # begin, end, number of packets before it
-        self._last: int | None = None
+        # a transport stream has nothing but packets, so none is missing before its first one
+        self._last: int | None = 0 if format_name in _STREAMS else None
         self._count = 0
 
     def add(self, position: int | None) -> None:
@@ -67,11 +70,17 @@ class UnreadParts:
             start = file.read(min(end - begin, _PROBED))
             if start.count(0) > len(start) // 2:
                 yield f"{size} hold zeros in place of video, as after an incomplete download; copy it again"
+            elif end == self._bytes and self._has_fragment(start):
+                yield f"{size} hold fragments of the film behind a damaged one and are not read; copy it"
             elif self._has_video(file, begin, end, start):
                 yield (
                     f"{size} hold video of another programme or film, which is not read; "
                     "cut the file there and join the parts with ffmpeg's concat filter"
                 )
+
+    def _has_fragment(self, start: bytes) -> bool:
+        boxes = (start[at : at + 4] + start[at + 8 : at + 12] for at in _find_all(start, _FRAGMENT[:4]))
+        return self._format.startswith("mov") and _FRAGMENT in boxes
 
     def _has_video(self, file: BinaryIO, begin: int, end: int, start: bytes) -> bool:
         """Return whether a part has a video stream that is not among the known ones."""
@@ -82,6 +91,13 @@ class UnreadParts:
         signature, offset = _STARTS[self._format]
         at = start.find(signature, offset + 1) - offset
         return at > 0 and bool(_video_streams(_Part(file, begin + at, end), self._format))
+
+
+def _find_all(data: bytes, part: bytes) -> Iterator[int]:
+    at = data.find(part)
+    while at >= 0:
+        yield at
+        at = data.find(part, at + 1)
 
 
 def _video_streams(part: _Part, format_name: str) -> set[int]:

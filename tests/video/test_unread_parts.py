@@ -24,7 +24,8 @@ def noisy(number: int, width: int, height: int) -> Image:
 
 
 def film_of(path: Path, frames: int = 150, **options: Any) -> Path:
-    return make_film(path, frames, draw=noisy, options=CLEAR, **options)
+    clear = CLEAR if options.get("codec", "libx264") == "libx264" else {"b": "3M"}
+    return make_film(path, frames, draw=noisy, options=clear, **options)
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "flv", "mp4"])
@@ -45,6 +46,62 @@ def test_a_film_with_a_hole_is_read_to_its_end(suffix: str, tmp_path: Path) -> N
         assert any("zeros in place of video" in loss for loss in film.losses)
     if suffix == "ts":
         assert any("data could not be read at 1 place" in loss for loss in film.losses)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "flv", "mpg", "wmv", "h264"])
+def test_a_hole_that_is_small_or_of_other_bytes_is_reported(suffix: str, tmp_path: Path) -> None:
+    """A second of the film is gone, and the demuxer goes on without a word."""
+    codec = {"mpg": "mpeg2video", "wmv": "wmv2"}.get(suffix, "libx264")
+    data = bytearray(film_of(tmp_path / f"whole.{suffix}", codec=codec).read_bytes())
+    begin, size = len(data) // 3, len(data) // 12
+    data[begin : begin + size] = b"\xff" * size
+    (tmp_path / f"1-hole.{suffix}").write_bytes(data)
+    film = open_film(tmp_path / f"1-hole.{suffix}")
+    assert 110 <= film.frame_count < 149
+    jump, damage = "the times of the frames jump by", f"{film.frame_count} frames came out of"
+    assert any((damage if suffix == "h264" else jump) in loss for loss in film.losses)
+
+
+def test_fragments_behind_a_damaged_one_are_reported(tmp_path: Path) -> None:
+    """A demuxer of MP4 stops at bytes that are no box."""
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    whole = film_of(tmp_path / "whole.mp4", container_options=options)
+    assert open_film(whole).losses == ()
+    data = bytearray(whole.read_bytes())
+    at = data.index(b"moof", len(data) // 2) - 4
+    data[at : at + 500] = bytes(500)
+    (tmp_path / "1-hole.mp4").write_bytes(data)
+    film = open_film(tmp_path / "1-hole.mp4")
+    assert 60 < film.frame_count < 90
+    assert any("fragments of the film behind a damaged one" in loss for loss in film.losses)
+
+
+def test_a_hole_before_the_first_packet_is_reported(tmp_path: Path) -> None:
+    data = bytearray(film_of(tmp_path / "whole.ts").read_bytes())
+    data[: len(data) // 8] = bytes(len(data) // 8)
+    (tmp_path / "1-hole.ts").write_bytes(data)
+    film = open_film(tmp_path / "1-hole.ts")
+    assert 120 < film.frame_count < 150
+    assert any("after about 0 frames hold zeros" in loss for loss in film.losses)
+
+
+def test_a_second_film_of_another_codec_is_reported(tmp_path: Path) -> None:
+    """In the same stream of a transport stream, its packets go to the decoder of the first."""
+    first = film_of(tmp_path / "a.ts", 40)
+    second = film_of(tmp_path / "b.ts", 40, codec="mpeg2video")
+    (tmp_path / "1-joined.ts").write_bytes(first.read_bytes() + second.read_bytes())
+    film = open_film(tmp_path / "1-joined.ts")
+    assert film.frame_count < 60
+    assert any("frames came out of" in loss for loss in film.losses)
+
+
+def test_films_of_changing_rates_and_dropped_frames_have_no_jumps(tmp_path: Path) -> None:
+    """Recordings of screens, stills and cameras that drop single frames."""
+    slides = [round(n**1.5) for n in range(100)]
+    dropped = [n for n in range(150) if n % 40 != 3]
+    for name, times in (("slides", slides), ("dropped", dropped)):
+        film = make_film(tmp_path / f"1-{name}.mkv", len(times), pts=times)
+        assert open_film(film).losses == ()
 
 
 def test_a_hole_of_many_blocks_does_not_end_the_film(tmp_path: Path) -> None:
@@ -73,9 +130,10 @@ def test_another_programme_in_a_transport_stream_is_reported(order: str, tmp_pat
     assert film.frame_count == 100 * order.count("A") and len(said) == 1
 
 
-@pytest.mark.parametrize("suffix", ["flv", "mp4", "mkv", "ts"])
+@pytest.mark.parametrize("suffix", ["flv", "mp4", "mkv", "ts", "wmv"])
 def test_a_film_appended_to_another_is_read_or_reported(suffix: str, tmp_path: Path) -> None:
-    data = film_of(tmp_path / f"a.{suffix}", 40).read_bytes()
+    codec = "wmv2" if suffix == "wmv" else "libx264"
+    data = film_of(tmp_path / f"a.{suffix}", 40, codec=codec).read_bytes()
     (tmp_path / f"1-joined.{suffix}").write_bytes(data + data)
     film = open_film(tmp_path / f"1-joined.{suffix}")
     assert film.frame_count == 80 or any("another programme or film" in loss for loss in film.losses)
