@@ -96,6 +96,13 @@ def test_a_large_face_is_shrunk_in_proportion() -> None:
     assert picture(NOISE, 20, 20, 300, 160).size == (160, 87)  # of 308x168 with padding
 
 
+def test_fine_detail_of_a_large_face_is_averaged() -> None:
+    """Points taken at intervals would show stripes that are not there."""
+    y, x = np.mgrid[:900, :900]
+    checks = np.repeat(((x // 2 + y // 2) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
+    assert np.asarray(picture(checks, 0, 0, 900, 900)).std() < 20
+
+
 def test_the_thumbnail_shows_its_box() -> None:
     pixels = np.asarray(picture(RAMP, 200, 60, 280, 140)).astype(int)
     assert abs(pixels[:, 8:88, 0].mean() - 120) < 2 and abs(pixels[8:88, :, 1].mean() - 100) < 2
