@@ -81,6 +81,7 @@ def test_of_two_candidates_only_the_nearest_is_a_continuation() -> None:
     assert continued(trajectory(0, 10), trajectory(23, 10, x=5), trajectory(23, 10, x=30)) == [[0, 1]]
     assert continued(trajectory(0, 10, x=5), trajectory(0, 10, x=30), trajectory(23, 10)) == [[0, 2]]
     assert continued(trajectory(0, 10, x=6), trajectory(0, 10, x=5), trajectory(23, 10)) == [[1, 2]]
+    assert continued(trajectory(0, 10), trajectory(23, 10, x=900), trajectory(23, 10, x=5)) == [[0, 2]]
 
 
 tracks = st.lists(

@@ -48,7 +48,7 @@ def test_a_trajectory_without_a_face_of_enough_quality_is_not_usable() -> None:
     embeddings = np.array([person(0), person(1)])
     found = trajectory_vectors(np.array([0, 2]), embeddings, np.array([0.9, 0.01], np.float32), 3)
     assert found.usable.tolist() == [True, False, False]
-    assert found.quality.tolist() == pytest.approx([0.9, 0, 0.01])
+    assert found.quality.tolist() == pytest.approx([0.9, 0, 0.01]) and found.quality.dtype == np.float32
     assert not found.vectors[1:].any()
 
 
