@@ -32,3 +32,9 @@ def test_costs_of_watching_are_not_counted() -> None:
 def test_the_film_has_the_size_and_length_that_were_asked_for(tmp_path: Path) -> None:
     film = open_film(make_film(tmp_path / "1-demo.mp4", 320, 180, 12))
     assert (film.frame_count, film.display_width, film.display_height) == (12, 320, 180)
+
+
+def test_one_thread_converts_where_it_reads(tmp_path: Path) -> None:
+    film = open_film(make_numbers(tmp_path / "1-numbers.mp4", 20))
+    table = measure(film, 20, threads=1, rounds=1)
+    assert table["rgb"]["convert"] == 0 < table["rgb"]["read"] == table["rgb"]["busiest"]
