@@ -1,40 +1,47 @@
-"""Cut detection: how much each frame changes, and one decision over the whole film.
+"""Transitions between shots, decided over the whole film from its miniatures.
 
-A shard records the miniatures of its frames, and the merge decides once for the whole film, so the cuts do
-not depend on the number of shards.
+A shard records the miniatures of its frames, and the merge decides once for the whole film, so the
+transitions do not depend on the number of shards.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec.settings import ShotSettings
-from facerec.video.miniature import Miniatures, luma
+from facerec.video.fades import find_fades
+from facerec.video.gradual import Found, coarse, find_gradual
+from facerec.video.hard_cuts import find_hard_cuts
+from facerec.video.miniature import LUMA_BYTES, Miniatures
 
-_ZERO = 0.00001  # a mean below this counts as zero, as in AdaptiveDetector
-_MAX_RATIO = 255.0  # the ratio to a mean of zero
-_AT_ONCE = 512  # frames
+HARD = "cut"
+_PART = 2000  # frames that are decided together; bounds memory
+_MARGIN = 200  # frames around them that are looked at; more than any decision needs
 
 
-def changes_of(miniatures: Miniatures) -> NDArray[np.float64]:
-    """Compute how much the luma of each miniature differs from that of the one before it.
+@dataclass(frozen=True)
+class Transition:
+    """A transition of a film.
 
-    Returns:
-        (n,) mean absolute differences in grey levels, 0..255; NaN for the first.
+    Attributes:
+        kind: `cut`, `dissolve`, `wipe` (irises too), `fade through black` or `fade through white`.
+        begin, end: the frames that are of neither shot alone, half-open; both are `cut` for a hard cut.
+        cut: the first frame that is more of the new shot.
     """
-    changes = np.full(len(miniatures), np.nan)
-    for begin in range(1, len(changes), _AT_ONCE):
-        pictures = luma(miniatures[begin - 1 : begin + _AT_ONCE]).astype(np.int16)
-        found = np.abs(np.diff(pictures, axis=0)).mean((1, 2))
-        changes[begin : begin + len(found)] = found
-    return changes
+
+    kind: str
+    begin: int
+    end: int
+    cut: int
 
 
-def find_cuts(
+def find_transitions(
     frames: NDArray[np.int64], miniatures: Miniatures, settings: ShotSettings | None = None
-) -> list[int]:
-    """Find the cuts: the first frame of each new shot except the first.
+) -> list[Transition]:
+    """Find the transitions of a film.
 
     Args:
         frames: (n,) numbers of the decoded frames, increasing; a frame after missing ones is compared with
@@ -42,41 +49,48 @@ def find_cuts(
         miniatures: of these frames.
 
     Returns:
-        Frame numbers, increasing.
+        In the order of the film, with cuts increasing.
     """
-    return adaptive_cuts(frames, changes_of(miniatures), settings or ShotSettings())
+    settings = settings or ShotSettings()
+    found: list[Found] = []
+    for begin in range(0, len(frames), _PART):
+        end = min(begin + _PART, len(frames))
+        low = max(0, begin - _MARGIN)
+        part = miniatures[low : min(len(frames), end + _MARGIN)]
+        for one in decide(part, settings):
+            moved = replace(one, begin=one.begin + low, end=one.end + low, cut=one.cut + low)
+            is_new = not found or (moved.cut > found[-1].cut and moved.begin >= found[-1].end)
+            if begin <= moved.cut < end and is_new:
+                found.append(moved)
+    numbers = frames.tolist()
+    return [
+        Transition(one.kind, numbers[one.begin], numbers[min(one.end, len(numbers) - 1)], numbers[one.cut])
+        for one in found
+    ]
 
 
-def adaptive_cuts(
-    frames: NDArray[np.int64], changes: NDArray[np.float64], settings: ShotSettings
-) -> list[int]:
-    """Find the cuts from the changes alone.
+def cuts_of(transitions: list[Transition]) -> list[int]:
+    """Return the first frame of each new shot."""
+    return [transition.cut for transition in transitions]
 
-    The rule is that of PySceneDetect's `AdaptiveDetector`: the change at a cut is large, both absolutely and
-    relative to the mean of its neighbours, which excludes camera motion. Two things differ: near the ends of
-    the film the mean is over the neighbours that exist, where the library finds no cuts at all, and the
-    first shot may be shorter than `min_shot`.
 
-    Args:
-        frames: (n,) numbers of the decoded frames, increasing.
-        changes: (n,) see `changes_of`; NaN for none.
-
-    Returns:
-        Frame numbers, increasing.
-    """
-    known = ~np.isnan(changes)
-    changes = np.where(known, changes, 0.0)
-    sums, neighbours = np.zeros(len(changes)), np.zeros(len(changes), dtype=np.int64)
-    for offset in range(-settings.window, settings.window + 1):
-        if offset:  # element t gets its neighbour t + offset
-            target = slice(max(0, -offset), max(0, len(changes) - max(0, offset)))
-            source = slice(max(0, offset), max(0, len(changes) + min(0, offset)))
-            sums[target] += changes[source]
-            neighbours[target] += known[source]
-    mean = sums / np.maximum(neighbours, 1)
-    ratio = np.where(mean < _ZERO, _MAX_RATIO, changes / np.maximum(mean, _ZERO))
-    cuts: list[int] = []
-    for frame in frames[(ratio >= settings.adaptive_ratio) & (changes >= settings.min_change)].tolist():
-        if not cuts or frame - cuts[-1] >= settings.min_shot:
-            cuts.append(frame)
-    return cuts
+def decide(miniatures: NDArray[np.uint8], settings: ShotSettings) -> list[Found]:
+    """Find the transitions of miniatures that fit into memory; in indices of them."""
+    pictures = miniatures[:, :LUMA_BYTES].astype(np.float32)
+    if len(pictures) < 2:
+        return []
+    small = coarse(pictures)
+    fades = find_fades(pictures, small, settings)
+    cuts = [
+        cut
+        for cut in find_hard_cuts(pictures, settings)
+        if not any(fade.begin - 1 < cut <= fade.end for fade in fades)
+    ]
+    borders = sorted({*cuts, *(fade.cut for fade in fades)})
+    gradual = [
+        one
+        for one in find_gradual(pictures, small, borders, settings)
+        if not any(one.begin <= fade.end and one.end >= fade.begin for fade in fades)
+    ]
+    hard = [Found(HARD, cut, cut, cut) for cut in cuts]
+    return sorted([*hard, *fades, *gradual], key=lambda one: one.cut)

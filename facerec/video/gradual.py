@@ -1,0 +1,277 @@
+"""Dissolves, wipes and irises: pictures that are a mix of the two ends of a window, with a rising share.
+
+In a dissolve each pixel is a mix of what it is before and after, in a wipe or iris it is one or the other.
+Both are measured by what the mix leaves unexplained. The ends must be unrelated pictures: motion that turns
+one into the other, parts that stay, and a return to the earlier picture speak against a transition.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec.settings import ShotSettings
+from facerec.video.likeness import Pictures, contrast, distance, distance_after_motion, shared_parts
+from facerec.video.miniature import HEIGHT, WIDTH
+
+LENGTHS = (4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 62)  # of windows, in frames
+DISSOLVE, WIPE = "dissolve", "wipe"
+_POOL = 3  # side of the squares that windows are searched on, in pixels
+_SAMPLES = 13  # frames of a window that are compared with its ends
+_REACH = 24  # frames before and after a transition that are compared with each other
+_UNLIKELY = 9.0  # error of a mix that is none
+_SAME_WINDOW = 0.8  # overlap from which two windows are decided alike
+_ABRUPT = 4  # a transition of fewer frames needs calm sides and a clear mix
+_CALM_SIDE, _CLEAR_MIX = 0.3, 0.12
+
+Coarse = NDArray[np.float32]  # (n, 144): pictures of 16x9 pixels
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that may be a transition.
+
+    Attributes:
+        begin, end: its ends: the last frame of the old shot and the first one of the new.
+        dissolve, wipe: error of the two mixes as a share of the ends' difference; `_UNLIKELY` if it is none.
+        side: how much the less calm of the two sides changes, as a share of the ends' difference.
+        score: lower is better.
+    """
+
+    begin: int
+    end: int
+    dissolve: float
+    wipe: float
+    side: float = 0.0
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A transition, in indices of pictures.
+
+    Attributes:
+        begin, end: pictures that are of neither shot alone, half-open.
+        cut: the first that is more of the new shot.
+    """
+
+    kind: str
+    begin: int
+    end: int
+    cut: int
+
+
+def coarse(pictures: Pictures) -> Coarse:
+    """Reduce pictures to 16x9 pixels, on which small motion disappears."""
+    squares = pictures.reshape(-1, HEIGHT // _POOL, _POOL, WIDTH // _POOL, _POOL)
+    return np.asarray(squares.mean((2, 4)).reshape(len(pictures), -1), np.float32)
+
+
+def find_gradual(
+    pictures: Pictures, small: Coarse, borders: Sequence[int], settings: ShotSettings
+) -> list[Found]:
+    """Find dissolves, wipes and irises.
+
+    Args:
+        small: `coarse(pictures)`.
+        borders: cuts and fades, ascending; no window contains one.
+    """
+    checked = [
+        scored
+        for window in _windows(small, borders, settings)
+        if (scored := _checked(pictures, window, borders, settings))
+    ]
+    taken: list[tuple[Window, Found]] = []
+    motion: list[Window] = []
+    for window in sorted(checked, key=lambda window: (window.score, window.begin, window.end)):
+        if any(window.end > one.begin + 1 and window.begin < one.end - 1 for one, _ in taken):
+            continue
+        if any(_overlap(window, one) > _SAME_WINDOW for one in motion):
+            continue
+        found = _measured(small, window)
+        abrupt = found.end - found.begin < _ABRUPT
+        if abrupt and (window.side > _CALM_SIDE or min(window.dissolve, window.wipe) > _CLEAR_MIX):
+            continue
+        if _is_motion(pictures, window.begin, window.end, settings):
+            motion.append(window)
+        else:
+            taken.append((window, found))
+    return sorted((found for _, found in taken), key=lambda found: found.begin)
+
+
+def _overlap(one: Window, other: Window) -> float:
+    """Return the intersection over union of two windows."""
+    shared = min(one.end, other.end) - max(one.begin, other.begin)
+    return shared / (max(one.end, other.end) - min(one.begin, other.begin))
+
+
+def _windows(small: Coarse, borders: Sequence[int], settings: ShotSettings) -> list[Window]:
+    """Return the windows that are mixes of ends that differ."""
+    n = len(small)
+    crossed = np.zeros(n + 1, np.int64)
+    crossed[list(borders)] = 1
+    crossed = np.cumsum(crossed)
+    changes = np.zeros(n, np.float32)
+    changes[1:] = np.abs(np.diff(small, axis=0)).mean(1)
+    contrasts = contrast(small)
+    found: list[Window] = []
+    for length in LENGTHS:
+        begins = np.arange(0, n - length, max(1, length // 8))
+        begins = begins[crossed[begins + length] == crossed[begins]]
+        apart = distance(small[begins], small[begins + length])
+        larger = np.maximum(contrasts[begins], contrasts[begins + length])
+        # the exact test is that of `_checked`, on finer pictures
+        begins = begins[
+            (apart > 0.7 * settings.min_gradual_change)
+            & (apart > 0.8 * settings.min_gradual_unlikeness * larger)
+        ]
+        for first in range(0, len(begins), 256):
+            part = begins[first : first + 256]
+            found += _mixes(small, changes, part, length, borders, settings)
+    return found
+
+
+def _mixes(
+    small: Coarse,
+    changes: NDArray[np.float32],
+    begins: NDArray[np.int64],
+    length: int,
+    borders: Sequence[int],
+    settings: ShotSettings,
+) -> list[Window]:
+    """Return those of the windows that are mixes of their ends with a rising share."""
+    samples = np.unique(np.linspace(1, length - 1, min(length - 1, _SAMPLES)).round().astype(np.int64))
+    frames = small[begins[:, None] + samples]
+    old, new = small[begins][:, None], small[begins + length][:, None]
+    span = np.abs(new - old).mean(2)[:, 0] + 1
+    share, dissolve = _dissolve(frames, old, new)
+    covered, wipe = _wipe(frames, old, new)
+    dissolve, wipe = dissolve.mean(1) / span, wipe.mean(1) / span
+    rising = [_rises(share, settings), _rises(covered, settings)]
+    windows: list[Window] = []
+    for k, begin in enumerate(begins.tolist()):
+        low, high = sides(begin, begin + length, len(small), borders)
+        around = np.concatenate([changes[low + 1 : begin + 1], changes[begin + length + 1 : high + 1]])
+        noise = float(np.median(around)) / float(span[k]) if len(around) else 0.0
+        limit = settings.max_wipe_error + settings.wipe_noise * noise
+        errors = (
+            float(dissolve[k]) if dissolve[k] <= settings.max_dissolve_error and rising[0][k] else _UNLIKELY,
+            float(wipe[k]) if wipe[k] <= limit and rising[1][k] else _UNLIKELY,
+        )
+        if min(errors) < _UNLIKELY:
+            windows.append(Window(begin, begin + length, *errors))
+    return windows
+
+
+def _dissolve(frames: Coarse, old: Coarse, new: Coarse) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the share of the new picture in each frame, and what the mix leaves unexplained."""
+    step = new - old
+    share = ((frames - old) * step).sum(-1) / ((step * step).sum(-1) + 1)
+    return np.asarray(share), np.asarray(np.abs(frames - old - share[..., None] * step).mean(-1))
+
+
+def _wipe(frames: Coarse, old: Coarse, new: Coarse) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the share of each frame that the new picture covers, and what neither picture explains."""
+    from_old, from_new, weight = np.abs(frames - old), np.abs(frames - new), np.abs(new - old)
+    covered = ((from_new < from_old) * weight).sum(-1) / (weight.sum(-1) + 1)
+    return np.asarray(covered), np.asarray(np.minimum(from_old, from_new).mean(-1))
+
+
+def _rises(share: NDArray[np.float32], settings: ShotSettings, backwards: float = 1.0) -> NDArray[np.bool_]:
+    """Whether shares (m, frames) rise from 0 to 1, neither at once nor to and fro."""
+    ends = np.zeros((len(share), 1)), np.ones((len(share), 1))
+    steps = np.diff(np.concatenate([ends[0], share, ends[1]], axis=1), axis=1)
+    falls = np.maximum(-steps, 0).sum(1)
+    return np.asarray((steps.max(1) <= settings.max_step) & (falls <= backwards * settings.max_fall))
+
+
+def is_linear_mix(frames: Coarse, old: Coarse, new: Coarse, settings: ShotSettings) -> bool:
+    """Whether frames (n, 144) are a dissolve from `old` to `new`; used for one half of a fade."""
+    if len(frames) < 2:
+        return False
+    share, errors = _dissolve(frames, old, new)
+    error = errors.mean() / (np.abs(new - old).mean() + 1)
+    return bool(error <= settings.max_dissolve_error) and bool(_rises(share[None], settings, 1.6)[0])
+
+
+def sides(begin: int, end: int, n: int, borders: Sequence[int]) -> tuple[int, int]:
+    """Return the first frame of the stretch before a window and the last one after it, inside its shots."""
+    reach = max(8, (end - begin) // 2)
+    low, high = max(0, begin - reach), min(n - 1, end + reach)
+    before, after = bisect_right(borders, begin), bisect_right(borders, end)
+    if before:
+        low = max(low, borders[before - 1])
+    if after < len(borders):
+        high = min(high, borders[after] - 1)
+    return low, high
+
+
+def unrelated(pictures: Pictures, before: NDArray[np.int64], after: NDArray[np.int64], limit: float) -> bool:
+    """Whether no picture of `before` is as near as `limit` to one of `after`."""
+    return bool(distance(pictures[before][:, None], pictures[after][None]).min() >= limit)
+
+
+def spread(first: int, last: int, count: int) -> NDArray[np.int64]:
+    """Return up to `count` indices from `first` to `last`."""
+    return np.unique(np.linspace(first, last, count).astype(np.int64))
+
+
+def _checked(
+    pictures: Pictures, window: Window, borders: Sequence[int], settings: ShotSettings
+) -> Window | None:
+    """Return the window with its score, None if its ends are not unrelated pictures."""
+    begin, end = window.begin, window.end
+    old, new = pictures[begin], pictures[end]
+    apart = float(distance(old, new))
+    low, high = sides(begin, end, len(pictures), borders)
+    larger, smaller = (float(choose(contrast(old), contrast(new))) for choose in (max, min))
+    if apart < max(settings.min_gradual_change, settings.min_gradual_unlikeness * larger):
+        return None
+    if smaller < settings.max_flat_contrast:  # half of a fade
+        return None
+    before, after = spread(low, begin, 4), spread(end, high, 4)
+    moves = sorted(
+        float(distance(pictures[stretch], picture).max()) / apart
+        for stretch, picture in ((before, old), (after, new))
+    )
+    longest = float(np.interp(end - begin, (8, 12), (1.1, 2.0))) * settings.max_side_change
+    if moves[0] > settings.max_side_change or moves[1] > longest:
+        return None
+    far = spread(max(0, begin - _REACH), begin, 7), spread(end, min(len(pictures) - 1, end + _REACH), 7)
+    limit = settings.max_return_gradual * apart
+    if not (unrelated(pictures, before, after, limit) and unrelated(pictures, *far, limit)):
+        return None
+    score = 1.5 * min(window.dissolve, 1.5 * window.wipe) + 0.3 * moves[1] - 0.3 * min(1.0, apart / 40)
+    return replace(window, side=moves[1], score=score)
+
+
+def _is_motion(pictures: Pictures, begin: int, end: int, settings: ShotSettings) -> bool:
+    """Whether motion, or an object that moves before a picture that stays, explains the change."""
+    old, new = pictures[begin], pictures[end]
+    if shared_parts(old, new) > settings.max_shared_parts:
+        return True
+    if distance_after_motion(old, new) < 0.7 * float(distance(old, new)):
+        return True
+    explained = []
+    for parts in (2, 3, 4):
+        steps = np.linspace(begin, end, parts + 1).round().astype(int)
+        pairs = list(zip(pictures[steps[:-1]], pictures[steps[1:]], strict=True))
+        left = sum(distance_after_motion(*pair) for pair in pairs)
+        explained.append(left / max(float(sum(distance(*pair) for pair in pairs)), 1e-6))
+    return float(np.mean(explained)) < settings.min_left_by_motion
+
+
+def _measured(small: Coarse, window: Window) -> Found:
+    """Find where the mix begins and ends, and where the new shot takes over."""
+    frames = small[window.begin : window.end + 1]
+    old, new = frames[:1], frames[-1:]
+    kind = DISSOLVE if window.dissolve <= 1.6 * window.wipe else WIPE
+    share = (_dissolve if kind == DISSOLVE else _wipe)(frames, old, new)[0]
+    cut = int(np.flatnonzero(share >= 0.5)[0])
+    begin = int(np.flatnonzero(share[: cut + 1] <= 0.06)[-1]) + 1
+    end = cut + int(np.flatnonzero(share[cut:] >= 0.94)[0])
+    return Found(kind, window.begin + min(begin, cut), window.begin + max(end, cut), window.begin + cut)
