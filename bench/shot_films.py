@@ -1,9 +1,9 @@
 """Make films with known transitions: real shots, joined and disturbed in ways that are drawn by a seed.
 
-Sources are the shots of real clips and of the demo's film, mirrored and cropped at random. Shots are joined by
-hard cuts, dissolves, fades, wipes and irises. Inside shots lies what is no transition: flashes, explosions,
-strobe light, steps and ramps of exposure, whip pans, a ball before the lens, subtitles. A third of the film is
-made silent film: grey, with flicker, scratches, dust and an unsteady gate.
+Sources are the shots of real clips and of the demo's film, mirrored and cropped at random. Shots are joined
+by hard cuts, dissolves, fades, wipes and irises. Inside shots lies what is no transition: flashes,
+explosions, strobe light, steps and ramps of exposure, whip pans, a ball before the lens, subtitles. A third
+of the film is made silent film: grey, with flicker, scratches, dust and an unsteady gate.
 """
 
 from __future__ import annotations
@@ -237,7 +237,8 @@ def _disturbed(shot: Frames, rng: np.random.Generator) -> tuple[Frames, tuple[st
             one[inside] = ball
     else:
         for one in frames[begin : begin + max(n, (len(frames) - 24) // 2)]:
-            cv2.putText(one, "They never found it.", (40, 160), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 240), 2)
+            font, text = cv2.FONT_HERSHEY_SIMPLEX, "They never found it."
+            cv2.putText(one, text, (40, 160), font, 0.7, (255, 255, 240), 2)
     return frames, (kind, begin, begin + n)
 
 
@@ -248,13 +249,15 @@ def _silent(frames: Frames, rng: np.random.Generator) -> None:
         grey = cv2.cvtColor(one, cv2.COLOR_RGB2GRAY)
         light = 0.6 * light + 0.4 + float(rng.normal(0, 0.07))
         dx, dy = rng.normal(0, 0.8, 2)
-        grey = cv2.warpAffine(grey, np.array([[1, 0, dx], [0, 1, dy]]), (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+        shift = np.array([[1, 0, dx], [0, 1, dy]])
+        grey = cv2.warpAffine(grey, shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
         grey = _gained(grey, light, float(rng.normal(0, 3)))
         for _ in range(int(rng.poisson(1.5))):
             column = int(rng.integers(WIDTH))
             grey[:, column : column + int(rng.integers(1, 3))] = rng.choice([0, 255])
         for _ in range(int(rng.poisson(2))):
-            cv2.circle(grey, tuple(rng.integers(0, (WIDTH, HEIGHT)).tolist()), int(rng.integers(1, 9)), int(rng.choice([0, 255])), -1)
+            centre = tuple(rng.integers(0, (WIDTH, HEIGHT)).tolist())
+            cv2.circle(grey, centre, int(rng.integers(1, 9)), int(rng.choice([0, 255])), -1)
         one[:] = grey[..., None]
 
 

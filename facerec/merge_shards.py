@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.folder.command import add_dry_run_argument, add_path_argument, print_dry_run, run_on_folders
-from facerec.settings import KeepSettings, TrackSettings
+from facerec.settings import SHOT_METHODS, KeepSettings, ShotSettings, TrackSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of this stage's command line."""
     command_line = parser(__doc__)
-    t, k = TrackSettings, KeepSettings
+    t, k, s = TrackSettings, KeepSettings, ShotSettings
     add_path_argument(command_line)
     command_line.add_argument(
         "--iou-threshold",
@@ -58,6 +58,27 @@ def arguments() -> argparse.ArgumentParser:
         help="drop trajectories in which every box is smaller than this (shorter side, in display pixels)",
     )
     command_line.add_argument(
+        "--shots",
+        choices=SHOT_METHODS,
+        default=s.shots,
+        help="find transitions between shots by a rule, by the network TransNetV2, or by the network "
+        "where the rule is in doubt",
+    )
+    command_line.add_argument(
+        "--adaptive-ratio",
+        type=float,
+        default=s.adaptive_ratio,
+        metavar="RATIO",
+        help="minimum ratio of the change at a hard cut to that around it; lower finds more cuts",
+    )
+    command_line.add_argument(
+        "--min-shot",
+        type=int,
+        default=s.min_shot,
+        metavar="FRAMES",
+        help="of hard cuts that are closer than this only the largest counts",
+    )
+    command_line.add_argument(
         "--allow-missing",
         action="store_true",
         help="merge even if shards are missing, and record the missing frames in the manifest",
@@ -83,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     tracking = TrackSettings(iou_threshold=args.iou_threshold, max_gap=args.max_gap)
     keeping = KeepSettings(args.min_trajectory, args.min_face_size)
+    shots = ShotSettings(args.shots, args.adaptive_ratio, min_shot=args.min_shot)
     if args.dry_run:
         return print_dry_run()
 
@@ -93,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder,
             tracking,
             keeping,
+            shots,
             allow_missing=args.allow_missing,
             overwrite=args.overwrite,
             faces_to=args.faces,

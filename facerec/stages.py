@@ -117,7 +117,7 @@ PIPELINE = StageGraph(
             "merge_shards",
             "merge",
             inputs=("extract",),
-            outputs=("trajectories", "features", "quality", "scene_changes"),
+            outputs=("trajectories", "features", "quality", "scene_changes", "transitions"),
         ),
         Stage("cluster", "cluster", inputs=("merge_shards",), outputs=("clusters",)),
         Stage(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,7 +30,6 @@ from tests.films import make_film
 
 MOVIE = 77
 WIDTH, HEIGHT = 176, 132
-SHADES = (200, 60, 150, 20, 230, 100)  # backgrounds of successive shots
 COLOURS = ((230, 30, 30), (30, 60, 230), (20, 200, 40))  # one for each person
 SIZE = 28  # side of a face in pixels
 TOY_MODELS = ["--detector", "toy", "--embedder", "toy"]
@@ -96,6 +96,13 @@ def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
         yield
 
 
+@cache
+def _pattern(shot: int) -> NDArray[np.float64]:
+    """Return grey levels (HEIGHT, WIDTH) unlike those of other shots."""
+    coarse = np.random.default_rng(shot).integers(20, 236, (4, 5)).astype(np.float32)
+    return cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).astype(np.float64)
+
+
 @dataclass(frozen=True)
 class Story:
     """The contents of a synthetic film.
@@ -116,7 +123,7 @@ class Story:
 
     def draw(self, number: int, width: int, height: int) -> Image:
         y, x = np.mgrid[0:height, 0:width]
-        shade = self._shade(number) + 8 * np.sin(x / 9 + number / 5) + 6 * np.cos(y / 7)
+        shade = self._background(number) + 8 * np.sin(x / 9 + number / 5) + 6 * np.cos(y / 7)
         image = np.repeat(shade.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
         shot = sum(number >= cut for cut in self.cuts)
         for person in range(1 + shot % len(COLOURS)) if number not in self.unseen else ():
@@ -125,13 +132,13 @@ class Story:
             image[top : top + SIZE, left : left + SIZE] = COLOURS[(person + shot) % len(COLOURS)]
         return image
 
-    def _shade(self, number: int) -> float:
+    def _background(self, number: int) -> NDArray[np.float64]:
+        """Return the background of a frame: each shot has a pattern of its own."""
         steps = [(cut, cut) for cut in self.cuts] + list(self.dissolves)
-        shade, shades = float(SHADES[0]), iter(SHADES[1:] * 20)
-        for first, last in sorted(steps):
-            to = next(shades)
+        shade = _pattern(0)
+        for shot, (first, last) in enumerate(sorted(steps), 1):
             share = min(1.0, max(0.0, (number - first + 1) / (last - first + 1)))
-            shade += (to - shade) * share
+            shade = shade + (_pattern(shot) - shade) * share
         return shade
 
     def make(self, path: Path) -> Path:

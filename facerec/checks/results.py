@@ -20,6 +20,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.people import read_people
 from facerec.folder.readers import find_shared_boxes, scan_features, scan_trajectories
 from facerec.folder.records import Trajectory
+from facerec.folder.transitions import read_transitions
 from facerec.support.atomic import sha256_of
 from facerec.support.jsonl import scan_lines
 from facerec.support.shell import stage_command
@@ -77,7 +78,25 @@ def _check_cuts(folder: MovieFolder, expected: Expected, violations: Violations)
     for cut in cuts[-1:]:
         if expected.frame_count is not None and cut >= expected.frame_count:
             violations.add(folder.scene_changes, f"cut {cut} in a film of {expected.frame_count} frames")
+    if folder.transitions.exists():  # earlier releases did not write it
+        _check_transitions(folder, expected, cuts, violations)
     return cuts
+
+
+def _check_transitions(
+    folder: MovieFolder, expected: Expected, cuts: list[int], violations: Violations
+) -> None:
+    try:
+        transitions = read_transitions(folder.transitions, folder.movie_id)
+    except ContractError as error:
+        violations.add_error(error)
+        return
+    if [one.cut for one in transitions] != cuts:
+        violations.add(folder.transitions, f"its cuts are not those of {folder.scene_changes.name}")
+    for one in transitions[-1:]:
+        if expected.frame_count is not None and one.end > expected.frame_count:
+            rule = f"a transition up to frame {one.end} in a film of {expected.frame_count} frames"
+            violations.add(folder.transitions, rule)
 
 
 def _check_trajectories(

@@ -40,7 +40,7 @@ from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
 from facerec.video.film import Film
 from facerec.video.identity import check_unchanged
 from facerec.video.miniature import Miniature
-from facerec.video.shots import find_cuts
+from facerec.video.shots import cuts_of, find_transitions
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _write_cuts_and_trajectories(
     """Write the cuts and trajectories of the shard alone; the merge decides both again for the whole film."""
     miniatures = MiniatureArchives([(files.miniatures, len(log.numbers))])
     try:
-        cuts = find_cuts(np.array(log.numbers, np.int64), miniatures)
+        cuts = cuts_of(find_transitions(np.array(log.numbers, np.int64), miniatures))
     finally:
         miniatures.close()
     files.scene_changes.write_bytes(scene_changes_bytes(movie_id, cuts))

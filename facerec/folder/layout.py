@@ -7,7 +7,7 @@
     miniatures/                               one archive per shard with its frames, reduced to 48x27 pixels
     done/                                     the markers of finished shards
     images/                                   the thumbnails that annotators see, at most two per trajectory
-    features.jsonl trajectories.jsonl scene_changes.json quality.jsonl    of the whole film
+    features.jsonl trajectories.jsonl scene_changes.json transitions.json quality.jsonl    of the whole film
     clusters.json predictions.json
     contact_sheet.png report.html report-standalone.html      for people; not part of the results
     exports/                                  files for other programs, by export.py
@@ -115,6 +115,7 @@ class MovieFolder:
         self.quality = self.path / "quality.jsonl"
         self.trajectories = self.path / "trajectories.jsonl"
         self.scene_changes = self.path / "scene_changes.json"
+        self.transitions = self.path / "transitions.json"
         self.clusters = self.path / "clusters.json"
         self.predictions = self.path / "predictions.json"
         self.people = self.path / "people.json"
@@ -133,6 +134,11 @@ class MovieFolder:
         self.exports = self.path / "exports"
         self.logs = self.path.parent / "logs" / str(self.movie_id)  # of the launcher's jobs
         self.shot_features = self.path / "shot_features"  # its own files: see feature_runs.feature_folder
+
+    @property
+    def has_miniatures(self) -> bool:
+        """Whether its shards have miniatures; those of a folder with `results_version` 1 do not."""
+        return self.shard(0, 0).miniatures.parent.is_dir()
 
     @classmethod
     def existing(cls, path: Path | str) -> MovieFolder:

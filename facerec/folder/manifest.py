@@ -25,8 +25,12 @@ _EMBEDDER_TYPES = {"kind": (str,), "sha256": (str,), "dimension": (int, type(Non
 
 
 def outputs_of(folder: MovieFolder, stage: str) -> tuple[Path, ...]:
-    """Return the files that `stage` writes."""
-    return tuple(getattr(folder, name) for name in stages.PIPELINE[stage].outputs)
+    """Return the files that `stage` writes.
+
+    Without miniatures there are no transitions: an earlier release made the folder.
+    """
+    names = stages.PIPELINE[stage].outputs
+    return tuple(getattr(folder, name) for name in names if name != "transitions" or folder.has_miniatures)
 
 
 def read_manifest(folder: MovieFolder) -> dict[str, Any]:

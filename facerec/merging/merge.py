@@ -24,6 +24,7 @@ from facerec.folder.plausibility import implausible_counts
 from facerec.folder.publish import publish, staging
 from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import Markers, shards_digest
+from facerec.folder.transitions import TransitionRecord, transitions_bytes
 from facerec.merging.face_export import export_faces
 from facerec.merging.shard_results import (
     FilmDetections,
@@ -32,14 +33,15 @@ from facerec.merging.shard_results import (
     read_saved_faces,
     same_person_distance,
 )
+from facerec.merging.shot_choice import choose_transitions
 from facerec.merging.thumbnail_choice import best_pair
 from facerec.people.quality import saved_face_quality
-from facerec.settings import KeepSettings, ThumbnailSettings, TrackSettings, VectorSettings
+from facerec.settings import KeepSettings, ShotSettings, ThumbnailSettings, TrackSettings, VectorSettings
 from facerec.support.shell import option
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
-from facerec.video.shots import find_cuts
+from facerec.video.shots import HARD, cuts_of
 
 STAGE = "merge_shards"
 _FACES_AT_ONCE = 1000  # faces whose quality is computed together
@@ -59,6 +61,7 @@ def merge(
     folder: MovieFolder,
     tracking: TrackSettings,
     keeping: KeepSettings,
+    shots: ShotSettings | None = None,
     *,
     allow_missing: bool,
     overwrite: bool,
@@ -76,10 +79,11 @@ def merge(
         PlanError: there is no plan, another release made the shards, or shards are missing and
             `allow_missing` is not set.
         StaleError: the folder is published and the results differ, and `overwrite` is not set.
+        ModelError: the network of `shots` is not installed.
         InputError: the faces cannot be exported: none were saved, or the directory has other faces.
         ContractError: a file of a shard is damaged.
     """
-    plan, thumbnail_settings = read_plan(folder), ThumbnailSettings()
+    plan, thumbnail_settings, shots = read_plan(folder), ThumbnailSettings(), shots or ShotSettings()
     if plan is None:
         raise PlanError(f"{folder.path}: no plan.json, so no shard was extracted here; run extract.py first")
     if plan.is_of_other_results:
@@ -94,9 +98,10 @@ def merge(
     markers = read_markers(folder, plan, allow_missing)
     detections = read_detections(folder, plan, markers)
     try:
-        cuts = find_cuts(detections.decoded_frames, detections.miniatures)
+        transitions = choose_transitions(detections.decoded_frames, detections.miniatures, shots)
     finally:
         detections.miniatures.close()
+    cuts = cuts_of(transitions)
     warnings = _warnings(plan, markers, detections)
     for warning in warnings:
         logging.warning("%s: %s", folder.path, warning)
@@ -123,16 +128,19 @@ def merge(
         with files[folder.trajectories].open("wb") as file:
             file.writelines(map(to_line, trajectories))
         files[folder.scene_changes].write_bytes(scene_changes_bytes(folder.movie_id, cuts))
+        records = [TransitionRecord(one.kind, one.begin, one.end, one.cut) for one in transitions]
+        files[folder.transitions].write_bytes(transitions_bytes(folder.movie_id, records))
         changed = publish(
             folder,
             STAGE,
             files,
             inputs={folder.relative(folder.plan): plan.fingerprint, "shards": shards_digest(markers)},
-            settings={**asdict(tracking), **asdict(keeping), **asdict(thumbnail_settings)},
+            settings={**asdict(tracking), **asdict(keeping), **asdict(thumbnail_settings), **asdict(shots)},
             report={
                 "trajectories": len(trajectories),
                 "dropped": len(tracks) - len(kept),
                 "cuts": len(cuts),
+                "gradual": sum(one.kind != HARD for one in transitions),
                 "warnings": warnings,
             },
             overwrite=overwrite,

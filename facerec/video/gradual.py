@@ -72,17 +72,19 @@ def coarse(pictures: Pictures) -> Coarse:
 
 
 def find_gradual(
-    pictures: Pictures, small: Coarse, borders: Sequence[int], settings: ShotSettings
+    pictures: Pictures, small: Coarse, borders: Sequence[int], settings: ShotSettings, first: int = 0
 ) -> list[Found]:
     """Find dissolves, wipes and irises.
 
     Args:
         small: `coarse(pictures)`.
         borders: cuts and fades, ascending; no window contains one.
+        first: index of the first picture in the film; windows begin at the same places of the film whichever
+            part of it is given.
     """
     checked = [
         scored
-        for window in _windows(small, borders, settings)
+        for window in _windows(small, borders, settings, first)
         if (scored := _checked(pictures, window, borders, settings))
     ]
     taken: list[tuple[Window, Found]] = []
@@ -109,7 +111,7 @@ def _overlap(one: Window, other: Window) -> float:
     return shared / (max(one.end, other.end) - min(one.begin, other.begin))
 
 
-def _windows(small: Coarse, borders: Sequence[int], settings: ShotSettings) -> list[Window]:
+def _windows(small: Coarse, borders: Sequence[int], settings: ShotSettings, first: int) -> list[Window]:
     """Return the windows that are mixes of ends that differ."""
     n = len(small)
     crossed = np.zeros(n + 1, np.int64)
@@ -120,7 +122,8 @@ def _windows(small: Coarse, borders: Sequence[int], settings: ShotSettings) -> l
     contrasts = contrast(small)
     found: list[Window] = []
     for length in LENGTHS:
-        begins = np.arange(0, n - length, max(1, length // 8))
+        step = max(1, length // 8)
+        begins = np.arange(-first % step, n - length, step)
         begins = begins[crossed[begins + length] == crossed[begins]]
         apart = distance(small[begins], small[begins + length])
         larger = np.maximum(contrasts[begins], contrasts[begins + length])
@@ -129,8 +132,8 @@ def _windows(small: Coarse, borders: Sequence[int], settings: ShotSettings) -> l
             (apart > 0.7 * settings.min_gradual_change)
             & (apart > 0.8 * settings.min_gradual_unlikeness * larger)
         ]
-        for first in range(0, len(begins), 256):
-            part = begins[first : first + 256]
+        for at in range(0, len(begins), 256):
+            part = begins[at : at + 256]
             found += _mixes(small, changes, part, length, borders, settings)
     return found
 
@@ -274,4 +277,6 @@ def _measured(small: Coarse, window: Window) -> Found:
     cut = int(np.flatnonzero(share >= 0.5)[0])
     begin = int(np.flatnonzero(share[: cut + 1] <= 0.06)[-1]) + 1
     end = cut + int(np.flatnonzero(share[cut:] >= 0.94)[0])
-    return Found(kind, window.begin + min(begin, cut), window.begin + max(end, cut), window.begin + cut)
+    begin = min(begin, cut)
+    end = max(end, cut, begin + 1)
+    return Found(kind, window.begin + begin, window.begin + end, window.begin + cut)

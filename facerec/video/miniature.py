@@ -67,3 +67,13 @@ def miniature(frame: VideoFrame) -> Miniature:
 def luma(miniatures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the luma of miniatures (n, MINIATURE_BYTES) as pictures (n, HEIGHT, WIDTH)."""
     return miniatures[:, :LUMA_BYTES].reshape(-1, HEIGHT, WIDTH)
+
+
+def to_rgb(miniatures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Convert miniatures (n, MINIATURE_BYTES) to RGB (n, HEIGHT, WIDTH, 3), by the matrix of BT.709."""
+    y = luma(miniatures).astype(np.float32)
+    rows, columns = (HEIGHT + 1) // 2, WIDTH // 2
+    planes = miniatures[:, LUMA_BYTES:].reshape(-1, 2, rows, columns).astype(np.float32) - 128
+    blue, red = planes.repeat(2, axis=2).repeat(2, axis=3)[:, :, :HEIGHT].swapaxes(0, 1)
+    channels = y + 1.5748 * red, y - 0.1873 * blue - 0.4681 * red, y + 1.8556 * blue
+    return np.asarray(np.stack(channels, -1).round().clip(0, 255), np.uint8)

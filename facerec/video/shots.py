@@ -27,7 +27,8 @@ class Transition:
     """A transition of a film.
 
     Attributes:
-        kind: `cut`, `dissolve`, `wipe` (irises too), `fade through black` or `fade through white`.
+        kind: `cut`, `dissolve`, `wipe` (irises too), `fade through black` or `fade through white`;
+            `gradual` if only the network found it.
         begin, end: the frames that are of neither shot alone, half-open; both are `cut` for a hard cut.
         cut: the first frame that is more of the new shot.
     """
@@ -57,7 +58,7 @@ def find_transitions(
         end = min(begin + _PART, len(frames))
         low = max(0, begin - _MARGIN)
         part = miniatures[low : min(len(frames), end + _MARGIN)]
-        for one in decide(part, settings):
+        for one in decide(part, settings, low):
             moved = replace(one, begin=one.begin + low, end=one.end + low, cut=one.cut + low)
             is_new = not found or (moved.cut > found[-1].cut and moved.begin >= found[-1].end)
             if begin <= moved.cut < end and is_new:
@@ -74,8 +75,12 @@ def cuts_of(transitions: list[Transition]) -> list[int]:
     return [transition.cut for transition in transitions]
 
 
-def decide(miniatures: NDArray[np.uint8], settings: ShotSettings) -> list[Found]:
-    """Find the transitions of miniatures that fit into memory; in indices of them."""
+def decide(miniatures: NDArray[np.uint8], settings: ShotSettings, first: int = 0) -> list[Found]:
+    """Find the transitions of miniatures that fit into memory; in indices of them.
+
+    Args:
+        first: index of the first miniature in the film.
+    """
     pictures = miniatures[:, :LUMA_BYTES].astype(np.float32)
     if len(pictures) < 2:
         return []
@@ -89,7 +94,7 @@ def decide(miniatures: NDArray[np.uint8], settings: ShotSettings) -> list[Found]
     borders = sorted({*cuts, *(fade.cut for fade in fades)})
     gradual = [
         one
-        for one in find_gradual(pictures, small, borders, settings)
+        for one in find_gradual(pictures, small, borders, settings, first)
         if not any(one.begin <= fade.end and one.end >= fade.begin for fade in fades)
     ]
     hard = [Found(HARD, cut, cut, cut) for cut in cuts]

@@ -103,6 +103,7 @@ def test_published_results_change_only_with_overwrite_and_are_kept(
         "trajectories.jsonl",
         "features.jsonl",
         "scene_changes.json",
+        "transitions.json",
         "clusters.json",
         "predictions.json",
     )

@@ -41,6 +41,7 @@ from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_features, read_trajectories
 from facerec.folder.records import Record, SavedFace, Trajectory, to_line
 from facerec.folder.shards import read_marker
+from facerec.folder.transitions import read_transitions
 from facerec.models.base import ModelCard
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests import toy
@@ -247,6 +248,7 @@ READERS: dict[str, tuple[Callable[[MovieFolder], Path], Callable[[MovieFolder], 
         lambda f: list(read_lines(f.shard(0, 15).frame_records, FrameRecord.from_json)),
     ),
     "scene_changes": (lambda f: f.scene_changes, lambda f: read_scene_changes(f.scene_changes, f.movie_id)),
+    "transitions": (lambda f: f.transitions, lambda f: read_transitions(f.transitions, f.movie_id)),
     "clusters": (lambda f: f.clusters, lambda f: read_clusters(f.clusters, f.movie_id)),
     "predictions": (lambda f: f.predictions, lambda f: read_predictions(f.predictions, f.movie_id)),
     "plan": (lambda f: f.plan, _read_plan),
@@ -324,6 +326,13 @@ BROKEN: list[tuple[str, str, Json]] = [
     ("scene_changes", "frame_indices", [2**31]),
     ("scene_changes", "frame_indices", ["20"]),
     ("scene_changes", "movie_id", MISSING),
+    ("transitions", "transitions", {}),
+    ("transitions", "movie_id", None),
+    ("transitions", "transitions.0.kind", "blend"),
+    ("transitions", "transitions.0.begin", "20"),
+    ("transitions", "transitions.0.end", MISSING),
+    ("transitions", "transitions.0.cut", 0),
+    ("transitions", "transitions.0.share", 0.5),
     ("clusters", "clusters", {"0": 0}),
     ("clusters", "clusters", [-1]),
     ("clusters", "clusters", [True]),
@@ -407,6 +416,8 @@ BEYOND: list[tuple[str, str, Json, str]] = [
     ("evidence", "change", 1, "with a decimal point"),
     ("scene_changes", "frame_indices", [40, 20], "the frames ascend"),
     ("scene_changes", "movie_id", 8, "the number in the name of the folder"),
+    ("transitions", "movie_id", 8, "the number in the name of the folder"),
+    ("transitions", "transitions.0.kind", "dissolve", "for no other"),
     ("clusters", "clusters", [0, 2], "dense"),
     ("predictions", "predictions", {"0": {"nm1": 0.123456}}, "at most 5 decimals"),
     ("predictions", "predictions", {"0": {"nm1": 0.9, "nm2": 0.9}}, "add up to at most 1"),

@@ -28,7 +28,7 @@ from facerec.merging.shard_results import read_detections
 from facerec.tracking.tracker import track
 from facerec.tracking.trajectories import to_trajectories
 from facerec.video.film import open_film, read_frames
-from facerec.video.shots import find_cuts
+from facerec.video.shots import cuts_of, find_transitions
 from tests.films import make_film
 from tests.miniatures import still, write_stills
 from tests.toy import MOVIE, Story, make_cast, results, run_extract, run_merge, run_naming
@@ -77,8 +77,10 @@ def test_the_number_of_shards_changes_no_byte(name: str, tmp_path: Path) -> None
     folder = run_merge(run_extract(film, tmp_path / "1", 1, "--save-every", "3"))
     whole, seen = results(folder), _evidence(folder)
     assert whole["trajectories.jsonl"].count(b"\n") > len(story.cuts), "nothing is seen, nothing is tested"
-    expected = sorted(story.cuts) if name != "cuts closer than a shot" else [11, 24]
-    assert json.loads(whole["scene_changes.json"])["frame_indices"] == expected
+    middles = [(first + last) // 2 for first, last in story.dissolves]
+    assert json.loads(whole["scene_changes.json"])["frame_indices"] == sorted([*story.cuts, *middles])
+    kinds = [one["kind"] for one in json.loads(whole["transitions.json"])["transitions"]]
+    assert kinds.count("dissolve") == len(middles) and kinds.count("cut") == len(story.cuts)
     for n in (*ALL_N[1:], FRAMES):
         folder = run_merge(run_extract(film, tmp_path / str(n), n, "--save-every", "3"))
         assert results(folder) == whole and _evidence(folder) == seen, f"N = {n}"
@@ -94,13 +96,14 @@ def test_the_number_of_shards_changes_no_cluster_and_no_name(tmp_path: Path) -> 
     assert all(results(folder) == whole for folder in folders[1:])
 
 
-def test_a_gap_and_a_dissolve_over_a_border_split_no_trajectory(tmp_path: Path) -> None:
+def test_over_a_border_a_gap_splits_no_trajectory_and_a_dissolve_splits_all(tmp_path: Path) -> None:
     for name in ("border inside a gap of a track", "border inside a dissolve"):
         _, story = STORIES[name]
         film = story.make(tmp_path / f"{MOVIE}-{len(name)}.mp4")
         folder = run_merge(run_extract(film, tmp_path / str(len(name)), 2))
         spans = [(r["start"], r["start"] + r["len"]) for r in map(json.loads, folder.trajectories.open())]
-        assert any(start < 16 and end > 21 for start, end in spans), f"{name}: {spans}"
+        crossing = [span for span in spans if span[0] < 16 and span[1] > 21]
+        assert bool(crossing) == (not story.dissolves), f"{name}: {spans}"
 
 
 @st.composite
@@ -144,7 +147,7 @@ def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[
             if mine
             else np.empty((0, MINIATURE_BYTES), np.uint8)
         )
-        cuts = find_cuts(np.array(numbers, np.int64), own)
+        cuts = cuts_of(find_transitions(np.array(numbers, np.int64), own))
         where, boxes = [n for n, _, found in mine for _ in found], [b for _, _, found in mine for b in found]
         tracks = track(where, np.array(boxes, np.int64).reshape(-1, 4), cuts)
         lines = map(to_line, to_trajectories(tracks, MOVIE, 400, 400))
@@ -153,7 +156,7 @@ def _merge_through_files(root: Path, frames: list, borders: list[int]) -> tuple[
     plan = Plan(MOVIE, {}, {}, borders[-1], len(ranges), {}, {}, ())
     object.__setattr__(plan, "range_of", lambda shard: ranges[shard])
     found = read_detections(folder, plan, markers)
-    cuts = find_cuts(found.decoded_frames, found.miniatures)
+    cuts = cuts_of(find_transitions(found.decoded_frames, found.miniatures))
     found.miniatures.close()
     tracks = track(found.frames, found.boxes, cuts)
     return b"".join(map(to_line, to_trajectories(tracks, MOVIE, 400, 400))), cuts

@@ -1,26 +1,23 @@
-"""Cuts: PySceneDetect's adaptive rule, and what differs near the ends of a film."""
+"""Transitions between shots, and what is none: light, motion, and what passes before the lens."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scenedetect import FrameTimecode
-from scenedetect.detectors import AdaptiveDetector
 
 import facerec.video.shots as shot_module
+from facerec.errors import InputError
 from facerec.geometry import MINIATURE_BYTES
 from facerec.settings import ShotSettings
 from facerec.video.film import open_film, read_decoded
-from facerec.video.miniature import LUMA_BYTES
-from facerec.video.shots import adaptive_cuts, find_cuts
-from tests.miniatures import still
+from facerec.video.miniature import HEIGHT, LUMA_BYTES, WIDTH
+from facerec.video.shots import Transition, cuts_of, find_transitions
 
-WINDOW = ShotSettings.window
 CUTS = {
     "10001-HamiltonAtTheWhiteHouse": [20, 82, 211],
     "10002-Chaplin": [],
@@ -29,99 +26,193 @@ CUTS = {
     "10005-Anamorphic": [70, 170, 301, 421, 484],
     "10006-VariableFrameRate": [60, 140],
 }
+Pictures = NDArray[np.float32]
 
 
-def miniatures_of(film: Path) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    opened = open_film(film)
-    read = [(one.number, one.miniature()) for one in read_decoded(opened, 0, opened.frame_count)]
-    return np.array([n for n, _ in read]), np.stack([one for _, one in read])
+@cache
+def scene(number: int) -> Pictures:
+    """A wide picture of a scene, larger than a frame."""
+    coarse = np.random.default_rng(number).integers(20, 200, (9, 16)).astype(np.float32)
+    return np.asarray(cv2.resize(coarse, (3 * WIDTH, 3 * HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def cuts_in(changes: list[float], settings: ShotSettings | None = None) -> list[int]:
-    found = np.array([np.nan, *changes[1:]])
-    return adaptive_cuts(np.arange(len(changes)), found, settings or ShotSettings())
+def shot(number: int, count: int, speed: float = 0.05) -> Pictures:
+    """Frames of a scene under a camera that moves by `speed` pixels a frame."""
+    return filmed(number, [speed * k for k in range(count)])
 
 
-class GivenScores(AdaptiveDetector):
-    """The library's rule applied to given scores."""
-
-    scores: list[float]
-
-    def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: object) -> float:
-        return self.scores[timecode.frame_num]
-
-
-quiet = st.floats(0, 14)
-loud = st.one_of(quiet, st.floats(15, 90), st.just(40.0), st.just(0.0))
+def filmed(number: int, path: list[float]) -> Pictures:
+    """Frames of a scene from places along a path, in pixels."""
+    places, count = [(30 + at, 20 + at / 2) for at in path], len(path)
+    size = WIDTH, HEIGHT
+    frames = [cv2.getRectSubPix(scene(number), size, (x + WIDTH / 2, y + HEIGHT / 2)) for x, y in places]
+    grain = np.random.default_rng(number).normal(0, 1.5, (count, HEIGHT, WIDTH))
+    return np.asarray(np.stack(frames) + grain, np.float32)
 
 
-@given(st.lists(loud, max_size=60))
-def test_between_the_ends_cuts_equal_the_librarys(middle: list[float]) -> None:
-    # the library finds no cuts near the ends, and counts the first frame as one
-    pad = [3.0] * (ShotSettings.min_shot + WINDOW)
-    scores = [0.0, *pad, *middle, *pad]
-    settings = ShotSettings()
-    detector = GivenScores(
-        adaptive_threshold=settings.adaptive_ratio,
-        min_content_val=settings.min_change,
-        window_width=settings.window,
-        min_scene_len=settings.min_shot,
+def transitions(*parts: Pictures, settings: ShotSettings | None = None) -> list[Transition]:
+    pictures = np.concatenate(parts)
+    miniatures = np.full((len(pictures), MINIATURE_BYTES), 128, np.uint8)
+    miniatures[:, :LUMA_BYTES] = pictures.clip(0, 255).reshape(len(pictures), LUMA_BYTES)
+    return find_transitions(np.arange(len(pictures)), miniatures, settings)
+
+
+def dissolve(old: Pictures, new: Pictures) -> Pictures:
+    share = (np.arange(len(old), dtype=np.float32)[:, None, None] + 0.5) / len(old)
+    return np.asarray(old * (1 - share) + new * share, np.float32)
+
+
+def fade(old: Pictures, new: Pictures, level: float) -> Pictures:
+    half, colour = len(old) // 2, np.full_like(old, level)
+    return np.concatenate(
+        [dissolve(old[:half], colour[:half]), dissolve(colour[half:], new[half:])], dtype=np.float32
     )
-    detector.scores = scores
-    found = [detector.process_frame(FrameTimecode(n, 25.0), None) for n in range(len(scores))]
-    assert cuts_in(scores) == [cut.frame_num for cuts in found for cut in cuts]
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 196, 197, 198, 199])
-def test_cuts_near_the_ends_of_the_film_are_found(cut: int) -> None:
-    changes = [2.0] * 200
-    changes[cut] = 40.0
-    assert cuts_in(changes) == [cut]
+def wipe(old: Pictures, new: Pictures) -> Pictures:
+    edges = (np.arange(len(old)) + 0.5) / len(old) * WIDTH
+    return np.where(np.arange(WIDTH) < edges[:, None, None], new, old).astype(np.float32)
 
 
-def test_still_pictures_around_a_cut_and_a_still_film() -> None:
-    assert cuts_in([0.0] * 20 + [40.0] + [0.0] * 20) == [20]
-    assert cuts_in([0.0] * 40) == cuts_in([0.0]) == cuts_in([0.0, 40.0])[1:] == []
-    assert find_cuts(np.empty(0, np.int64), np.empty((0, MINIATURE_BYTES), np.uint8)) == []
+@pytest.mark.parametrize("cut", [1, 2, 3, 40, 76, 77, 78, 79])
+def test_a_cut_is_found_wherever_it_is(cut: int) -> None:
+    assert transitions(shot(0, cut), shot(1, 80 - cut)) == [Transition("cut", cut, cut, cut)]
 
 
-def test_an_object_passing_the_lens_and_a_fast_pan_are_not_cuts() -> None:
-    assert cuts_in([2.0] * 20 + [11, 29, 25, 21, 23, 17, 15, 10, 6] + [4.0] * 20) == []
-    assert cuts_in([2.0] * 20 + [30.0] * 30 + [2.0] * 20) == []
+def test_cuts_between_moving_pictures_and_between_dark_ones() -> None:
+    moving = transitions(shot(0, 40, speed=1.5), shot(1, 40, speed=1.5))
+    assert cuts_of(moving) == [40]
+    dark = transitions(*(0.3 * shot(number, 40) for number in (2, 3)))
+    assert cuts_of(dark) == [40]
 
 
-def test_a_dissolve_is_not_a_cut() -> None:
-    assert cuts_in([2.0] * 20 + [6.0] * 24 + [2.0] * 20) == []
+@pytest.mark.parametrize("length", [4, 5, 7, 12])
+def test_a_short_shot_between_two_others_has_both_cuts(length: int) -> None:
+    assert cuts_of(transitions(shot(0, 40), shot(1, length), shot(2, 40))) == [40, 40 + length]
 
 
-def test_a_flash_is_at_most_one_cut() -> None:
-    assert cuts_in([2.0] * 20 + [60.0, 58.0] + [2.0] * 20) == [20]
+@pytest.mark.parametrize("length", [4, 8, 12, 24, 48])
+def test_a_dissolve_is_found_with_its_extent(length: int) -> None:
+    old, new = shot(0, 60 + length), shot(1, 60 + length)
+    (found,) = transitions(old[:60], dissolve(old[60:], new[:length]), new[length:])
+    assert found.kind == "dissolve"
+    assert abs(found.cut - (60 + length // 2)) <= 2 + length // 10
+    assert abs(found.begin - 60) <= 2 + length // 8 and abs(found.end - 60 - length) <= 2 + length // 8
 
 
-def test_of_cuts_closer_than_min_shot_the_first_counts() -> None:
-    near = [2.0] * 60
-    near[20] = near[24] = near[28] = 50.0
-    assert cuts_in(near) == [20, 28]
-    assert cuts_in(near, ShotSettings(min_shot=4)) == [20, 24, 28]
+@pytest.mark.parametrize("length", [12, 24, 36])
+@pytest.mark.parametrize(("level", "kind"), [(0, "fade through black"), (255, "fade through white")])
+def test_a_fade_is_one_transition(level: float, kind: str, length: int) -> None:
+    old, new = shot(0, 60 + length), shot(1, 60 + length)
+    (found,) = transitions(old[:60], fade(old[60:], new[:length], level), new[length:])
+    assert found.kind == kind and abs(found.cut - (60 + length // 2)) <= 2
+
+
+def test_a_fade_with_black_frames_between_is_one_transition_and_a_cut_to_black_two_cuts() -> None:
+    old, new, black = shot(0, 72), shot(1, 72), np.zeros((20, HEIGHT, WIDTH), np.float32)
+    half = np.zeros((12, HEIGHT, WIDTH), np.float32)
+    (found,) = transitions(old[:60], dissolve(old[60:], half), black, dissolve(half, new[:12]), new[12:])
+    assert found.kind == "fade through black" and abs(found.cut - 82) <= 2
+    assert cuts_of(transitions(old, black, new)) == [72, 92]
+
+
+def test_a_film_that_fades_in_at_its_start_and_out_at_its_end_has_no_transition() -> None:
+    one, black = shot(0, 100), np.zeros((12, HEIGHT, WIDTH), np.float32)
+    assert transitions(black, dissolve(black, one[:12]), one[12:88], dissolve(one[88:], black), black) == []
+
+
+@pytest.mark.parametrize("length", [10, 16, 24])
+def test_a_wipe_is_found(length: int) -> None:
+    old, new = shot(4, 60 + length), shot(5, 60 + length)
+    (found,) = transitions(old[:60], wipe(old[60:], new[:length]), new[length:])
+    assert found.kind == "wipe" and abs(found.cut - (60 + length // 2)) <= 2
+
+
+def lit(frames: Pictures, first: int, last: int, gain: float, offset: float = 0.0) -> Pictures:
+    changed = frames.copy()
+    changed[first:last] = (changed[first:last] * gain + offset).clip(0, 255)
+    return changed
+
+
+@pytest.mark.parametrize("length", range(1, 7))
+@pytest.mark.parametrize(("gain", "offset"), [(0.2, 204), (3, 0), (0, 255), (0.1, 0)])
+def test_a_flash_is_no_transition(length: int, gain: float, offset: float) -> None:
+    assert transitions(lit(shot(0, 80), 40, 40 + length, gain, offset)) == []
+
+
+@pytest.mark.parametrize("gain", [0.4, 0.6, 1.5])
+def test_a_step_and_a_ramp_of_exposure_are_no_transition(gain: float) -> None:
+    frames = shot(0, 80)
+    assert transitions(lit(frames, 40, 80, gain)) == []
+    ramp = 1 + (gain - 1) * np.clip((np.arange(80) - 30) / 12, 0, 1)
+    assert transitions((frames * ramp[:, None, None]).clip(0, 255)) == []
+
+
+def test_strobe_and_flicker_are_no_transition() -> None:
+    frames = shot(0, 80)
+    strobe = frames.copy()
+    strobe[30:54:3] = (2.2 * strobe[30:54:3]).clip(0, 255)
+    assert transitions(strobe) == []
+    light = np.random.default_rng(0).normal(1, 0.1, (80, 1, 1))
+    assert transitions((frames * light).clip(0, 255)) == []
+
+
+def test_a_ball_before_the_lens_a_fast_pan_and_a_subtitle_are_no_transition() -> None:
+    frames = shot(0, 80)
+    ball = frames.copy()
+    for k, middle in enumerate((8, 20, 32, 44)):
+        ball[40 + k, :, max(0, middle - 18) : middle + 18] = 230
+    assert transitions(ball) == []
+    pan = [0.0] * 30 + [1.5 * k for k in range(20)] + [28.5] * 30
+    assert transitions(filmed(0, pan)) == []
+    subtitle = frames.copy()
+    subtitle[30:60, 22:25, 8:40] = 255
+    assert transitions(subtitle) == []
 
 
 def test_a_frame_after_lost_ones_is_compared_across_the_gap() -> None:
-    numbers = np.array([*range(20), *range(120, 140)])
-    same, other = np.stack([still(0)] * 40), np.stack([still(int(k >= 20)) for k in range(40)])
-    assert find_cuts(numbers, same) == [] and find_cuts(numbers, other) == [120]
+    def cuts(pictures: Pictures) -> list[int]:
+        miniatures = np.full((len(pictures), MINIATURE_BYTES), 128, np.uint8)
+        miniatures[:, :LUMA_BYTES] = pictures.clip(0, 255).reshape(len(pictures), -1)
+        return cuts_of(find_transitions(np.array([*range(20), *range(120, 140)]), miniatures))
+
+    assert cuts(shot(0, 40)) == [] and cuts(np.concatenate([shot(0, 20), shot(1, 20)])) == [120]
 
 
-def test_changes_are_those_of_luma_and_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    shots = np.stack([still(k // 5) for k in range(40)])
-    shots[::2, LUMA_BYTES:] = 40  # colour alone does not count
-    whole = shot_module.changes_of(shots)
-    luma = shots[:, :LUMA_BYTES].astype(float)
-    np.testing.assert_allclose(whole[1:], abs(np.diff(luma, axis=0)).mean(1))
-    assert np.isnan(whole[0])
-    monkeypatch.setattr(shot_module, "_AT_ONCE", 7)
-    np.testing.assert_array_equal(shot_module.changes_of(shots), whole)
+def test_empty_and_still_films_have_no_transition() -> None:
+    for count in (0, 1, 2, 40):
+        assert transitions(np.repeat(shot(0, 1), count, 0)) == []
+        assert transitions(np.zeros((count, HEIGHT, WIDTH), np.float32)) == []
+
+
+@pytest.mark.slow
+def test_the_parts_that_a_long_film_is_decided_in_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: list[Pictures] = []
+    for number in range(0, 6, 2):
+        old, new = shot(number, 80), shot(number + 1, 80)
+        parts += [old[:60], dissolve(old[60:], new[:20]), new[20:]]
+    whole = transitions(*parts)
+    assert len(whole) == 5 and {one.kind for one in whole} == {"cut", "dissolve"}
+    for part in (70, 140):  # 70 is in the middle of a dissolve
+        monkeypatch.setattr(shot_module, "_PART", part)
+        monkeypatch.setattr(shot_module, "_MARGIN", 130)
+        assert transitions(*parts) == whole, part
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    for wrong in ({"shots": "guess"}, {"adaptive_ratio": 0.9}, {"min_shot": 0}):
+        with pytest.raises(InputError):
+            ShotSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_higher_ratio_finds_fewer_cuts() -> None:
+    moving = shot(0, 40, speed=1.5), shot(1, 40, speed=1.5)
+    assert transitions(*moving, settings=ShotSettings(adaptive_ratio=50)) == []
 
 
 @pytest.mark.parametrize("clip", CUTS)
-def test_cuts_of_real_film(clip: str, shared: Path) -> None:
-    assert find_cuts(*miniatures_of(shared / "data" / "clips" / f"{clip}.mp4")) == CUTS[clip]
+def test_transitions_of_real_film(clip: str, shared: Path) -> None:
+    opened = open_film(shared / "data" / "clips" / f"{clip}.mp4")
+    read = [(one.number, one.miniature()) for one in read_decoded(opened, 0, opened.frame_count)]
+    found = find_transitions(np.array([n for n, _ in read]), np.stack([one for _, one in read]))
+    assert found == [Transition("cut", cut, cut, cut) for cut in CUTS[clip]]
