@@ -99,7 +99,7 @@ def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
 @cache
 def _pattern(shot: int) -> NDArray[np.float64]:
     """Return grey levels (HEIGHT, WIDTH) unlike those of other shots."""
-    coarse = np.random.default_rng(shot).integers(20, 236, (4, 5)).astype(np.float32)
+    coarse = np.random.default_rng(shot).integers(60, 200, (3, 4)).astype(np.float32)
     return cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).astype(np.float64)
 
 
