@@ -175,8 +175,8 @@ def _join(kind: str, old: Frames, new: Frames, rng: np.random.Generator) -> Fram
     order = np.argsort(when, axis=None)
     rank = np.empty(order.size, np.float32)
     rank[order] = (np.arange(order.size) + 0.5) / order.size
-    rank = rank.reshape(HEIGHT, WIDTH)
-    return np.stack([np.where(rank[..., None] < s, b, a) for a, b, s in zip(old, new, share, strict=True)])
+    turn = rank.reshape(HEIGHT, WIDTH, 1)
+    return np.stack([np.where(turn < s, b, a) for a, b, s in zip(old, new, share, strict=True)])
 
 
 def _mix(old: Frames, new: Frames, share: NDArray[np.float64]) -> Frames:
@@ -185,7 +185,7 @@ def _mix(old: Frames, new: Frames, share: NDArray[np.float64]) -> Frames:
 
 
 def _gained(frame: Frames, gain: float, offset: float = 0.0) -> Frames:
-    return cv2.convertScaleAbs(frame, alpha=gain, beta=offset)  # type: ignore[return-value]
+    return np.asarray(cv2.convertScaleAbs(frame, alpha=gain, beta=offset), np.uint8)
 
 
 def _disturbed(shot: Frames, rng: np.random.Generator) -> tuple[Frames, tuple[str, int, int] | None]:
