@@ -249,6 +249,7 @@ def test_memory_that_is_too_small_for_one_frame_is_one_line(detector, frames, mo
         detector.detect(frames)
 
 
+@pytest.mark.slow
 def test_embeddings_are_those_of_the_cpu_path(frames, monkeypatch, tmp_path) -> None:
     with torch.device("meta"):
         network = facenet_pytorch.InceptionResnetV1(pretrained=None)

@@ -107,6 +107,7 @@ def test_few_faces_decide_nothing(value, compared, holds) -> None:
         assert found.record("x.mp4")["holds"] is holds
 
 
+@pytest.mark.slow
 def test_a_cpu_measures_but_records_nothing(folder, tmp_path, capsys) -> None:
     film = make_film(tmp_path / "1-Film.mp4", 3, width=64, height=48)
     path = tmp_path / "random.pth"

@@ -155,6 +155,7 @@ def test_a_task_with_a_gpu_gets_the_cores_that_feed_it() -> None:
     assert recommend(replace(measured, detector_frames_per_s=0.0), 64).cores == 2
 
 
+@pytest.mark.slow
 def test_a_film_is_measured_for_a_gpu_by_its_detector_and_its_decoding(tmp_path: Path, monkeypatch) -> None:
     make_film(tmp_path / "7-Film.mp4", 40)
     options = run_options(tmp_path)
