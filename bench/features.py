@@ -178,12 +178,13 @@ def cut_film(film: Path, seconds: float, work: Path) -> Path:
             time_base = template.time_base
         offset = 0
         while offset * time_base < seconds:
-            beg = offset
+            beg, start = offset, None
             with av.open(str(film)) as source:
                 for packet in source.demux(video=0):
                     if packet.pts is None or packet.dts is None:
                         continue
-                    packet.pts, packet.dts = packet.pts + beg, packet.dts + beg
+                    start = packet.pts if start is None else start  # some films begin late
+                    packet.pts, packet.dts = packet.pts + beg - start, packet.dts + beg - start
                     if packet.dts * time_base >= seconds:
                         break
                     offset = max(offset, packet.pts + step)
