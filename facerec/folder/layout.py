@@ -137,8 +137,9 @@ class MovieFolder:
 
     @property
     def has_miniatures(self) -> bool:
-        """Whether its shards have miniatures; those of a folder with `results_version` 1 do not."""
-        return self.shard(0, 0).miniatures.parent.is_dir()
+        """Whether a shard of it has miniatures; those of a folder with `results_version` 1 do not."""
+        directory = self.shard(0, 0).miniatures.parent
+        return directory.is_dir() and any(directory.iterdir())
 
     @classmethod
     def existing(cls, path: Path | str) -> MovieFolder:

@@ -128,8 +128,9 @@ def merge(
         with files[folder.trajectories].open("wb") as file:
             file.writelines(map(to_line, trajectories))
         files[folder.scene_changes].write_bytes(scene_changes_bytes(folder.movie_id, cuts))
-        records = [TransitionRecord(one.kind, one.begin, one.end, one.cut) for one in transitions]
-        files[folder.transitions].write_bytes(transitions_bytes(folder.movie_id, records))
+        if folder.transitions in files:  # not in a folder without a shard
+            records = [TransitionRecord(one.kind, one.begin, one.end, one.cut) for one in transitions]
+            files[folder.transitions].write_bytes(transitions_bytes(folder.movie_id, records))
         changed = publish(
             folder,
             STAGE,

@@ -36,7 +36,6 @@ def test_a_person_of_several_shots_is_one_cluster(tmp_path: Path, capsys: pytest
     stage = read_manifest(folder)["stages"]["cluster"]
     assert set(stage["inputs"]) == {
         "trajectories.jsonl", "features.jsonl", "quality.jsonl", "scene_changes.json",
-        "transitions.json",
     }  # fmt: skip
 
 
