@@ -14,11 +14,14 @@ if not __package__:  # run as a script, see _script.py
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.geometry import Image
 from facerec.settings import ExtractSettings
 from facerec.support.cli import configure_logging, parser, run_main
+
+if TYPE_CHECKING:
+    from facerec.geometry import Image
 
 
 def arguments() -> argparse.ArgumentParser:
