@@ -16,8 +16,10 @@ if not __package__:  # run as a script, see _script.py
 
 import argparse
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from facerec.folder.command import add_actor_db_argument
@@ -29,6 +31,13 @@ def arguments() -> argparse.ArgumentParser:
     command_line = parser(__doc__)
     command_line.add_argument(
         "actor", metavar="ACTOR", help="id in actors.csv, or a name that one person alone has there"
+    )
+    command_line.add_argument(
+        "--name",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="other spellings of the name; needed for an id that actors.csv does not have any more",
     )
     command_line.add_argument(
         "--path",
@@ -51,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.actors.database import ActorDatabase
     from facerec.folder.layout import MovieFolder
     from facerec.forgetting.database import forget_in_database
-    from facerec.forgetting.movie_folder import forget_in_folder
+    from facerec.forgetting.movie_folder import earlier_versions, forget_in_folder, typed_names
     from facerec.forgetting.subject import find_subject
     from facerec.forgetting.traces import find_traces
     from facerec.support.locks import locked
@@ -59,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     database = ActorDatabase(args.actor_db)
     folders = [MovieFolder.existing(path) for path in args.path]
     with nullcontext() if args.dry_run else locked(database.lock):
-        subject = find_subject(database, args.actor)
+        subject = find_subject(database, args.actor, args.name)
+        typed = {name for folder in folders for name in typed_names(folder, subject)}
+        subject = replace(subject, names=tuple(sorted({*subject.names, *typed})))
         for name in sorted(subject.others_pictures):
             logging.warning(
                 "%s: also has rows of other people, who lose this picture", database.picture(name)
@@ -71,15 +82,20 @@ def main(argv: Sequence[str] | None = None) -> int:
                     changed += forget_in_folder(folder, subject)
                     advance(1)
             changed += forget_in_database(database, subject)
-    roots = [database.folder, *(folder.path for folder in folders)]
-    roots += sorted({folder.logs for folder in folders if folder.logs.is_dir()})
+    roots = {database.folder, *(folder.path for folder in folders)}
+    roots |= {folder.logs for folder in folders if folder.logs.is_dir()}
+    roots |= {version for folder in folders for version in earlier_versions(folder)}
+    outermost = [root for root in sorted(roots) if not any(other in root.parents for other in roots)]
     searched = 0
+    total = sum(len(names) for root in outermost for _, _, names in os.walk(root))
+    with progress("search", total, "files") as advance:
 
-    def count(files: int) -> None:
-        nonlocal searched
-        searched += files
+        def count(files: int) -> None:
+            nonlocal searched
+            searched += files
+            advance(files)
 
-    traces = [trace for root in roots for trace in find_traces(root, subject, count)]
+        traces = [trace for root in outermost for trace in find_traces(root, subject, count)]
     for trace in traces:
         logging.log(logging.INFO if args.dry_run else logging.ERROR, "%s: %s", trace.path, trace.what)
     found = f"{len(traces)} of {searched} files refer to {subject.actor_id}"

@@ -28,7 +28,7 @@ def forget_in_database(database: ActorDatabase, subject: Subject) -> list[str]:
         shutil.rmtree(database.stills)
     for name in subject.pictures:
         path = database.picture(name)
-        if path.is_file():
+        if path.is_file() or path.is_symlink():
             path.unlink()
             changed.append(f"{database.pictures.name}/{name}")
     pictures = set(subject.pictures)
@@ -53,6 +53,8 @@ def forget_in_database(database: ActorDatabase, subject: Subject) -> list[str]:
         table = replace_rows(database.images.read_bytes().decode(), "filename", pictures, ())
         files[database.images] = table.encode()
     changed += _write(files)
+    if not database.actors.exists():
+        return changed
     table = replace_rows(database.actors.read_bytes().decode(), "id", {subject.actor_id}, ())
     return changed + _write({database.actors: table.encode()})
 

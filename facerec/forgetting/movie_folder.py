@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import orjson
@@ -12,31 +14,48 @@ from facerec.folder.documents import predictions_bytes, read_clusters, read_pred
 from facerec.folder.layout import MovieFolder
 from facerec.folder.people import ANNOTATOR, NONE, People, Person, people_bytes, read_people
 from facerec.forgetting.subject import Subject
-from facerec.forgetting.traces import has_trace, without_traces
-from facerec.support.atomic import sha256_of, write_bytes
+from facerec.forgetting.traces import is_short, trace_in, without_traces
+from facerec.support.atomic import write_bytes
+from facerec.support.jsonl import read_json
 from facerec.support.locks import locked
 
 _TEXTS = (".log", ".out", ".err", ".json", ".txt", ".csv", ".sh")
+
+
+def earlier_versions(folder: MovieFolder) -> list[Path]:
+    """Return the earlier versions of a movie folder: its own, and those that handover.py kept beside it."""
+    beside = folder.path.parent / folder.previous.name
+    kept = [*folder.previous.glob("*"), *beside.glob(f"{folder.path.name}-*")]
+    return sorted(path for path in kept if path.is_dir())
+
+
+def typed_names(folder: MovieFolder, subject: Subject) -> set[str]:
+    """Return the spellings of the person's name that annotators typed."""
+    if not folder.people.exists():
+        return set()
+    people = read_people(folder.people, folder.movie_id).people
+    return {one.name for one in people if subject.bears(one.name)}
 
 
 def forget_in_folder(folder: MovieFolder, subject: Subject) -> list[str]:
     """Remove the person from a folder, also from a copy of handover.py; returns the names of changed files.
 
     Pages, sheets and exports that show the person are deleted; the commands that made them make them again.
+    The predictions go last, with the file that records their hash before them: a run that is stopped leaves
+    nothing that the next run cannot find.
     """
     with locked(folder.lock, 0):
-        predicted = sha256_of(folder.predictions) if folder.predictions.exists() else ""
-        versions = sorted(path for path in folder.previous.glob("*") if path.is_dir())
-        changed = [
-            path for place in (folder.path, *versions) for path in _forget_results(folder, place, subject)
-        ]
-        changed += _forget_people(folder, subject, predicted)
+        changed: list[Path] = []
         for path in _shown(folder):
-            if path.suffix == ".png" or has_trace(path, subject):
+            if path.suffix == ".png" or is_short(subject.actor_id) or trace_in(path, subject):
                 path.unlink()
                 changed.append(path)
         changed += _forget_logs(folder.logs, subject)
-    return [path.relative_to(folder.path.parent).as_posix() for path in changed]
+        _, before, after = _predictions_without(folder, folder.path, subject)
+        changed += _forget_people(folder, subject, before, after)
+        for place in (*earlier_versions(folder), folder.path):
+            changed += _forget_results(folder, place, subject)
+    return [os.path.relpath(path, folder.path.parent) for path in changed]
 
 
 def _shown(folder: MovieFolder) -> Iterator[Path]:
@@ -48,40 +67,60 @@ def _shown(folder: MovieFolder) -> Iterator[Path]:
         yield from sorted(path for path in folder.exports.rglob("*") if path.is_file())
 
 
+def _predictions_without(folder: MovieFolder, place: Path, subject: Subject) -> tuple[bytes, str, str]:
+    """Return the predictions in `place` without the person, and their hashes before and after that.
+
+    All are empty if there are no predictions; hashes are equal if they do not have the person.
+    """
+    predictions = place / folder.predictions.name
+    if not predictions.exists():
+        return b"", "", ""
+    content = predictions.read_bytes()
+    before = sha256(content).hexdigest()
+    rows = read_predictions(predictions, folder.movie_id)
+    if any(subject.actor_id in row for row in rows.values()):
+        kept = {
+            cluster: {actor: p for actor, p in row.items() if actor != subject.actor_id}
+            for cluster, row in rows.items()
+        }
+        content = predictions_bytes(folder.movie_id, kept)
+    return content, before, sha256(content).hexdigest()
+
+
 def _forget_results(folder: MovieFolder, place: Path, subject: Subject) -> Iterator[Path]:
-    """Remove the person from predictions and manifest in the folder, or in a version kept in `previous`."""
-    predictions, manifest = place / folder.predictions.name, place / folder.manifest.name
-    before = sha256_of(predictions) if predictions.exists() else ""
-    if before:
-        rows = read_predictions(predictions, folder.movie_id)
-        if any(subject.actor_id in row for row in rows.values()):
-            kept = {
-                cluster: {actor: p for actor, p in row.items() if actor != subject.actor_id}
-                for cluster, row in rows.items()
-            }
-            write_bytes(predictions, predictions_bytes(folder.movie_id, kept))
-            yield predictions
-    if not manifest.exists():
-        return
-    text = manifest.read_bytes()
-    record = orjson.loads(text)
-    for stage in record.get("stages", {}).values():
-        cast = stage.get("report", {}).get("cast")
-        if isinstance(cast, dict):
-            cast.pop(subject.actor_id, None)
-    if before:  # wherever the hash of the predictions is recorded
-        after = sha256_of(predictions)
-        record = orjson.loads(orjson.dumps(record).replace(before.encode(), after.encode()))
-    if record != orjson.loads(text):
-        write_bytes(manifest, orjson.dumps(record, option=orjson.OPT_INDENT_2))
-        yield manifest
+    """Remove the person from manifest and predictions in the folder, or in an earlier version of it."""
+    content, before, after = _predictions_without(folder, place, subject)
+    manifest = place / folder.manifest.name
+    if manifest.exists():
+        record = read_json(manifest, lambda value: value)
+        text = orjson.dumps(_without_actor(record, subject), option=orjson.OPT_INDENT_2)
+        if before:  # wherever the hash of the predictions is recorded
+            text = text.replace(before.encode(), after.encode())
+        if orjson.loads(text) != record:
+            write_bytes(manifest, text)
+            yield manifest
+    if before != after:
+        write_bytes(place / folder.predictions.name, content)
+        yield place / folder.predictions.name
 
 
-def _forget_people(folder: MovieFolder, subject: Subject, predicted: str) -> list[Path]:
+def _without_actor(record: object, subject: Subject) -> object:
+    """Return a manifest without the person in the casts that its stages record."""
+    if not isinstance(record, dict):
+        return record
+    return {
+        key: {actor: name for actor, name in value.items() if actor != subject.actor_id}
+        if key == "cast" and isinstance(value, dict)
+        else _without_actor(value, subject)
+        for key, value in record.items()
+    }
+
+
+def _forget_people(folder: MovieFolder, subject: Subject, before: str, after: str) -> list[Path]:
     """Take the person's name out of people.json; the trajectories stay together.
 
     Args:
-        predicted: hash of the predictions before the person was taken out of them.
+        before: hash of the predictions before the person is taken out of them; `after` likewise.
     """
     if not folder.people.exists():
         return []
@@ -94,16 +133,16 @@ def _forget_people(folder: MovieFolder, subject: Subject, predicted: str) -> lis
             kept.append(one)
             continue
         for index in one.trajectories:
-            if one.source == ANNOTATOR:
+            if one.source == ANNOTATOR or index >= len(clusters):
                 fresh = Person("unnamed:forgotten", "unnamed", None, ANNOTATOR, ())
             else:
                 cluster = clusters[index]
                 fresh = Person(f"unknown:{cluster}", f"unknown {cluster}", None, NONE, ())
-            before = freed.get((fresh.person, fresh.source), fresh)
-            freed[fresh.person, fresh.source] = replace(before, trajectories=[*before.trajectories, index])
+            same = freed.get((fresh.person, fresh.source), fresh)
+            freed[fresh.person, fresh.source] = replace(same, trajectories=[*same.trajectories, index])
     inputs = dict(people.inputs)
-    if predicted and inputs.get(folder.predictions.name) == predicted:
-        inputs[folder.predictions.name] = sha256_of(folder.predictions)
+    if before and inputs.get(folder.predictions.name) == before:
+        inputs[folder.predictions.name] = after
     merged = _merged([*kept, *freed.values()])
     found = People(people.movie_id, inputs, merged, people.no_face, people.mixed)
     total = sum(len(one.trajectories) for one in merged) + len(people.no_face) + len(people.mixed)

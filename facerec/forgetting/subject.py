@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,8 @@ class Subject:
 
     Attributes:
         actor_id: in `actors.csv`.
-        names: spellings in `actors.csv`.
-        shared_names: those that another person bears as well; files may keep them.
+        names: spellings in `actors.csv`, and those that the user or annotators gave.
+        shared_names: those that another person has as well, folded; files may keep them.
         titles: names of films, and of other people's roles, in which a name of the person is no trace.
         pictures: file names of their pictures, of the faces learnt from films too.
         others_pictures: those of `pictures` that rows of other people name as well.
@@ -46,23 +46,29 @@ class Subject:
         return name_key(name) in own
 
 
-def find_subject(database: ActorDatabase, actor: str) -> Subject:
+def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str] = ()) -> Subject:
     """Find a person by actor id, or by a name that one person alone has.
+
+    Args:
+        more_names: other spellings; with them `actor` may be an id that `actors.csv` does not have any more.
 
     Raises:
         InputError: nobody, or several people, are meant.
         ContractError: a table cannot be read.
     """
     people = known_people(database)
+    if more_names and not (actor in people or _namesakes(people, actor)):
+        people[actor] = KnownPerson(actor)
     meant = [actor] if actor in people else _namesakes(people, actor)
     if len(meant) > 1:
         raise InputError(f"{actor!r} is the name of {len(meant)} people: give an id: {', '.join(meant)}")
     if not meant:
         raise InputError(f"{database.actors}: no row has the id or the name {actor!r}")
     found = people[meant[0]]
-    others = {name for one in people.values() if one is not found for name in one.names}
+    names = tuple(dict.fromkeys(name for name in (*found.names, *more_names) if name.strip()))
+    others = {name_key(name) for one in people.values() if one is not found for name in one.names}
     titles = set()
-    for _, _, row in database.read_actors():
+    for _, _, row in database.read_actors() if database.actors.exists() else ():
         titles |= {row["movie_name"]} | ({row["role"]} if row["id"] != found.actor_id else set())
     sizes = database.aspect_ratios
     titles |= {row.name for row in read_aspect_rows(sizes)} if sizes.exists() else set()
@@ -83,8 +89,8 @@ def find_subject(database: ActorDatabase, actor: str) -> Subject:
     ]
     return Subject(
         found.actor_id,
-        tuple(found.names),
-        frozenset(name for name in found.names if name in others),
+        names,
+        frozenset(name for name in names if name_key(name) in others),
         frozenset(title for title in titles if title.strip()),
         tuple(own),
         frozenset(own.keys() & of_others),

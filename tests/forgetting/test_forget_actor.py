@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import zipfile
@@ -26,7 +27,8 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.people import read_people
 from facerec.forgetting.movie_folder import forget_in_folder
 from facerec.forgetting.subject import find_subject
-from facerec.forgetting.traces import find_traces
+from facerec.forgetting.traces import find_traces, trace_in, without_traces
+from facerec.support.atomic import write_bytes
 from facerec.support.cli import run_main
 from tests.exporting.movies import CUTS, SHOWN
 from tests.movie_folder import movie_folder
@@ -228,3 +230,119 @@ def test_a_name_of_two_people_needs_an_id_and_stays_with_the_other(
     assert f"is the name of 2 people: give an id: {ZOE}, nm0000003" in capsys.readouterr().err
     assert forget(folder, database, ZOE) == 0
     assert "nm0000003,Zoë Marsh" in database.actors.read_text()
+
+
+def test_another_persons_role_does_not_hide_a_part_of_the_name(
+    folder: MovieFolder, database: ActorDatabase, tmp_path: Path
+) -> None:
+    database.actors.write_text(database.actors.read_text().replace("Ada Quill,Self", "Ada Quill,Marsh"))
+    (tmp_path / "note.txt").write_text("Zoë Marsh was here, as in the Zoë Marsh Story")
+    (tmp_path / "title.txt").write_text("from the Zoë Marsh Story")
+    subject = find_subject(database, ZOE)
+    assert trace_in(tmp_path / "note.txt", subject)
+    assert not trace_in(tmp_path / "title.txt", subject)
+    assert b"Zo\xc3\xab Marsh Story" in without_traces((tmp_path / "note.txt").read_bytes(), subject)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["“Zoë Marsh”", "—Zoë Marsh…", '"a\\nZoë Marsh"', "x=%20Zo%C3%AB%20Marsh", "ZOË MARSH", "zoe marsh",
+     "Zoë  Marsh", "Zoë\n  Marsh", "Zoë\u00a0Marsh", "Zoë+Marsh", "q&nm0000002;"],
+)  # fmt: skip
+def test_the_search_sees_a_name_however_it_stands_in_a_text(
+    database: ActorDatabase, tmp_path: Path, text: str
+) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text(text)
+    subject = find_subject(database, ZOE)
+    assert trace_in(note, subject)
+    note.write_bytes(without_traces(note.read_bytes(), subject))
+    assert not trace_in(note, subject)
+
+
+@pytest.mark.parametrize("text", ["Zoë Marshall", "AZoë Marsh", "Zoë Marshé", "nm00000021", "éZoë Marsh"])
+def test_a_longer_name_is_no_trace(database: ActorDatabase, tmp_path: Path, text: str) -> None:
+    (tmp_path / "note.txt").write_text(text)
+    assert not trace_in(tmp_path / "note.txt", find_subject(database, ZOE))
+
+
+@pytest.mark.parametrize("actor", ["2", "a", "n.*", "(x", "nm1+"])
+def test_an_id_that_is_short_or_a_pattern_takes_no_other_text_away(
+    database: ActorDatabase, tmp_path: Path, actor: str
+) -> None:
+    for table in (database.actors, database.images, database.origins):
+        table.write_text(table.read_text().replace(ZOE, actor))
+    subject = find_subject(database, actor)
+    (tmp_path / "note.txt").write_text("a frame 2 of 12, nm11 nothing <a>")
+    assert not trace_in(tmp_path / "note.txt", subject)
+    (tmp_path / "note.txt").write_text(json.dumps({actor: 0.5}))
+    assert trace_in(tmp_path / "note.txt", subject)
+
+
+def test_what_cannot_be_searched_and_names_of_folders_and_links_fail_the_proof(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (database.pictures / "Zoë Marsh").mkdir()
+    (database.pictures / f"{ZOE}-9.jpg").symlink_to("nowhere")
+    (folder.path / "notes.gz").write_bytes(gzip.compress(b"by Zo\xc3\xab Marsh"))
+    (folder.path / "torn.gz").write_bytes(gzip.compress(b"who knows" * 99)[:-9])
+    capsys.readouterr()
+    assert forget(folder, database, ZOE) == 1
+    said = capsys.readouterr()
+    assert said.out.count("; 4 of ") == 1
+    assert "torn.gz: it cannot be searched" in said.err and "actor_images/Zoë Marsh: its name" in said.err
+
+
+def test_a_spelling_that_annotators_typed_is_forgotten_in_exports_and_logs_too(
+    folder: MovieFolder, database: ActorDatabase
+) -> None:
+    people = json.loads(folder.people.read_text())
+    for one in people["people"]:
+        if one["actor_id"] == ZOE and one["source"] == "annotator":
+            one |= {"actor_id": None, "person": "typed:zoe marsh", "name": "Zoé. Marsh"}
+    folder.people.write_text(json.dumps(people))
+    typed = folder.exports / "typed.csv"
+    typed.write_text("name\nZoé. Marsh\n")
+    assert forget(folder, database, ZOE) == 0
+    assert not typed.exists() and "Zoé" not in folder.people.read_text()
+
+
+def test_versions_that_a_handover_kept_beside_the_folder_are_cleaned(
+    folder: MovieFolder, database: ActorDatabase
+) -> None:
+    kept = folder.path.parent / "previous" / f"{folder.path.name}-20260101T000000.000000Z"
+    kept.mkdir(parents=True)
+    shutil.copy(folder.predictions, kept)
+    assert forget(folder, database, ZOE) == 0
+    assert ZOE not in (kept / folder.predictions.name).read_text()
+
+
+def test_a_folder_that_was_left_out_can_be_cleaned_after_the_row_is_gone(
+    folder: MovieFolder, database: ActorDatabase, tmp_path: Path
+) -> None:
+    copy = tmp_path / "late" / folder.path.name
+    shutil.copytree(folder.path, copy)
+    assert forget(folder, database, ZOE) == 0
+    assert forget(MovieFolder(copy), database, ZOE) == 1, "nobody knows the names of this id"
+    assert forget(MovieFolder(copy), database, ZOE, "--name", "Zoë Marsh") == 0
+    assert forget(MovieFolder(copy), database, ZOE, "--name", "Zoë Marsh") == 0, "again"
+
+
+def test_a_kill_before_the_predictions_leaves_a_folder_that_the_next_run_makes_whole(
+    folder: MovieFolder, database: ActorDatabase, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def killed(path: Path, data: bytes) -> None:
+        if path == folder.predictions:
+            raise KeyboardInterrupt
+        write_bytes(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facerec.forgetting.movie_folder.write_bytes", killed)
+        assert forget(folder, database, ZOE) == 130
+    assert forget(folder, database, ZOE) == 0
+    capsys.readouterr()
+    run_main(check.main, [str(folder.path)])
+    assert "not the file that" not in capsys.readouterr().err
+    where = ["--path", str(folder.path), "--actor-db", str(database.folder)]
+    assert run_main(report.main, where) == 0 and "other predictions" not in capsys.readouterr().err
