@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from facerec.geometry import Image
 
@@ -50,7 +51,9 @@ class Orientation:
 
 def orientation_of(frame: VideoFrame, default: Orientation) -> Orientation:
     """Return the orientation of a frame by its display matrix; `default` if it has none."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    # `frame.side_data` would refer to the frame and be kept by it, so that the picture, megabytes of memory,
+    # would live on until Python next looks for such cycles
+    matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return default
     # stored (x, y) is shown at (a x + c y, b x + d y), y downwards

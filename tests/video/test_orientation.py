@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from facerec.geometry import Image
 from facerec.video import open_film, read_frames
+from facerec.video.film import read_decoded
 from facerec.video.orientation import Orientation, fitted_size
 from tests.films import make_film
 
@@ -91,3 +94,17 @@ def test_a_change_between_square_and_other_pixels_keeps_the_display_size() -> No
     assert fitted_size((720, 576), (1920, 1080), (1920, 1080)) == (1920, 1080)
     assert fitted_size((640, 480), (1920, 1080), (1920, 1080)) == (1440, 1080)
     assert Orientation(90).is_sideways and not Orientation(180, mirrored=True).is_sideways
+
+
+def test_a_frame_whose_orientation_was_read_is_freed_at_once(tmp_path: Path) -> None:
+    """Frames in a cycle of references would pile up, megabytes each, until Python next looks for cycles."""
+    film = open_film(make_film(tmp_path / "1-plain.mp4", 8))
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in read_decoded(film, 0, 8):
+            frame.image()
+        del frame
+        assert not [item for item in gc.get_objects() if isinstance(item, av.VideoFrame)]
+    finally:
+        gc.enable()
