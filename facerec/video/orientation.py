@@ -53,7 +53,8 @@ def orientation_of(frame: VideoFrame, default: Orientation) -> Orientation:
     """Return the orientation of a frame by its display matrix; `default` if it has none."""
     # `frame.side_data` would refer to the frame and be kept by it, so that the picture, megabytes of memory,
     # would live on until Python next looks for such cycles
-    matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")
+    container: Any = SideDataContainer  # its stub lacks the argument
+    matrix: Any = container(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return default
     # stored (x, y) is shown at (a x + c y, b x + d y), y downwards
