@@ -19,7 +19,7 @@ precisions         for each precision: speed, and the agreement of boxes and vec
 verdict            each goal, its value, and whether it is reached
 left_out           what was not measured, and why
 
-Where PyAV, facenet-pytorch or retinaface-pytorch are missing, docs/performance.md says how to bring them.
+Where PyAV, facenet-pytorch or retinaface-pytorch are missing, docs/gpu.md says how to install them.
 """
 
 from __future__ import annotations
