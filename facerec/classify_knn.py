@@ -120,6 +120,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     from facerec.actors.backend_tables import first_changed_id
     from facerec.actors.database import ActorDatabase
     from facerec.actors.people import title_and_year
+    from facerec.actors.unnamed import allowed_names
     from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
     from facerec.folder.manifest import (
         checked_inputs,
@@ -170,7 +171,7 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
         weights,
     )
     unnamed = database.unnamed()  # they compete for clusters all the same: theirs must not get another name
-    names = [{actor: p for actor, p in row.items() if actor not in unnamed} for row in names]
+    names = [allowed_names(row, unnamed) for row in names]
     shown = [actor for row in names for actor, p in row.items() if round(p, 5) > DISPLAY_THRESHOLD]
     cast = database.cast(folder.movie_id)
     tables = {path.name: sha256_of(path) for path in (database.actors, database.images, database.embeddings)}

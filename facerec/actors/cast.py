@@ -7,7 +7,7 @@ IMDb), separated by spaces, such as `http://www.wikidata.org/entity/Q7259`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from facerec.actors.database import ActorDatabase, cast_names
@@ -39,13 +39,14 @@ class Cast:
 
     Attributes:
         members: by actor id, in the order of actors.csv.
-        unnamed: names by id of those whom the actor database says not to name; they are no members.
+        unnamed: spellings of names, by id, of those whom the actor database says not to name; they are no
+            members.
     """
 
     title: str = ""
     year: str = ""
     members: Mapping[str, CastMember] = field(default_factory=dict)
-    unnamed: Mapping[str, str] = field(default_factory=dict)
+    unnamed: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def name(self, actor_id: str) -> str:
         """Return the name of an actor; the id itself where none is known."""

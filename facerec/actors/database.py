@@ -180,19 +180,25 @@ class ActorDatabase:
                 raise ContractError(self.actors, rule, line)
         return casts
 
-    def unnamed(self) -> dict[str, str]:
-        """Read the people who must not be named anywhere: names by id.
+    def unnamed(self) -> dict[str, list[str]]:
+        """Read the people who must not be named anywhere: all spellings of their names, by id.
 
         A yes in the column `do_not_name` holds for all rows of that id, in all movies.
         """
-        found: dict[str, str] = {}
+        spellings: dict[str, list[str]] = {}
+        found = set()
         for line, _, row in self.read_actors() if self.actors.exists() else ():
-            cell = row.get(DO_NOT_NAME, "").strip().lower()
+            if DO_NOT_NAME not in row:
+                break
+            names = spellings.setdefault(row["id"], [])
+            if row["name"] not in names:
+                names.append(row["name"])
+            cell = row[DO_NOT_NAME].strip().lower()
             if cell in _YES:
-                found.setdefault(row["id"], row["name"])
+                found.add(row["id"])
             elif cell not in _NO:
                 raise ContractError(self.actors, f"{DO_NOT_NAME} {cell[:40]!r} is neither yes nor no", line)
-        return found
+        return {actor: names for actor, names in spellings.items() if actor in found}
 
     def gallery(self, movie_id: int | None = None, dimension: int | None = None) -> Gallery:
         """Build the gallery of a movie's cast.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facerec.actors.database import ActorDatabase, cast_names
-from facerec.actors.unnamed import without_name
+from facerec.actors.unnamed import allowed_names, without_name
 from facerec.annotations.cvat_labels import read_cvat_labels
 from facerec.annotations.export import Annotation, read_export_by_tag
 from facerec.annotations.identities import MIXED, NO_FACE, NOT, ids_by_name, ids_of_label, plain_name
@@ -230,7 +230,6 @@ def predicted_persons(
     """
     persons = {}
     for cluster, names in predictions.items():
-        allowed = {actor: p for actor, p in names.items() if actor not in unnamed}
-        if shown := shown_actor(allowed, least):
+        if shown := shown_actor(allowed_names(names, unnamed), least):
             persons[cluster] = Person(shown[0], cast.get(shown[0], shown[0]), shown[0], PREDICTION, ())
     return persons

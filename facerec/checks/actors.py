@@ -28,7 +28,7 @@ class DatabaseCheck:
         self._database, self._violations = database, violations
         ids: set[str] = set()
         self._casts: dict[int, dict[str, str]] = {movie: {} for movie in movies}
-        self._unnamed: dict[str, str] = {}
+        self._unnamed: dict[str, list[str]] = {}
         self._gallery: Gallery | None = None
         known = self._read_to_end(database.actors, lambda: _check_actors(database, movies, ids, violations))
         listed = self._read_to_end(

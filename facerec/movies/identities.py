@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from facerec.actors.cast import Cast
-from facerec.actors.unnamed import without_name
+from facerec.actors.unnamed import allowed_names, without_name
 from facerec.folder.documents import Predictions, shown_actor
 from facerec.folder.people import ANNOTATOR, NONE, PREDICTION, People, Person
 
@@ -99,8 +99,7 @@ def one_line(name: str) -> str:
 def _predicted(
     cluster: int, probabilities: Mapping[str, float], shared: bool, cast: Cast, least: float
 ) -> Identity:
-    probabilities = {actor: p for actor, p in probabilities.items() if actor not in cast.unnamed}
-    shown = None if shared else shown_actor(probabilities, least)
+    shown = None if shared else shown_actor(allowed_names(probabilities, cast.unnamed), least)
     if shown is None:
         return Identity(f"unknown:{cluster}", f"unknown {cluster}", None, NONE, shared=shared)
     actor, probability = shown

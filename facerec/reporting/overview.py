@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from facerec.actors.unnamed import allowed_names
 from facerec.folder.documents import read_clusters, read_predictions, read_scene_changes, shown_actor
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder
@@ -104,7 +105,7 @@ def read_overview(folder: MovieFolder, unnamed: Container[str] = ()) -> Overview
             cluster,
             tuple(
                 sorted(
-                    ((actor, p) for actor, p in names[cluster].items() if actor not in unnamed),
+                    allowed_names(names[cluster], unnamed).items(),
                     key=lambda item: -item[1],
                 )
             ),

@@ -41,6 +41,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from facerec.actors.unnamed import allowed_names
 from facerec.folder.documents import read_predictions
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import recorded_poor_pages
@@ -206,8 +207,7 @@ def _clusters(movie: Movie, folder: MovieFolder, faces: Faces) -> list[dict[str,
         {
             "names": [
                 [actor, names.get(actor, actor), p]
-                for actor, p in sorted(likely.items(), key=lambda e: -e[1])
-                if actor not in movie.unnamed
+                for actor, p in sorted(allowed_names(likely, movie.unnamed).items(), key=lambda e: -e[1])
             ],
             "trajectories": len(members[cluster]),
             "seconds": round(_seconds(movie, [spans[t] for t in members[cluster]]), 3),

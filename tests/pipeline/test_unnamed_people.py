@@ -14,6 +14,7 @@ from facerec.exporting.registry import FORMATS
 from facerec.folder.documents import read_predictions
 from facerec.folder.layout import MovieFolder
 from facerec.folder.readers import read_trajectories
+from facerec.reporting.overview import read_overview
 from facerec.support.cli import run_main
 from tests.exporting.movies import CUTS, SHOWN
 from tests.folders import make_cast
@@ -136,6 +137,29 @@ def test_names_from_before_the_decision_are_not_shown_and_are_reported(
     capsys.readouterr()
     assert run_main(check.main, [str(finished.path), *where[2:]]) == 1
     assert "actors.csv has no row with the id 'nm1', or says not to name it" in capsys.readouterr().err
+
+
+def test_the_second_name_of_their_cluster_is_not_shown_instead(tmp_path: Path) -> None:
+    make_cast(tmp_path / "actor_db")
+    predictions = {0: {"nm1": 0.5, "nm2": 0.45}, 1: {"nm2": 0.8}}
+    finished = movie_folder(tmp_path, SHOWN, predictions, movie_id=MOVIE, cuts=CUTS)
+    where = decide(finished, "yes")
+    people = open_movie(finished.path, actor_db=where[-1]).people.set_index("name")
+    assert people.loc["Name 1", "n_trajectories"] == people.loc["unknown 0", "n_trajectories"] == 2
+    assert read_overview(finished, {"nm1"}).clusters[0].names == ()
+    assert run_main(report.main, where) == 0
+    page = finished.report.read_text()
+    assert '"Name 1",0.8]' in page and '"Name 1",0.45' not in page
+
+
+def test_a_spelling_in_another_movie_is_their_name_too(finished: MovieFolder) -> None:
+    where = decide(finished, "yes")
+    table = finished.path.parent / "actor_db" / "actors.csv"
+    row = table.read_text().splitlines()[1].replace("Name 0", "Nom Zéro").split(",")
+    table.write_text(table.read_text() + ",".join([str(MOVIE + 1), *row[1:]]) + "\n")
+    labels = label_all(finished, {0: "nom zero"})
+    assert run_main(apply_labels.main, [*where, "--labels", str(labels)]) == 0
+    assert "nom zero" not in finished.people.read_text()
 
 
 def test_a_decision_that_is_neither_yes_nor_no_is_reported(
