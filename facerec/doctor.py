@@ -51,8 +51,16 @@ def diagnose(films: Path, actor_db: Path, out: Path, detector: str, embedder: st
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    findings = list(diagnose(args.films, args.actor_db, args.out, args.detector, args.embedder))
-    print("\n".join([*report_lines(findings), summary(findings)]), flush=True)  # noqa: T201
+    findings: list[Finding] = []
+
+    def kept() -> Iterator[Finding]:
+        for finding in diagnose(args.films, args.actor_db, args.out, args.detector, args.embedder):
+            findings.append(finding)
+            yield finding
+
+    for line in report_lines(kept()):  # as they are found: films may take minutes
+        print(line, flush=True)  # noqa: T201
+    print(summary(findings), flush=True)  # noqa: T201
     return int(any(finding.state is State.MISSING for finding in findings))
 
 

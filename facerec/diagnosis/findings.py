@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
@@ -47,21 +48,18 @@ def missing(subject: str, text: str, fix: str) -> Finding:
     return Finding(subject, State.MISSING, text, fix)
 
 
-def report_lines(findings: Iterable[Finding]) -> list[str]:
-    """Return the report: a line for each finding, and under it, indented, what to do."""
-    lines = []
+def report_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield the report: a line for each finding, and under it, indented, what to do."""
     for subject, group in groupby(findings, key=lambda finding: finding.subject):
         for number, finding in enumerate(group):
             label = "" if number else subject
-            lines.append(f"{label:<10} {finding.state.value:<8} {finding.text}")
+            yield f"{label:<10} {finding.state.value:<8} {finding.text}"
             if finding.fix:
-                lines.append(f"{'':<10} {'':<8} → {finding.fix}")
-    return lines
+                yield f"{'':<10} {'':<8} → {finding.fix}"
 
 
 def summary(findings: Sequence[Finding]) -> str:
     """Return the last line of the report."""
-    count: Callable[[State], int] = lambda state: sum(finding.state is state for finding in findings)  # noqa: E731
-    lacking = count(State.MISSING)
-    result = f"{lacking} missing" if lacking else "nothing is missing"
-    return f"{result}, {count(State.NOTE)} notes, {count(State.OK)} ok"
+    count = Counter(finding.state for finding in findings)
+    result = f"{count[State.MISSING]} missing" if count[State.MISSING] else "nothing is missing"
+    return f"{result}, {count[State.NOTE]} notes, {count[State.OK]} ok"

@@ -29,36 +29,39 @@ def check_processors() -> Iterator[Finding]:
 def check_gpus() -> Iterator[Finding]:
     """Look for GPUs, as the driver and as torch see them."""
     driver = _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+    names: list[str] = []
     try:
         import torch
 
-        visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        built_for = torch.version.cuda
-    except ImportError:
-        visible, built_for = 0, None
-    if driver is None:
-        yield note("gpu", "none on this machine: stages run on the CPU (nodes of a cluster may have one)")
-    elif visible:
-        yield found("gpu", f"{visible}: {'; '.join(driver)}")
-    else:
-        reason = f"torch is built for CUDA {built_for}" if built_for else "torch is built without CUDA"
+        if torch.cuda.is_available():
+            names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        build = torch.version.cuda
+        reason = f"torch is built for CUDA {build}" if build else "torch is built without CUDA"
+    except (ImportError, OSError, RuntimeError) as error:  # a library of CUDA may be missing or too old
+        reason = f"torch fails: {error}"
+    if names:
+        yield found("gpu", f"{len(names)}: {'; '.join(driver or names)}")
+    elif driver:
         fix = "install a driver for that version of CUDA, or check CUDA_VISIBLE_DEVICES"
         yield note("gpu", f"the driver shows {'; '.join(driver)}, but torch finds none ({reason})", fix)
+    elif shutil.which("nvidia-smi") is not None:
+        fix = "run nvidia-smi and read what it says; without a GPU, stages run on the CPU"
+        yield note("gpu", "nvidia-smi is here, but shows no GPU", fix)
+    else:
+        yield note("gpu", "none on this machine: stages run on the CPU (nodes of a cluster may have one)")
 
 
 def check_scheduler() -> Iterator[Finding]:
     """Look for SLURM."""
     release = _output("sbatch", "--version")
-    if release is None:
+    if not release:
         yield note("slurm", "no sbatch on this machine: `make movie` runs local workers instead")
         return
     partitions = _output("sinfo", "--noheader", "--format=%P %D nodes %G")
     if partitions:
         yield found("slurm", f"{release[0]}; partitions: {', '.join(partitions[:8])}")
     else:
-        text = f"{release[0]}, but sinfo shows no partition" + (
-            "" if partitions is None else " (it lists none)"
-        )
+        text = f"{release[0]}, but sinfo shows no partition"
         yield missing("slurm", text, "ask for an account on the cluster, or run local workers: LOCAL=1")
 
 
@@ -80,7 +83,7 @@ def _output(*command: str) -> list[str] | None:
     if shutil.which(command[0]) is None:
         return None
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+        result = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return [line.strip() for line in result.stdout.splitlines() if line.strip()]
+    return [line.strip() for line in result.stdout.decode(errors="replace").splitlines() if line.strip()]

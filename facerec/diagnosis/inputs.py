@@ -7,41 +7,56 @@ from pathlib import Path
 
 from facerec.diagnosis.findings import Finding, found, missing, note
 from facerec.errors import FacerecError
+from facerec.support.cli import progress
 from facerec.support.shell import command_line, launcher_command, prepare_command
 
-_SHOWN = 5  # names in one line
+MOST_FILMS = 200  # that are opened; on a network file system each may take a second
+_SHOWN = 5  # names in one line, and films that cannot be read
 
 
 def check_films(films: Path) -> Iterator[Finding]:
-    """Look for films, open each, and decode its first frame."""
-    from facerec.folder.films import files_without_movie_id, films_of_all
+    """Look for films, and decode the first frame of each, of the first `MOST_FILMS` if there are more."""
+    from facerec.folder.films import files_without_movie_id, films_of_all, movies_of_several_films
 
     try:
         named, unnamed = films_of_all(films), files_without_movie_id(films)
-    except FacerecError as error:
-        yield missing("films", str(error), "FILMS=DIR (make), or --films DIR")
+        doubled = movies_of_several_films(films)
+    except (FacerecError, OSError) as error:
+        yield missing("films", _sentence(error), "FILMS=DIR (make), or --films DIR")
         return
-    readable = []
-    for film in named.values():
-        try:
-            _decode_first_frame(film)
-        except FacerecError as error:
-            yield missing(
-                "films", str(error), "copy the film again, or convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
-            )
-        else:
-            readable.append(film)
+    if doubled:
+        text = f"several films of movie {_some([str(movie) for movie in doubled])}: none of them can be run"
+        yield missing("films", text, f"keep one film of each movie in {films}, the others elsewhere")
+    opened = [named[movie] for movie in sorted(named)[:MOST_FILMS]]
+    readable: list[Path] = []
+    broken: list[str] = []
+    with progress("films", len(opened), "films") as advance:
+        for film in opened:
+            try:
+                _decode_first_frame(film)
+            except (FacerecError, OSError) as error:
+                broken.append(_sentence(error))
+            else:
+                readable.append(film)
+            advance(1)
+    for sentence in broken[:_SHOWN]:
+        fix = "copy the film again, or convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
+        yield missing("films", sentence, fix)
+    if len(broken) > _SHOWN:
+        text = f"{len(broken) - _SHOWN} more films cannot be read"
+        yield missing("films", text, "correct those above, and run this again")
     if unnamed:
-        first = unnamed[0]
-        words = [f"--film {command_line(str(first))} --name TITLE --cast FILE"]
-        fix = launcher_command("add-movie", "MOVIE=12345", f"ADD_ARGS={words[0]}")
+        words = f"--film {command_line(str(unnamed[0]))} --name TITLE --cast FILE"
+        fix = launcher_command("add-movie", "MOVIE=12345", f"ADD_ARGS={words}")
         yield note("films", f"without a movie id in the name: {_some([file.name for file in unnamed])}", fix)
     if readable:
         yield found(
             "films", f"{len(readable)} in {films} can be read: {_some([film.name for film in readable])}"
         )
-    elif not named and not unnamed:
+    elif not named and not unnamed and not doubled:
         yield missing("films", f"{films} has no film", "put films there, named 12345-Title.mp4")
+    if len(named) > len(opened):
+        yield note("films", f"{len(named) - len(opened)} more films were not opened")
 
 
 def check_actor_database(actor_db: Path, films: Path, embedder: str) -> Iterator[Finding]:
@@ -56,8 +71,8 @@ def check_actor_database(actor_db: Path, films: Path, embedder: str) -> Iterator
         return
     try:
         casts = {movie for _, movie, _ in database.read_actors()}
-    except FacerecError as error:
-        yield missing("actors", str(error), "actor_db/README.md describes the tables")
+    except (FacerecError, OSError) as error:
+        yield missing("actors", _sentence(error), "actor_db/README.md describes the tables")
         return
     prepare = prepare_command(actor_db, embedder.partition(":")[0])
     if not database.embeddings.is_file():
@@ -68,8 +83,8 @@ def check_actor_database(actor_db: Path, films: Path, embedder: str) -> Iterator
         try:
             gallery = database.gallery()
             database.check_embedder({"kind": embedder.partition(":")[0]}, "a movie would be extracted")
-        except FacerecError as error:
-            yield missing("actors", str(error), prepare)
+        except (FacerecError, OSError) as error:
+            yield missing("actors", _sentence(error), prepare)
         else:
             people = len(set(gallery.actors))
             yield found(
@@ -77,7 +92,7 @@ def check_actor_database(actor_db: Path, films: Path, embedder: str) -> Iterator
             )
     try:
         uncast = sorted(set(films_of_all(films)) - casts)
-    except FacerecError:  # check_films says it
+    except (FacerecError, OSError):  # check_films says it
         return
     if uncast:
         fix = launcher_command(
@@ -99,6 +114,13 @@ def _decode_first_frame(film: Path) -> None:
                 raise InputError(f"{film}: no frame can be decoded")
         except FFmpegError as error:
             raise InputError(f"{film}: no frame can be decoded ({error.strerror})") from error
+
+
+def _sentence(error: Exception) -> str:
+    """Return what an error says, with the name of the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _some(names: list[str]) -> str:

@@ -83,11 +83,19 @@ def find_film(films: Path, movie_id: int) -> Path:
 
 def films_of_all(films: Path) -> dict[int, Path]:
     """Return the films in `films` by movie id, without movies of several films; the folder is listed once."""
+    return {movie: found[0].absolute() for movie, found in _films_by_movie(films).items() if len(found) == 1}
+
+
+def movies_of_several_films(films: Path) -> list[int]:
+    """Return the ids of which `films` has several films; none of these movies can be run."""
+    return sorted(movie for movie, found in _films_by_movie(films).items() if len(found) > 1)
+
+
+def _films_by_movie(films: Path) -> dict[int, list[Path]]:
     named: dict[int, list[Path]] = {}
     for file in _files(films):
         named.setdefault(film_movie_id(file), []).append(file)
-    found = {movie_id: films_among(files) for movie_id, files in named.items()}
-    return {movie_id: files[0].absolute() for movie_id, files in found.items() if len(files) == 1}
+    return {movie: films_among(files) for movie, files in named.items()}
 
 
 def films_among(files: Sequence[Path]) -> list[Path]:

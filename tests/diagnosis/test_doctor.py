@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facerec import doctor
-from facerec.diagnosis import software
+from facerec.diagnosis import inputs, software
 from facerec.support.cli import run_main
 from tests.conftest import ROOT
 from tests.films import cut_off, make_film
@@ -66,6 +66,61 @@ def test_a_film_that_cannot_be_read_is_named_beside_those_that_can(
     assert status == 1
     assert f"films      MISSING  {films}/78-torn.mp4: " in report
     assert f"ok       1 in {films} can be read: 77-film.mp4" in report
+
+
+def test_two_films_of_one_movie_are_not_an_empty_shelf(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (films / "77-other.mkv").write_bytes(b"another film")
+    status, report = run(tmp_path, capsys)
+    assert status == 1
+    assert "MISSING  several films of movie 77: none of them can be run" in report
+    assert "has no film" not in report
+
+
+def test_a_shelf_of_thousands_of_films_is_opened_in_part_and_listed_in_few_lines(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for movie in range(100, 120):
+        (films / f"{movie}-no film.mp4").write_bytes(b"no film")
+    monkeypatch.setattr(inputs, "MOST_FILMS", 11)
+    status, report = run(tmp_path, capsys)
+    assert status == 1 and report.count("no film.mp4: ") == 5
+    assert "MISSING  5 more films cannot be read" in report
+    assert "note     10 more films were not opened" in report
+    assert "1 in " in report
+
+
+def test_a_folder_that_may_not_be_listed_does_not_end_the_diagnosis(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facerec.folder.films.os.scandir", refused)
+        status, report = run(tmp_path, capsys)
+    assert status == 1
+    assert f"films      MISSING  {tmp_path}/films: Permission denied" in report
+    assert "actors     MISSING" in report
+
+
+def test_programs_that_print_nothing_or_other_bytes_and_a_torch_that_fails_are_no_crash(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> bool:
+        raise RuntimeError("CUDA driver version is insufficient")
+
+    program(tmp_path / "bin", "nvidia-smi", "exit 9")
+    program(tmp_path / "bin", "sbatch", "true")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    monkeypatch.setattr("torch.cuda.is_available", fails)
+    _, report = run(tmp_path, capsys)
+    assert "note     nvidia-smi is here, but shows no GPU" in report
+    assert "slurm      note     no sbatch" in report
+    program(tmp_path / "bin", "nvidia-smi", r"printf 'NVIDIA \377\n'")
+    _, report = run(tmp_path, capsys)
+    assert "but torch finds none (torch fails: CUDA driver version is insufficient)" in report
 
 
 def test_a_film_without_a_number_is_no_fault_but_gets_the_command_that_numbers_it(
