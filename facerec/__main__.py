@@ -25,6 +25,7 @@ COMMANDS = {
     "doctor": "facerec.doctor",
     "fetch_models": "facerec.fetch_models",
     "measure_precision": "facerec.measure_precision",
+    "make_film": "facerec.make_film",
     "add_movie": "facerec.add_movie",
     "prepare_actors": "facerec.prepare_actors",
     "extract": "facerec.extract",

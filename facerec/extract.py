@@ -138,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check_arguments(args)
 
     from facerec.extraction.planning import check_run, ensure_plan
+    from facerec.folder.films import check_film_exists
     from facerec.folder.layout import MovieFolder
     from facerec.folder.names import existing_path
     from facerec.folder.plan import format_ranges, parse_ranges
@@ -149,8 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.tiles:
         check_tiles(args.detector)
     args.film = existing_path(args.film)
-    if not args.film.is_file():
-        raise InputError(f"{args.film}: no such film")
+    check_film_exists(args.film)
     folder = MovieFolder.of_film(args.out, args.film)
     shards = parse_ranges(args.shard, args.n)
     given = argparse.Namespace(**vars(args))

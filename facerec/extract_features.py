@@ -239,6 +239,7 @@ def _load(args: argparse.Namespace, specs: dict[str, str], format: OutputFormat)
 
 def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
     """Return the movie folder and the film."""
+    from facerec.folder.films import check_film_exists
     from facerec.folder.layout import MovieFolder
     from facerec.folder.names import existing_path, film_movie_id
     from facerec.folder.plan import planned_film_path
@@ -246,8 +247,7 @@ def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
     film = existing_path(Path(args.inputs[0])) if args.inputs else None
     if args.path is None:
         assert film is not None
-        if not film.is_file():
-            raise InputError(f"{film}: no such film")
+        check_film_exists(film)
         try:
             return MovieFolder.existing(MovieFolder.of_film(args.out or Path("data"), film).path), film
         except InputError as error:

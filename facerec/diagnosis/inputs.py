@@ -8,7 +8,7 @@ from pathlib import Path
 from facerec.diagnosis.findings import Finding, found, missing, note
 from facerec.errors import FacerecError
 from facerec.support.cli import progress
-from facerec.support.shell import command_line, launcher_command, prepare_command
+from facerec.support.shell import command_line, launcher_command, prepare_command, stage_command
 
 MOST_FILMS = 200  # that are opened; on a network file system each may take a second
 _SHOWN = 5  # names in one line, and films that cannot be read
@@ -16,11 +16,18 @@ _SHOWN = 5  # names in one line, and films that cannot be read
 
 def check_films(films: Path) -> Iterator[Finding]:
     """Look for films, and decode the first frame of each, of the first `MOST_FILMS` if there are more."""
-    from facerec.folder.films import files_without_movie_id, films_of_all, movies_of_several_films
+    from facerec.folder.films import (
+        files_without_movie_id,
+        films_of_all,
+        folders_of_films,
+        movies_of_several_films,
+    )
+    from facerec.folder.names import film_movie_id
 
     try:
         named, unnamed = films_of_all(films), files_without_movie_id(films)
         doubled = movies_of_several_films(films)
+        folders = [one for one in folders_of_films(films) if film_movie_id(one) not in {*named, *doubled}]
     except (FacerecError, OSError) as error:
         yield missing("films", _sentence(error), "FILMS=DIR (make), or --films DIR")
         return
@@ -49,11 +56,14 @@ def check_films(films: Path) -> Iterator[Finding]:
         words = f"--film {command_line(str(unnamed[0]))} --name TITLE --cast FILE"
         fix = launcher_command("add-movie", "MOVIE=12345", f"ADD_ARGS={words}")
         yield note("films", f"without a movie id in the name: {_some([file.name for file in unnamed])}", fix)
+    for folder in folders:
+        text = f"{folder}: is a folder of frames or parts, not a film"
+        yield note("films", text, stage_command("make_film", str(folder)))
     if readable:
         yield found(
             "films", f"{len(readable)} in {films} can be read: {_some([film.name for film in readable])}"
         )
-    elif not named and not unnamed and not doubled:
+    elif not named and not unnamed and not doubled and not folders:
         yield missing("films", f"{films} has no film", "put films there, named 12345-Title.mp4")
     if len(named) > len(opened):
         yield note("films", f"{len(named) - len(opened)} more films were not opened")

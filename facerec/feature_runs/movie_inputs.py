@@ -13,6 +13,7 @@ from facerec.extraction.planned_film import planned_film
 from facerec.feature_runs.spans import Span, divide
 from facerec.folder.documents import read_scene_changes
 from facerec.folder.film_hash import hash_once
+from facerec.folder.films import check_film_exists
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import read_manifest
 from facerec.folder.plan import Plan, read_plan
@@ -51,8 +52,7 @@ def read_inputs(folder: MovieFolder, path: Path) -> MovieInputs:
         PlanError: the folder was made from another film.
         StaleError: `scene_changes.json` is not the file that the last merge wrote.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such film")
+    check_film_exists(path)
     if not folder.scene_changes.is_file():
         raise InputError(
             f"{folder.scene_changes}: this file must exist, because features are made for each shot; "

@@ -6,6 +6,7 @@ passed over.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from facerec.errors import InputError
 from facerec.folder.names import MAX_MOVIE_ID, film_movie_id
+from facerec.support.shell import stage_command
+
+log = logging.getLogger(__name__)
 
 _SUBTITLES = "srt sub idx sup ass ssa vtt ttml dfxp smi sami usf mks sbv stl scc mcc lrc rt"
 _PICTURES = "jpg jpeg jpe png webp avif gif bmp tbn tif tiff heic heif ico svg bif psd jxl xmp"
@@ -47,8 +51,13 @@ def movie_ids(text: str, films: Path) -> list[int]:
     """
     if text.strip() == "all":
         found = sorted({film_movie_id(file) for file in _files(films) if not _is_no_film(file)})
+        folders = [folder for folder in folders_of_films(films) if film_movie_id(folder) not in found]
         if not found:
+            if folders:
+                raise InputError(needs_film_of(folders[0]))
             raise InputError(f"{films}: no film here is named <movie id>-<title>, as in 12345-Title.mp4")
+        for folder in folders:
+            log.warning("%s", needs_film_of(folder))
         return found
     ids: list[int] = []
     for word in text.replace(",", " ").split():
@@ -71,6 +80,9 @@ def find_film(films: Path, movie_id: int) -> Path:
     named = [file for file in _files(films) if film_movie_id(file) == movie_id]
     found = films_among(named)
     if not found:
+        folders = [folder for folder in folders_of_films(films) if film_movie_id(folder) == movie_id]
+        if folders:
+            raise InputError(needs_film_of(folders[0]))
         passed = f", and {', '.join(repr(file.name) for file in named[:5])} is no film" if named else ""
         raise InputError(f"no film of movie {movie_id}: no file matches {films}/{movie_id}-*{passed}")
     if len(found) > 1:
@@ -96,6 +108,38 @@ def _films_by_movie(films: Path) -> dict[int, list[Path]]:
     for file in _files(films):
         named.setdefault(film_movie_id(file), []).append(file)
     return {movie: films_among(files) for movie, files in named.items()}
+
+
+def folders_of_films(films: Path) -> list[Path]:
+    """Return the folders in `films` that are named `<movie_id>-<title>`: frames, packages, films in parts.
+
+    Without `<movie_id>-data`, the results of a movie.
+    """
+
+    def wanted(name: str) -> bool:
+        return _has_movie_id(name) and not name.endswith("-data")
+
+    with os.scandir(films) as entries:
+        return sorted(films / one.name for one in entries if wanted(one.name) and one.is_dir())
+
+
+def check_film_exists(path: Path) -> None:
+    """Raise InputError if a path is not a file; the message for a folder says how to make a film of it."""
+    if path.is_dir():
+        raise InputError(needs_film_of(path))
+    if not path.is_file():
+        raise InputError(f"{path}: no such film")
+
+
+def needs_film_of(folder: Path) -> str:
+    """Return a message about a folder in the place of a film."""
+    command = stage_command("make_film", str(folder))
+    return f"{folder}: is a folder, not a film; make one film of its frames or parts with: {command}"
+
+
+def has_film_suffix(file: Path) -> bool:
+    """Return whether a file is a film by its suffix."""
+    return _suffix(file) in _FILMS
 
 
 def films_among(files: Sequence[Path]) -> list[Path]:

@@ -77,10 +77,23 @@ def test_only_files_that_are_no_films_are_named_in_the_error(tmp_path: Path) -> 
         movie_ids("all", tmp_path)
 
 
-@pytest.mark.parametrize("movie", [1, 55])
-def test_a_missing_film_is_an_error(films: Path, movie: int) -> None:
-    with pytest.raises(InputError, match=rf"no film of movie {movie}: no file matches .*/{movie}-\*"):
-        find_film(films, movie)
+def test_a_missing_film_is_an_error(films: Path) -> None:
+    with pytest.raises(InputError, match=r"no film of movie 1: no file matches .*/1-\*"):
+        find_film(films, 1)
+
+
+def test_a_folder_in_the_place_of_a_film_is_named_with_the_way_out(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"55-folder: is a folder, not a film; .*make_film"):
+        find_film(films, 55)
+    (tmp_path / "alone" / "3-Frames").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"3-Frames: is a folder, not a film; .*make_film"):
+        movie_ids("all", tmp_path / "alone")
+
+
+def test_a_movie_folder_beside_the_films_is_no_film_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "3-data").mkdir()
+    with pytest.raises(InputError, match="no film of movie 3: no file matches"):
+        find_film(tmp_path, 3)
 
 
 def test_two_films_of_a_movie_are_both_named_in_the_error(films: Path) -> None:
