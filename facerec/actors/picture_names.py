@@ -95,13 +95,21 @@ def match_pictures(folders: Sequence[Path], members: Sequence[Member], beside: P
     return Matches(tuple(pictures), tuple(doubts), _nobodys([p for p in nobody if p not in listed], names))
 
 
-def picture_files(folder: Path, parents: tuple[str, ...] = ()) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Yield files that may be pictures, with the names of the folders that they are in below `folder`."""
+def picture_files(
+    folder: Path, parents: tuple[str, ...] = (), above: frozenset[Path] = frozenset()
+) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield files that may be pictures, with the names of the folders that they are in below `folder`.
+
+    Args:
+        above: folders that `folder` is in; links back to them are passed over.
+    """
+    above |= {folder.resolve()}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name == "Thumbs.db":
             continue
         if path.is_dir():
-            yield from picture_files(path, (*parents, path.name))
+            if path.resolve() not in above:
+                yield from picture_files(path, (*parents, path.name), above)
         elif path.is_file() and path.suffix.lower() not in _NO_PICTURES:
             yield path, parents
 

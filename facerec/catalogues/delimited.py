@@ -32,7 +32,8 @@ _LATIN_1 = "Latin-1, or rather Windows-1252"
 
 def recognise(source: Source) -> bool:
     """Return whether a file is text; what else it holds shows when it is read."""
-    return bool(source.start) and _encoding(source.start) is not None
+    is_xml = source.start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<")
+    return bool(source.start) and not is_xml and _encoding(source.start) is not None
 
 
 def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
@@ -134,7 +135,7 @@ def _split(path: Path, text: str, wanted: Wanted) -> tuple[Iterator[tuple[int, l
         columns, _ = find_columns(header, wanted.columns)
         scores.append((len(columns), len(header), separator))
     best = max(scores, key=lambda score: score[:2])[2]
-    return _rows(path, text, best, skipped), best
+    return _closed(path, text, _rows(path, text, best, skipped), skipped), best
 
 
 def _rows(path: Path, text: str, separator: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
@@ -149,6 +150,22 @@ def _rows(path: Path, text: str, separator: str, skipped: int) -> Iterator[tuple
             return
         if any(cell.strip() for cell in row):
             yield reader.line_num + skipped, row
+
+
+def _closed(
+    path: Path, text: str, rows: Iterable[tuple[int, list[str]]], skipped: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows; raise if the last one is the rest of the table behind a quote that nothing closes."""
+    last: list[str] = []
+    begin = end = skipped
+    for line, row in rows:
+        begin, end, last = end, line, row
+        yield line, row
+    if any("\n" in cell or "\r" in cell for cell in last):
+        lines = io.StringIO(text, newline="").readlines()[begin - skipped : end - skipped]
+        if "".join(lines).count('"') % 2:
+            rule = "a quote is opened in this row and never closed, so the rows below are part of it"
+            raise ContractError(path, rule, begin + 1)
 
 
 def _padded(path: Path, rows: Iterable[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:

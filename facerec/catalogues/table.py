@@ -133,8 +133,9 @@ def _entry(
     """
     where = f"{path.name}:{line}"
     name = cells.get("name") or " ".join(filter(None, (cells.get("given"), cells.get("family"))))
-    if not name:
-        raise ContractError(path, "the row has no name", line)
+    if not fold(name):
+        rule = f"the name {name!r} has no letter" if name else "the row has no name"
+        raise ContractError(path, rule, line)
     if wanted.surname_first and "," in name and not _FAMILY_SUFFIX.fullmatch(name):
         family, given = name.split(",", 1)
         name = f"{given.strip()} {family.strip()}"

@@ -232,3 +232,21 @@ def test_lists_of_two_formats_or_two_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no file in this folder can be a cast list"):
         read_cast_list([tmp_path / "empty"], WANTED)
+
+
+def test_a_quote_that_is_never_closed_does_not_swallow_the_rest_of_the_cast(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"cast\.csv:3: a quote is opened in this row and never closed"):
+        read(tmp_path / "cast.csv", 'Name,Role\nA B,x\nC D,"y\nE F,z\nG H,z\n')
+    cast = read(tmp_path / "cast.csv", 'Name,Role\nA B,5" gun\nC D,"y\nz"\n')
+    assert [entry.name for entry in cast.entries] == ["A B", "C D"]
+
+
+@pytest.mark.parametrize("name", ["...", "!!"])
+def test_a_name_without_a_letter_is_nobody(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ContractError, match=r"cast\.csv:2: the name .* has no letter"):
+        read(tmp_path / "cast.csv", f"Name,Role\n{name},x\n")
+
+
+def test_xml_of_another_kind_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is of no known format"):
+        read(tmp_path / "cast.xml", "<people><name>Ada</name></people>")

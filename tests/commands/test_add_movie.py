@@ -255,6 +255,19 @@ def test_pictures_in_doubt_are_left_out_and_named(place: Path, capsys: pytest.Ca
     assert [row["actor_id"] for _, row in ActorDatabase("db").read_images()] == ["ada", "jose-garcia"]
 
 
+def test_a_link_to_a_folder_above_is_not_followed_round_and_round(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        Path("pictures/Grace Hopper", name).symlink_to("..")
+    photograph(Path("elsewhere/two.jpg"), 77)
+    Path("pictures/Ada King").symlink_to("../elsewhere")
+    assert run(*ALL, "--id", "José García=jose") == 0
+    said = capsys.readouterr()
+    assert "3 pictures, 3 of them new" in said.out, "a link to another folder is followed"
+    assert "pictures/Grace Hopper/one" not in said.err
+
+
 def test_a_picture_that_is_in_the_database_under_another_name_is_not_added_again(place: Path) -> None:
     Path("pictures/Ada King").mkdir()
     shutil.copy("db/actor_images/ada.png", "pictures/Ada King/scan.png")
