@@ -123,7 +123,7 @@ class ActorDatabase:
         """Check that the embeddings were made by the embedder of a movie folder.
 
         Args:
-            embedder: kind, sha256 and dimension, as in the folder's manifest; dimension None if unknown.
+            embedder: kind, sha256 and dimension, as in the folder's manifest; the last two may be absent.
             made: path of the folder, or the subject of a clause that ends in `with <embedder>`.
 
         Raises:
@@ -293,9 +293,11 @@ def _check_id(value: str, column: str, path: Path, line: int) -> None:
 
 
 def _describe(embedder: Mapping[str, Any]) -> str:
-    """Return kind, dimension and weights of an embedder, for a message."""
-    dimension = f"{embedder['dimension']}-d, " if embedder.get("dimension") is not None else ""
-    return f"{embedder['kind']} ({dimension}weights {str(embedder['sha256'])[:12]})"
+    """Return kind and, if known, dimension and weights of an embedder, for a message."""
+    dimension, sha256 = embedder.get("dimension"), embedder.get("sha256")
+    details = [f"{dimension}-d"] if dimension is not None else []
+    details += [f"weights {str(sha256)[:12]}"] if sha256 is not None else []
+    return f"{embedder['kind']} ({', '.join(details)})" if details else str(embedder["kind"])
 
 
 def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:

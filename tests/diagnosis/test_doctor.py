@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -141,6 +142,21 @@ def test_pictures_that_were_not_embedded_are_missing(
     assert status == 1
     assert "the pictures are not embedded" in report
     assert "--embedder dlib" in report.partition("not embedded")[2]
+
+
+def test_pictures_embedded_by_another_embedder_are_missing_with_the_command_that_embeds_them(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = make_cast(tmp_path / "actor_db")
+    embedder = {"kind": "dlib", "sha256": "55533b28a958", "dimension": 8}
+    database.embeddings_meta.write_text(json.dumps({"embedder": embedder}))
+    status, report = run(tmp_path, capsys, "--embedder", "facenet")
+    assert status == 1
+    assert (
+        "was made with dlib (8-d, weights 55533b28a958), but a movie would be extracted with facenet"
+        in report
+    )
+    assert "--embedder facenet" in report.partition("would be extracted")[2]
 
 
 def test_a_movie_without_a_cast_is_noted(
