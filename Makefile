@@ -40,7 +40,7 @@ $(VENV)/.ready: requirements.lock
 doctor: export FACEREC_DOCTOR_FILMS = $(value FILMS)
 doctor: export FACEREC_DOCTOR_ACTOR_DB = $(value ACTOR_DB)
 doctor: export FACEREC_DOCTOR_OUT = $(if $(value OUT),$(value OUT),data)
-doctor:  ## say what this machine has and lacks, each with the command that changes it [FILMS= ACTOR_DB= DETECTOR= EMBEDDER=]
+doctor:  ## list what this machine has and lacks, and the command that adds what is missing [FILMS= ACTOR_DB= DETECTOR= EMBEDDER=]
 	@python=$$(command -v "$(PYTHON)" || command -v "$(BASE_PYTHON)" || command -v python3) || { \
 	  echo "make doctor: no Python here: install Python 3.11, then: make env" >&2; exit 1; }; \
 	"$$python" -u ./facerec/doctor.py --films "$$FACEREC_DOCTOR_FILMS" --actor-db "$$FACEREC_DOCTOR_ACTOR_DB" \

@@ -6,11 +6,11 @@ are. A second run changes nothing. --dry-run prints what would change.
 
 A cast list is a table (CSV), IMDb's dataset files, TMDB's credits, Wikidata's JSON or EBUCore XML; it is
 recognised by its content. Pictures are found by folder (pictures/Grace Hopper/*.jpg), by name (Grace Hopper
-2.jpg) or by a column of the list. A film without a number gets a link, <movie id>-Title. Where it is not sure
-who somebody is, nothing is written before the user has said it.
+2.jpg) or by a column of the list. A film whose name has no movie id gets a link, <movie id>-Title. If it is
+not certain who somebody is, nothing is written, and a message shows the option that decides.
 
-With --still, proposes who is who in pictures of several people, and writes a table to edit and a contact
-sheet; --confirm takes the edited table.
+--still proposes who is who in pictures of several people, and writes a table to edit and a contact sheet;
+--confirm reads the edited table and adds the confirmed faces.
 
 Examples:
   add_movie.py --movie 12345 --name "Cool Movie Film" --year 1998 --cast cast.csv --pictures pictures/ \\
@@ -52,20 +52,20 @@ def arguments() -> argparse.ArgumentParser:
     add = command_line.add_argument
     add("--movie", type=int, required=True, metavar="ID", help="movie id, 0 to 2147483647")
     add("--name", default="", help="title of the film (default: the list's, or that in actors.csv)")
-    add("--year", default="", help="year of the film, as 1998 (default: the list's, or that in actors.csv)")
+    add("--year", default="", metavar="YYYY", help="year of the film (default: as for --name)")
     add_actor_db_argument(command_line, "the actor database; made if it does not exist")
     add("--dry-run", action="store_true", help="print what would change, and change nothing")
     cast = command_line.add_argument_group("cast").add_argument
     cast("--cast", type=Path, nargs="+", metavar="FILE", help="cast list: a file, files that belong together "
          "(IMDb, Wikidata), or a folder with them (default: the movie's people in actors.csv)")  # fmt: skip
-    cast("--title-id", default="", metavar="ID", help="id of the film in the list, as tt0111161 or Q172241 "
-         "(default: found by --name and --year)")  # fmt: skip
-    cast("--id", nargs="+", action="extend", default=[], metavar="NAME=ID", help="actor id of a person, by "
-         "name or id in the list, where it is in doubt whether it is somebody of actors.csv")  # fmt: skip
+    cast("--title-id", default="", metavar="ID", help="id of the film in the list, "
+         "for example tt0111161 or Q172241 (default: found by --name and --year)")  # fmt: skip
+    cast("--id", nargs="+", action="extend", default=[], metavar="NAME=ID", help="actor id of a "
+         "person of the list, by name or id there, if it is not certain whom actors.csv has")  # fmt: skip
     cast("--replace", nargs="+", action="extend", default=[], metavar="COLUMN", choices=REPLACEABLE,
          help=f"columns in which the list replaces filled cells: {', '.join(REPLACEABLE)}")  # fmt: skip
     cast("--column", nargs="+", action="extend", default=[], metavar="FIELD=HEADER",
-         help="what a column of a table holds, as in name=Mitwirkende")  # fmt: skip
+         help="header of the column that holds a field, as in name=Mitwirkende")  # fmt: skip
     cast("--surname-first", action="store_true", help="names in the table are written 'Hopper, Grace'")
     cast("--language", default="en", metavar="CODE", help="language of names in Wikidata's entities")
     pictures = command_line.add_argument_group("pictures").add_argument
@@ -86,7 +86,7 @@ def arguments() -> argparse.ArgumentParser:
     film("--films", type=Path, metavar="DIR", help="folder for the link (default: that of the film)")
     film("--rename", action="store_true", help="rename the film, instead of a link to it")
     film("--out", type=Path, default=Path("data"), metavar="DIR",
-         help="folder of the results; a movie that is there must not be another film")  # fmt: skip
+         help="folder of the results; a folder of this movie there must be of the same film")  # fmt: skip
     return command_line
 
 
@@ -189,7 +189,7 @@ def _plan(database: ActorDatabase, args: argparse.Namespace, cast: CastList | No
         parts += [f"{counts['pictures']} pictures, {counts['new pictures']} of them new"]
     parts += [addition.film.describe()] if addition.film and not addition.film.is_done else []
     doubts = len(matches.doubts) + len(addition.doubts)
-    parts += [f"{doubts} pictures left out in doubt"] if doubts else []
+    parts += [f"{doubts} pictures left out because of doubts"] if doubts else []
     return addition, "; ".join(parts)
 
 
@@ -219,7 +219,7 @@ def _people(
     if resolution.doubts:
         raise InputError(
             f"{len(resolution.doubts)} people of the cast are in doubt, see above; nothing is written until "
-            "each is settled"
+            "each doubt is decided"
         )
     return resolution, args.name or cast.title, args.year or cast.year
 

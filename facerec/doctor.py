@@ -1,4 +1,4 @@
-"""Say what this machine has and lacks to run movies, each with the command that changes it.
+"""List what this machine has and lacks to run movies, and the command that adds what is missing.
 
 Looks at Python, the packages, the weights of the models, CPUs and memory, GPUs, SLURM, disk space, the films
 and the actor database. The exit status is 1 if something is missing without which no movie can be run. No

@@ -73,7 +73,7 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument(
         "--cuda-graphs",
         action="store_true",
-        help="on a GPU repeat the work of a batch as a recorded CUDA graph, which saves time of the CPU; the "
+        help="on a GPU repeat the work of a batch as a recorded CUDA graph, which saves CPU time; the "
         "results are the same",
     )
     command_line.add_argument(

@@ -116,7 +116,7 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument(
         "--crop",
         action="store_true",
-        help="resnet152: the centre of a frame (224x224 of 256 lines) as torchvision crops it, not all of it",
+        help="resnet152: use the central 224x224 of a frame of 256 lines, as torchvision does, not all of it",
     )
     command_line.add_argument(
         "--threshold",

@@ -30,7 +30,7 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
     command_line.add_argument(
-        "actor", metavar="ACTOR", help="id in actors.csv, or a name that one person alone has there"
+        "actor", metavar="ACTOR", help="id in actors.csv, or a name that only one person there has"
     )
     command_line.add_argument(
         "--name",

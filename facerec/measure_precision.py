@@ -1,9 +1,9 @@
 """Measure on a GPU whether float16 gives the results of float32, and record it for `--precision auto`.
 
 Finds and embeds the faces of frames from all parts of FILM in both precisions. float16 holds if 98 % of the
-boxes of either have one of the other at an intersection over union of 0.8, and the two vectors of every face
-have a cosine of at least 0.99. The result is added to precision.json in the weights folder: from then on new
-films are extracted in float16 where a GPU runs these weights.
+boxes in each precision have a matching box in the other (intersection over union of at least 0.8), and the
+two vectors of every face have a cosine of at least 0.99. The result is added to precision.json in the weights
+folder. If float16 holds, new films are extracted in float16 from then on, on GPUs with these weights.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ def arguments() -> argparse.ArgumentParser:
     command_line = parser(__doc__)
     command_line.add_argument("film", type=Path, help="a film with faces; its name does not matter")
     command_line.add_argument(
-        "--frames", type=int, default=200, help="number of frames, from all of the film"
+        "--frames", type=int, default=200, help="number of frames, spread over the film"
     )
-    command_line.add_argument("--detector", default=s.detector, metavar="NAME[:FILE]")
-    command_line.add_argument("--embedder", default=s.embedder, metavar="NAME[:FILE]")
+    for model, default in (("detector", s.detector), ("embedder", s.embedder)):
+        command_line.add_argument(
+            f"--{model}", default=default, metavar="NAME[:FILE]", help="as for extract.py"
+        )
     command_line.add_argument("--device", default="cuda", help="cuda or cuda:i; cpu records nothing")
     command_line.add_argument(
         "--precision", choices=("float16", "bfloat16"), default="float16", help="compared with float32"
     )
     command_line.add_argument(
-        "--min-face-size", type=int, default=s.min_face_size, metavar="PIXELS", help="faces to search for"
+        "--min-face-size", type=int, default=s.min_face_size, metavar="PIXELS", help="as for extract.py"
     )
     return command_line
 
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for one in measured:
         print(f"{one.kind}: {one.summary()}")  # noqa: T201
     if args.device == "cpu":
-        print("a CPU decides nothing: not recorded")  # noqa: T201
+        print("not recorded: only a GPU can decide")  # noqa: T201
         return 0
     add_record({one.sha256: one.record(args.film.name) for one in measured}, args.precision)
     print(f"recorded in {record_path()}")  # noqa: T201

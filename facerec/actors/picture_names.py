@@ -217,4 +217,4 @@ def _nobodys(paths: Sequence[Path], names: _Names) -> tuple[str, ...]:
         near = difflib.get_close_matches(" ".join(words), names.spelled, 1, 0.8)
         shown.append(f"{path}{f' (did you mean {names.spelled[near[0]]!r}?)' if near else ''}")
     more = f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else ""
-    return (f"{len(paths)} files are of nobody in the cast by their names: {', '.join(shown)}{more}",)
+    return (f"{len(paths)} files have names of nobody in the cast: {', '.join(shown)}{more}",)

@@ -47,7 +47,7 @@ class Subject:
 
 
 def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str] = ()) -> Subject:
-    """Find a person by actor id, or by a name that one person alone has.
+    """Find a person by actor id, or by a name that only one person has.
 
     Args:
         more_names: other spellings; with them `actor` may be an id that `actors.csv` does not have any more.
