@@ -1,4 +1,4 @@
-"""Whose picture a file is: by its folder, by its name, or by the cast list; never by a guess.
+"""Find whom a picture shows by its folder, its name or the cast list; never guess.
 
 `pictures/Grace Hopper/any.jpg`, `pictures/Grace Hopper 2.jpg` and `pictures/nm0592225.jpg` belong to one
 person each. A number after the name that can be a year is the picture's year: `Grace Hopper 1984.jpg`.
@@ -115,7 +115,7 @@ def picture_files(
 
 
 class _Names:
-    """The names and ids of a cast, to find whose a file or folder is."""
+    """The names and ids of a cast, to find the person of a file or folder."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._by_key: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""Who the people of a cast list are: the same person as in `actors.csv`, or another one.
+"""Decide which people of a cast list are already in `actors.csv`.
 
 Nothing is guessed: what the ids, identifiers and birthdays do not decide is a doubt, which the user settles.
 """

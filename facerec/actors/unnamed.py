@@ -1,4 +1,4 @@
-"""People whom the actor database says not to name: how their appearances are told apart without a name.
+"""Show people who must not be named (`do_not_name` in `actors.csv`) without name and actor id.
 
 They keep competing for clusters in `classify_knn.py`, so that their clusters do not get somebody else's name.
 """

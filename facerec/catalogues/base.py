@@ -1,4 +1,4 @@
-"""What every cast list becomes, and what its reader is told about the film that is wanted."""
+"""Cast lists as they are read, and the description of the film whose cast is wanted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns of a table of people hold, by the names that are usual for them."""
+"""Find what the columns of a table of people hold, by their usual names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of people with a header, of whatever file, turned into a cast list."""
+"""Turn rows of people with a header into a cast list."""
 
 from __future__ import annotations
 

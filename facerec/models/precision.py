@@ -1,4 +1,4 @@
-"""Whether float16 on a GPU gives the results of float32: measured agreement, and its record.
+"""Record whether float16 on a GPU gives the results of float32.
 
 The record is `precision.json` in the weights folder: for the SHA-256 of a model's weights and each reduced
 precision what `measure_precision.py` found. `--precision auto` reads it.

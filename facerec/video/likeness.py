@@ -1,4 +1,4 @@
-"""How unlike two small pictures are, whatever light they are in and however the camera moved.
+"""Compare small pictures without regard to light and camera motion.
 
 Pictures are the luma of miniatures, as rows of 1,296 grey levels (float32). They are compared after the gain
 and offset that fit them best, so a step of exposure is no difference; pixels that are white in either are

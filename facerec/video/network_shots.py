@@ -72,10 +72,10 @@ def agreed_transitions(
 ) -> list[Transition]:
     """Find the transitions of a film by the rule, and by the network where the rule is in doubt.
 
-    In doubt are transitions that a bolder rule finds and the rule does not; the network must find them too.
+    In doubt are transitions that only a rule with lower thresholds finds; the network must find them too.
     """
     rule = find_transitions(frames, miniatures, settings)
-    bolder = replace(
+    lower_thresholds = replace(
         settings,
         adaptive_ratio=max(1.1, 0.8 * settings.adaptive_ratio),
         min_unlikeness=0.8 * settings.min_unlikeness,
@@ -86,7 +86,7 @@ def agreed_transitions(
     )
     sure = np.flatnonzero(probabilities[:, 0] >= _SURE)
     found = list(rule)
-    for one in find_transitions(frames, miniatures, bolder):
+    for one in find_transitions(frames, miniatures, lower_thresholds):
         if any(one.begin <= other.end + _NEAR and one.end >= other.begin - _NEAR for other in rule):
             continue
         low, high = np.searchsorted(frames, (one.begin - _NEAR, one.end + _NEAR))
