@@ -6,7 +6,8 @@ files of the database and the folders are searched for the id, the names, the na
 embeddings; the exit status is 1 if anything is found. Faces in a film stay, without a name. --dry-run only
 searches.
 
-Stop the labeling backend first, and give it its folder again afterwards: its own database is not changed.
+Stop running stages of these movies and the labeling backend first, and give it its folder again afterwards:
+its own database is not changed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from facerec.errors import InputError
 from facerec.folder.command import add_actor_db_argument
 from facerec.support.cli import configure_logging, parser, progress, run_main
 
@@ -66,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.support.locks import locked
 
     database = ActorDatabase(args.actor_db)
+    if not database.folder.is_dir():
+        raise InputError(f"{database.folder}: no such folder; give the actor database: --actor-db DIR")
     folders = [MovieFolder.existing(path) for path in args.path]
     with nullcontext() if args.dry_run else locked(database.lock):
         subject = find_subject(database, args.actor, args.name)

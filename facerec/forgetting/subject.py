@@ -63,7 +63,10 @@ def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str
     if len(meant) > 1:
         raise InputError(f"{actor!r} is the name of {len(meant)} people: give an id: {', '.join(meant)}")
     if not meant:
-        raise InputError(f"{database.actors}: no row has the id or the name {actor!r}")
+        raise InputError(
+            f"{database.actors}: no row has the id or the name {actor!r}; for an id that was there, add the "
+            "name: --name NAME"
+        )
     found = people[meant[0]]
     names = tuple(dict.fromkeys(name for name in (*found.names, *more_names) if name.strip()))
     others = {name_key(name) for one in people.values() if one is not found for name in one.names}

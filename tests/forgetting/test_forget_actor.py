@@ -221,6 +221,14 @@ def test_nobody_of_that_name(
     assert "actors.csv: no row has the id or the name 'Nobody'" in capsys.readouterr().err
 
 
+def test_a_database_that_does_not_exist_is_named_and_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    assert run_main(forget_actor.main, [ZOE, "--actor-db", str(nowhere)]) == 1
+    assert f"{nowhere}: no such folder" in capsys.readouterr().err and not nowhere.exists()
+
+
 def test_a_name_of_two_people_needs_an_id_and_stays_with_the_other(
     folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
