@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec.errors import InputError
-from facerec.folder.films import films_among
+from facerec.folder.films import check_film_exists, films_among
 from facerec.folder.layout import MovieFolder
 from facerec.folder.names import is_film_of, same_name
 from facerec.folder.plan import read_plan
@@ -77,8 +77,7 @@ def plan_film(film: Path, movie_id: int, name: str, films: Path | None, *, renam
     named = folder / f"{movie_id}-{film_title(name)}{film.suffix}"
     if rename and not film.exists() and named.is_file():
         film = named  # an earlier run renamed it
-    if not film.is_file():
-        raise InputError(f"{film}: {'is not a file' if film.exists() else 'no such film'}")
+    check_film_exists(film)
     if number := _id_in_name(film):
         if number != movie_id:
             raise InputError(

@@ -220,6 +220,26 @@ def test_parts_that_are_cut_within_a_frame_are_joined(tmp_path: Path) -> None:
     assert _numbers(tmp_path / "9-Dvd.mkv") == list(range(80))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pix_fmt"),
+    [(".ts", "libx264", "yuv420p"), (".mpg", "mpeg2video", "yuv420p"), (".mxf", "mpeg2video", "yuv422p")],
+)
+def test_parts_whose_clocks_begin_again_are_joined(
+    tmp_path: Path, suffix: str, codec: str, pix_fmt: str
+) -> None:
+    parts = [
+        make_film(
+            tmp_path / f"{k}{suffix}", 20, codec=codec, pix_fmt=pix_fmt, bframes=2, draw=_shifted(20 * k)
+        )
+        for k in range(3)
+    ]
+    out = tmp_path / "5-Film.mkv"
+    _made(*parts, "--out", out)
+    assert _numbers(out) == list(range(60))
+    steps = np.diff(open_film(out).pts) * float(open_film(out).time_base)
+    assert np.abs(steps - 0.04).max() < 0.002
+
+
 def test_parts_of_different_codecs_are_refused_or_encoded(tmp_path: Path) -> None:
     one = make_film(tmp_path / "one.mp4", 10)
     two = make_film(tmp_path / "two.mkv", 10, codec="ffv1", draw=_shifted(10))
@@ -326,6 +346,7 @@ def test_packages_that_cannot_be_shown_are_refused(tmp_path: Path) -> None:
 def test_a_folder_among_the_films_says_which_command_makes_a_film_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from facerec.actors.film_links import plan_film
     from facerec.diagnosis.inputs import check_films
     from facerec.extract import main as extract
 
@@ -334,6 +355,8 @@ def test_a_folder_among_the_films_says_which_command_makes_a_film_of_it(
         find_film(tmp_path, 7)
     with pytest.raises(InputError, match=r"make_film.*7-Scan"):
         extract([str(folder), "--out", str(tmp_path / "data")])
+    with pytest.raises(InputError, match=r"make_film.*7-Scan"):
+        plan_film(folder, 7, "Scan", None, rename=False)
     assert any("make_film" in str(finding) for finding in check_films(tmp_path))
     make_film(tmp_path / "8-Film.mp4", 3)
     assert movie_ids("all", tmp_path) == [8]
