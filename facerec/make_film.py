@@ -32,13 +32,13 @@ def arguments() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="SOURCE",
-        help="a folder of frames, a package or of films; or films in the order of the parts",
+        help="a folder of frames, a digital cinema package, a folder of films, or films in order",
     )
     add(
         "--out",
         type=Path,
         metavar="FILM",
-        help="the film to make, <movie_id>-Title.mp4, .mkv or .mov (default: the folder's name beside it)",
+        help="the film to make, <movie_id>-Title.mp4, .mkv or .mov (default: beside the folder)",
     )
     add("--fps", metavar="RATE", help="frames per second: 24, 23.976, 24000/1001 (default: as the files say)")
     add(
@@ -52,14 +52,14 @@ def arguments() -> argparse.ArgumentParser:
         "--gaps",
         choices=("refuse", "hold"),
         default="refuse",
-        help="frames that are missing or damaged: refuse them, or hold the frame before in their place",
+        help="frames that are missing or damaged: refuse them, or repeat the frame before",
     )
     add("--only", default="*", metavar="PATTERN", help="names of the pictures to take, as in 'left_*.dpx'")
     add("--cpl", type=Path, metavar="FILE", help="the composition of a package that has several")
     add("--encode", action="store_true", help="encode parts that cannot be joined, at a constant frame rate")
     add("--crf", type=int, default=_CRF, metavar="N", help="quality of x264, 0 (lossless) to 51")
-    add("--overwrite", action="store_true", help="make a film that is there again")
-    add("--dry-run", action="store_true", help="look at the source and say what would be made")
+    add("--overwrite", action="store_true", help="replace the film if it exists")
+    add("--dry-run", action="store_true", help="read the source and print what would be made")
     return command_line
 
 
