@@ -16,7 +16,6 @@ from facerec.errors import InputError
 # FFmpeg's decoder of each kind of picture, by the file's suffix
 DECODERS: Mapping[str, str] = {
     ".dpx": "dpx",
-    ".cin": "cin",
     ".exr": "exr",
     ".tif": "tiff",
     ".tiff": "tiff",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import InputError
+from facerec.masters.exr_check import exr_is_cut_off
 from facerec.masters.numbered import DECODERS
 from facerec.masters.views import View, quantised
 
@@ -61,13 +62,11 @@ def picture_facts(path: Path) -> PictureFacts:
     view: View = "none"
     if suffix == ".dpx":
         view = _DPX_VIEWS.get(data[_TRANSFER_OFFSET], "none")
-    elif suffix == ".cin":
-        view = "log"
     elif suffix == ".exr":
         view = "linear"
     elif is_xyz(frame):
         view = "xyz"
-    rate = context.framerate if suffix in (".dpx", ".cin", ".exr") else None
+    rate = context.framerate if suffix in (".dpx", ".exr") else None
     rate = _exact(rate) if rate is not None and 1 <= rate <= 240 else None
     return PictureFacts(
         frame.width,
@@ -110,12 +109,15 @@ def is_xyz(frame: VideoFrame) -> bool:
 
 def _decode(path: Path) -> tuple[VideoFrame, Any, bytes]:
     data = path.read_bytes()
-    context: Any = av.CodecContext.create(DECODERS[path.suffix.lower()], "r")
+    codec = DECODERS[path.suffix.lower()]
+    context: Any = av.CodecContext.create(codec, "r")
     context.thread_count = 1  # several pictures are decoded at the same time
+    if codec == "mjpeg":
+        context.options = {"err_detect": "explode"}  # no grey in place of what is missing
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)] if data else []
     except (av.FFmpegError, ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be decoded ({error}); copy it again") from None
-    if not frames or frames[0].is_corrupt:
+    if not frames or frames[0].is_corrupt or (codec == "exr" and exr_is_cut_off(data)):
         raise InputError(f"{path}: is {'damaged' if data else 'empty'}; copy it again")
     return frames[0], context, data

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from facerec.geometry import Image
 from tests.films import picture
 
-CODECS = {".dpx": "dpx", ".exr": "exr", ".tif": "tiff", ".png": "png", ".jpg": "mjpeg", ".j2k": "jpeg2000"}
+CODECS = {
+    ".dpx": "dpx",
+    ".exr": "exr",
+    ".tif": "tiff",
+    ".png": "png",
+    ".jpg": "mjpeg",
+    ".j2k": "jpeg2000",
+    ".bmp": "bmp",
+}
 FORMATS = {
     ".dpx": "gbrp10le",
     ".exr": "gbrpf32le",
