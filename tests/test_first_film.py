@@ -1,4 +1,4 @@
-"""A stranger comes from a shelf to a report with the commands of docs/first-film.md alone."""
+"""The commands of docs/first-film.md alone lead a newcomer from film, cast list and pictures to a report."""
 
 from __future__ import annotations
 

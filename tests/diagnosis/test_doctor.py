@@ -45,7 +45,7 @@ def films(tmp_path: Path) -> Path:
     return folder
 
 
-def test_an_empty_shelf_is_reported_with_the_commands_that_fill_it(
+def test_missing_films_and_actors_are_reported_with_the_commands_that_add_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "films").mkdir()

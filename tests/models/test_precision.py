@@ -63,7 +63,9 @@ def test_auto_is_float16_once_both_models_were_measured(folder, gpu, specs, capl
     )
 
 
-def test_auto_without_a_gpu_or_a_model_that_reduces_is_float32_without_a_word(folder, specs, caplog) -> None:
+def test_auto_without_a_gpu_or_a_model_that_reduces_is_float32_without_a_message(
+    folder, specs, caplog
+) -> None:
     caplog.set_level(logging.INFO)
     assert auto_precision("auto", *specs) == "float32" == auto_precision("auto", "mtcnn", "dlib")
     assert not caplog.records
