@@ -6,18 +6,16 @@ import itertools
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bench.gpu import make_film, matrix_rate, operations
+from bench.gpu_parts import matrix_rate, network_operations
 from bench.measure import Cost, cost_of_program, interleaved
 from bench.pipeline import ArtificialFaces, summary
 from facerec.geometry import Image
 from facerec.models.base import Detections
-from facerec.video.film import open_film
 
 
 def test_medians_are_taken_of_runs_that_alternate() -> None:
@@ -56,16 +54,13 @@ def test_efficiency_and_bound_of_a_pipeline() -> None:
 
 def test_a_multiplication_with_an_addition_counts_as_two_for_networks_and_devices(monkeypatch) -> None:
     """Otherwise the detector's share of the device's rate would be wrong by a factor of two."""
-    network = torch.nn.Conv2d(3, 8, 3)
-    assert operations(network, width=12, height=10) == 2 * 8 * 3 * 9 * (12 - 2) * (10 - 2)
-    clock = itertools.accumulate(itertools.cycle([1.0, 0.5]))  # each product takes half a second
+    monkeypatch.setattr(
+        "facerec.models.retinaface_network.blank_network", lambda: torch.nn.Conv2d(3, 8, 3, device="meta")
+    )
+    assert network_operations(width=12, height=10) == 2 * 8 * 3 * 9 * (12 - 2) * (10 - 2)
+    clock = itertools.count(step=0.5)  # asked before, twice while, and after one round of ten products
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    assert matrix_rate("cpu", "float32", side=64, rounds=1) == 2 * 64**3 / 0.5
-
-
-def test_films_for_a_gpu_are_as_long_and_large_as_asked_for(tmp_path: Path) -> None:
-    film = open_film(make_film(tmp_path / "1-made.mp4", 320, 180, 360))  # longer than the demo
-    assert (film.frame_count, film.display_width, film.display_height) == (360, 320, 180)
+    assert matrix_rate("cpu", "float32", side=64, seconds=0.1) == 10 * 2 * 64**3 / 1.5
 
 
 def test_made_up_faces_cost_a_detection_and_lie_in_the_frame() -> None:

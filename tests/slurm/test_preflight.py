@@ -103,7 +103,7 @@ def test_a_movie_without_rows_in_the_actor_database_is_found_before_extraction(
     [
         ("EXTRACT_ARGS", "--save-every 0", "extract would fail: --save-every 0: must be at least 1"),
         ("EXTRACT_ARGS", "--face-threshold 7", "extract would fail: --face-threshold 7.0"),
-        ("DETECTOR", "retina", "extract would fail: unknown detector 'retina'"),
+        ("DETECTOR", "retina", "extract would fail: unknown model 'retina'"),
         ("MODELS", "buffalo", "extract would fail: MODELS=buffalo: no such pack; known packs are buffalo_l"),
         ("DEVICE", "gpu", "extract would fail: device 'gpu' is not one of"),
         ("DEVICE", "cuda", "extract would fail: device cuda was requested, but mtcnn and dlib"),
