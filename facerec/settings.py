@@ -123,7 +123,9 @@ class ShotSettings:
         max_return_gradual: as `max_return`, of pictures within a second around a gradual transition.
         max_flat_contrast: contrast in grey levels below which a picture is flat, as in the middle of a fade.
         max_shared_parts: maximum share of the picture that may stay through a gradual transition.
-        min_left_by_motion: minimum share of its changes that motion does not explain.
+        min_left_by_motion, min_left_in_steps: minimum share of its changes that motion does not explain, over
+            thirds of it and over single frames. Higher: fewer whip pans and zooms become transitions, and
+            transitions between moving pictures are lost.
     """
 
     shots: str = RULE
@@ -146,6 +148,7 @@ class ShotSettings:
     max_flat_contrast: float = 6.0
     max_shared_parts: float = 0.15
     min_left_by_motion: float = 0.6
+    min_left_in_steps: float = 0.35
 
     def __post_init__(self) -> None:
         if self.shots not in SHOT_METHODS:

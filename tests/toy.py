@@ -30,6 +30,7 @@ from tests.films import make_film
 
 MOVIE = 77
 WIDTH, HEIGHT = 176, 132
+SHADES = (160, 95, 150, 85, 165, 100)  # medians of the backgrounds of successive shots
 COLOURS = ((230, 30, 30), (30, 60, 230), (20, 200, 40))  # one for each person
 SIZE = 28  # side of a face in pixels
 TOY_MODELS = ["--detector", "toy", "--embedder", "toy"]
@@ -98,9 +99,11 @@ def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
 
 @cache
 def _pattern(shot: int) -> NDArray[np.float64]:
-    """Return grey levels (HEIGHT, WIDTH) unlike those of other shots."""
-    coarse = np.random.default_rng(shot).integers(60, 200, (3, 4)).astype(np.float32)
-    return cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).astype(np.float64)
+    """Return grey levels (HEIGHT, WIDTH) about the shade of a shot, unlike those of other shots."""
+    coarse = np.random.default_rng(shot).uniform(-1, 1, (3, 4)).astype(np.float32)
+    picture = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).astype(np.float64)
+    picture -= np.median(picture)
+    return SHADES[shot % len(SHADES)] + 60 * picture
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def export_faces(
             raise InputError(
                 f"{target}: contains other faces; move them away, or give another folder with --faces"
             )
+        remove_stale_temporaries(out)  # of a process that was killed after it had renamed its folder
         return target
     with path_in_errors(out):
         out.mkdir(parents=True, exist_ok=True)

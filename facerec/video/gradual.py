@@ -25,6 +25,7 @@ _SAMPLES = 13  # frames of a window that are compared with its ends
 _REACH = 24  # frames before and after a transition that are compared with each other
 _UNLIKELY = 9.0  # error of a mix that is none
 _SAME_WINDOW = 0.8  # overlap from which two windows are decided alike
+_STEPS = 12  # in which a transition is compared with motion
 _ABRUPT = 4  # a transition of fewer frames needs calm sides and a clear mix
 _CALM_SIDE, _CLEAR_MIX = 0.3, 0.12
 
@@ -98,7 +99,9 @@ def find_gradual(
         abrupt = found.end - found.begin < _ABRUPT
         if abrupt and (window.side > _CALM_SIDE or min(window.dissolve, window.wipe) > _CLEAR_MIX):
             continue
-        if _is_motion(pictures, window.begin, window.end, settings):
+        if _is_motion(pictures, window.begin, window.end, settings) or (
+            _left_by_motion(pictures, found.begin - 1, found.end, _STEPS) < settings.min_left_in_steps
+        ):
             motion.append(window)
         else:
             taken.append((window, found))
@@ -259,13 +262,16 @@ def _is_motion(pictures: Pictures, begin: int, end: int, settings: ShotSettings)
         return True
     if distance_after_motion(old, new) < 0.7 * float(distance(old, new)):
         return True
-    explained = []
-    for parts in (2, 3, 4):
-        steps = np.linspace(begin, end, parts + 1).round().astype(int)
-        pairs = list(zip(pictures[steps[:-1]], pictures[steps[1:]], strict=True))
-        left = sum(distance_after_motion(*pair) for pair in pairs)
-        explained.append(left / max(float(sum(distance(*pair) for pair in pairs)), 1e-6))
-    return float(np.mean(explained)) < settings.min_left_by_motion
+    left = [_left_by_motion(pictures, begin, end, parts) for parts in (2, 3, 4)]
+    return float(np.mean(left)) < settings.min_left_by_motion
+
+
+def _left_by_motion(pictures: Pictures, begin: int, end: int, parts: int) -> float:
+    """Return the share of the change in `parts` steps that motion does not explain."""
+    steps = np.unique(np.linspace(begin, end, parts + 1).round().astype(int))
+    pairs = list(zip(pictures[steps[:-1]], pictures[steps[1:]], strict=True))
+    left = sum(distance_after_motion(*pair) for pair in pairs)
+    return left / max(float(sum(distance(*pair) for pair in pairs)), 1e-6)
 
 
 def _measured(small: Coarse, window: Window) -> Found:

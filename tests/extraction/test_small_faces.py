@@ -117,10 +117,9 @@ def test_a_real_face_is_followed_from_half_the_minimum_size_on(
         )
         top, left = max(0, (seen.shape[0] - height) // 2), max(0, (seen.shape[1] - width) // 2)
         seen = seen[top : top + height, left : left + width]
-        image = np.full((height, width, 3), 90, np.uint8)
-        y, x = (height - seen.shape[0]) // 2, (width - seen.shape[1]) // 2
-        image[y : y + seen.shape[0], x : x + seen.shape[1]] = seen
-        return image
+        rows, columns = height - seen.shape[0], width - seen.shape[1]
+        around = rows // 2, rows - rows // 2, columns // 2, columns - columns // 2
+        return np.asarray(cv2.copyMakeBorder(seen, *around, cv2.BORDER_REPLICATE), np.uint8)
 
     film = make_film(tmp_path / f"{MOVIE}-Growing.mp4", FRAMES, width=320, height=180, draw=grow)
     models = ["--detector", yunet if detector == "yunet" else "mtcnn", "--embedder", embedder]
