@@ -46,6 +46,7 @@ def export_faces(
             for tag, jpeg in shard_faces.thumbnails():
                 yield Path(trajectory_of[tag], thumbnail_name(tag)), jpeg
 
+    remove_stale_temporaries(out)  # also the lock of a process that was killed when the faces were complete
     target = out / str(folder.movie_id)
     if target.exists():
         present = {path.relative_to(target): sha256_of(path) for path in target.rglob("*") if path.is_file()}
@@ -57,7 +58,6 @@ def export_faces(
         return target
     with path_in_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        remove_stale_temporaries(out)
         with temporary_dir(out, target.name) as directory:
             written = []
             for path, jpeg in thumbnails():

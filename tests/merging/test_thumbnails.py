@@ -314,11 +314,11 @@ def test_a_killed_export_leaves_all_faces_or_none(folder: MovieFolder, tmp_path:
     out, log, steps_file = tmp_path / "faces", tmp_path / "log", tmp_path / "steps_file"
     command = [("merge_shards", ["--path", str(folder.path), "--faces", str(out)])]
     assert kills.run(command, log, steps_file=steps_file) == 0
-    whole = _training(out)
+    faces = out / str(MOVIE)
+    whole = _training(faces)
     for step in range(9, int(steps_file.read_text()) + 1, 7):
         shutil.rmtree(out, ignore_errors=True)
         assert kills.run(command, log, kill_at=step) == -9
-        left = {name: data for name, data in _training(out).items() if not name.endswith(".lock")}
-        assert not (out / str(MOVIE)).exists() or left == whole, f"step {step}"
+        assert not faces.exists() or _training(faces) == whole, f"step {step}"
         assert kills.run(command, log) == 0, log.read_text()
-        assert _training(out) == whole, f"step {step}"
+        assert _training(faces) == whole and list(out.iterdir()) == [faces], f"step {step}"
