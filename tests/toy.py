@@ -98,10 +98,10 @@ def toy_models(loaded: Callable[[], None] = lambda: None) -> Iterator[None]:
 
 
 @cache
-def _pattern(shot: int) -> NDArray[np.float64]:
-    """Return grey levels (HEIGHT, WIDTH) about the shade of a shot, unlike those of other shots."""
+def _pattern(shot: int, width: int, height: int) -> NDArray[np.float64]:
+    """Return grey levels (height, width) about the shade of a shot, unlike those of other shots."""
     coarse = np.random.default_rng(shot).uniform(-1, 1, (3, 4)).astype(np.float32)
-    picture = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).astype(np.float64)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float64)
     picture -= np.median(picture)
     return SHADES[shot % len(SHADES)] + 60 * picture
 
@@ -126,7 +126,7 @@ class Story:
 
     def draw(self, number: int, width: int, height: int) -> Image:
         y, x = np.mgrid[0:height, 0:width]
-        shade = self._background(number) + 8 * np.sin(x / 9 + number / 5) + 6 * np.cos(y / 7)
+        shade = self._background(number, width, height) + 8 * np.sin(x / 9 + number / 5) + 6 * np.cos(y / 7)
         image = np.repeat(shade.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
         shot = sum(number >= cut for cut in self.cuts)
         for person in range(1 + shot % len(COLOURS)) if number not in self.unseen else ():
@@ -135,13 +135,13 @@ class Story:
             image[top : top + SIZE, left : left + SIZE] = COLOURS[(person + shot) % len(COLOURS)]
         return image
 
-    def _background(self, number: int) -> NDArray[np.float64]:
+    def _background(self, number: int, width: int, height: int) -> NDArray[np.float64]:
         """Return the background of a frame: each shot has a pattern of its own."""
         steps = [(cut, cut) for cut in self.cuts] + list(self.dissolves)
-        shade = _pattern(0)
+        shade = _pattern(0, width, height)
         for shot, (first, last) in enumerate(sorted(steps), 1):
             share = min(1.0, max(0.0, (number - first + 1) / (last - first + 1)))
-            shade = shade + (_pattern(shot) - shade) * share
+            shade = shade + (_pattern(shot, width, height) - shade) * share
         return shade
 
     def make(self, path: Path) -> Path:
