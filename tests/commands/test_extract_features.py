@@ -129,7 +129,10 @@ def test_folder_that_was_not_merged_is_refused_with_the_way_out(place, capsys):
 
 
 def test_failed_shot_gives_status_1_and_a_reason_in_the_index(place, capsys, monkeypatch):
-    monkeypatch.setattr(loading, "load_extractor", lambda spec, **_: Numbers(poison=0))
+    run("--features", "numbers", FILM)
+    number = int(np.load(f"{FOLDER}/shot_features/numbers/shot_00000.npy")[0, 0])
+    shutil.rmtree(f"{FOLDER}/shot_features")
+    monkeypatch.setattr(loading, "load_extractor", lambda spec, **_: Numbers(poison=number))
     run("--features", "numbers", FILM, status=1)
     assert "failed (reasons in " in capsys.readouterr().out
     assert '"reason":"NaN"' in Path(f"{FOLDER}/shot_features/index.jsonl").read_text()
