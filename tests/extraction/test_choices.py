@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -91,7 +92,7 @@ def reducing(monkeypatch: pytest.MonkeyPatch) -> Reducing:
 
 
 def test_a_task_on_another_device_takes_the_precision_of_the_plan(
-    film: Path, tmp_path: Path, reducing: Reducing, monkeypatch: pytest.MonkeyPatch
+    film: Path, tmp_path: Path, reducing: Reducing
 ) -> None:
     loaded: list[str] = []
     with toy_models():
@@ -101,12 +102,12 @@ def test_a_task_on_another_device_takes_the_precision_of_the_plan(
             loaded.append(str(settings["precision"]))
             return load(spec, **settings)
 
-        monkeypatch.setattr(models, "load_detector", recording)
         words = ["--n", "2", "--out", str(tmp_path), *TOY_MODELS, str(film)]
-        reducing("float16")
-        assert extract.main(["--shard", "0", *words]) == 0
-        reducing("float32")
-        assert extract.main(["--shard", "1", *words]) == 0
+        with mock.patch.object(models, "load_detector", recording):
+            reducing("float16")
+            assert extract.main(["--shard", "0", *words]) == 0
+            reducing("float32")
+            assert extract.main(["--shard", "1", *words]) == 0
         assert loaded == ["float16", "float16"] and planned(film, tmp_path)["precision"] == "float16"
         assert run_main(extract.main, ["--shard", "1", "--precision", "float32", *words]) == 1  # never mixed
 
