@@ -77,6 +77,7 @@ def test_the_example_with_models_runs_as_it_stands(tmp_path: Path) -> None:
     assert done.stdout.startswith("two people")
 
 
+@pytest.mark.slow
 def test_each_stage_by_hand_runs_as_it_stands(tmp_path: Path) -> None:
     from facerec.actors.database import ActorDatabase
 
@@ -101,6 +102,7 @@ def test_each_stage_by_hand_runs_as_it_stands(tmp_path: Path) -> None:
     assert "will accept it" in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_commands_of_features_run_as_they_stand(tmp_path: Path) -> None:
     import torchvision

@@ -57,6 +57,7 @@ def worst_error(detector: Detector, folder: Path, border: str) -> float:
     return float(np.mean([error[0] for error in errors if error]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("border", BORDERS)
 def test_mtcnn_places_the_keypoints_of_a_face_cut_by_the_border(shared: Path, border: str) -> None:
     """They were off by 0.4 to 0.9 of the distance of the eyes, so people were not recognised."""
@@ -64,6 +65,7 @@ def test_mtcnn_places_the_keypoints_of_a_face_cut_by_the_border(shared: Path, bo
     assert worst_error(detector, shared / "data" / "people", border) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("border", BORDERS)
 def test_yunet_places_the_keypoints_of_a_face_cut_by_the_border(shared: Path, border: str) -> None:
     weights = shared / "data" / "weights" / "face_detection_yunet_2026may.onnx"
@@ -71,6 +73,7 @@ def test_yunet_places_the_keypoints_of_a_face_cut_by_the_border(shared: Path, bo
     assert worst_error(detector, shared / "data" / "people", border) < 0.2
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     portrait = shared / "data" / "people" / "obama.jpg"
     (tmp_path / portrait.name).write_bytes(portrait.read_bytes())

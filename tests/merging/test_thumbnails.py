@@ -243,6 +243,7 @@ def test_a_forged_archive_is_reported_and_changes_nothing(
         assert {name: data for name, data in contents(folder).items() if "faces/" not in name} == before
 
 
+@pytest.mark.slow
 def test_killed_while_thumbnails_are_restored(folder: MovieFolder, tmp_path: Path) -> None:
     whole, start = contents(folder), tmp_path / "start"
     first, second, *_ = sorted(folder.images.iterdir())

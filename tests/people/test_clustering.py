@@ -165,6 +165,7 @@ def test_rounding_errors_of_the_vectors_change_nothing() -> None:
     np.testing.assert_array_equal(clustered(vectors).labels, clustered(vectors + noise).labels)
 
 
+@pytest.mark.slow
 def test_thousands_of_equal_vectors_are_one_cluster_in_time() -> None:
     vectors = np.repeat(vectors_of([0, 1]), 1500, axis=0)
     assert clustered(vectors).labels.tolist() == [0] * 1500 + [1] * 1500
