@@ -48,6 +48,8 @@ def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
         root = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
         raise ContractError(source.path, f"is not XML ({error.msg})", error.position[0]) from None
+    except LookupError as error:
+        raise ContractError(source.path, f"is not XML that can be read ({error})") from None
     if _name(root) not in _ROOTS and not any(_name(one) in _ROOTS for one in root.iter()):
         raise ContractError(source.path, f"the outermost element is {root.tag!r}, not ebuCoreMain")
     notes: list[str] = []
