@@ -2,7 +2,8 @@
 
 There are two modes. *Strict* decoding is fast (threads) and stops with `DamagedFilm` at the first sign of
 damage. *Lenient* decoding uses one thread, so that the output for damaged data depends only on the position
-where decoding began, and drops the frames that the decoder marks as corrupt.
+where decoding began, and drops the frames that the decoder marks as corrupt. Damaged frames that no other
+refers to are not decoded in a second run, so that they change no other frame.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from facerec.support.limits import cpu_threads
 from facerec.video.container import open_video, packets
-from facerec.video.skipping import PacketFilter
+from facerec.video.skipping import DamagedPackets, UnwantedPackets
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -93,7 +94,11 @@ class Decoding:
     """
 
     def __init__(
-        self, path: Path, seek_to: int | None, threads: int | None, skipping: PacketFilter | None = None
+        self,
+        path: Path,
+        seek_to: int | None,
+        threads: int | None,
+        skipping: UnwantedPackets | DamagedPackets | None = None,
     ) -> None:
         """Prepare a run; nothing is opened yet.
 
@@ -114,9 +119,11 @@ class Decoding:
         self._waits_for_key_packet = False  # after damage, until the next key frame is fed to the decoder
         self._drops_frames = False  # after damage, until that key frame comes out of the decoder
 
-    def _report_damage(self, what: object) -> None:
+    def _report_damage(self, what: object, pts: int | None = None) -> None:
         """Record damage; raise DamagedFilm in strict mode, except among the leading pictures."""
         self.damaged = True
+        if self._skipping is not None:
+            self._skipping.report_damage(pts)
         if self.strict and self._settled:
             raise DamagedFilm(str(what))
 
@@ -148,7 +155,7 @@ class Decoding:
                 if packet.is_keyframe and (self._key_pts is None or self._waits_for_key_packet):
                     self._key_pts, self._waits_for_key_packet = packet.pts, False
                 if packet.is_corrupt:
-                    self._interrupt("a packet is corrupt")
+                    self._interrupt("a packet is corrupt", packet.pts)
                 elif self._skipping is not None and self._skipping.skips(packet):
                     continue
                 if packet.pts is not None:
@@ -158,9 +165,9 @@ class Decoding:
                 yield from self._feed(context, packet)
             yield from self._feed(context, None)
 
-    def _interrupt(self, what: object) -> None:
+    def _interrupt(self, what: object, pts: int | None) -> None:
         """Report damage, and drop frames until the next key frame unless the decoder conceals."""
-        self._report_damage(what)
+        self._report_damage(what, pts)
         self._waits_for_key_packet = self._drops_frames = not self._conceals
 
     def _feed(
@@ -169,14 +176,14 @@ class Decoding:
         try:
             frames = context.decode(packet)
         except (av.FFmpegError, ValueError, OSError) as error:
-            self._interrupt(error)
+            self._interrupt(error, None if packet is None else packet.pts)
             return
         for frame in frames:
             self.place = math.inf if frame.pts is None else self._fed.pop(frame.pts, math.inf)
             is_leading = self._key_pts is not None and frame.pts is not None and frame.pts < self._key_pts
             self._settled |= not is_leading
             if frame.is_corrupt:
-                self._report_damage("a frame is corrupt")
+                self._report_damage("a frame is corrupt", frame.pts)
             if frame.key_frame and not is_leading and not self._waits_for_key_packet:
                 self._drops_frames = False
             lacks_references = is_leading and self.seek_to is not None
@@ -234,7 +241,7 @@ def frames_around(
     index: FrameIndex,
     number: int,
     threads: int | None,
-    wanted: NDArray[np.bool_] | None = None,
+    skipping: UnwantedPackets | DamagedPackets | None = None,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode from a position before frame `number` on.
 
@@ -243,7 +250,7 @@ def frames_around(
 
     Args:
         threads: of strict decoding, 0 for `cpu_threads()`; None decodes leniently.
-        wanted: (frames of the film,) others may be left out, in strict decoding; None: all are wanted.
+        skipping: chooses packets that are not decoded, if the film is seekable.
 
     Yields:
         (frame number, frame), numbers increasing, the first below `number` unless that is 0.
@@ -260,7 +267,6 @@ def frames_around(
         seek_to: int | None = int(index.pts[number]) - int(back / index.time_base)
         if number == 0 or seek_to is None or seek_to <= index.pts[0]:
             seek_to = None
-        skipping = None if wanted is None or threads is None else PacketFilter(index.number, wanted)
         decoding = Decoding(path, seek_to, threads, skipping)
         frames = decoding.numbered(index) if threads is None else _delay(decoding, index)
         first = next(frames, None)

@@ -27,6 +27,7 @@ from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex, frames_aro
 from facerec.video.frame_index import build_index
 from facerec.video.identity import HashedFile, Stamp, file_stamp
 from facerec.video.orientation import Orientation, orientation_of
+from facerec.video.skipping import DamagedPackets, UnwantedPackets
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -278,7 +279,8 @@ def _decoded(
     while position < stop:
         segment = position // SEGMENT
         try:
-            frames = frames_around(film.path, film.index, segment * SEGMENT, thread_count, wanted)
+            skipping = None if wanted is None else UnwantedPackets(film.index.number, wanted)
+            frames = frames_around(film.path, film.index, segment * SEGMENT, thread_count, skipping)
             for number, frame in _until(stop, frames):
                 if number >= position:
                     position = number + 1
@@ -295,9 +297,12 @@ def _decoded(
 
 def _decode_leniently(film: Film, segment: int, end: int) -> Iterator[tuple[int, VideoFrame]]:
     """Decode the segment's frames before `end` from a position that depends only on the segment."""
-    begin = segment * SEGMENT
-    frames = frames_around(film.path, film.index, begin, None)
-    return ((n, frame) for n, frame in _until(min(begin + SEGMENT, end), frames) if n >= begin)
+    begin, segment_end = segment * SEGMENT, min((segment + 1) * SEGMENT, film.frame_count)
+    damaged = DamagedPackets()
+    for _ in _until(segment_end, frames_around(film.path, film.index, begin, None, damaged)):
+        pass
+    frames = frames_around(film.path, film.index, begin, None, damaged)
+    return ((n, frame) for n, frame in _until(min(segment_end, end), frames) if n >= begin)
 
 
 def _until(end: int, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:

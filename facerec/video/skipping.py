@@ -1,9 +1,8 @@
-"""Packets that need not be decoded: no frame that is wanted lies in them, and no other frame refers to them.
+"""Packets that are not decoded, and that no other frame refers to: unwanted ones and damaged ones.
 
-Known for codecs in which damage of such a frame affects no other frame, so that the frames that are decoded
-and those that are lost are the same with and without skipping: H.264's pictures that are marked as no
-reference (nal_ref_idc 0), about half of the frames of most films, and all pictures of codecs without
-prediction between frames. Damage of a B picture of MPEG-2 or HEVC may lose others.
+Known for codecs in which such a frame can be left out without a change of any other: H.264's pictures that
+are marked as no reference (nal_ref_idc 0), about half of the frames of most films, and all pictures of codecs
+without prediction between frames. Damage of a B picture of MPEG-2 or HEVC may lose others.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ _AVC_CONFIGURATION = 1  # first byte of H.264's extradata if its packets have le
 _H264_SLICE, _H264_IGNORABLE = 1, {6, 9, 12}  # NAL types; supplemental information, delimiter, filler
 
 
-class PacketFilter:
-    """Chooses the packets to skip in one run of a decoder, and remembers them.
+class UnwantedPackets:
+    """Skips the packets of frames that are not wanted, in one run of a decoder, and remembers them.
 
     Args:
         number_of: returns the number of the frame with a presentation time, None if there is none.
@@ -41,6 +40,7 @@ class PacketFilter:
     def open(self, context: VideoCodecContext) -> None:
         """Begin with the decoder's first packet, which is never skipped."""
         self._is_no_reference, self._begun = reference_test(context), False
+        self._skipped.clear()
 
     def skips(self, packet: Packet[VideoStream]) -> bool:
         """Return whether the decoder does not need a packet; to be called for each, in their order."""
@@ -58,6 +58,46 @@ class PacketFilter:
         found = self._skipped.issuperset(frames)
         self._skipped.difference_update(frames)
         return found
+
+    def report_damage(self, pts: int | None) -> None:
+        """Do nothing: all packets that are decoded are needed."""
+
+
+class DamagedPackets:
+    """Finds damaged packets that no other frame refers to in one run of a decoder; the next run skips them.
+
+    FFmpeg's H.264 decoder keeps the coefficients of a block that it could not read, and adds them to the next
+    picture, from which they spread to all frames up to the next key frame. A flipped bit in the header of a
+    picture may still change the frames after it without any sign.
+    """
+
+    def __init__(self) -> None:
+        self.found: set[int] = set()
+        self._disposable: set[int] = set()
+        self._is_no_reference: Callable[[Packet[VideoStream]], bool] | None = None
+
+    def open(self, context: VideoCodecContext) -> None:
+        """Begin a run."""
+        self._is_no_reference = reference_test(context)
+
+    def skips(self, packet: Packet[VideoStream]) -> bool:
+        """Return whether the run before this one found damage in a packet."""
+        if packet.pts is None or self._is_no_reference is None:
+            return False
+        if packet.pts in self.found:
+            return True
+        if self._is_no_reference(packet):
+            self._disposable.add(packet.pts)
+        return False
+
+    def skipped_all(self, frames: range) -> bool:
+        """Return False: what is skipped is lost."""
+        return False
+
+    def report_damage(self, pts: int | None) -> None:
+        """Record that the packet or frame of a presentation time is damaged."""
+        if pts is not None and pts in self._disposable:
+            self.found.add(pts)
 
 
 def reference_test(context: VideoCodecContext) -> Callable[[Packet[VideoStream]], bool] | None:
