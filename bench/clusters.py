@@ -261,7 +261,7 @@ def add_faces(made: argparse.ArgumentParser) -> None:
 
 
 def add_episodes(made: argparse.ArgumentParser) -> None:
-    """Add the arguments of simulated faces on real tracks: episodes, faces and spread."""
+    """Add the arguments of simulated faces on real tracks: episodes, faces, spread and runs."""
     made.add_argument(
         "episodes",
         type=Path,
@@ -272,6 +272,9 @@ def add_episodes(made: argparse.ArgumentParser) -> None:
     add_faces(made)
     made.add_argument("--spread", type=float, nargs="+", default=[0.8, 1.0, 1.2], metavar="FACTOR",
                       help="factors on the distances within a person")  # fmt: skip
+    made.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="number of runs, with consecutive seeds"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -281,9 +284,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                       help="0 to 1, common share of the deviations of one scene")  # fmt: skip
     made.add_argument("--poor", type=float, default=0.0, metavar="SHARE",
                       help="0 to 1, share of the trajectories that are too poor to compare")  # fmt: skip
-    made.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="number of runs, with consecutive seeds"
-    )
     made.add_argument("--out", type=Path, default=None, metavar="FILE", help="write all figures as JSON")
     args = made.parse_args(argv)
     configure_logging(args.verbose)

@@ -318,9 +318,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--portraits", action="store_true", help="also with predictions from one portrait each")
     made.add_argument("--goal", type=float, default=GOAL, metavar="SHARE",
                       help="0 to 1, share of the screen time that must carry the right name")  # fmt: skip
-    made.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="number of runs, with consecutive seeds"
-    )
     made.add_argument("--out", type=Path, default=None, metavar="FILE", help="write all figures as JSON")
     args = made.parse_args(argv)
     configure_logging(args.verbose)

@@ -13,12 +13,12 @@ if not __package__:  # run as a script, see _script.py
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
 from facerec.folder.command import (
     add_actor_db_argument,
+    add_labels_argument,
     add_least_argument,
     add_path_argument,
     run_on_folders,
@@ -33,13 +33,7 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
     add_path_argument(command_line)
-    command_line.add_argument(
-        "--labels",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="annotators' labels, a CSV file or a file of CVAT",
-    )
+    add_labels_argument(command_line)
     add_actor_db_argument(
         command_line, "actor database, for names of actors that the folder's manifest does not have"
     )

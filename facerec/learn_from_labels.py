@@ -15,9 +15,13 @@ if not __package__:  # run as a script, see _script.py
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from facerec.folder.command import add_actor_db_argument, add_path_argument, run_on_folders
+from facerec.folder.command import (
+    add_actor_db_argument,
+    add_labels_argument,
+    add_path_argument,
+    run_on_folders,
+)
 from facerec.settings import LearnSettings
 from facerec.support.cli import configure_logging, parser, run_main
 
@@ -26,14 +30,7 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of this command's command line."""
     command_line = parser(__doc__)
     add_path_argument(command_line)
-    command_line.add_argument(
-        "--labels",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="annotators' labels: labels.csv of the review, the labeling backend's export, or a "
-        "corrected file of CVAT",
-    )
+    add_labels_argument(command_line)
     add_actor_db_argument(command_line, "actor database to which the faces are added")
     command_line.add_argument(
         "--per-actor",

@@ -74,6 +74,18 @@ def print_dry_run() -> int:
     return 0
 
 
+def add_labels_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--labels`, the file of annotators' labels."""
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="annotators' labels: labels.csv of the review, the labeling backend's export, or a corrected "
+        "file of CVAT",
+    )
+
+
 def add_least_argument(parser: argparse.ArgumentParser, help: str) -> None:
     """Add `--least`, the probability above which a prediction counts; `help` says what for."""
     default = 0.40  # as `folder.documents.DISPLAY_THRESHOLD`, which is slow to import

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from facerec.errors import ModelError
-from facerec.models.base import ModelCard
+from facerec.models.base import FaceSearch, ModelCard
 from facerec.models.device import (
     DEVICE,
     NO_CUDA_PROVIDER,
@@ -122,14 +122,8 @@ def load_detector(
     placement = _place(entry, found.card, device, precision, batch_size, cuda_graphs)
     if tiles:
         check_tiles(spec)
-    loaded: Detector = _class(entry)(
-        found,
-        placement,
-        min_face_size=min_face_size,
-        min_box_size=min_face_size if min_box_size is None else min_box_size,
-        face_threshold=threshold,
-        **({"tiles": True} if tiles else {}),
-    )
+    smallest = min_face_size if min_box_size is None else min_box_size
+    loaded: Detector = _class(entry)(found, placement, FaceSearch(min_face_size, smallest, threshold, tiles))
     return loaded
 
 

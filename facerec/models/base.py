@@ -65,6 +65,23 @@ class ModelCard:
     licence: str
 
 
+@dataclass(frozen=True)
+class FaceSearch:
+    """Which faces a detector finds. Sizes are pixels of the frame.
+
+    Attributes:
+        min_face_size: size of the faces to search for; decides the scale of the frames.
+        min_box_size: boxes with a longer side below this are dropped.
+        face_threshold: minimum score, 0..1.
+        tiles: whether overlapping tiles of large frames are searched as well, by detectors that can.
+    """
+
+    min_face_size: float
+    min_box_size: float
+    face_threshold: float
+    tiles: bool = False
+
+
 def identity_of(card: ModelCard | Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides the results of a model: its kind and the hash of its weights and preprocessing.
 

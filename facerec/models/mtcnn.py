@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facerec.geometry import Image
-from facerec.models.base import Detections, check_finite, make_detections
+from facerec.models.base import Detections, FaceSearch, check_finite, make_detections
 from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import load_state
 from facerec.models.weights import WeightFiles
@@ -116,24 +116,13 @@ class MTCNN:
     Args:
         found: the weights of the three networks.
         placement: only its batch size is used.
-        min_face_size: size of the faces to search for, in pixels. The time falls with its inverse square.
-        min_box_size: pixels; smaller boxes are dropped.
-        face_threshold: minimum score of the last network, 0..1.
+        search: which faces to find, by the score of the last network. The time falls with the inverse square
+            of the minimum size.
     """
 
-    def __init__(
-        self,
-        found: WeightFiles,
-        placement: Placement,
-        *,
-        min_face_size: float,
-        min_box_size: float,
-        face_threshold: float,
-    ) -> None:
-        self.card = found.card
+    def __init__(self, found: WeightFiles, placement: Placement, search: FaceSearch) -> None:
+        self.card, self.search = found.card, search
         self.batch_size = placement.batch_size or max(8, cpu_threads())
-        self.min_face_size, self.face_threshold = min_face_size, face_threshold
-        self._min_box_size = min_box_size
         with torch.device("meta"):
             self._networks = _networks()
         for path, network in zip(found.paths, self._networks, strict=True):
@@ -155,14 +144,14 @@ class MTCNN:
         kept = kept[_nms(boxes[kept], scores[kept], 0.7)]
         boxes, crops = _crops(integral, self._squares(_moved(boxes[kept], moves[kept])), 48)
         scores, moves, points = self._run(2, crops)
-        kept = np.flatnonzero(scores > self.face_threshold)
+        kept = np.flatnonzero(scores > self.search.face_threshold)
         boxes, scores, moves, points = boxes[kept], scores[kept], moves[kept], points[kept]
         keypoints = _keypoints(points, boxes, height, width)
         boxes = _moved(boxes, moves)
         check_finite(self.card, "float32", boxes=boxes, keypoints=keypoints)
         best = _nms_inside(boxes, scores, 0.7)
         return make_detections(
-            boxes[best], scores[best], keypoints[best], (height, width), self._min_box_size, saturated
+            boxes[best], scores[best], keypoints[best], (height, width), self.search.min_box_size, saturated
         )
 
     def _proposals(self, integral: Tensor, height: int, width: int) -> tuple[NDArray[np.float32], bool]:
@@ -173,7 +162,7 @@ class MTCNN:
         """
         found, scores = [], []
         places = candidates_found = 0
-        scale = CELL / self.min_face_size
+        scale = CELL / self.search.min_face_size
         while min(height, width) * scale >= CELL:
             level = _level(integral, int(height * scale + 1), int(width * scale + 1))
             logits, moves = self._networks[0](level)

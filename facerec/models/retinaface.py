@@ -27,6 +27,7 @@ from torchvision.ops import nms
 from facerec.geometry import Image
 from facerec.models.base import (
     Detections,
+    FaceSearch,
     check_finite,
     make_detections,
     not_finite,
@@ -70,32 +71,20 @@ class _Form:
 class RetinaFace:
     """A `Detector` on GPU or CPU; on a GPU a `BatchDetector`.
 
-    Frames are downscaled, never upscaled, so that a face of `min_face_size` has the size of the smallest
-    anchor, 16 pixels; the time falls with the inverse square of `min_face_size`.
+    Frames are downscaled, never upscaled, so that a face of the minimum size has the size of the smallest
+    anchor, 16 pixels; the time falls with the inverse square of the minimum size.
 
     Args:
         found: the network's weights.
         placement: device, precision and frames in a batch (default: 16 on a GPU, one in each CPU thread).
-        min_face_size: size of the faces to search for, in pixels.
-        min_box_size: pixels; smaller boxes are dropped.
-        face_threshold: minimum score, 0..1.
+        search: which faces to find.
 
     Raises:
         ModelError: the file is not this network's weights.
     """
 
-    def __init__(
-        self,
-        found: WeightFiles,
-        placement: Placement,
-        *,
-        min_face_size: float,
-        min_box_size: float,
-        face_threshold: float,
-    ) -> None:
-        self.card = found.card
-        self.min_face_size, self.face_threshold = min_face_size, face_threshold
-        self._min_box_size = min_box_size
+    def __init__(self, found: WeightFiles, placement: Placement, search: FaceSearch) -> None:
+        self.card, self.search = found.card, search
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._precision = placement.precision
         on_cpu = self._device.type == "cpu"
@@ -227,7 +216,7 @@ class RetinaFace:
             rows[:, 4],
             keypoints.reshape(-1, 5, 2),
             (height, width),
-            self._min_box_size,
+            self.search.min_box_size,
             saturated=count == maximum,
         )
 
@@ -242,7 +231,7 @@ class RetinaFace:
     def _normalised(self, images: Tensor) -> Tensor:
         """Return (b, 3, h, w) uint8 as the network's input: downscaled, normalised, channels last."""
         pixels = images.float()
-        scale = min(1.0, ANCHORS[0][0] / self.min_face_size)
+        scale = min(1.0, ANCHORS[0][0] / self.search.min_face_size)
         if scale < 1:
             size = [max(1, round(side * scale)) for side in images.shape[2:]]
             pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
@@ -270,7 +259,7 @@ class RetinaFace:
         values, order = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), dim=1)
         best = [part.gather(1, order[..., None].expand(-1, -1, part.shape[2])) for part in (boxes, keypoints)]
         rows = torch.cat([best[0], values[..., None], best[1]], dim=2)
-        return rows, (values > self.face_threshold).sum(dim=1), torch.stack(finite, dim=1)
+        return rows, (values > self.search.face_threshold).sum(dim=1), torch.stack(finite, dim=1)
 
     def _anchors(self, height: int, width: int) -> Tensor:
         """Return `anchors(height, width)` on the device, cached by size."""

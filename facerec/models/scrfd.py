@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import ModelError
 from facerec.geometry import Image
-from facerec.models.base import Detections, check_finite, make_detections
+from facerec.models.base import Detections, FaceSearch, check_finite, make_detections
 from facerec.models.device import Placement, oom_as_model_error, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.onnx_arrays import SIZES, OnnxArrays, Rows
@@ -70,10 +70,7 @@ class SCRFD:
     Args:
         found: the ONNX file.
         placement: its precision is not used.
-        min_face_size: size of the faces to search for, in pixels.
-        min_box_size: pixels; smaller boxes are dropped.
-        face_threshold: minimum score, 0..1.
-        tiles: also look at overlapping tiles of frames that are larger than the input.
+        search: which faces to find; with tiles, also in overlapping tiles of frames larger than the input.
 
     Raises:
         ModelError: the file is not SCRFD, has no keypoints, or takes frames of any size and needs no tiles.
@@ -81,26 +78,15 @@ class SCRFD:
         NonFiniteError: it returns NaN or infinite numbers for a black frame.
     """
 
-    def __init__(
-        self,
-        found: WeightFiles,
-        placement: Placement,
-        *,
-        min_face_size: float,
-        min_box_size: float,
-        face_threshold: float,
-        tiles: bool = False,
-    ) -> None:
-        self.card = found.card
+    def __init__(self, found: WeightFiles, placement: Placement, search: FaceSearch) -> None:
+        self.card, self.search = found.card, search
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
-        self.min_face_size, self._face_threshold = min_face_size, face_threshold
-        self._min_box_size, self._tiles = min_box_size, tiles
         path = found.paths[0]
         session = onnx_session(path, threads=1, device=placement.device)
         shape, names = check_onnx(path, session, inputs=1)
         check_input(path, session.get_inputs()[0].type, shape)
         self._size = fixed_size(path, shape)
-        if tiles and self._size is None:
+        if search.tiles and self._size is None:
             raise ModelError(f"{path}: takes frames of any size, so it looks at no tiles: leave --tiles out")
         size = self._size or (_TRIAL, _TRIAL)
         try:
@@ -129,19 +115,19 @@ class SCRFD:
         rows = rows[suppress(rows[:, :4], rows[:, 14], NMS_IOU, border=1)]
         keypoints = rows[:, 4:14].reshape(-1, 5, 2)
         return make_detections(
-            rows[:, :4], rows[:, 14], keypoints, (height, width), self._min_box_size, saturated
+            rows[:, :4], rows[:, 14], keypoints, (height, width), self.search.min_box_size, saturated
         )
 
     def _levels(self, frame: Size) -> list[Level]:
         """Return the scales at which a frame of a size is seen, finest first."""
-        wanted = min(1.0, SMALLEST / self.min_face_size)
+        wanted = min(1.0, SMALLEST / self.search.min_face_size)
         if self._size is None:
             seen = scaled(frame, wanted)
             levels = [whole(frame, seen)]
         else:
             seen = fit(frame, self._size)
             down = frame[0] / seen[0]
-            levels = tiled(frame, wanted, 1 / down, self._size) if self._tiles else []
+            levels = tiled(frame, wanted, 1 / down, self._size) if self.search.tiles else []
             # As in insightface, x has the ratio of y. Since the smaller side is rounded down, x is off by up
             # to two pixels of the input at the right border.
             levels.append(replace(whole(frame, seen), ratio=(down, down)))
@@ -189,7 +175,7 @@ class SCRFD:
         with oom_as_model_error(f"an image of {size[1]}x{size[0]} pixels"):
             outputs = self._network.run(arrays)
         check_finite(self.card, "float32", **outputs)
-        rows = decode(outputs, self._layout, size, self._face_threshold)
+        rows = decode(outputs, self._layout, size, self.search.face_threshold)
         check_finite(self.card, "float32", boxes=rows)
         return rows, len(outputs["scores"])
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image, iou
-from facerec.models.base import Detections, check_finite, make_detections
+from facerec.models.base import Detections, FaceSearch, check_finite, make_detections
 from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.onnx_arrays import SIZES, OnnxArrays
@@ -59,29 +59,17 @@ class YuNet:
     Args:
         found: the ONNX file.
         placement: only its batch size is used; the network runs on the CPU.
-        min_face_size: size of the faces to search for, in pixels. Above `SAFE_SIZE` frames are downscaled,
-            and the time falls with the inverse square.
-        min_box_size: pixels; smaller boxes are dropped.
-        face_threshold: minimum score, 0..1.
+        search: which faces to find. With a minimum size above `SAFE_SIZE` frames are downscaled, and the time
+            falls with the inverse square of the size.
 
     Raises:
         ModelError: the file is not YuNet.
         NonFiniteError: it returns NaN or infinite numbers for a black frame.
     """
 
-    def __init__(
-        self,
-        found: WeightFiles,
-        placement: Placement,
-        *,
-        min_face_size: float,
-        min_box_size: float,
-        face_threshold: float,
-    ) -> None:
-        self.card = found.card
+    def __init__(self, found: WeightFiles, placement: Placement, search: FaceSearch) -> None:
+        self.card, self.search = found.card, search
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
-        self.min_face_size, self._face_threshold = min_face_size, face_threshold
-        self._min_box_size = min_box_size
         path = found.paths[0]
         session = onnx_session(path, threads=1)
         names = list(chain.from_iterable(OUTPUTS.values()))
@@ -105,14 +93,14 @@ class YuNet:
 
     def _detect(self, frame: Image) -> Detections:
         height, width = frame.shape[:2]
-        image = _downscale(frame, min(1.0, SAFE_SIZE / self.min_face_size))
-        rows, saturated = self._find(image, self._face_threshold)
+        image = _downscale(frame, min(1.0, SAFE_SIZE / self.search.min_face_size))
+        rows, saturated = self._find(image, self.search.face_threshold)
         if min(image.shape[0], FACE_ASPECT * image.shape[1]) > SINGLE_PASS:
             rows = self._with_large_faces(image, rows)
         rows = _rescale(rows, image, frame)
         keypoints = rows[:, 4:14].reshape(-1, 5, 2)
         return make_detections(
-            corners(rows), rows[:, 14], keypoints, (height, width), self._min_box_size, saturated
+            corners(rows), rows[:, 14], keypoints, (height, width), self.search.min_box_size, saturated
         )
 
     def _find(self, image: Image, threshold: float) -> tuple[Rows, bool]:
@@ -141,7 +129,7 @@ class YuNet:
 
         A large face that the full pass has not found must also be found by a third pass.
         """
-        threshold = self._face_threshold
+        threshold = self.search.face_threshold
         scale = min(REDUCED[0] / max(image.shape[:2]), REDUCED[1] / min(image.shape[:2]))
         reduced = self._find_at(image, scale, CONFIRMING * threshold)
         doubtful = _large(reduced) & ~_same(reduced, full).any(axis=1)

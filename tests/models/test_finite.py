@@ -18,7 +18,7 @@ from facerec import models
 from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models import load_detector, load_embedder
-from facerec.models.base import Embedder, ModelCard, check_finite
+from facerec.models.base import Embedder, FaceSearch, ModelCard, check_finite
 from facerec.models.device import BatchSize, Placement
 from facerec.models.retinaface import RetinaFace
 from facerec.models.retinaface_network import blank_network
@@ -91,7 +91,7 @@ def random_retinaface() -> dict[str, torch.Tensor]:
 
 def retinaface(state: dict[str, torch.Tensor], path: Path, **placement: str) -> RetinaFace:
     found = saved("retinaface", state, path)
-    return RetinaFace(found, Placement(**placement), min_face_size=16, min_box_size=16, face_threshold=0.5)
+    return RetinaFace(found, Placement(**placement), FaceSearch(16, 16, 0.5))
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])

@@ -18,7 +18,7 @@ from torchvision.ops import nms
 from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models import batch_queue, batch_suppression, facenet, retinaface
-from facerec.models.base import BatchDetector, Detections, ModelCard
+from facerec.models.base import BatchDetector, Detections, FaceSearch, ModelCard
 from facerec.models.batch_queue import COMPUTE, COPY, DEPTH, RESULTS, BatchQueue
 from facerec.models.device import BatchSize, Placement
 from facerec.models.facenet import FaceNet
@@ -33,7 +33,7 @@ from tests.models.networks import random_state, saved
 
 FILES = WeightFiles((Path("none"),), ModelCard("any", "none", "0" * 64, "none"))
 FakeCuda = tuple[BatchQueue, tuple[int, ...], Any, FakeTensorMode]  # queue, shape of an item, form, mode
-SIZES = {"min_face_size": 16, "min_box_size": 8, "face_threshold": 0.5}
+SEARCH = FaceSearch(min_face_size=16, min_box_size=8, face_threshold=0.5)
 
 
 def folded(network: torch.nn.Module) -> torch.nn.Module:
@@ -45,7 +45,7 @@ def retinaface_on_fake_cuda(monkeypatch: pytest.MonkeyPatch, yuv: YuvTables | No
     network = folded(blank_network())
     monkeypatch.setattr(retinaface, "blank_network", lambda: network)
     with FakeTensorMode() as fake, fake_network(retinaface):
-        detector = RetinaFace(FILES, Placement("cuda:0", "float16", 4), **SIZES)
+        detector = RetinaFace(FILES, Placement("cuda:0", "float16", 4), SEARCH)
         if yuv is not None:
             detector._tables[yuv] = torch.zeros(5, 256, dtype=torch.int16, device="cuda")
     assert isinstance(detector, BatchDetector) and detector.in_flight == DEPTH - 1
@@ -100,7 +100,7 @@ def frames() -> list[Image]:
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> RetinaFace:
     path = tmp_path_factory.mktemp("weights") / "random.pth"
     files = saved("retinaface", random_state(blank_network()), path)
-    return RetinaFace(files, Placement(batch_size=2), **SIZES)
+    return RetinaFace(files, Placement(batch_size=2), SEARCH)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def compare(ours, library, frames) -> tuple[int, int]:
         boxes = np.zeros((0, 4)) if boxes is None else np.array(boxes, float)
         height, width = frame.shape[:2]
         for box, score, point in zip(boxes, scores, [] if points is None else points, strict=False):
-            if (box[2:] - box[:2]).max() < ours.min_face_size:
+            if (box[2:] - box[:2]).max() < ours.search.min_face_size:
                 continue
             count += 1
             near = np.abs(found.boxes - np.clip(box, 0, [width, height] * 2)).max(axis=1) < 0.1

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from facerec.geometry import Image, iou
-from facerec.models.base import Detections
+from facerec.models.base import Detections, FaceSearch
 from facerec.models.device import Placement, make_cudnn_deterministic
 from facerec.models.facenet import FaceNet
 from facerec.models.retinaface import RetinaFace
@@ -62,7 +62,7 @@ def frames() -> list[Image]:
 
 def retinaface(files: dict[str, WeightFiles], device: str = "cuda:0", **placement: object) -> RetinaFace:
     placed = Placement(device, **{"batch_size": 4, **placement})
-    return RetinaFace(files["retinaface"], placed, min_face_size=16, min_box_size=8, face_threshold=0.5)
+    return RetinaFace(files["retinaface"], placed, FaceSearch(16, 8, 0.5))
 
 
 def batches(detector: RetinaFace, frames: list[Image]) -> list[FrameBatch]:
