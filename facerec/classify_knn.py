@@ -118,9 +118,9 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     import numpy as np
 
     from facerec.actors.backend_tables import first_changed_id
+    from facerec.actors.cast import allowed_names
     from facerec.actors.database import ActorDatabase
     from facerec.actors.people import title_and_year
-    from facerec.actors.unnamed import allowed_names
     from facerec.folder.documents import DISPLAY_THRESHOLD, predictions_bytes, read_clusters
     from facerec.folder.manifest import (
         checked_inputs,

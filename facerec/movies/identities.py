@@ -6,8 +6,7 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from facerec.actors.cast import Cast
-from facerec.actors.unnamed import allowed_names, without_name
+from facerec.actors.cast import Cast, allowed_names, without_name
 from facerec.folder.documents import Predictions, shown_actor
 from facerec.folder.people import ANNOTATOR, NONE, PREDICTION, People, Person
 

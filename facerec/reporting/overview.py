@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from facerec.actors.unnamed import allowed_names
+from facerec.actors.cast import allowed_names
 from facerec.folder.documents import read_clusters, read_predictions, read_scene_changes, shown_actor
 from facerec.folder.images import thumbnail_tags
 from facerec.folder.layout import MovieFolder

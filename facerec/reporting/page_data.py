@@ -41,7 +41,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from facerec.actors.unnamed import allowed_names
+from facerec.actors.cast import allowed_names
 from facerec.folder.documents import read_predictions
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import recorded_poor_pages
