@@ -1,7 +1,8 @@
-"""The documentation: its links and the files it names exist, its Python example runs."""
+"""The documentation: its links and files exist, its commands are valid, its Python example runs."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -45,6 +46,26 @@ def test_source_files_that_are_named_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"\b(?:facerec|slurm|bench|tests)/[a-z0-9_/]+\.py\b", text):
         assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_have_valid_arguments(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, line in re.findall(r"^ *python (?:-u \./|-m )facerec[./](\w+)(?:\.py)? (.*)$", text, re.M):
+        words = [word for word in shlex.split(line, comments=True) if not word.startswith("$")]
+        if "…" not in words:  # an ellipsis stands for the rest
+            importlib.import_module(f"facerec.{name}").arguments().parse_args(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_make_commands_have_targets_and_variables_that_exist(page: Path) -> None:
+    makefiles = "".join((ROOT / name).read_text() for name in ("Makefile", "slurm/slurm.mk"))
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefiles, re.M))
+    variables = set(re.findall(r"\b[A-Z_]+\b", makefiles))
+    for line in re.findall(r"^ *make (\S.*)$", page.read_text(encoding="utf-8"), re.M):
+        target, *settings = shlex.split(line, comments=True)
+        assert target in targets, line
+        assert {setting.partition("=")[0] for setting in settings} <= variables, line
 
 
 def our_commands(page: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The commands, code and options in the README work as shown."""
+"""The commands, code and options in the README work as shown, and the example of docs/models.md."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from tests.films import make_film
 from tests.movie_folder import Shown, movie_folder
 
 README = (ROOT / "README.md").read_text()
+MODELS = (ROOT / "docs" / "models.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.M | re.S)
 
 
-def python_example(word: str) -> str:
+def python_example(word: str, page: str = README) -> str:
     """The example with a word, which has ten lines."""
-    (example,) = (block for block in blocks("python") if word in block)
+    (example,) = (block for block in blocks("python", page) if word in block)
     assert sum(bool(line.strip()) for line in example.splitlines()) == 10
     return example
 
@@ -67,7 +68,7 @@ def test_the_example_with_models_runs_as_it_stands(tmp_path: Path) -> None:
     shutil.copyfile(one, tmp_path / "one.jpg")
     shutil.copyfile(two, tmp_path / "two.jpg")
     done = subprocess.run(
-        [sys.executable, "-c", python_example("load_detector")],
+        [sys.executable, "-c", python_example("load_detector", MODELS)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
