@@ -14,13 +14,18 @@ from facerec.checks.images import Box, check_image_files, check_images
 from facerec.checks.pages import check_pages
 from facerec.checks.violations import Expected, Violations
 from facerec.errors import ContractError
-from facerec.folder.documents import DISPLAY_THRESHOLD, read_clusters, read_predictions, read_scene_changes
+from facerec.folder.documents import (
+    DISPLAY_THRESHOLD,
+    read_clusters,
+    read_predictions,
+    read_scene_changes,
+    read_transitions,
+)
 from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
 from facerec.folder.people import read_people
 from facerec.folder.readers import find_shared_boxes, scan_features, scan_trajectories
 from facerec.folder.records import Trajectory
-from facerec.folder.transitions import read_transitions
 from facerec.support.atomic import sha256_of
 from facerec.support.jsonl import scan_lines
 from facerec.support.shell import stage_command

@@ -1,4 +1,4 @@
-"""The files of the data folder that hold one JSON value: cuts, clusters and predictions.
+"""The files of the data folder that hold one JSON value: cuts, transitions, clusters and predictions.
 
 Each `*_bytes` function checks what it returns with the parser that reads it back.
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -19,6 +19,7 @@ from facerec.support.jsonl import is_int, read_json, require, require_keys
 
 DISPLAY_THRESHOLD = 0.40  # annotators see the names with a probability above this
 MIN_PROBABILITY = 0.05  # smaller probabilities are not written
+TRANSITION_KINDS = ("cut", "dissolve", "wipe", "fade through black", "fade through white", "gradual")
 _CLUSTER_ID = re.compile("0|[1-9][0-9]{0,8}")
 
 
@@ -61,6 +62,59 @@ def _parse_scene_changes(value: object, movie_id: int) -> list[int]:
     )
     require(all(a < b for a, b in pairwise(cuts)), "frame_indices must be ascending, without duplicates")
     return list(cuts)
+
+
+class TransitionRecord(NamedTuple):
+    """A transition of which `scene_changes.json` has the cut.
+
+    Attributes:
+        kind: one of `TRANSITION_KINDS`.
+        begin, end: the frames that are of neither shot alone, half-open; both are `cut` for a hard cut.
+        cut: the first frame that is more of the new shot.
+    """
+
+    kind: str
+    begin: int
+    end: int
+    cut: int
+
+
+def transitions_bytes(movie_id: int, transitions: Iterable[TransitionRecord]) -> bytes:
+    """Return the contents of `transitions.json`.
+
+    Raises:
+        RuleViolation: the transitions violate the format.
+    """
+    record = {"movie_id": movie_id, "transitions": [one._asdict() for one in transitions]}
+    _parse_transitions(record, movie_id)
+    return orjson.dumps(record)
+
+
+def read_transitions(path: Path, movie_id: int) -> list[TransitionRecord]:
+    """Read the transitions of a film, in its order.
+
+    Raises:
+        ContractError: the file violates its format.
+    """
+    return read_json(path, lambda value: _parse_transitions(value, movie_id))
+
+
+def _parse_transitions(value: object, movie_id: int) -> list[TransitionRecord]:
+    records = _document(value, "transitions", movie_id)
+    require(isinstance(records, list), "transitions must be a list")
+    transitions = [_transition(one) for one in records]
+    require(all(a.cut < b.cut for a, b in pairwise(transitions)), "the cuts of the transitions must ascend")
+    return transitions
+
+
+def _transition(value: object) -> TransitionRecord:
+    one = TransitionRecord(**require_keys(value, set(TransitionRecord._fields)))
+    require(one.kind in TRANSITION_KINDS, f"kind must be one of {', '.join(TRANSITION_KINDS)}")
+    known = all(is_int(frame) and 0 < frame <= MAX_FRAME for frame in one[1:])
+    require(known, "begin, cut and end must be frame numbers above 0")
+    require(one.begin <= one.cut <= one.end, "begin, cut and end must not descend")
+    require((one.begin == one.end) == (one.kind == TRANSITION_KINDS[0]), "only a cut has no frames")
+    return one
 
 
 def clusters_bytes(movie_id: int, labels: Iterable[int]) -> bytes:

