@@ -10,9 +10,9 @@ gallery, so that names are as confident as they can be.
 Prints a Markdown table with a row for each sequence and each length of the dissolves:
 
 stretches       stretches of the film that show one person
-trajectories    trajectories that lie in one stretch at least partly
+trajectories    trajectories of all its scenes
 mixed           trajectories with frames of two or more people; blended frames belong to nobody
-blended         trajectories of blended frames only
+blended         trajectories of blended frames only: a dissolve's cut divides each face that is seen in it
 wrong names     frames of a person that lie in a cluster with another person's name at p > 0.40
 right names     frames of a person that lie in a cluster with this person's name, as a share
 """
@@ -51,7 +51,7 @@ from facerec.support.cli import configure_logging, parser, run_main
 WIDTH, HEIGHT, RATE = 320, 180, 25
 FACE = 70  # pixels: height of a face
 HOLD = 40  # frames that show one person alone
-BLACK = 6  # frames between two scenes
+BLACK = 12  # frames between two scenes; more than a flash has, and than the tracker bridges
 MOVIE = 5
 DISSOLVES = (0, 8, 12, 24, 48)  # frames; 0 is a hard cut
 DISTANCES = (0.0, 0.4, 1.6)  # of successive faces, in face heights: in one place, near, apart
@@ -176,9 +176,10 @@ def write_database(folder: Path, portraits: Sequence[Path]) -> None:
 
 @dataclass
 class Score:
-    """What the table says of some scenes; see the module."""
+    """What the table says of some scenes, see the module, and how many dissolves they have."""
 
     stretches: int = 0
+    dissolves: int = 0
     trajectories: int = 0
     mixed: int = 0
     blended: int = 0
@@ -197,7 +198,9 @@ def score(folder: MovieFolder, scenes: Sequence[Scene]) -> dict[tuple[str, int],
     truth = np.array(person_of)
     found: dict[tuple[str, int], Score] = defaultdict(Score)
     for scene in scenes:
-        found[scene.label, scene.dissolve].stretches += len(scene.people)
+        row = found[scene.label, scene.dissolve]
+        row.stretches += len(scene.people)
+        row.dissolves += len(scene.people) - 1 if scene.dissolve else 0
     clusters = read_clusters(folder.clusters, MOVIE)
     predictions = read_predictions(folder.predictions, MOVIE)
     for trajectory in read_trajectories(folder.trajectories, MOVIE):
