@@ -43,7 +43,7 @@ class Outcomes:
         scores: (n,).
         true: (n,) whether the detection is true.
         faces: number of faces of the class.
-        unjudged: (n,) whether the detection is false, but overlaps no judged box: nobody has looked at it.
+        unjudged: (n,) whether the detection is false, but overlaps no judged box: it may be a face.
     """
 
     scores: Floats

@@ -11,7 +11,7 @@ whole trajectories instead.)
 Prints a Markdown table for each embedder. Rows: all pairs; pairs by the longer side of the smaller face;
 pairs of two frontal faces, and pairs with a turned one (frontality, from the keypoints, below 0.7: the nose
 is at least two thirds of the way to an eye). Columns: pairs of one person and of two; AUC, the chance that a
-pair of one person is the nearer; at `same_person` the shares that are told wrong and the balanced accuracy;
+pair of one person is the nearer; at `same_person` the shares of errors and the balanced accuracy;
 and the threshold with the best balanced accuracy on these pairs. That of few pairs is not a calibration.
 """
 

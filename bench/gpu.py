@@ -3,9 +3,9 @@
     python bench/gpu.py [FILM] > gpu.json
     python bench/gpu.py --device cpu          small sizes, to see that it runs
 
-FILM is written anew at each size in H.264, from its middle; without one, a camera moves over photographs. No
-frame is used twice. Needs no network, and less than 8 minutes on an H100: what the time (--budget) does not
-suffice for is listed as left out. Without --detector and --embedder the weights are random, which cost the
+FILM is encoded in H.264 at each size, from its middle; without one, a camera moves over photographs. No
+frame is used twice. Needs no network, and less than 8 minutes on an H100: what does not fit into the time
+(--budget) is listed as left out. Without --detector and --embedder the weights are random, which cost the
 same but say little about agreement, so artificial faces are embedded. Prints JSON:
 
 matrix_tflops      rate of square matrix products by precision, the yardstick

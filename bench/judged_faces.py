@@ -61,8 +61,8 @@ def group_detections(found: Sequence[Boxes]) -> list[tuple[int, int, int, int]]:
         found: the boxes of each detector, best first.
 
     Returns:
-        The median box of each group. A group has at most one box of each detector; a box joins the group with
-        whose median it overlaps most.
+        The median box of each group. A group has at most one box of each detector; a box joins the
+        group with the median that it overlaps most.
     """
     groups: list[list[NDArray[np.float64]]] = []
     for boxes in found:

@@ -32,7 +32,7 @@ class Networks:
 
     @contextmanager
     def noted(self) -> Iterator[list[Call]]:
-        """Note all calls in the block; calling them again costs the same, whatever their inputs are then."""
+        """Note all calls in the block; calling them again costs the same, with any inputs."""
         self._calls = []
         try:
             yield self._calls

@@ -60,7 +60,7 @@ def arguments() -> argparse.ArgumentParser:
         default=n.year_half_life,
         metavar="YEARS",
         help="years before or after the film after which an actor's picture counts half, where the column "
-        "year of actor_images.csv is filled; inf: all pictures count alike",
+        "year of actor_images.csv is filled; inf: all pictures count the same",
     )
     command_line.add_argument(
         "--overwrite",

@@ -32,7 +32,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def diagnose(films: Path, actor_db: Path, out: Path, detector: str, embedder: str) -> Iterator[Finding]:
-    """Yield all findings. Models, films and actors are looked at only if the packages are there."""
+    """Yield all findings. Models, films and actors are checked only if the packages are there."""
     from facerec.diagnosis import hardware, inputs, software
 
     yield from software.check_python()

@@ -114,8 +114,8 @@ def arguments() -> argparse.ArgumentParser:
     command_line.add_argument(
         "--tiles",
         action="store_true",
-        help="look at frames larger than the detector's input in overlapping tiles too, to find small faces "
-        "in 1080p and 4K; for scrfd files of a fixed input size",
+        help="also search overlapping tiles of frames that are larger than the detector's input, to find "
+        "small faces in 1080p and 4K; for scrfd files of a fixed input size",
     )
     command_line.add_argument(
         "--no-images", action="store_true", help="save no thumbnails; annotators will see none"

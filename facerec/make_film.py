@@ -68,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     if not 0 <= args.crf <= 51:
         raise InputError(f"--crf {args.crf}: must be from 0 to 51")
-    from facerec.masters.making import Wishes, make_film, parse_rate
+    from facerec.masters.making import FilmOptions, make_film, parse_rate
     from facerec.masters.recognition import recognise
 
-    wishes = Wishes(
+    wishes = FilmOptions(
         out=args.out,
         rate=parse_rate(args.fps) if args.fps else None,
         view=args.view,

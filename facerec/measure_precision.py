@@ -1,9 +1,9 @@
 """Measure on a GPU whether float16 gives the results of float32, and record it for `--precision auto`.
 
-Finds and embeds the faces of frames from all parts of FILM in both precisions. float16 holds if 98 % of the
+Finds and embeds the faces of frames from all parts of FILM in both precisions. float16 passes if 98 % of the
 boxes in each precision have a matching box in the other (intersection over union of at least 0.8), and the
 two vectors of every face have a cosine of at least 0.99. The result is added to precision.json in the weights
-folder. If float16 holds, new films are extracted in float16 from then on, on GPUs with these weights.
+folder. If float16 passes, new films are extracted in float16 from then on, on GPUs with these weights.
 """
 
 from __future__ import annotations

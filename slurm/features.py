@@ -60,7 +60,7 @@ def find_source(options: RunOptions, run: FeatureRun, scheduler: Scheduler) -> l
 
 
 def _check_merge(run: RunFolder, scheduler: Scheduler) -> None:
-    """Raise `PlanError` while a merge is to decide the cuts: which shots there are is not known before."""
+    """Raise `PlanError` while a merge is queued or running, because it will decide the cuts."""
     if not run.submissions():
         return
     merge = read_status(run, scheduler.tasks_of(run), None).stages["merge"]

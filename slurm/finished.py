@@ -166,7 +166,7 @@ def read_finished(run: RunFolder, queued: Mapping[str, QueuedTask] | None) -> Mo
         elif _is_queued(submission.key, queued) or (submission.local and run.pool_runs(submission)):
             return None
     stages = newest_of_stages(run, tasks, finished)
-    shards = dict.fromkeys(range(plan.n), ShardStatus("done"))  # one for all: nobody changes it
+    shards = dict.fromkeys(range(plan.n), ShardStatus("done"))  # one object for all; it is never changed
     return MovieStatus(run, plan.n, shards, stages, tasks, {}, plan.frame_count, finished=True)
 
 

@@ -30,9 +30,9 @@ _ERROR, _WARNING = ": error: ", " WARNING "
 
 
 def movies_that_can_run(options: RunOptions, todo: Mapping[int, Sequence[str]]) -> list[int]:
-    """Return the movies of `todo` whose stages can run to the end, as far as that is known now.
+    """Return the movies of `todo` with stages that can all run, as far as that is known now.
 
-    What is wrong with the others, and warnings, go to standard error. A missing film is not looked for here.
+    What is wrong with the others, and warnings, go to standard error. Missing films are not reported here.
 
     Args:
         todo: the stages to do, by movie id. Each stage is tried once, for the movies that need it.

@@ -55,7 +55,7 @@ class Resources:
         tasks: number of tasks that share the shards; 0 for one task per shard.
         retry: number of times a failed shard is tried again.
         warn: seconds before the time limit at which SLURM signals a task to stop cleanly.
-        nice: how much later than other jobs of the user's, SLURM's --nice.
+        nice: SLURM's --nice; higher: other jobs go first.
         priority: SLURM's --priority, which most sites leave to operators.
         modules: environment modules to load before a task.
         setup: shell lines to run before a task, unchanged.

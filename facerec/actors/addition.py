@@ -37,7 +37,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Addition:
-    """What is going to change.
+    """The planned changes of the database.
 
     Attributes:
         tables: old and new text by path; the old one is None for a new file.
@@ -136,7 +136,7 @@ def plan_addition(
     replaced: Collection[str] = (),
     advance: Callable[[int], None] = lambda n: None,
 ) -> Addition:
-    """Decide what is going to change.
+    """Plan the changes.
 
     Args:
         title, year: of the film; empty to take those of the movie's rows.

@@ -83,7 +83,7 @@ def edit_cast(
         if not numbers:
             edits.added.append({"movie_id": str(movie_id), **film, "id": member.actor_id, **cells})
             continue
-        if len(numbers) > 1:  # a row a role, by hand
+        if len(numbers) > 1:  # somebody wrote one row for each role
             cells.pop("role", None)
         for number in numbers:
             _fill(edits, database, number, own[number], cells, replaced)
@@ -174,7 +174,7 @@ def _fill(
             continue
         elif not before or column in replaced or (column == "role" and before == NO_ROLE):
             changes[column] = text
-        elif not _is_alike(column, before, text):
+        elif not _agrees(column, before, text):
             edits.notes.append(
                 f"{database.actors.name}: {row['name']}, {column}: {before!r} stays; the list says {text!r}"
             )
@@ -182,8 +182,8 @@ def _fill(
         del edits.changes[number]
 
 
-def _is_alike(column: str, before: str, text: str) -> bool:
-    """Return whether a cell and the list do not contradict each other."""
+def _agrees(column: str, before: str, text: str) -> bool:
+    """Return whether a cell agrees with the list."""
     if column == "movie_year":
         return before == text
     if column == "birthday":

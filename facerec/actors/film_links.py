@@ -1,6 +1,6 @@
 """Give a film the name that the program and the labeling backend need: `<movie id>-Title.ext`.
 
-A link beside the film, or a new name. What stands in the way is reported: another film of the movie, a film
+A link beside the film, or a new name. Obstacles are reported: another film of the movie, a film
 that is another movie already, files beside it that the labeling backend would take for a film.
 """
 
@@ -29,9 +29,9 @@ class FilmLink:
     """How a film gets its name.
 
     Attributes:
-        film: as it lies there.
-        path: with the name that it needs; equal to `film` if it has such a name.
-        renames: move it, instead of a link to it.
+        film: its present path.
+        path: the one that it gets; equal to `film` if its name is right already.
+        renames: move the film, instead of making a link to it.
         notes: sentences about other files.
     """
 
@@ -42,11 +42,11 @@ class FilmLink:
 
     @property
     def is_done(self) -> bool:
-        """Whether the name is there already."""
+        """Whether the film has that name already."""
         return self.film == self.path or (self.path.exists() and not self.renames)
 
     def describe(self) -> str:
-        """Return what is going to be done, in one line."""
+        """Return the planned action, in one line."""
         verb = "rename" if self.renames else "link"
         return f"{verb} {self.film} -> {self.path}"
 

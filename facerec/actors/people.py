@@ -17,7 +17,7 @@ _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"
 def name_key(name: str) -> str:
     """Return what two spellings of a name have in common: no accents, case, punctuation, or forms of Unicode.
 
-    Letters with strokes are taken as those without, as in `Mikkelsen, Søren`.
+    Letters with strokes equal those without, as in `Mikkelsen, Søren`.
     """
     return fold(fold(name).translate(_LETTERS))
 
@@ -34,7 +34,7 @@ class KnownPerson:
     uris: tuple[str, ...] = ()
 
     def birthday(self) -> str:
-        """Return the most precise birthday, of several that disagree none."""
+        """Return the most precise birthday; empty if several disagree."""
         best = max(self.birthdays, key=len, default="")
         return best if all(agree(best, other) for other in self.birthdays) else ""
 

@@ -17,7 +17,7 @@ _KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # suffix of formats th
 def copy_name(actor_id: str, content: bytes, path: Path) -> str:
     """Return the file name of the copy of a picture: it depends on actor and content only.
 
-    So the same picture is copied once, whatever its file is called.
+    So the same picture is copied once, even from files of different names.
     """
     suffix = _KEPT.get(picture_format(path), ".jpg") if is_upright(path) else ".jpg"
     stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in actor_id[:_STEM])

@@ -1,4 +1,4 @@
-"""Find whom a picture shows by its folder, its name or the cast list; never guess.
+"""Find the person that a picture shows by its folder, its name or the cast list; never guess.
 
 `pictures/Grace Hopper/any.jpg`, `pictures/Grace Hopper 2.jpg` and `pictures/nm0592225.jpg` belong to one
 person each. A number after the name that can be a year is the picture's year: `Grace Hopper 1984.jpg`.
@@ -43,7 +43,7 @@ class Matches:
 
     Attributes:
         doubts: sentences about files that were left out.
-        notes: a sentence about the files of nobody in the cast.
+        notes: a sentence about files that are named after nobody in the cast.
     """
 
     pictures: tuple[Picture, ...]
@@ -67,7 +67,7 @@ def match_pictures(folders: Sequence[Path], members: Sequence[Member], beside: P
     names = _Names(members)
     owners: dict[Path, set[tuple[str, str]]] = {}
     doubts: list[str] = []
-    nobody: list[Path] = []
+    unmatched: list[Path] = []
     for folder in folders:
         for path, parents in picture_files(folder):
             found, year, doubt = names.owner(path, parents)
@@ -76,7 +76,7 @@ def match_pictures(folders: Sequence[Path], members: Sequence[Member], beside: P
             elif found:
                 owners.setdefault(path, set()).add((found, year))
             else:
-                nobody.append(path)
+                unmatched.append(path)
     for member in members:
         for path, doubt in _listed(member, folders, beside):
             if doubt:
@@ -92,7 +92,8 @@ def match_pictures(folders: Sequence[Path], members: Sequence[Member], beside: P
         else:
             pictures.append(Picture(path, *min(of)))
     listed = set(owners)
-    return Matches(tuple(pictures), tuple(doubts), _nobodys([p for p in nobody if p not in listed], names))
+    notes = _unmatched([path for path in unmatched if path not in listed], names)
+    return Matches(tuple(pictures), tuple(doubts), notes)
 
 
 def picture_files(
@@ -101,7 +102,7 @@ def picture_files(
     """Yield files that may be pictures, with the names of the folders that they are in below `folder`.
 
     Args:
-        above: folders that `folder` is in; links back to them are passed over.
+        above: folders that `folder` is in; links back to them are ignored.
     """
     above |= {folder.resolve()}
     for path in sorted(folder.iterdir()):
@@ -132,7 +133,7 @@ class _Names:
             self._name_of[member.actor_id] = member.entry.name
 
     def owner(self, path: Path, parents: Sequence[str]) -> tuple[str, str, str]:
-        """Return the actor id of a file, empty if it is nobody's; its year; and why it is in doubt."""
+        """Return the actor id of a file, empty if its name fits nobody; its year; and why it is in doubt."""
         by_folder = [found for name in parents if (found := self.find(name))]
         by_name = self.find(path.stem)
         year = year_in([path.stem, *reversed(parents)])
@@ -148,7 +149,7 @@ class _Names:
         return "", year, ""
 
     def find(self, name: str) -> frozenset[str]:
-        """Return the people whose picture or folder may have this name; an id decides."""
+        """Return the people that a picture or folder of this name may show; an id decides."""
         if (actor_id := self._ids.get(name.casefold())) is not None:
             return frozenset((actor_id,))
         found: set[str] = set()
@@ -207,7 +208,7 @@ def _listed(member: Member, folders: Sequence[Path], beside: Path | None) -> Ite
             yield found, ""
 
 
-def _nobodys(paths: Sequence[Path], names: _Names) -> tuple[str, ...]:
+def _unmatched(paths: Sequence[Path], names: _Names) -> tuple[str, ...]:
     """Return a sentence about files of people who are not in the cast, with names that are nearly one."""
     if not paths:
         return ()
@@ -217,4 +218,4 @@ def _nobodys(paths: Sequence[Path], names: _Names) -> tuple[str, ...]:
         near = difflib.get_close_matches(" ".join(words), names.spelled, 1, 0.8)
         shown.append(f"{path}{f' (did you mean {names.spelled[near[0]]!r}?)' if near else ''}")
     more = f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else ""
-    return (f"{len(paths)} files have names of nobody in the cast: {', '.join(shown)}{more}",)
+    return (f"{len(paths)} files are not named after anybody in the cast: {', '.join(shown)}{more}",)

@@ -107,7 +107,7 @@ def _one_entry_a_person(entries: Sequence[CastEntry], doubts: list[str], notes: 
             )
         elif len({replace(one, where="") for one in group}) == 1:
             if len(group) > 1:
-                notes.append(f"{first.name!r} is listed {len(group)} times, alike, and taken once")
+                notes.append(f"{first.name!r} is listed {len(group)} times with the same data and taken once")
             people.append(first)
         elif all(are_one_day(first.birthday, one.birthday) for one in group):
             people.append(_joined(group))
@@ -274,7 +274,7 @@ def _unusable(actor_id: str) -> str:
     if len(actor_id) > MAX_ID_LENGTH:
         return f"has more than {MAX_ID_LENGTH} characters"
     if not actor_id[:1].isalpha() or fold(actor_id) in _NOT_TEXT:
-        return "is no text for the labeling backend; begin it with a letter, as in p12"
+        return "is not text for the labeling backend; begin it with a letter, as in p12"
     if actor_id != " ".join(actor_id.split()) or not actor_id.isprintable():
         return "has blanks or unprintable characters"
     return ""

@@ -1,4 +1,4 @@
-"""Cast lists as they are read, and the description of the film whose cast is wanted."""
+"""Cast lists as they are read, and the description of the film for which a cast is wanted."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CastList:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The film whose cast is wanted, and how to read its list.
+    """The film for which a cast is wanted, and how to read its list.
 
     Attributes:
         movie_id: of the movie here.

@@ -33,7 +33,7 @@ _SLASHES = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})")
 def birthday_of(text: str) -> tuple[str, str]:
     """Return a birthday as `dd.mm.yyyy`, `yyyy` or empty, and a clause about what is not clear in it.
 
-    A date whose day and month could be exchanged keeps its year only. An uncertain date is left out.
+    A date in which day and month could be exchanged keeps its year only. An uncertain date is left out.
     """
     text = text.strip()
     if not text or text in ("\\N", "-", "?"):
@@ -68,7 +68,7 @@ def _checked(year: str, month: int, day: int, text: str) -> tuple[str, str]:
     try:
         date(int(year), month, day)
     except ValueError:
-        return "", f"the birthday {text!r} is no day of the calendar, so it is left out"
+        return "", f"the birthday {text!r} is not a day of the calendar, so it is left out"
     return f"{day:02}.{month:02}.{year}", ""
 
 

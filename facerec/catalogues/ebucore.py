@@ -1,6 +1,6 @@
 """The cast in an EBUCore XML document (EBU Tech 3293), as broadcasters' archives export it.
 
-The cast are the `contributor` elements whose `role` is Actor: by the role's label in several languages, or
+The cast are the `contributor` elements with the `role` Actor: by the role's label in several languages, or
 by the term 25.9 of EBU's classification of roles. EBUCore has no element for the character; `characterName`,
 `character` and the role's `typeDefinition` are taken where an archive uses them.
 """

@@ -33,13 +33,13 @@ def imdb_id(digits: str) -> str:
 
 
 def entity_of(text: str) -> str:
-    """Return the Wikidata id in an id or address; empty if it is none."""
+    """Return the Wikidata id in an id or address; empty if there is none."""
     found = person_of(text)
     return found[0] if found and found[0].startswith("Q") else ""
 
 
 def namespace_of(actor_id: str) -> str:
-    """Return the catalogue of an actor id: `nm`, `Q`, `tmdb`, or empty if it is of none."""
+    """Return the catalogue of an actor id: `nm`, `Q`, `tmdb`, or empty if it is not of these."""
     match = _NAMESPACE.fullmatch(actor_id)
     return match[1] if match else ""
 

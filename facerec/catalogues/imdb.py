@@ -41,7 +41,7 @@ _FILMS = (
 
 
 def kind_of(source: Source) -> str | None:
-    """Return which of the three files it is; None if it is none of them."""
+    """Return which of the three files it is; None if it is another file."""
     return next((kind for kind, header in _HEADERS.items() if source.start.startswith(header)), None)
 
 
@@ -143,7 +143,7 @@ def _find_film(source: Source, wanted: Wanted) -> tuple[str, str, str]:
 
 
 def _rows(source: Source, keys: Collection[str], wanted: Wanted) -> Iterator[list[str]]:
-    """Yield the cells of the rows whose first cell is one of `keys`, in the order of the file."""
+    """Yield the cells of the rows that begin with one of `keys`, in the order of the file."""
     wanted_keys = {key.encode() for key in keys}
     for block in _blocks(source, wanted):
         if len(wanted_keys) <= _FEW:

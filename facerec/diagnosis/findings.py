@@ -19,12 +19,12 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for.
+    """One result of a check.
 
     Attributes:
-        subject: what was looked at, as `models`; findings of one subject are shown together.
+        subject: what was checked, as `models`; findings of one subject are shown together.
         text: what was found.
-        fix: the command that changes it, or another way out; empty if nothing needs to be done.
+        fix: the command that changes it, or another remedy; empty if nothing needs to be done.
     """
 
     subject: str

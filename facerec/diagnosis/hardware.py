@@ -16,7 +16,7 @@ _SMALL_DISK = 10 << 30  # bytes
 
 
 def check_processors() -> Iterator[Finding]:
-    """Look at the CPUs and the memory that this process may use."""
+    """Check the CPUs and the memory that this process may use."""
     memory = available_memory()
     text = f"{usable_cpus()} CPUs, {memory / 2**30:.1f} GiB of free memory"
     if memory < _SMALL_MEMORY:
@@ -27,7 +27,7 @@ def check_processors() -> Iterator[Finding]:
 
 
 def check_gpus() -> Iterator[Finding]:
-    """Look for GPUs, as the driver and as torch see them."""
+    """Check the GPUs, as the driver and as torch see them."""
     driver = _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
     names: list[str] = []
     try:
@@ -52,7 +52,7 @@ def check_gpus() -> Iterator[Finding]:
 
 
 def check_scheduler() -> Iterator[Finding]:
-    """Look for SLURM."""
+    """Check for SLURM."""
     release = _output("sbatch", "--version")
     if not release:
         yield note("slurm", "no sbatch on this machine: `make movie` runs local workers instead")
@@ -66,7 +66,7 @@ def check_scheduler() -> Iterator[Finding]:
 
 
 def check_disk(out: Path) -> Iterator[Finding]:
-    """Look at the space for movie folders: `out`, or the folder that it would be made in."""
+    """Check the disk space for movie folders: `out`, or the folder that it would be made in."""
     place = out.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent

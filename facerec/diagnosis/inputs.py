@@ -15,7 +15,7 @@ _SHOWN = 5  # names in one line, and films that cannot be read
 
 
 def check_films(films: Path) -> Iterator[Finding]:
-    """Look for films, and decode the first frame of each, of the first `MOST_FILMS` if there are more."""
+    """Check the films: decode the first frame of each, of the first `MOST_FILMS` if there are more."""
     from facerec.folder.films import (
         files_without_movie_id,
         films_of_all,
@@ -70,7 +70,7 @@ def check_films(films: Path) -> Iterator[Finding]:
 
 
 def check_actor_database(actor_db: Path, films: Path, embedder: str) -> Iterator[Finding]:
-    """Look at the tables, the pictures and their embeddings, and which movies have a cast."""
+    """Check the tables, the pictures and their embeddings, and which movies have a cast."""
     from facerec.actors.database import ActorDatabase
     from facerec.folder.films import films_of_all
 

@@ -20,7 +20,7 @@ _REQUIREMENT = re.compile(
 
 
 def check_python() -> Iterator[Finding]:
-    """Look at the version of Python."""
+    """Check the version of Python."""
     text = f"{platform.python_version()} ({sys.executable})"
     if sys.version_info[:2] < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -66,7 +66,7 @@ def declared_packages() -> dict[str, str]:
 
 
 def check_models(detector: str, embedder: str) -> Iterator[Finding]:
-    """Look for the weights of the detector and the embedder that a movie would use, and of the others.
+    """Check the weights of the detector and the embedder that a movie would use, and of the others.
 
     Args:
         detector: as the option `--detector`: NAME or NAME:FILE. `embedder` likewise.

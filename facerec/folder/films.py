@@ -1,7 +1,7 @@
 """Find movie ids and films in the folder of films, where a film is named `<movie_id>-<title>`.
 
 Media libraries keep subtitles, posters, descriptions and trailers beside a film, under its name. They are
-passed over.
+ignored.
 """
 
 from __future__ import annotations

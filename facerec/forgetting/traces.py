@@ -57,7 +57,7 @@ def find_traces(root: Path, subject: Subject, advance: Callable[[int], None]) ->
 def trace_in(path: Path, subject: Subject) -> str:
     """Return what in a file refers to the person, as a phrase; empty for nothing.
 
-    Of links and folders only the name is looked at. A file that cannot be searched may refer to the person.
+    Only the names of links and folders are searched. A file that cannot be searched may refer to the person.
     """
     patterns = _patterns(subject)
     if found := patterns.word_in(os.fsencode(path.name)):

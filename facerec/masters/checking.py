@@ -18,7 +18,7 @@ from facerec.video.opencv_check import opencv_decodes, opencv_seek_mismatches
 
 _SAMPLES = 6
 _NEARBY = 2  # frames on each side that are compared
-_SAME = 1.0  # mean grey levels that say nothing about which of two frames it is
+_SAME = 1.0  # difference in mean grey levels that is too small to tell two frames apart
 _LIMIT = 8.0  # mean grey levels between a frame and what became of it
 
 

@@ -20,7 +20,7 @@ from facerec.video.container import FORMATS, open_video
 log = logging.getLogger(__name__)
 
 CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}  # of the result, by its suffix
-_STREAMED = {"mpeg", "mpegts", "vob"}  # whose parts may be cut at any byte
+_STREAMED = {"mpeg", "mpegts", "vob"}  # formats that may be cut into parts at any byte
 _INLINE = {"mpeg1video", "mpeg2video", "mjpeg", "dnxhd", "prores", "dvvideo", "rawvideo", "v210"}  # headers
 _JUMP = 10  # seconds between packets; more, or less than none, is a new clock
 
@@ -185,7 +185,7 @@ class _Clock:
         self._last: dict[str, Fraction] = {}  # decoding time of the last packet, shifted
 
     def begin_part(self, times: tuple[Fraction, Fraction] | None) -> None:
-        """Begin a part whose pictures begin and end at `times`; None if its packets are to say it."""
+        """Begin a part whose pictures begin and end at `times`; None to take the times of its packets."""
         self._shift = self._part_end = None
         if times is not None:
             self._shift = self._end - times[0]

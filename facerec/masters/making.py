@@ -35,8 +35,8 @@ _RATES = {"23.976": "24000/1001", "23.98": "24000/1001", "29.97": "30000/1001", 
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user wants; None and "auto": as the master says.
+class FilmOptions:
+    """What the user asked for; None and "auto": as the master says.
 
     Attributes:
         out: the film to make.
@@ -74,8 +74,8 @@ def parse_rate(text: str) -> Fraction:
     return rate
 
 
-def make_film(master: Master, wishes: Wishes, *, dry_run: bool = False) -> str:
-    """Make the film, checked, at once or not at all; returns a line that says what was made.
+def make_film(master: Master, wishes: FilmOptions, *, dry_run: bool = False) -> str:
+    """Make and check the film, whole or not at all; returns a line that says what was made.
 
     Raises:
         InputError: it cannot be made of this.
@@ -99,11 +99,11 @@ def make_film(master: Master, wishes: Wishes, *, dry_run: bool = False) -> str:
     return f"{out}: {film.frame_count} frames, {duration_text(film, source.rate)}{notes}"
 
 
-def _joins(master: Master, wishes: Wishes) -> bool:
+def _joins(master: Master, wishes: FilmOptions) -> bool:
     return len(master.films) > 1 and not wishes.encode and wishes.view in ("auto", "none")
 
 
-def _out(master: Master, wishes: Wishes, suffix: str) -> Path:
+def _out(master: Master, wishes: FilmOptions, suffix: str) -> Path:
     """Return the film to write; raises InputError or StaleError if it cannot be."""
     out = wishes.out
     if out is None:
@@ -120,11 +120,11 @@ def _out(master: Master, wishes: Wishes, suffix: str) -> Path:
     if not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder")
     if out.exists() and not wishes.overwrite:
-        raise StaleError(f"{out}: is there already; to make it again, add {option('--overwrite')}")
+        raise StaleError(f"{out}: exists already; to make it again, add {option('--overwrite')}")
     return out
 
 
-def _source(master: Master, wishes: Wishes) -> tuple[Source, str]:
+def _source(master: Master, wishes: FilmOptions) -> tuple[Source, str]:
     """Return the frames to encode, and notes for the summary."""
     if master.kind is Kind.PICTURES:
         assert master.folder is not None
@@ -149,17 +149,17 @@ def _source(master: Master, wishes: Wishes) -> tuple[Source, str]:
     return FilmSource(ranges, wishes.rate or rate, view, wishes.hold), notes
 
 
-def _picture_source(folder: Path, wishes: Wishes) -> tuple[Source, str]:
+def _picture_source(folder: Path, wishes: FilmOptions) -> tuple[Source, str]:
     pictures = list_pictures(folder, wishes.only)
     if pictures.gaps:
         gaps = describe_gaps(pictures.gaps)
         if not wishes.hold:
             raise InputError(
-                f"{folder}: {gaps}; bring them, or show the frame before in their place with --gaps hold"
+                f"{folder}: {gaps}; add them, or show the frame before in their place with --gaps hold"
             )
         log.warning("%s: %s; the frame before is held", folder, gaps)
-    if pictures.passed_over:
-        log.info("%s: %d other files are passed over", folder, len(pictures.passed_over))
+    if pictures.ignored:
+        log.info("%s: %d other files are ignored", folder, len(pictures.ignored))
     files = pictures.frame_files()
     facts = picture_facts(files[0])
     rate = wishes.rate or facts.rate

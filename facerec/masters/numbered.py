@@ -50,13 +50,13 @@ class NumberedPictures:
     Attributes:
         numbers: of the pictures in their names, increasing.
         names: the file names, in the same order.
-        passed_over: names of other files in the folder.
+        ignored: names of other files in the folder.
     """
 
     folder: Path
     numbers: tuple[int, ...]
     names: tuple[str, ...]
-    passed_over: tuple[str, ...]
+    ignored: tuple[str, ...]
 
     @property
     def frame_count(self) -> int:
@@ -79,7 +79,7 @@ class NumberedPictures:
 
 
 def is_picture(name: str) -> bool:
-    """Return whether a file name is that of a picture; hidden files (`._0001.tif` of Macs) are none."""
+    """Return whether a file name is that of a picture. Hidden files (`._0001.tif` of Macs) do not count."""
     return not name.startswith(".") and Path(name).suffix.lower() in DECODERS
 
 

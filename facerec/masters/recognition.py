@@ -42,7 +42,7 @@ def recognise(paths: Sequence[Path]) -> Master:
     """Recognise a folder or films by their contents and names.
 
     Raises:
-        InputError: they are none of what is known.
+        InputError: they are no known kind of master.
     """
     for path in paths:
         if not path.exists():

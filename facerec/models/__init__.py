@@ -47,7 +47,7 @@ class _Entry:
         has_provider: whether ONNX Runtime computes it, which can use a GPU if its CUDA provider is installed.
         has_reduced_precision: whether it can compute in float16 or bfloat16.
         has_preprocessing: whether a `FILE.toml` states its preprocessing.
-        has_tiles: whether it can look at tiles of a frame.
+        has_tiles: whether it can search tiles of a frame.
         threshold: a detector's default score threshold.
     """
 
@@ -166,7 +166,7 @@ def card_of(spec: str, role: str | None = None) -> ModelCard:
 
 
 def check_tiles(spec: str) -> None:
-    """Check that the detector `spec` can look at tiles of a frame.
+    """Check that the detector `spec` can search tiles of a frame.
 
     Raises:
         ModelError: it cannot, or there is no such detector.
@@ -175,7 +175,7 @@ def check_tiles(spec: str) -> None:
         able = ", ".join(name for name, entry in DETECTORS.items() if entry.has_tiles)
         name = spec.partition(":")[0]
         raise ModelError(
-            f"{name} takes frames of any size, so it looks at no tiles: leave --tiles out, or use {able}"
+            f"{name} takes frames of any size, so it needs no tiles: leave --tiles out, or use {able}"
         )
 
 

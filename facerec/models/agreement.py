@@ -26,7 +26,7 @@ class Agreement:
     Attributes:
         kind, sha256: of the model.
         value: share of boxes, or smallest cosine.
-        least: the value from which the results hold.
+        least: the value from which the results pass.
         compared: number of boxes or vectors.
         device: name of the GPU.
     """
@@ -40,14 +40,14 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether the results hold."""
+        """Whether the results pass."""
         return self.value >= self.least and self.compared >= ENOUGH
 
     def summary(self) -> str:
         """Describe the result in one line."""
         what = "boxes agree" if self.least == LEAST_BOXES else "is the smallest cosine"
         verdict = (
-            "holds" if self.holds else "does not hold" if self.compared >= ENOUGH else "too few to decide"
+            "passes" if self.holds else "does not pass" if self.compared >= ENOUGH else "too few to decide"
         )
         return f"{self.value:.4f} {what} ({self.compared} compared, at least {self.least} wanted): {verdict}"
 

@@ -115,13 +115,13 @@ def check_finite(
 
 def not_finite(card: ModelCard, precision: str, name: str) -> NonFiniteError:
     """Return the error for outputs `name` of a model that are not finite."""
-    remedy = (
+    advice = (
         f"the weights {card.weights} are probably damaged or another model's"
         if precision == "float32"
         else "use --precision float32"
     )
     return NonFiniteError(
-        f"{card.kind}, computed in {precision}, returned {name} that are NaN or infinite; {remedy}"
+        f"{card.kind}, computed in {precision}, returned {name} that are NaN or infinite; {advice}"
     )
 
 

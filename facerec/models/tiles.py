@@ -1,8 +1,8 @@
-"""The scales and tiles at which a network sees a frame, when one size is too small for its faces.
+"""The scales and tiles in which a network searches a frame, when one scale is not enough for its faces.
 
-A network finds faces of some sizes only. A level is the frame at one scale, which is seen whole or, if it is
-larger than the network's input, in overlapping tiles. From each level the faces of the sizes are taken that
-it surely finds whole; a face that two levels or tiles found is one after suppression.
+A network finds faces of some sizes only. A level is the frame at one scale, which is searched whole or, if it
+is larger than the network's input, in overlapping tiles. From each level the faces of those sizes are taken
+that it surely finds whole. Suppression leaves one of the faces that two levels or tiles found.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Level:
     Attributes:
         size: of the scaled frame.
         ratio: pixels of the frame per pixel of the scaled frame, in x and y.
-        windows: the parts of it that the network sees, one after the other.
+        windows: the parts of it that the network searches, one after the other.
         smallest, largest: longer side of the boxes that are taken from it, in pixels of the scaled frame.
     """
 
@@ -57,7 +57,7 @@ class Level:
 
 
 def whole(frame: Size, size: Size, smallest: float = 0.0) -> Level:
-    """Return the level of a frame that is scaled to `size` and seen at once."""
+    """Return the level of a frame that is scaled to `size` and searched whole."""
     return Level(size, _ratio(frame, size), ((0, 0, *size),), smallest)
 
 
@@ -67,7 +67,7 @@ def tiled(frame: Size, scale: float, coarse: float, tile: Size) -> list[Level]:
     Args:
         frame: size of the frame.
         scale: at which the smallest faces are to be found.
-        coarse: scale at which the whole frame is seen.
+        coarse: scale at which the whole frame is searched.
         tile: size of the network's input.
     """
     levels = []

@@ -214,7 +214,7 @@ def decode(
     """Decode the network's outputs for one frame, with non-maximum suppression.
 
     Args:
-        outputs: of the c cells of all levels: `cls` and `obj` (c, 1), whose geometric mean is the score,
+        outputs: of the c cells of all levels: `cls` and `obj` (c, 1), with the score as their geometric mean,
             `bbox` (c, 4) and `kps` (c, 10), in cells from the cell's corner.
         height, width: of the network's input, in pixels.
         threshold: minimum score.

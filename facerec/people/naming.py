@@ -55,7 +55,7 @@ def actor_distances(
 ) -> NDArray[np.float64]:
     """Compute the distance (n, n_actors) of each probe from each actor.
 
-    It is the distance whose odds are the mean odds of the nearest pictures: `settings.share` of the actor's
+    It is the distance that has the mean odds of the nearest pictures: `settings.share` of the actor's
     pictures, but at least `settings.k`. The mean odds of all pictures are a kernel estimate of how the
     actor's faces are distributed (E. Parzen, "On estimation of a probability density function and mode",
     1962). The expected mean odds of a stranger are the same for any number of pictures, so many pictures
@@ -68,7 +68,7 @@ def actor_distances(
         probes: (n, d), gallery: (m, d), both L2-normalised.
         actor_of: (m,) the actor of each picture, 0..n_actors - 1; every actor has one.
         temperature: change of distance that changes the odds by a factor of e.
-        weights: (m,) above 0, how much each picture counts against the actor's others; None: all alike.
+        weights: (m,) above 0, how much each picture counts against the actor's others; None: all the same.
     """
     order = np.argsort(actor_of, kind="stable")
     bounds = np.searchsorted(actor_of[order], np.arange(n_actors + 1))
@@ -116,7 +116,7 @@ def distance_of_mean_odds(
     little.
 
     Args:
-        weights: (m,) of the pictures; None: all alike.
+        weights: (m,) of the pictures; None: all the same.
     """
     n_pictures = distances.shape[1]
     counted = max(settings.share * n_pictures, min(settings.k, n_pictures))
@@ -187,7 +187,7 @@ def name_clusters(
         gallery: (m, d) embeddings of the cast's pictures, L2-normalised.
         actor_of: (m,) indices into `actors`.
         same_person: Euclidean distance at which two faces are as likely one person as two.
-        weights: (m,) how much each picture counts, see `year_weights`; None: all alike.
+        weights: (m,) how much each picture counts, see `year_weights`; None: all the same.
 
     Returns:
         For each cluster probability by actor, most likely first; those below `MIN_PROBABILITY` left out.

@@ -18,7 +18,7 @@ class ExtractSettings:
 
     Attributes:
         detector, embedder: model specs, `NAME` or `NAME:FILE`.
-        save_every: save and embed the faces of frames whose number is a multiple of this. Lower: more
+        save_every: save and embed the faces of frames with a number that is a multiple of this. Lower: more
             thumbnails and embeddings per trajectory, more time.
         min_face_size: minimum shorter side of a saved face's box, in display pixels. Higher: fewer, better
             faces, less time.
@@ -30,9 +30,9 @@ class ExtractSettings:
         images: whether thumbnails are saved.
         precision: float32, float16 or bfloat16, in which RetinaFace and FaceNet compute; all other models
             compute in float32. On a GPU the last two are several times as fast, with nearly the same results.
-        detect_every: run the detector on frames whose number is a multiple of this; boxes of the frames
+        detect_every: run the detector on frames with a number that is a multiple of this; boxes of the frames
             between are interpolated. Higher: less time, less exact boxes, short appearances are missed.
-        tiles: whether frames larger than the detector's input are also looked at in overlapping tiles, for
+        tiles: whether frames larger than the detector's input are also searched in overlapping tiles, for
             detectors with an input of fixed size: finds faces of `min_face_size` in films of 1080 and 2160
             lines, and takes a multiple of the time.
     """

@@ -118,10 +118,10 @@ class NamingSettings:
     """How clusters are named. Distances are multiples of the embedder's `same_person`.
 
     Attributes:
-        k: least number of nearest pictures of each actor whose odds are averaged; all if an actor has fewer.
+        k: least number of pictures of each actor, the nearest, that are averaged; all if an actor has fewer.
             Higher: a wrong picture in the database does less harm, a rare pose is missed more
             often.
-        share: share of an actor's pictures, the nearest, whose odds are averaged where it is more than `k`.
+        share: share of an actor's pictures, the nearest, that are averaged where it is more than `k`.
             Lower: a rare pose of an actor with many pictures is named more often, and so are strangers;
             at 0.9 as many strangers are named with twenty pictures an actor as with three.
         temperature: change of distance that changes the odds by a factor of e. Lower: probabilities
@@ -132,7 +132,7 @@ class NamingSettings:
             Higher: fewer names in large casts.
         year_half_life: years after which a picture counts half, before or after the film's year; of pictures
             with a year. Lower: an actor who has changed is named more often by pictures of the time, and less
-            often if the few near pictures are poor; infinite: all pictures count alike.
+            often if the few near pictures are poor; infinite: all pictures count the same.
     """
 
     k: int = 3

@@ -126,7 +126,7 @@ def test_rows_of_one_person_become_one_and_two_people_of_one_name_stay_two() -> 
     assert ids(twice) == ["nm1"]
     assert (twice.members[0].entry.role, twice.members[0].entry.birthday) == ("Ada / Her twin", "1950")
     alike = resolved(one(role="Ada"), one(role="Ada"))
-    assert ids(alike) == ["ada-king"] and "listed 2 times, alike" in alike.notes[0]
+    assert ids(alike) == ["ada-king"] and "listed 2 times with the same data" in alike.notes[0]
     two = resolved(one(id="nm1"), one("ADA king", id="nm2"))
     assert ids(two) == ["nm1", "nm2"] and not two.doubts
     by_birthday = resolved(one(birthday="1950"), one(birthday="1960"))
@@ -147,7 +147,7 @@ def test_rows_of_one_person_become_one_and_two_people_of_one_name_stay_two() -> 
             "is born 1950 (cast.csv:2) and 1960",
         ),
         ((one(id="x" * 65),), "has more than 64 characters"),
-        ((one(id="null"),), "is no text for the labeling backend"),
+        ((one(id="null"),), "is not text for the labeling backend"),
         ((one("A B", id="a-b"), one("a b!", id="nm1"), one("C", id="a-b")), "the id 'a-b' is that of"),
     ],
 )

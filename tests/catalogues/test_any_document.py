@@ -1,4 +1,4 @@
-"""Whatever is in a file: a cast list is read, or refused in one line; never a traceback."""
+"""A cast list with any content is read, or refused in one line; never a traceback."""
 
 from __future__ import annotations
 

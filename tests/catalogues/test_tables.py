@@ -1,4 +1,4 @@
-"""A table of people is read whatever its columns, separators, encoding and quirks; doubts are reported."""
+"""A table of people is read with any usual columns, separators and encoding; doubts are reported."""
 
 from __future__ import annotations
 
@@ -137,8 +137,8 @@ def test_tsv_of_wikidatas_endpoint_has_languages_and_types_in_its_cells(tmp_path
         ("09/12/1906", "1906", "day or month first"),
         ("9. Dezember 1906", "09.12.1906", ""),
         ("Dec. 9th, 1906", "09.12.1906", ""),
-        ("31.02.1906", "", "no day of the calendar"),
-        ("1906-02-30", "", "no day of the calendar"),
+        ("31.02.1906", "", "not a day of the calendar"),
+        ("1906-02-30", "", "not a day of the calendar"),
         ("c. 1906", "", "not understood"),
         ("before the war", "", "not understood"),
         ("\\N", "", ""),

@@ -250,7 +250,7 @@ def test_pictures_in_doubt_are_left_out_and_named(place: Path, capsys: pytest.Ca
     shown = capsys.readouterr()
     assert "pictures/Ada King.jpg: the picture is damaged" in shown.err
     assert "are one picture under several people; it is left out" in shown.err
-    assert "1 files have names of nobody in the cast: pictures/Somebody Else.png" in shown.err
+    assert "1 files are not named after anybody in the cast: pictures/Somebody Else.png" in shown.err
     assert "2 pictures left out because of doubts" in shown.out
     assert [row["actor_id"] for _, row in ActorDatabase("db").read_images()] == ["ada", "jose-garcia"]
 

@@ -1,4 +1,4 @@
-"""A first-time user is told what is missing and the command that brings it, before hours are lost."""
+"""A first-time user sees what is missing and the command that adds it, before hours are lost."""
 
 from __future__ import annotations
 

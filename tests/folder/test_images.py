@@ -1,4 +1,4 @@
-"""The digest of images/ stays the same between releases, and covers whatever somebody put there."""
+"""The digest of images/ stays the same between releases, and covers every file there."""
 
 from __future__ import annotations
 

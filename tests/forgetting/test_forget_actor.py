@@ -1,4 +1,4 @@
-"""Who asked to be forgotten is in no file any more, wherever a name could have been copied to."""
+"""A forgotten person is in no file any more, in all places to which a name may be copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of pictures: order, gaps, strangers among them."""
+"""Names of pictures: order, gaps, and other files among them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_hidden_files_and_other_files_are_no_frames(tmp_path: Path) -> None:
     (folder / "a_4.dpx").mkdir()
     found = list_pictures(folder)
     assert found.names == ("a_1.dpx", "a_2.dpx")
-    assert "sound.wav" in found.passed_over
+    assert "sound.wav" in found.ignored
 
 
 def test_the_last_number_of_a_name_counts(tmp_path: Path) -> None:

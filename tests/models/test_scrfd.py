@@ -268,7 +268,7 @@ def test_a_face_that_fills_a_picture_is_found(shared, portrait):
 
 @pytest.mark.parametrize("name", ["yunet", "mtcnn"])
 def test_tiles_for_another_detector_are_refused(name):
-    with pytest.raises(ModelError, match=f"{name} takes frames of any size, so it looks at no tiles"):
+    with pytest.raises(ModelError, match=f"{name} takes frames of any size, so it needs no tiles"):
         check_tiles(name)
 
 

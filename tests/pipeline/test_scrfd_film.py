@@ -72,7 +72,7 @@ def test_the_number_of_shards_changes_no_byte_with_scrfd(film: Path, pack: None,
     [
         (["--models", "buffalo_x"], InputError, "--models buffalo_x: no such pack"),
         (["--models", "antelopev2"], ModelError, "make models MODELS=antelopev2"),
-        (["--models", "buffalo_l", "--tiles", "--detector", "yunet"], ModelError, "looks at no tiles"),
+        (["--models", "buffalo_l", "--tiles", "--detector", "yunet"], ModelError, "needs no tiles"),
     ],
 )
 def test_a_pack_or_tiles_that_cannot_be_had_are_one_line_before_anything_is_written(

@@ -1,4 +1,4 @@
-"""A person of the cast who must not be named is named nowhere; an anonymous export names nobody."""
+"""A person of the cast who must not be named is not named anywhere; an anonymous export names nobody."""
 
 from __future__ import annotations
 
