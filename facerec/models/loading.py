@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # If 1, ONNX models on a GPU run in TensorRT. Not by default: it chooses algorithms by timing them everywhere,
 # so that shards of one film could differ in their last bits, and takes minutes to prepare a network.
 TENSORRT = "FACEREC_TENSORRT"
+# what an error of ONNX Runtime begins with: a number, and often the place in its source
+_ONNX_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (\S+\.(cc|h):\d+ .*?\) (?=[A-Z]))?")
 
 
 def load_state(
@@ -129,8 +132,10 @@ def check_onnx(
     """
     found_in, found_out = session.get_inputs(), session.get_outputs()
     shape = list(found_in[0].shape) if found_in else []
+    # a channel axis of any length is tried, unless the channels are the last axis
+    channels_first = len(shape) == 4 and (shape[1] == 3 or (not isinstance(shape[1], int) and shape[3] != 3))
     wrong_outputs = outputs is not None and len(found_out) != outputs
-    if len(found_in) != inputs or wrong_outputs or len(shape) != 4 or shape[1] not in (3, "3"):
+    if len(found_in) != inputs or wrong_outputs or not channels_first:
         expected = "" if outputs is None else f", {outputs} outputs"
         raise ModelError(
             f"{path}: another kind of model ({len(found_in)} inputs, the first of shape {shape}, "
@@ -212,4 +217,5 @@ def _first_line(error: Exception) -> str:
     text = str(error).strip()
     if text.isdigit() or text.startswith("Weights only load failed"):
         return "it is no table of tensors"
-    return (text or type(error).__name__).splitlines()[0][:120]
+    text = _ONNX_PREFIX.sub("", text) or type(error).__name__
+    return text.splitlines()[0][:120]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 SIZES = 4  # sizes of images for which each thread keeps its arrays
 Rows = NDArray[np.float32]
+FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
 @dataclass
@@ -36,11 +37,16 @@ class OnnxArrays:
         session: from `onnx_session`, with one input.
         groups: outputs of which the rows are put one after the other into one array. The last dimension of an
             output counts its columns, the others its rows.
+
+    A network in float16 or float64 is run too: its input is converted to its type, its outputs to float32.
     """
 
     def __init__(self, session: Any, groups: Mapping[str, Sequence[str]]) -> None:
         self._session, self._groups = session, groups
         self._input = session.get_inputs()[0].name
+        ends = [*session.get_inputs(), *session.get_outputs()]
+        self._in_float32 = all(end.type == "tensor(float)" for end in ends)
+        self._type = FLOATS.get(session.get_inputs()[0].type, np.float32)
         self._of_thread = threading.local()
 
     def arrays(self, height: int, width: int) -> Arrays:
@@ -57,7 +63,9 @@ class OnnxArrays:
 
     def run(self, arrays: Arrays) -> dict[str, Rows]:
         """Run the network on `arrays.input`; return `arrays.outputs`, which the next run overwrites."""
-        if arrays.outputs is None:
+        if not self._in_float32:
+            arrays.outputs = self._join(self._values(arrays))
+        elif arrays.outputs is None:
             self._first_run(arrays)
         else:
             self._session.run_with_iobinding(arrays.binding)
@@ -66,18 +74,31 @@ class OnnxArrays:
 
     def _first_run(self, arrays: Arrays) -> None:
         """Run the network and make the arrays for outputs of the shapes that it returned."""
-        names = [name for group in self._groups.values() for name in group]
-        values = dict(zip(names, self._session.run(names, {self._input: arrays.input}), strict=True))
+        values = self._values(arrays)
         binding = self._session.io_binding()
         shape, address = arrays.input.shape, arrays.input.ctypes.data
         binding.bind_input(self._input, "cpu", 0, np.float32, shape, address)
-        outputs = {}
+        outputs = self._join(values)
         for group, members in self._groups.items():
-            parts = [values[name].reshape(-1, values[name].shape[-1]) for name in members]
-            outputs[group] = rows = np.ascontiguousarray(np.concatenate(parts), np.float32)
             begin = 0
-            for name, part in zip(members, parts, strict=True):
-                target = rows[begin : begin + len(part)]
+            for name in members:
+                end = begin + values[name].size // values[name].shape[-1]
+                target = outputs[group][begin:end]
                 binding.bind_output(name, "cpu", 0, np.float32, values[name].shape, target.ctypes.data)
-                begin += len(part)
+                begin = end
         arrays.outputs, arrays.binding = outputs, binding
+
+    def _values(self, arrays: Arrays) -> dict[str, NDArray[np.floating[Any]]]:
+        """Run the network on `arrays.input`; return new arrays by name of the output."""
+        names = [name for group in self._groups.values() for name in group]
+        given = {self._input: arrays.input.astype(self._type, copy=False)}
+        return dict(zip(names, self._session.run(names, given), strict=True))
+
+    def _join(self, values: Mapping[str, NDArray[np.floating[Any]]]) -> dict[str, Rows]:
+        """Put the rows of the outputs of each group one after the other."""
+        return {
+            group: np.concatenate(
+                [values[name].reshape(-1, values[name].shape[-1]) for name in members]
+            ).astype(np.float32, copy=False)
+            for group, members in self._groups.items()
+        }

@@ -26,7 +26,7 @@ from facerec.geometry import Image
 from facerec.models.base import Detections, FaceSearch, check_finite, make_detections
 from facerec.models.device import Placement, oom_as_model_error, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
-from facerec.models.onnx_arrays import SIZES, OnnxArrays, Rows
+from facerec.models.onnx_arrays import FLOATS, SIZES, OnnxArrays, Rows
 from facerec.models.suppression import suppress
 from facerec.models.tiles import Level, Size, longest_face, scaled, tiled, whole
 from facerec.models.weights import WeightFiles
@@ -42,6 +42,7 @@ SMALLEST = 16
 LARGEST = 480
 LARGE = 440  # pixels; longer side of the boxes that are taken from a second, reduced pass
 REDUCED = 400  # pixels; height of the highest face in that pass
+MAX_SHIFT = 2.0  # pixels of the input by which x may be off as in insightface
 KINDS = {1: "scores", 4: "boxes", 10: "keypoints"}  # by the numbers of a place
 _TRIAL = 256  # pixels; side of the black frame that a file of free size is tried on
 
@@ -85,12 +86,14 @@ class SCRFD:
         session = onnx_session(path, threads=1, device=placement.device)
         shape, names = check_onnx(path, session, inputs=1)
         check_input(path, session.get_inputs()[0].type, shape)
+        if others := {output.type for output in session.get_outputs()} - FLOATS.keys():
+            raise ModelError(f"{path}: not SCRFD: its outputs are {', '.join(sorted(others))}, not floats")
         self._size = fixed_size(path, shape)
         if search.tiles and self._size is None:
             raise ModelError(f"{path}: takes frames of any size, so it needs no tiles: leave --tiles out")
         size = self._size or (_TRIAL, _TRIAL)
         try:
-            black = np.full((1, 3, *size), BLACK, np.float32)
+            black = np.full((1, 3, *size), BLACK, FLOATS[session.get_inputs()[0].type])
             outputs = dict(zip(names, session.run(names, {session.get_inputs()[0].name: black}), strict=True))
         except Exception as error:
             raise ModelError(f"{path}: cannot detect faces: {str(error).splitlines()[0][:120]}") from error
@@ -128,9 +131,12 @@ class SCRFD:
             seen = fit(frame, self._size)
             down = frame[0] / seen[0]
             levels = tiled(frame, wanted, 1 / down, self._size) if self.search.tiles else []
-            # As in insightface, x has the ratio of y. Since the smaller side is rounded down, x is off by up
-            # to two pixels of the input at the right border.
-            levels.append(replace(whole(frame, seen), ratio=(down, down)))
+            level = whole(frame, seen)
+            # As in insightface, x has the ratio of y, although the smaller side is rounded down: x is then
+            # off by up to two pixels of the input at the right border. In very wide frames it would be more.
+            if abs(seen[1] - frame[1] / down) <= MAX_SHIFT:
+                level = replace(level, ratio=(down, down))
+            levels.append(level)
         if longest_face(seen) > LARGEST:
             reduced = REDUCED / longest_face(seen)
             levels.append(whole(frame, scaled(seen, reduced), smallest=reduced * LARGE))
@@ -181,13 +187,13 @@ class SCRFD:
 
 
 def check_input(path: Path, kind: str, shape: Sequence[int | str | None]) -> None:
-    """Check that an input takes one frame at a time, in float32.
+    """Check that an input takes one frame at a time, in floating-point numbers.
 
     Raises:
         ModelError: it takes other numbers, or more frames.
     """
-    if kind != "tensor(float)":
-        raise ModelError(f"{path}: its input is a {kind}, not one of float32; export it in float32")
+    if kind not in FLOATS:
+        raise ModelError(f"{path}: its input is a {kind}, not one of floats; export it in float32")
     if isinstance(shape[0], int) and shape[0] > 1:
         raise ModelError(
             f"{path}: takes {shape[0]} frames at once; export it for one frame, or for any number"

@@ -28,6 +28,9 @@ def write_scrfd(
     names: str = "{kind}_{stride}",
     by_stride: bool = False,
     offset: float = 0.0,
+    channels: int | str = 3,
+    takes: int = TensorProto.FLOAT,
+    returns: int = TensorProto.FLOAT,
 ) -> str:
     """Write such a file and return its spec.
 
@@ -40,6 +43,8 @@ def write_scrfd(
         names: of the outputs.
         by_stride: order the outputs by stride first, not by kind.
         offset: added to the scores.
+        channels: of the input; a word: any.
+        takes, returns: type of the numbers of the input and of the outputs.
     """
     anchors = 2 if len(strides) == 3 else 1
     nodes: list[onnx.NodeProto] = []
@@ -54,7 +59,8 @@ def write_scrfd(
         return output
 
     half = constant("half", 0.5)
-    grey = add("ReduceMean", ["x"], "grey", axes=[1], keepdims=1)
+    pixels = add("Cast", ["x"], "pixels", to=TensorProto.FLOAT)
+    grey = add("ReduceMean", [pixels], "grey", axes=[1], keepdims=1)
     light = add("Add", [add("Mul", [grey, half], "halved"), half], "light")
     for s in strides:
         pool = {"strides": [s, s], "count_include_pad": 1}
@@ -77,15 +83,20 @@ def write_scrfd(
         for kind, values in (("bbox", [1.0] * 4), ("kps", POINTS.reshape(-1).tolist())):
             if kind in kinds:
                 add("Add", [zero, constant(f"{kind}c{s}", values)], names.format(kind=kind, stride=s))
+    for node in nodes:
+        for kind, s in ((kind, s) for kind in kinds for s in strides):
+            name = names.format(kind=kind, stride=s)
+            for ends in (node.input, node.output):
+                ends[:] = [f"{name} as float" if end == name else end for end in ends]
+    for kind, s in ((kind, s) for kind in kinds for s in strides):
+        name = names.format(kind=kind, stride=s)
+        add("Cast", [f"{name} as float"], name, to=returns)
     order = (
         [(k, s) for s in strides for k in kinds] if by_stride else [(k, s) for k in kinds for s in strides]
     )
-    ends = [
-        helper.make_tensor_value_info(names.format(kind=k, stride=s), TensorProto.FLOAT, None)
-        for k, s in order
-    ]
+    ends = [helper.make_tensor_value_info(names.format(kind=k, stride=s), returns, None) for k, s in order]
     sides = list(size) if size else ["height", "width"]
-    begin = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, *sides])]
+    begin = [helper.make_tensor_value_info("x", takes, [batch, channels, *sides])]
     graph = helper.make_graph(nodes, "squares", begin, ends)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, str(path))

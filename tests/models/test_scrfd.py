@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto
 
 from facerec.errors import ModelError
 from facerec.geometry import iou
@@ -138,14 +139,37 @@ def picture(squares=SQUARES, size: tuple[int, int] = (480, 640)) -> np.ndarray:
         {"names": "{stride}.{kind}", "batched": False},
         {"batch": "n"},
         {"size": (480, 640)},
+        {"channels": "c", "batch": "n"},
     ],
-    ids=["named", "by stride", "named otherwise", "no frame axis", "any batch", "480x640"],
+    ids=["named", "by stride", "named otherwise", "no frame axis", "any batch", "480x640", "all free"],
 )
 def test_outputs_are_told_apart_whatever_their_names_and_order(tmp_path, made):
     detector = load_detector(write_scrfd(tmp_path / "a.onnx", **made), face_threshold=0.7, min_face_size=10)
     empty, found = detector.detect([picture([]), picture()])
     check_squares(found, SQUARES)
     assert len(empty) == 0 and not found.saturated
+
+
+@pytest.mark.parametrize(
+    "made",
+    [{"takes": TensorProto.FLOAT16, "returns": TensorProto.FLOAT16}, {"returns": TensorProto.DOUBLE}],
+    ids=["float16", "float64 outputs"],
+)
+def test_a_file_in_other_floats_finds_the_same_in_every_frame(tmp_path, made):
+    detector = load_detector(write_scrfd(tmp_path / "a.onnx", **made), face_threshold=0.7, min_face_size=10)
+    for _ in range(3):  # the first frame of a size takes another way than those after it
+        check_squares(*detector.detect([picture()]), SQUARES, atol=0.1)
+    assert [len(found) for found in detector.detect([picture([]), picture(), picture([])])] == [0, 3, 0]
+
+
+def test_a_face_at_the_right_end_of_a_very_wide_frame_has_its_place(tmp_path):
+    detector = load_detector(write_scrfd(tmp_path / "a.onnx"), face_threshold=0.7)
+    frame = np.zeros((130, 1920, 3), np.uint8)  # scaled to a height of 43.3 pixels, rounded down
+    draw(frame, 48, 1824, 72)
+    (found,) = detector.detect([frame])
+    (tall,) = detector.detect([np.ascontiguousarray(frame.transpose(1, 0, 2))])
+    for box in (found.boxes[0], tall.boxes[0][[1, 0, 3, 2]]):
+        assert iou(box, np.array([1800, 48, 1848, 96])) > 0.85
 
 
 def test_five_strides_find_faces_of_five_sizes(tmp_path):
@@ -202,6 +226,9 @@ def test_a_file_of_free_size_reduces_a_frame_for_a_larger_minimum_face(tmp_path)
         ({"kinds": ("score", "kps")}, "not SCRFD: its 6 outputs have the shapes"),
         ({"strides": (16, 32, 64)}, "expected for each stride of 8, 16, 32"),
         ({"batch": 3}, "takes 3 frames at once; export it for one frame"),
+        ({"returns": TensorProto.INT64}, r"its outputs are tensor\(int64\), not floats"),
+        ({"takes": TensorProto.UINT8}, r"its input is a tensor\(uint8\), not one of floats"),
+        ({"channels": 1}, r"another kind of model \(1 inputs, the first of shape \[1, 1, 640, 640\]"),
         ({"offset": -4.0}, "scores are not between 0 and 1"),  # as without the last sigmoid
     ],
 )
@@ -210,6 +237,15 @@ def test_another_kind_of_file_is_a_one_line_error(tmp_path, made, message):
     with pytest.raises(ModelError, match=message) as raised:
         load_detector(spec)
     assert str(tmp_path / "a.onnx") in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_file_of_a_newer_opset_is_refused_with_onnx_runtimes_reason(tmp_path):
+    write_scrfd(tmp_path / "a.onnx")
+    model = onnx.load(str(tmp_path / "a.onnx"))
+    model.opset_import[0].version = 99
+    onnx.save(model, str(tmp_path / "a.onnx"))
+    with pytest.raises(ModelError, match=r"a\.onnx: not a usable ONNX file \(ONNX Runtime .*opset"):
+        load_detector(f"scrfd:{tmp_path / 'a.onnx'}")
 
 
 @pytest.fixture(scope="module")
