@@ -18,7 +18,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facerec.errors import InputError, PlanError
+from facerec.errors import PlanError
 from facerec.folder.command import (
     add_actor_db_argument,
     add_dry_run_argument,
@@ -135,7 +135,10 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     configure_logging(args.verbose)
-    _check_arguments(args)
+
+    from facerec.extraction.arguments import check_arguments, options_of, settings_of
+
+    check_arguments(args)
 
     from facerec.extraction.planning import check_run, ensure_plan
     from facerec.folder.films import check_film_exists
@@ -159,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         check_device_name(args.device, args.detector, args.embedder)
         _choose(args, given, folder)
-        check_run(folder, args.film, args.n, _settings(args), fresh=args.fresh)
+        check_run(folder, args.film, args.n, settings_of(args), fresh=args.fresh)
         return print_dry_run()
     _require_gpu(args)
     _choose(args, given, folder)
@@ -170,8 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder,
             args.film,
             args.n,
-            _settings(args),
-            options=_options(args),
+            settings_of(args),
+            options=options_of(args),
             fresh=args.fresh,
             display_aspect=_display_aspect(args),
             prepare=models,
@@ -192,46 +195,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if todo:
         _extract(args, folder, plan, todo, models)
     return 0
-
-
-def _check_arguments(args: argparse.Namespace) -> None:
-    """Raise `InputError` for arguments that are out of range or contradict each other."""
-    from facerec.folder.plan import MAX_SHARDS
-
-    for name in ("n", "save_every", "detect_every", "batch_size"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
-    if args.save_every % args.detect_every:
-        raise InputError(
-            f"--detect-every {args.detect_every}: must divide --save-every {args.save_every}, "
-            "because faces can only be saved in frames in which they are detected"
-        )
-    if args.face_threshold is not None and not 0 < args.face_threshold < 1:
-        raise InputError(f"--face-threshold {args.face_threshold}: must be between 0 and 1")
-    if args.n > MAX_SHARDS:
-        raise InputError(f"--n {args.n}: at most {MAX_SHARDS} shards are possible")
-    try:
-        str(args.film.absolute()).encode()
-    except UnicodeEncodeError:
-        raise InputError(
-            f"{str(args.film)!r}: the path is not valid UTF-8; rename the film or its folder"
-        ) from None
-
-
-def _settings(args: argparse.Namespace) -> ExtractSettings:
-    return ExtractSettings(
-        detector=args.detector,
-        embedder=args.embedder,
-        save_every=args.save_every,
-        min_face_size=args.min_face_size,
-        min_box_size=smallest_box(args.min_face_size),
-        face_threshold=args.face_threshold,
-        images=not args.no_images,
-        precision=args.precision,
-        detect_every=args.detect_every,
-        tiles=args.tiles,
-    )
 
 
 def _require_gpu(args: argparse.Namespace) -> None:
@@ -259,23 +222,6 @@ def _choose(args: argparse.Namespace, given: argparse.Namespace, folder: MovieFo
     )
     args.precision, args.min_face_size = chosen.precision, chosen.min_face_size
     return before != (args.precision, args.min_face_size)
-
-
-def _options(args: argparse.Namespace) -> list[str]:
-    """Return the options that give the same settings, so without device and batch size."""
-    words = ["--detector", _absolute_spec(args.detector), "--embedder", _absolute_spec(args.embedder)]
-    words += ["--save-every", str(args.save_every), "--min-face-size", str(args.min_face_size)]
-    if args.face_threshold is not None:
-        words += ["--face-threshold", str(args.face_threshold)]
-    words += ["--detect-every", str(args.detect_every), "--precision", args.precision]
-    words += ["--tiles"] if args.tiles else []
-    return [*words, *(["--no-images"] if args.no_images else [])]
-
-
-def _absolute_spec(spec: str) -> str:
-    """Return a model spec with the path of its weights, if it has one, made absolute."""
-    name, colon, file = spec.partition(":")
-    return f"{name}:{Path(file).absolute()}" if colon else spec
 
 
 def _display_aspect(args: argparse.Namespace) -> Fraction | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import InputError
 from facerec.settings import TrackSettings
-from facerec.tracking import tracker
+from facerec.tracking import assignment, tracker
 from facerec.tracking.motion import Motion
 from facerec.tracking.tracker import Track, interpolate, track
 
@@ -273,9 +273,9 @@ def test_frames_and_boxes_of_different_numbers_are_refused():
 def test_the_assignment_in_bounded_memory_is_as_good(film):
     frames, boxes, cuts = film
     totals = []
-    for limit in (tracker._MAX_TABLE, 0):
+    for limit in (assignment._MAX_TABLE, 0):
         found: list[float] = []
-        component = tracker._assign_component
+        component = assignment._assign_component
 
         def counted(i, j, gain, links, component=component, found=found):
             chosen = component(i, j, gain, links)
@@ -284,8 +284,8 @@ def test_the_assignment_in_bounded_memory_is_as_good(film):
             return chosen
 
         with (
-            mock.patch.object(tracker, "_MAX_TABLE", limit),
-            mock.patch.object(tracker, "_assign_component", counted),
+            mock.patch.object(assignment, "_MAX_TABLE", limit),
+            mock.patch.object(assignment, "_assign_component", counted),
         ):
             track(frames, boxes, cuts, TrackSettings(max_gap=0))
         totals.append(found)
