@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from facerec import extract_features, features
+from facerec.__main__ import COMMANDS
 from facerec.features.base import Options
 from tests.conftest import ROOT
 from tests.folders import make_folder
@@ -66,6 +67,14 @@ def test_make_commands_have_targets_and_variables_that_exist(page: Path) -> None
         target, *settings = shlex.split(line, comments=True)
         assert target in targets, line
         assert {setting.partition("=")[0] for setting in settings} <= variables, line
+
+
+def test_architecture_lists_every_module_beside_the_packages() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    _, commands = text.split("## Commands\n")
+    listed = set(re.findall(r"`(\w+)`", commands.split("\n## ")[0]))
+    modules = {path.stem for path in (ROOT / "facerec").glob("*.py")} - {"__init__"}
+    assert modules <= listed and set(COMMANDS) - {"slurm"} <= listed
 
 
 def our_commands(page: str) -> list[list[str]]:
