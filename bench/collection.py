@@ -29,7 +29,8 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import outputs_of
 from facerec.folder.plan import Plan
 from facerec.stages import PIPELINE
-from slurm.records import RunFolder, Submission, TaskRecord
+from slurm.records import RunFolder
+from slurm.submission import Submission, TaskRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 _ARRAY_SIZE = 'echo "MaxArraySize = 1001"; echo "MaxJobCount = 10000"'

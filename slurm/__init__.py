@@ -13,18 +13,31 @@ follows from the header of the film, and facerec.feature_runs.progress says whic
 
 Modules, the lower layers first (films are found by facerec.folder.films):
 
-    site        read cluster.toml                 records     files in logs/<movie_id>/
-    shards      which shards are extracted
-    queue       SLURM's commands                  process     run and stop a program
-    options     options and stage commands        work        run a stage inside a task
-    packing     shards to tasks to arrays         status      state of every shard and task
-                                                  extraction  choose the shards to extract
-    feature_run records of features               features    choose the shards of features
-    tasks       entry points on a node            launch      submit to SLURM; local: run without it
-    preflight   try all stages by --dry-run
-    report      status as text and JSON           sizing      measure a film, recommend options
-    scheduler   SLURM's tasks and places of a command
-    finished    movies that need no process       setting_aside  movies that fail again and again
-    overview    status of several movies          collection  commands for one movie or many
-    variables   options and variables of make     cli         command line
+    site           the site profile, cluster.toml
+    queue          SLURM's commands
+    process        run and stop a program
+    shards         which shards are extracted
+    submission     a submission and its tasks, as JSON files
+    records        the run folder logs/<movie_id>/
+    options        options of the user, commands of the stages
+    packing        shards to tasks, tasks to arrays
+    work           run a stage inside a task
+    tasks          entry points on a node
+    task_status    state of each task of a submission
+    status         state of a movie and its shards
+    report         the status as text and JSON
+    feature_run    run folders of features
+    extraction     choose the shards to extract
+    features       choose the shards of features
+    scheduler      where a command submits: queued tasks, free places
+    launch         submit to SLURM
+    local          run without SLURM
+    preflight      try all stages with --dry-run
+    sizing         measure a film, recommend options
+    finished       movies that need no process
+    setting_aside  movies that fail again and again
+    overview       status of several movies
+    collection     commands for one movie or many
+    variables      options and variables of make
+    cli            command line
 """

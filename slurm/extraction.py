@@ -20,7 +20,8 @@ from slurm.finished import finished_of_chain
 from slurm.options import RunOptions
 from slurm.records import RunFolder, RunRecords
 from slurm.scheduler import Scheduler
-from slurm.status import ACTIVE, MovieStatus, read_status
+from slurm.status import MovieStatus, read_status
+from slurm.task_status import ACTIVE
 from slurm.work import wait_until
 
 Echo = Callable[[str], None]  # shows a line to the user

@@ -16,7 +16,8 @@ from slurm.feature_run import FeatureRun, FeatureWork
 from slurm.options import RunOptions
 from slurm.records import RunFolder
 from slurm.scheduler import Scheduler
-from slurm.status import ACTIVE, read_status
+from slurm.status import read_status
+from slurm.task_status import ACTIVE
 
 DEFAULT_SHARDS = 64
 

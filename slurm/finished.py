@@ -14,8 +14,10 @@ from facerec.stages import PIPELINE
 from facerec.support.atomic import sha256_of
 from slurm.options import RunOptions
 from slurm.queue import ACTIVE, QueuedTask
-from slurm.records import RunFolder, Submission
-from slurm.status import MovieStatus, ShardStatus, TaskStatus, newest_of_stages, tasks_of_submission
+from slurm.records import RunFolder
+from slurm.status import MovieStatus, ShardStatus, newest_of_stages
+from slurm.submission import Submission
+from slurm.task_status import TaskStatus, tasks_of_submission
 
 _CLOCKS_NS = 2_000_000_000  # by which the clocks of two nodes may differ
 

@@ -18,10 +18,12 @@ from slurm.feature_run import FeatureRun
 from slurm.features import find_source, plan_features
 from slurm.options import RunOptions
 from slurm.packing import Pack, pack, split_into_arrays
-from slurm.records import RunFolder, RunRecords, Submission
+from slurm.records import RunFolder, RunRecords
 from slurm.scheduler import AGAIN, LimitReached, Scheduler, is_submit_limit
 from slurm.site import Resources
-from slurm.status import ACTIVE, MovieStatus
+from slurm.status import MovieStatus
+from slurm.submission import Submission
+from slurm.task_status import ACTIVE
 
 # A thread count of the submitting shell is not meant for the task; `setup` of the profile may set another.
 _THREADS = (

@@ -30,11 +30,12 @@ from slurm.features import find_source, plan_features
 from slurm.options import RunOptions
 from slurm.packing import pack
 from slurm.process import StopRequest, write_to
-from slurm.records import RunFolder, RunRecords, Submission
+from slurm.records import RunFolder, RunRecords
 from slurm.report import failure_lines
 from slurm.scheduler import Scheduler
 from slurm.site import parse_size
 from slurm.status import read_status
+from slurm.submission import Submission
 from slurm.work import Task
 
 log = logging.getLogger(__name__)

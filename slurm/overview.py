@@ -11,7 +11,8 @@ from facerec.stages import PIPELINE
 from facerec.support.shell import launcher_command
 from slurm.report import never_starts
 from slurm.setting_aside import Failures, failures_of
-from slurm.status import ACTIVE, MovieStatus, TaskStatus, local_time_in, throughput
+from slurm.status import MovieStatus, local_time_in, throughput
+from slurm.task_status import ACTIVE, TaskStatus
 
 CONDITIONS = ("set aside", "failed", "stopped", "running", "queued", "not started", "finished")
 _MEANINGS = {

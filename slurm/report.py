@@ -10,7 +10,8 @@ from typing import Any
 
 from facerec.folder.plan import format_ranges
 from facerec.support.shell import command_line, launcher_command
-from slurm.status import STATES, MovieStatus, TaskStatus, local_time_in, throughput
+from slurm.status import MovieStatus, local_time_in, throughput
+from slurm.task_status import STATES, TaskStatus
 
 _MAX_FAILURES = 5  # kinds of failures shown with their last log lines
 _INDENT = "      "

@@ -14,7 +14,8 @@ import orjson
 from facerec.support.atomic import write_bytes
 from facerec.support.jsonl import is_float, read_json, require, require_keys
 from slurm.records import RunRecords
-from slurm.status import MovieStatus, TaskStatus
+from slurm.status import MovieStatus
+from slurm.task_status import TaskStatus
 
 
 @dataclass(frozen=True)

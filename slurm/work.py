@@ -17,7 +17,8 @@ from pathlib import Path
 from facerec.errors import EXIT_RERUN
 from facerec.folder.plan import format_ranges, parse_ranges
 from slurm.process import Sink, StopRequest, failure_reason, run_process
-from slurm.records import Failure, RunFolder, RunRecords, Submission, TaskRecord
+from slurm.records import RunFolder, RunRecords
+from slurm.submission import Failure, Submission, TaskRecord
 
 log = logging.getLogger(__name__)
 _EXIT_USAGE = 2  # of argparse: every shard would fail in the same way

@@ -15,7 +15,8 @@ from facerec.errors import FacerecError, InputError, PlanError
 from facerec.folder.documents import scene_changes_bytes
 from slurm import cli, queue
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
-from slurm.records import RunFolder, Submission
+from slurm.records import RunFolder
+from slurm.submission import Submission
 from tests.feature_runs.test_list_source import files
 from tests.films import make_film
 from tests.slurm_fakes import MOVIE, MockSlurm

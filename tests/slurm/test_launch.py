@@ -20,7 +20,8 @@ from slurm import launch as launcher
 from slurm.launch import launch
 from slurm.options import RunOptions
 from slurm.queue import SlurmError
-from slurm.records import RunFolder, Submission
+from slurm.records import RunFolder
+from slurm.submission import Submission
 from tests.slurm_fakes import MOVIE, STAGES, MockSlurm, make_film, make_options, use_fake_stages
 
 

@@ -14,9 +14,10 @@ from facerec.folder.plan import read_plan
 from facerec.stages import PIPELINE
 from slurm.collection import movie_runs, show_status
 from slurm.finished import finished_stages, read_finished
-from slurm.records import Failure, RunFolder, Submission, TaskRecord
+from slurm.records import RunFolder
 from slurm.site import Site
 from slurm.status import read_status
+from slurm.submission import Failure, Submission, TaskRecord
 from tests.slurm_fakes import MockSlurm
 
 SITE = Site({})

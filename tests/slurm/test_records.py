@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from facerec.errors import ContractError, FacerecError
-from slurm.records import Failure, RunFolder, Submission, TaskRecord
+from slurm.records import RunFolder
+from slurm.submission import Failure, Submission, TaskRecord
 
 
 @pytest.fixture

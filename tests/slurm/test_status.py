@@ -11,11 +11,12 @@ import pytest
 
 from facerec.folder.plan import Plan, shard_range, write_plan
 from facerec.folder.shards import marker_bytes
-from slurm import status as status_module
+from slurm import queue
 from slurm.queue import QueuedTask
-from slurm.records import Failure, RunFolder, Submission, TaskRecord
+from slurm.records import RunFolder
 from slurm.report import as_json, status_lines
 from slurm.status import MovieStatus, read_status, throughput
+from slurm.submission import Failure, Submission, TaskRecord
 from tests.slurm_fakes import MOVIE
 
 N, FRAMES = 8, 160
@@ -333,11 +334,11 @@ def test_a_shard_that_can_never_start_is_shown_with_slurms_reason(movie: Movie) 
 def test_a_task_that_squeue_may_hide_is_not_lost(movie: Movie, monkeypatch: pytest.MonkeyPatch) -> None:
     movie.submit("0-3", "4-7", user="anna")
     monkeypatch.setattr(os, "getuid", lambda: 1234)
-    monkeypatch.setattr(status_module.queue, "keeps_jobs_private", lambda: True)
+    monkeypatch.setattr(queue, "keeps_jobs_private", lambda: True)
     status = movie.status()
     assert status.shards_in("queued") == list(range(8))
     assert "last known state; SLURM hides the jobs of anna" in text(status)
-    monkeypatch.setattr(status_module.queue, "keeps_jobs_private", lambda: False)
+    monkeypatch.setattr(queue, "keeps_jobs_private", lambda: False)
     assert movie.status().shards_in("cancelled") == list(range(8))  # squeue --all would show them
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from slurm import queue, tasks
 from slurm.launch import launch
-from slurm.records import RunFolder, Submission, TaskRecord
+from slurm.records import RunFolder
 from slurm.shards import shards_to_do
+from slurm.submission import Submission, TaskRecord
 from slurm.work import Task
 from tests.slurm_fakes import MOVIE, MockSlurm, make_film, make_options, use_fake_stages
 

@@ -13,8 +13,9 @@ import pytest
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import format_ranges
 from slurm.process import StopRequest, failure_reason, run_process, write_to
-from slurm.records import RunFolder, Submission
+from slurm.records import RunFolder
 from slurm.shards import shards_to_do
+from slurm.submission import Submission
 from slurm.work import Task, wait_until
 from tests.slurm_fakes import FAKE_STAGE, MOVIE, make_film
 

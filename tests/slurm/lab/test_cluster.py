@@ -14,9 +14,10 @@ import pytest
 
 from slurm import queue
 from slurm.launch import launch
-from slurm.records import RunFolder, Submission
+from slurm.records import RunFolder
 from slurm.report import as_json, status_lines
 from slurm.status import MovieStatus, read_status
+from slurm.submission import Submission
 from tests.slurm.lab.conftest import Lab
 from tests.slurm_fakes import MOVIE, STAGES, make_film, make_options, use_fake_stages
 
