@@ -10,7 +10,7 @@ Markdown table with a row for each border and share:
     found     share of the faces that are found
     error     median distance of a keypoint from its place in the uncut face, in eye distances
     cosine    median cosine of the embedding and that of the uncut face
-    same      share of the found faces whose embedding lies within the embedder's same-person distance of it
+    same      share of the found faces with an embedding within the embedder's same-person distance of it
     known     the same cosine if the keypoints and the box of the uncut face were known: what the embedder
               loses by the missing pixels alone
 """

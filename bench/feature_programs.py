@@ -2,7 +2,7 @@
 
     python bench/feature_programs.py FILM --checkout DIR --weights resnet152-394f9c45.pth [--seconds 90]
 
-DIR is a checkout of video_features, whose `main.py` runs with this Python; it needs omegaconf as well, which
+DIR is a checkout of video_features; its `main.py` runs with this Python; it needs omegaconf as well, which
 may lie in a folder of PYTHONPATH. It reads its weights from torch's cache
 (~/.cache/torch/hub/checkpoints): FILE must be that file, or a copy of it. Random weights will do.
 

@@ -6,8 +6,8 @@ are. A second run changes nothing. --dry-run prints what would change.
 
 A cast list is a table (CSV), IMDb's dataset files, TMDB's credits, Wikidata's JSON or EBUCore XML; it is
 recognised by its content. Pictures are found by folder (pictures/Grace Hopper/*.jpg), by name (Grace Hopper
-2.jpg) or by a column of the list. A film whose name has no movie id gets a link, <movie id>-Title. If it is
-not certain who somebody is, nothing is written, and a message shows the option that decides.
+2.jpg) or by a column of the list. A film without a movie id in its name gets a link, <movie id>-Title. If it
+is not certain who somebody is, nothing is written, and a message shows the option that decides.
 
 --still proposes who is who in pictures of several people, and writes a table to edit and a contact sheet;
 --confirm reads the edited table and adds the confirmed faces.

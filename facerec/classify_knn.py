@@ -1,8 +1,8 @@
 """Stage 4: name the clusters of a film from the portraits of its cast in the actor database.
 
 Writes predictions.json: the probabilities of actors for each cluster, none for a cluster that cannot be
-compared and for a page that trajectories too poor to compare share. Only actors whose rows in actors.csv have
-the movie's id are considered, with all their pictures.
+compared and for a page that trajectories too poor to compare share. Only actors with rows of
+the movie in actors.csv are considered, with all their pictures.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=n.k,
         metavar="PICTURES",
-        help="least number of nearest pictures of each actor whose odds are averaged; higher: wrong pictures "
+        help="least number of pictures of each actor, the nearest, that are averaged; higher: wrong pictures "
         "do less harm, rare poses are missed more often",
     )
     command_line.add_argument(

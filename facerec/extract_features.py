@@ -3,7 +3,7 @@
 A movie (a film named <movie_id>-Title.ext): features of each shot of scene_changes.json and of the whole
 film, in <out>/<movie_id>-data/shot_features/<feature>.
 A list (videos.csv): a table with the header video_path,feature_path; or a path a line, of a video, a folder
-of frames (img_*.jpg), a picture or a sound file, whose features are written to <out>/<path>_<window>.npy.
+of frames (img_*.jpg), a picture or a sound file: its features are written to <out>/<path>_<window>.npy.
 Tar shards ('clips/shard-{000000..000004}.tar'): features of the clips that the .json beside each tar lists,
 in <out>/shard-000000.npz and .jsonl.
 
@@ -259,7 +259,7 @@ def _movie(args: argparse.Namespace) -> tuple[MovieFolder, Path]:
         return folder, planned_film_path(folder)
     if len(args.inputs) > 1 or film_movie_id(film) != folder.movie_id:
         raise InputError(
-            f"{' '.join(args.inputs)}: is not a film of movie {folder.movie_id}, whose folder --path names"
+            f"{' '.join(args.inputs)}: is not a film of movie {folder.movie_id}, the movie of --path"
         )
     return folder, film
 

@@ -23,7 +23,7 @@ class Stage:
     Attributes:
         name: name of the script `facerec/<name>.py`, and of the stage in manifest.json.
         short_name: target of make, table of the site profile, part of SLURM job names.
-        inputs: names of the stages whose outputs it reads.
+        inputs: names of the stages that write what it reads.
         outputs: files it writes, as names of MovieFolder attributes. The files of single shards and the
             thumbnails in images/ are not listed: markers and the manifest prove them in their own ways.
         sharded: it takes `--shard`. Its results are proved by the plan and the markers; those of other stages

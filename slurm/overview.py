@@ -109,7 +109,7 @@ def overview_lines(rows: Sequence[Row], only_failed: bool = False, unreadable: i
 
     Args:
         only_failed: leave out movies that have not failed.
-        unreadable: number of movies whose records are damaged.
+        unreadable: number of movies with damaged records.
     """
     count = Counter(row.condition for row in rows)
     totals = [f"{count[condition]} {condition}" for condition in CONDITIONS if count[condition]]

@@ -62,7 +62,7 @@ def read_aspect_rows(table: Path) -> Iterator[AspectRow]:
 def read_aspect_ratio(table: Path, film_name: str) -> Fraction | None:
     """Read the display aspect ratio of a film: width divided by height; None if it has no row.
 
-    A row whose name differs in the Unicode form only is used if there is no other.
+    A row with a name that differs in the Unicode form only is used if there is no other.
 
     Raises:
         as `read_aspect_rows`.

@@ -54,7 +54,7 @@ def edit_cast(
 
     Args:
         title, year: of the film; empty to take those of the movie's rows.
-        replaced: columns whose filled cells are replaced.
+        replaced: columns in which filled cells are replaced.
 
     Raises:
         InputError: the movie is another film in the table, or its title or year is not known.

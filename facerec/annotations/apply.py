@@ -215,7 +215,7 @@ def trajectory_answers(
 
 
 def _common(answers: set[str]) -> str:
-    """Return the answer for a trajectory whose thumbnails have `answers`."""
+    """Return the answer for a trajectory from the `answers` for its thumbnails."""
     faces: Sequence[str] = sorted(answers - {NO_FACE})
     return NO_FACE if not faces else faces[0] if len(faces) == 1 else MIXED
 

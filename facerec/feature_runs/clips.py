@@ -129,5 +129,5 @@ def wanted_frames(footage: Footage, clips: Iterable[ClipWindows | ClipFrames]) -
 
 
 def _owned(windows: Iterator[Window], first: int, stop: int) -> Iterator[Window]:
-    """Yield the windows whose centre is in `[first, stop)`; centres do not decrease."""
+    """Yield the windows with their centre in `[first, stop)`; centres do not decrease."""
     return (window for window in takewhile(lambda w: w.centre < stop, windows) if window.centre >= first)

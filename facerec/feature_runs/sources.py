@@ -80,12 +80,12 @@ class Footage(Protocol):
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """A clip whose features are wanted.
+    """A clip for which features are wanted.
 
     Attributes:
         name: of the item, as in the index (`shot_00012`, `film`, the path in a list, the member of a tar).
         beg, end: its frames in the footage, half-open.
-        owned: compute only the windows whose centre is among these frames of the footage, and none of the
+        owned: compute only the windows with their centre among these frames of the footage, and none of the
             extractors with state; None for all.
         pictures, sound: whether extractors of frames, and of sound, are run.
     """

@@ -46,7 +46,7 @@ def same_name(one: str, other: str) -> bool:
 
 
 def existing_path(path: Path) -> Path:
-    """Return `path`, or the existing path whose names differ from it in the Unicode form only."""
+    """Return `path`, or the existing path that differs from it in the Unicode form only."""
     if path.exists() or path.parent == path:
         return path
     folder = existing_path(path.parent)
@@ -58,7 +58,7 @@ def existing_path(path: Path) -> Path:
 
 
 def other_unicode_form(name: str, path: Path) -> str:
-    """Return a message about a file whose name in a table has another Unicode form than on disk."""
+    """Return a message about a file with another Unicode form of its name in a table than on disk."""
     return (
         f"{name!r} is written with other Unicode characters than the file {path.name!a} that looks the "
         f"same, so the labeling backend does not find it; rename the file to {Path(name).name!a}"

@@ -185,7 +185,7 @@ class _Clock:
         self._last: dict[str, Fraction] = {}  # decoding time of the last packet, shifted
 
     def begin_part(self, times: tuple[Fraction, Fraction] | None) -> None:
-        """Begin a part whose pictures begin and end at `times`; None to take the times of its packets."""
+        """Begin a part with pictures from `times[0]` to `times[1]`; None to take the times of its packets."""
         self._shift = self._part_end = None
         if times is not None:
             self._shift = self._end - times[0]

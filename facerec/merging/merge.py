@@ -43,7 +43,7 @@ from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
 from facerec.video.shots import HARD, cuts_of
 
 STAGE = "merge_shards"
-_FACES_AT_ONCE = 1000  # faces whose quality is computed together
+_FACES_AT_ONCE = 1000  # faces for which quality is computed together
 
 
 class FaceVector(NamedTuple):

@@ -233,7 +233,7 @@ def _keypoints(
 
 
 def _nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float) -> NDArray[np.intp]:
-    """Return the indices, best first, of boxes whose IoU with every better kept one is at most `overlap`."""
+    """Return the indices, best first, of boxes that overlap every better kept one by at most `overlap`."""
     if not len(boxes):
         return np.empty(0, np.intp)
     corner_size = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])

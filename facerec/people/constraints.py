@@ -36,7 +36,7 @@ class Continuations:
 def cannot_links(trajectories: Sequence[Trajectory], settings: ClusterSettings | None = None) -> Pairs:
     """Find the pairs of trajectories that were both detected in one frame; (p, 2) int64, i < j, ascending.
 
-    Pairs whose boxes mostly overlap are one face detected twice, and are left out.
+    Pairs of boxes that mostly overlap are one face detected twice, and are left out.
     """
     duplicate_iou = (settings or ClusterSettings()).duplicate_iou
     found: list[tuple[int, int]] = []

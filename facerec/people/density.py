@@ -1,4 +1,4 @@
-"""Clusters faces by density with HDBSCAN, whose clusters may differ in density.
+"""Clusters faces by density with HDBSCAN; clusters may differ in density.
 
 The method of the library (L. McInnes, J. Healy, S. Astels, "hdbscan: Hierarchical density based clustering",
 2017), with clusters nearer than a given distance taken as one (C. Malzer, M. Baum, "A hybrid approach to

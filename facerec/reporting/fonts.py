@@ -12,7 +12,7 @@ from PIL import ImageDraw, ImageFont
 log = logging.getLogger(__name__)
 
 _FIRST = ("notosanscjk", "sourcehansans", "notosans", "wqy", "droidsansfallback", "unifont")
-_NOT_USED = ("lastresort", "emoji", "symbol", "mono")  # fonts whose signs are boxes, pictures or too wide
+_NOT_USED = ("lastresort", "emoji", "symbol", "mono")  # fonts with boxes, pictures or very wide letters
 
 
 def font_for(text: str, size: int, bold: bool) -> ImageFont.FreeTypeFont:

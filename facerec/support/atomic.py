@@ -141,7 +141,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_changed(files: Mapping[Path, bytes]) -> tuple[Path, ...]:
-    """Write those of `files` whose contents differ; if one cannot be written, replace none.
+    """Write those of `files` that have other contents; if one cannot be written, replace none.
 
     All contents reach the disk before the first rename. The renames follow in the order given, so a crash
     during them leaves the first files new and the others old.

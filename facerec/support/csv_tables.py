@@ -50,7 +50,7 @@ def read_text_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read the rows of a CSV file whose header has at least `columns`.
+    """Read the rows of a CSV file that has at least `columns` in its header.
 
     Quoted cells may contain commas and line breaks. Blank lines are skipped.
 
@@ -131,7 +131,7 @@ def set_column(table: str, column: str, values: Sequence[int]) -> str:
 
 
 def set_cells(table: str, column: str, keys: Collection[str], cells: Mapping[str, str]) -> str:
-    """Set cells in the rows whose cell in `column` is one of `keys`.
+    """Set cells in the rows that have one of `keys` in `column`.
 
     A cell that already has its value keeps its quoting. Cells of columns that the table lacks are left out.
 
@@ -155,7 +155,7 @@ def set_cells(table: str, column: str, keys: Collection[str], cells: Mapping[str
 def replace_rows(
     table: str, column: str, removed: Collection[str], added: Sequence[Mapping[str, str]]
 ) -> str:
-    """Remove the rows whose cell in `column` is one of `removed`; append the rows `added`.
+    """Remove the rows that have one of `removed` in `column`; append the rows `added`.
 
     Args:
         table: text of a CSV file with a header that has `column`.

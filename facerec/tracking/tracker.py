@@ -225,7 +225,7 @@ def _adjacent_links(detections: _Detections, settings: TrackSettings) -> tuple[I
 def _gap_links(
     detections: _Detections, links: _Links, max_gap: int, jumps: bool, settings: TrackSettings
 ) -> tuple[Ints, Ints, Floats]:
-    """Candidate links of a later round, between ends and starts whose predictions meet within the gate.
+    """Candidate links of a later round, between ends and starts with predictions that meet within the gate.
 
     In a round with jumps over at most `max_gap` frames, links without a jump over any gap are candidates
     too: a face must not jump to a place where another face is expected to come back later.

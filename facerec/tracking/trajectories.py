@@ -20,7 +20,7 @@ def track_sampled_frames(
     cuts: Sequence[int],
     settings: TrackSettings | None = None,
 ) -> list[Track]:
-    """Link the detections of a film whose detector ran only on multiples of `detect_every`.
+    """Link the detections of a film with detection only in multiples of `detect_every`.
 
     These frames are consecutive frames to the tracker, so that the frames between them are no gaps. A cut
     between two of them lies before the second.

@@ -37,7 +37,7 @@ def probe_sha256(film: Path) -> str:
 
 
 class HashedFile:
-    """A film opened for reading, whose bytes are hashed while a demuxer reads them: one read for both.
+    """A film opened for reading that hashes its bytes while a demuxer reads them: one read for both.
 
     Attributes:
         name: absolute path, from which a demuxer may tell the container.

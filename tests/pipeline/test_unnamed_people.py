@@ -122,9 +122,7 @@ def test_no_export_report_or_annotation_names_them(finished: MovieFolder) -> Non
     for secret in ("nm1", "Name 0", "name 0", "name_0"):
         assert not re.search(rf"\b{secret}\b", written)
     people = open_movie(finished.path, actor_db=where[-1]).people.set_index("person")
-    assert people.loc["unnamed:1", "n_trajectories"] == 2, (
-        "still one person, whose screen time can be counted"
-    )
+    assert people.loc["unnamed:1", "n_trajectories"] == 2, "still one person, with a screen time"
 
 
 def test_names_from_before_the_decision_are_not_shown_and_are_reported(

@@ -21,7 +21,7 @@ const facerec = (() => {
     return at;
   })();
   const timeOf = (frame) => seconds[Math.max(0, Math.min(movie.frames, frame))] || 0;
-  const lowerBound = (array, value) => { // first index whose element is not below value
+  const lowerBound = (array, value) => { // first index of an element not below value
     let low = 0, high = array.length;
     while (low < high) {
       const middle = (low + high) >> 1;
