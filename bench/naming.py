@@ -10,7 +10,7 @@ strangers, each of whom appears once.
 
 With --pictures, every actor has that many pictures instead; the larger galleries contain the smaller ones,
 and the clusters are the same for all. Pictures and clusters are single observations of any quality. Half of
-the deviation from a person (--alike) is common to the observations that show one of four looks (age, hair,
+the deviation from a person (--alike) is common to the observations of one of four appearances (age, hair,
 make-up). A --spread above 1 stands for portraits that differ more than those measured.
 
 Prints a Markdown table, one row per kind of cast: clusters of actors with the right name, a wrong name and
@@ -50,7 +50,7 @@ MANY = 40  # pictures of an actor with many
 GOOD = 0.3  # least quality of a good observation
 CLUSTERS = 400  # clusters per draw of a kind of cast
 DRAWS = 5  # draws of people per kind of cast
-LOOKS = 4  # of each person
+APPEARANCES = 4  # of each person
 Forecasts = list[tuple[float, bool]]
 
 
@@ -89,13 +89,13 @@ def named_by_pictures(
     """Return what `named` does for each of the `numbers` of pictures of every actor, with the same clusters.
 
     Args:
-        spread, alike: see `bench.clusters.simulate`; the looks take the place of scenes.
+        spread, alike: see `bench.clusters.simulate`; appearances take the place of scenes.
     """
     most = max(numbers)
     pictures = np.repeat(np.arange(cast), most)
     people_of = people_of_clusters(cast, rng)
     names = [f"{who:05}" for who in [*pictures.tolist(), *people_of]]
-    vectors, _ = simulate(names, faces, spread, rng, rng.integers(LOOKS, size=len(names)), alike)
+    vectors, _ = simulate(names, faces, spread, rng, rng.integers(APPEARANCES, size=len(names)), alike)
     probes, known = vectors[len(pictures) :], np.ones(CLUSTERS, bool)
     found = []
     for number in numbers:

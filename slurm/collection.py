@@ -30,7 +30,7 @@ from slurm.site import Site
 from slurm.status import MovieStatus, read_status
 
 log = logging.getLogger(__name__)
-LOCAL_POLL_S = 5.0  # between two looks at the records of local workers
+LOCAL_POLL_S = 5.0  # between two readings of the records of local workers
 _READERS = 16  # threads; on a network file system each waits for its small files most of the time
 Item = TypeVar("Item")
 Result = TypeVar("Result")

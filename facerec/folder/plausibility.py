@@ -1,6 +1,6 @@
 """Numbers of faces that no film has: signs that the detector or its weights are broken.
 
-Extraction looks at a shard and the merge at the film. A network that returns NaN is an error instead.
+Extraction checks a shard and the merge the film. A network that returns NaN is an error instead.
 """
 
 from __future__ import annotations

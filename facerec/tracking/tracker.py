@@ -31,7 +31,7 @@ _JUMP_FACTOR = 1.75  # widens the gate of a jump
 _SINGLE_BOX_JUMP_FACTOR = 1.25  # the same where an end is a single box, which may be no face
 _SINGLE_BOX_FACTOR = 0.9  # narrows the gate where an end is a single box
 _MAX_GAP_OF_SINGLES = 1  # two single boxes farther apart than this many missed frames are not linked
-_LOOKS = 5  # detections at an end of a track that say what it looks like
+_END_DETECTIONS = 5  # detections at an end of a track that say what it looks like
 _PAIRS_PER_BLOCK = 1 << 20  # bounds memory where hundreds of faces share a frame
 
 
@@ -140,8 +140,8 @@ class _Detections:
             return passed
         ends, starts = [one[passed]], [other[passed]]
         if links is not None:
-            ends = walk_inward(ends[0], links.previous, _LOOKS)
-            starts = walk_inward(starts[0], links.next, _LOOKS)
+            ends = walk_inward(ends[0], links.previous, _END_DETECTIONS)
+            starts = walk_inward(starts[0], links.next, _END_DETECTIONS)
         alike = passed.copy()
         alike[passed] = self._appearance.alike(self._input_indices(ends), self._input_indices(starts))
         return alike

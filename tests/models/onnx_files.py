@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 
 def write_embedder(path: Path) -> str:
-    """Write a network whose embedding of a crop is its mean colour; return its spec."""
+    """Write a network that embeds a crop as its mean colour; return its spec."""
     nodes = [
         helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["y"]),

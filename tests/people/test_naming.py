@@ -146,7 +146,7 @@ def test_equal_weights_are_no_weights_and_a_farther_picture_never_helps(data: st
 
 
 def right_names(
-    spread: float, looks: int, alike: float, numbers: list[int], share: float = NamingSettings.share
+    spread: float, appearances: int, alike: float, numbers: list[int], share: float = NamingSettings.share
 ) -> NDArray[np.bool_]:
     """Simulate thirty casts of twenty; return (len(numbers), 2, 1800): right names, and names of strangers.
 
@@ -158,10 +158,10 @@ def right_names(
     cast, dimension, most, found = 20, 18, max(numbers), []
     for _ in range(30):
         people = unit(rng.normal(size=(2 * cast, 1, dimension)))
-        shared = rng.normal(size=(2 * cast, looks, dimension))
+        shared = rng.normal(size=(2 * cast, appearances, dimension))
         own = rng.normal(size=(2 * cast, most + 3, dimension))
-        of_look = rng.integers(looks, size=(2 * cast, most + 3))
-        look = np.take_along_axis(shared, of_look[:, :, None], axis=1)
+        of_appearance = rng.integers(appearances, size=(2 * cast, most + 3))
+        look = np.take_along_axis(shared, of_appearance[:, :, None], axis=1)
         noise = np.sqrt(alike) * look + np.sqrt(1 - alike) * own
         size = rng.uniform(0.4, 1.6, size=(2 * cast, most + 3, 1)) * spread / np.sqrt(dimension)
         faces = unit(people + size * noise).astype(np.float32)
@@ -183,10 +183,10 @@ def right_names(
 @example(0.9, 4, 0.5, 3, 1)
 @given(st.floats(0.7, 1.1), st.integers(1, 5), st.floats(0, 0.8), st.integers(1, 15), st.integers(1, 5))
 def test_more_true_pictures_do_not_cost_names(
-    spread: float, looks: int, alike: float, fewer: int, added: int
+    spread: float, appearances: int, alike: float, fewer: int, added: int
 ) -> None:
     """The pictures of an actor change up to three names together, so the noise is that of half as many."""
-    before, after = right_names(spread, looks, alike, [fewer, fewer + added])
+    before, after = right_names(spread, appearances, alike, [fewer, fewer + added])
     differing = int((before[0] != after[0]).sum())
     assert after[0].sum() >= before[0].sum() - 1.5 * np.sqrt(2 * differing)
 
