@@ -43,7 +43,7 @@ doctor: export FACEREC_DOCTOR_OUT = $(if $(value OUT),$(value OUT),data)
 doctor:  ## list what this machine has and lacks, and the command that adds what is missing [FILMS= ACTOR_DB= DETECTOR= EMBEDDER=]
 	@python=$$(command -v "$(PYTHON)" || command -v "$(BASE_PYTHON)" || command -v python3) || { \
 	  echo "make doctor: no Python here: install Python 3.11, then: make env" >&2; exit 1; }; \
-	"$$python" -u ./facerec/doctor.py --films "$$FACEREC_DOCTOR_FILMS" --actor-db "$$FACEREC_DOCTOR_ACTOR_DB" \
+	FACEREC_BY_LAUNCHER=1 "$$python" -u ./facerec/doctor.py --films "$$FACEREC_DOCTOR_FILMS" --actor-db "$$FACEREC_DOCTOR_ACTOR_DB" \
 	  --out "$$FACEREC_DOCTOR_OUT" $(if $(DETECTOR),--detector "$(DETECTOR)") $(if $(EMBEDDER),--embedder "$(EMBEDDER)")
 
 lock: $(READY)  ## renew requirements.lock after a change of requirements*.in [UPGRADE=1: newer transitive ones]

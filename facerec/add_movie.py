@@ -35,7 +35,8 @@ from typing import TYPE_CHECKING
 from facerec.errors import InputError
 from facerec.folder.command import add_actor_db_argument
 from facerec.support.cli import configure_logging, parser, progress, run_main
-from facerec.support.shell import stage_command
+from facerec.support.shell import prepare_command, stage_command, typed_arguments
+from facerec.support.text import counted
 
 if TYPE_CHECKING:
     from facerec.actors.addition import Addition
@@ -77,8 +78,8 @@ def arguments() -> argparse.ArgumentParser:
         "--confirm", type=Path, metavar="FILE", help="add the faces that are confirmed in a table of --still"
     )
     for model in ("detector", "embedder"):
-        pictures(f"--{model}", metavar="NAME[:FILE]", help=f"with --still: the {model} of prepare_actors.py "
-                 "(default: as there)")  # fmt: skip
+        pictures(f"--{model}", metavar="NAME[:FILE]", help=f"the {model} of prepare_actors.py, for --still "
+                 "and for the command that is printed (default: as there)")  # fmt: skip
     pictures("--device", default="auto", help="with --still: auto, cpu, cuda or cuda:i")
     film = command_line.add_argument_group("film").add_argument
     film("--film", type=Path, metavar="FILE", help="the film; gets a link <movie id>-Title beside it if its "
@@ -139,7 +140,7 @@ def _read_list(args: argparse.Namespace) -> CastList:
         args.movie, args.name, args.year, _title_id(args.title_id), args.language, columns, args.surname_first
     )
     cast = read_cast_list(args.cast, wanted, progress)
-    logging.info("%s: %s, %d rows", ", ".join(map(str, args.cast)), cast.format, len(cast.entries))
+    logging.info("%s: %s, %s", ", ".join(map(str, args.cast)), cast.format, counted(len(cast.entries), "row"))
     for note in cast.notes:
         logging.info("%s", note)
     if args.name and cast.title and name_key(args.name) != name_key(cast.title):
@@ -183,13 +184,13 @@ def _plan(database: ActorDatabase, args: argparse.Namespace, cast: CastList | No
     for doubt in (*matches.doubts, *addition.doubts):
         logging.warning("%s", doubt)
     counts = addition.counts
-    parts = [f"{counts['people']} people, {counts['new people']} of them new"]
-    parts += [f"{counts['changed rows']} rows filled"] if counts["changed rows"] else []
+    parts = [f"{counted(counts['people'], 'person', 'people')}, {counts['new people']} of them new"]
+    parts += [f"{counted(counts['changed rows'], 'row')} filled"] if counts["changed rows"] else []
     if args.pictures or args.confirm or pictures:
-        parts += [f"{counts['pictures']} pictures, {counts['new pictures']} of them new"]
+        parts += [f"{counted(counts['pictures'], 'picture')}, {counts['new pictures']} of them new"]
     parts += [addition.film.describe()] if addition.film and not addition.film.is_done else []
     doubts = len(matches.doubts) + len(addition.doubts)
-    parts += [f"{doubts} pictures left out because of doubts"] if doubts else []
+    parts += [f"{counted(doubts, 'picture')} left out because of doubts"] if doubts else []
     return addition, "; ".join(parts)
 
 
@@ -217,10 +218,8 @@ def _people(
     for doubt in resolution.doubts:
         logging.warning("%s", doubt)
     if resolution.doubts:
-        raise InputError(
-            f"{len(resolution.doubts)} people of the cast are in doubt, see above; nothing is written until "
-            "each doubt is decided"
-        )
+        people = counted(len(resolution.doubts), "person of the cast is", "people of the cast are")
+        raise InputError(f"{people} in doubt, see above; nothing is written until each doubt is decided")
     return resolution, args.name or cast.title, args.year or cast.year
 
 
@@ -269,10 +268,10 @@ def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
         "--confirm",
         str(proposal.table),
     )
+    found = f"{counted(proposal.faces, 'face')} in {counted(len(stills), 'still')}"
     return (
-        f"{proposal.faces} faces in {len(stills)} stills, {proposal.likely} of them with a likely name; look "
-        f"at {proposal.sheet}, write yes or a name into the column confirm of {proposal.table}; then: "
-        f"{command}"
+        f"{found}, {proposal.likely} with a likely name; look at {proposal.sheet}, write yes or a name into "
+        f"the column confirm of {proposal.table}; then: {command}"
     )
 
 
@@ -289,7 +288,8 @@ def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
         key, equals, value = word.rpartition("=")
         if not (equals and key.strip() and value.strip()):
             raise InputError(
-                f"{option} {word}: give two words with = between, as in {option} 'Grace Hopper=nm1'"
+                f"{typed_arguments(option, word)}: give two words with = between, as in "
+                f"{typed_arguments(option, 'Grace Hopper=nm1')}"
             )
         pairs[key.strip()] = value.strip()
     return pairs
@@ -297,8 +297,13 @@ def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 def _next(addition: Addition, args: argparse.Namespace) -> str:
     """Return what to run next, to be appended to the summary."""
-    command = stage_command("prepare_actors", "--actor-db", str(args.actor_db))
-    return f"; next: {command}" if addition.counts["new pictures"] else ""
+    from facerec.models.packs import models_to_prepare
+
+    if not addition.counts["new pictures"]:
+        return ""
+    detector, embedder = models_to_prepare(addition.database.read_meta())
+    command = prepare_command(args.actor_db, args.embedder or embedder, args.detector or detector)
+    return f"; next: {command}"
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from facerec.folder.command import (
 )
 from facerec.settings import NamingSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
+from facerec.support.text import counted
 
 if TYPE_CHECKING:
     from facerec.actors.database import ActorDatabase, Gallery
@@ -174,7 +175,8 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
     names = [allowed_names(row, unnamed) for row in names]
     shown = [actor for row in names for actor, p in row.items() if round(p, 5) > DISPLAY_THRESHOLD]
     cast = database.cast(folder.movie_id)
-    tables = {path.name: sha256_of(path) for path in (database.actors, database.images, database.embeddings)}
+    files = (database.actors, database.images, database.embeddings)
+    tables = {path.name: sha256_of(path) for path in files if path.exists()}  # no pictures: no embeddings
     with staging(folder) as directory:
         staged = directory / folder.predictions.name
         staged.write_bytes(predictions_bytes(folder.movie_id, dict(enumerate(names))))
@@ -196,8 +198,9 @@ def name_folder(folder: MovieFolder, actor_db: Path, settings: NamingSettings, *
             names_only=True,
         )
     return (
-        f"{len(shown)} names above {DISPLAY_THRESHOLD:.2f} for {n} clusters, of {len(gallery.actors)} actors "
-        f"with {len(gallery.images)} pictures{'' if changed else '; nothing changed'}"
+        f"{counted(len(shown), 'name')} above {DISPLAY_THRESHOLD:.2f} for {counted(n, 'cluster')}, of "
+        f"{counted(len(gallery.actors), 'actor')} "
+        f"with {counted(len(gallery.images), 'picture')}{'' if changed else '; nothing changed'}"
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from facerec.folder.command import add_dry_run_argument, add_path_argument, print_dry_run, run_on_folders
 from facerec.settings import METHODS, POOR, ClusterSettings, VectorSettings
 from facerec.support.cli import configure_logging, parser, run_main
+from facerec.support.text import counted
 
 if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
@@ -147,9 +148,9 @@ def cluster_folder(
             },
             overwrite=overwrite,
         )
-    on_pages = f", on {len(pages.poor)} shared page{'s' * (len(pages.poor) > 1)}" if pages.poor else ""
+    on_pages = f", on {counted(len(pages.poor), 'shared page')}" if pages.poor else ""
     return (
-        f"{n} clusters of {len(trajectories)} trajectories, "
+        f"{counted(n, 'cluster')} of {counted(len(trajectories), 'trajectory', 'trajectories')}, "
         f"of which {len(too_poor)} too poor to compare{on_pages}"
         f"{'' if changed else '; nothing changed'}"
     )

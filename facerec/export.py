@@ -25,6 +25,7 @@ from facerec.folder.command import (
     run_on_folders,
 )
 from facerec.support.cli import configure_logging, parser, progress, run_main
+from facerec.support.text import counted
 
 if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
@@ -160,7 +161,8 @@ def write(movies: Sequence[Movie], chosen: Format, path: Path, url: str | None =
         for part in chosen.export(movies, path.suffix[1:], url):
             file.write(part)
     people = sum(len(movie.people) for movie in movies)
-    return f"{people} people{f' in {len(movies)} movies' if len(movies) > 1 else ''}, written to {path}"
+    where = f" in {len(movies)} movies" if len(movies) > 1 else ""
+    return f"{counted(people, 'person', 'people')}{where}, written to {path}"
 
 
 if __name__ == "__main__":

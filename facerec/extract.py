@@ -28,6 +28,7 @@ from facerec.folder.command import (
 from facerec.settings import AUTO, ExtractSettings, smallest_box
 from facerec.support.cli import configure_logging, parser, progress, run_main
 from facerec.support.signals import stop_on_signals
+from facerec.support.text import counted
 
 if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
@@ -279,7 +280,7 @@ def _extract(
     """Extract `shards` one after the other with the same models."""
     from facerec.extraction.planned_film import planned_film
     from facerec.extraction.shard import Extractor, extract_shard
-    from facerec.folder.shards import done_markers
+    from facerec.folder.shards import done_markers, shard_label
 
     extractor = Extractor(
         *models(),
@@ -298,7 +299,7 @@ def _extract(
             ):  # another task was first, or an equally empty shard has the same files
                 continue
             beg, end = plan.range_of(shard)
-            label = f"movie {folder.movie_id} shard {shard} of {plan.n} (frames {beg}-{end})"
+            label = shard_label(plan, shard)
             with progress(label, end - beg) as advance:
                 report = extract_shard(extractor, film, folder, plan, shard, stop, advance)
             print(_summary(label, report), flush=True)  # noqa: T201
@@ -307,10 +308,12 @@ def _extract(
 
 
 def _summary(label: str, report: Mapping[str, Any]) -> str:
-    skipped = f", {len(report['skipped'])} frames could not be decoded" if report["skipped"] else ""
+    skipped = (
+        f", {counted(len(report['skipped']), 'frame')} could not be decoded" if report["skipped"] else ""
+    )
     rate = report["frames"] / max(report["seconds"], 1e-9)
     return (
-        f"{label}: {report['faces']} faces, {report['saved']} saved{skipped}, "
+        f"{label}: {counted(report['faces'], 'face')}, {report['saved']} saved{skipped}, "
         f"{report['seconds']:.1f} s ({rate:.1f} frames/s)"
     )
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from facerec.errors import InputError
 from facerec.folder.command import add_actor_db_argument
 from facerec.support.cli import configure_logging, parser, progress, run_main
+from facerec.support.text import counted
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -62,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.actors.database import ActorDatabase
     from facerec.folder.layout import MovieFolder
     from facerec.forgetting.database import forget_in_database
-    from facerec.forgetting.movie_folder import earlier_versions, forget_in_folder, typed_names
+    from facerec.forgetting.movie_folder import earlier_versions, forget_in_folder, shown_files, typed_names
+    from facerec.forgetting.remaking import remaking_commands
     from facerec.forgetting.subject import find_subject
     from facerec.forgetting.traces import find_traces
     from facerec.support.locks import locked
@@ -80,18 +82,21 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "%s: also has rows of other people, who lose this picture", database.picture(name)
             )
         changed: list[str] = []
+        deleted: dict[Path, list[Path]] = {}
         if not args.dry_run:
             with progress("forget", len(folders), "movies") as advance:
                 for folder in folders:
+                    pages = list(shown_files(folder))
                     changed += forget_in_folder(folder, subject)
+                    deleted[folder.path] = [path for path in pages if not path.exists()]
                     advance(1)
             changed += forget_in_database(database, subject)
     roots = {database.folder, *(folder.path for folder in folders)}
-    roots |= {folder.logs for folder in folders if folder.logs.is_dir()}
+    roots |= {path for folder in folders for path in (folder.logs, folder.index) if path.exists()}
     roots |= {version for folder in folders for version in earlier_versions(folder)}
     outermost = [root for root in sorted(roots) if not any(other in root.parents for other in roots)]
     searched = 0
-    total = sum(len(names) for root in outermost for _, _, names in os.walk(root))
+    total = sum(root.is_file() + sum(len(names) for _, _, names in os.walk(root)) for root in outermost)
     with progress("search", total, "files") as advance:
 
         def count(files: int) -> None:
@@ -102,15 +107,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         traces = [trace for root in outermost for trace in find_traces(root, subject, count)]
     for trace in traces:
         logging.log(logging.INFO if args.dry_run else logging.ERROR, "%s: %s", trace.path, trace.what)
-    found = f"{len(traces)} of {searched} files refer to {subject.actor_id}"
+    found = f"{len(traces)} of {counted(searched, 'file')} refer to {subject.actor_id}"
     if args.dry_run:
         print(f"{database.folder}: {found}; nothing was changed", flush=True)  # noqa: T201
         return 0
+    where = f"changed or deleted in the database and {counted(len(folders), 'movie')}"
     print(  # noqa: T201
-        f"{database.folder}: {subject.actor_id} forgotten, {len(changed)} files changed or deleted in the "
-        f"database and {len(folders)} movies; {found}",
+        f"{database.folder}: {subject.actor_id} forgotten, {counted(len(changed), 'file')} {where}; {found}",
         flush=True,
     )
+    given = {folder.path: str(path) for folder, path in zip(folders, args.path, strict=True)}
+    again = list(remaking_commands(deleted, args.actor_db, given))
+    if again:
+        print("to make the deleted pages and exports again, without the person:", *again, sep="\n  ")  # noqa: T201
     return int(bool(traces))
 
 

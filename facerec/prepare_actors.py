@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from facerec.folder.command import add_actor_db_argument, add_model_arguments
 from facerec.settings import GallerySettings
 from facerec.support.cli import configure_logging, parser, progress, run_main
+from facerec.support.text import counted
 
 if TYPE_CHECKING:
     from facerec.actors.database import ActorDatabase
@@ -89,9 +90,10 @@ def _prepare(database: ActorDatabase, args: argparse.Namespace) -> str:
     found = Counter(min(n, 2) for n in prepared.faces.values())
     written = f"written: {', '.join(prepared.written)}" if prepared.written else "nothing changed"
     return (
-        f"{database.folder}: {len(prepared.faces)} pictures, {found[1]} with one face, {found[0]} with none, "
-        f"{found[2]} with several; {prepared.embedded} embedded with {args.embedder.partition(':')[0]}, "
-        f"{len(mistakes)} warnings; {written}"
+        f"{database.folder}: {counted(len(prepared.faces), 'picture')}, {found[1]} with one face, "
+        f"{found[0]} with none, {found[2]} with several; {prepared.embedded} embedded with "
+        f"{args.embedder.partition(':')[0]}, "
+        f"{counted(len(mistakes), 'warning')}; {written}"
     )
 
 
@@ -104,8 +106,8 @@ def _evaluate(database: ActorDatabase) -> str:
         evaluation = evaluate_database(database, advance)
     counts = evaluation.counts
     return (
-        f"{database.folder}: {evaluation.pictures} pictures of {evaluation.actors} actors "
-        f"in {evaluation.casts} {'cast' if evaluation.casts == 1 else 'casts'}, "
+        f"{database.folder}: {counted(evaluation.pictures, 'picture')} of "
+        f"{counted(evaluation.actors, 'actor')} in {counted(evaluation.casts, 'cast')}, "
         f"embedded with {evaluation.embedder}; named at p > {DISPLAY_THRESHOLD:.2f}\n"
         f"picture left out: top-1 accuracy {_share(counts.first, counts.probes)}; "
         f"named right {counts.right}, wrong {counts.wrong}, not at all {counts.silent}\n"

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "--review needs the thumbnails in images/, which a page of --standalone does not show"
         )
     from facerec.movies.movie import open_movie
-    from facerec.reporting.index_page import INDEX, reports, write_index
+    from facerec.reporting.index_page import reports, write_index
     from facerec.reporting.report_page import report_page
     from facerec.support.atomic import write_bytes
 
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f"{folder.images}: no thumbnails to review; extract without --no-images")
         page = folder.standalone_report if args.standalone else folder.report
         others = parents.count(folder.path.parent) > 1 or reports(folder.path.parent) - {folder.report}
-        index = folder.path.parent / INDEX if others else None
+        index = folder.index if others else None
         write_bytes(page, report_page(movie, page, standalone=args.standalone, index=index))
         return f"{page.as_uri()}#review" if args.review else str(page)
 

@@ -19,6 +19,7 @@ from facerec.stages import LAUNCHED
 from facerec.support.cli import configure_logging, run_main
 from facerec.support.installation import PACKAGE
 from facerec.support.shell import launched_environment, launcher_command
+from facerec.support.text import counted
 from slurm import queue
 from slurm.collection import movie_runs, movies_to_run, show_status
 from slurm.extraction import Echo
@@ -105,7 +106,8 @@ def _run_each(
     for started, movie in enumerate(movies):
         if scheduler and not scheduler.places(1):
             waiting = f"{len(movies) - started} of {len(movies)} movies wait"
-            echo(f"{scheduler.submitted} tasks submitted; SLURM takes no more now, and {waiting}: {AGAIN}")
+            tasks = counted(scheduler.submitted, "task")
+            echo(f"{tasks} submitted; SLURM takes no more now, and {waiting}: {AGAIN}")
             break
         try:
             status = max(status, run_one(movie))
@@ -194,10 +196,13 @@ def _run_movie(
     runner: Runner, options: RunOptions, stages: Sequence[str], scheduler: Scheduler, movie: int
 ) -> int:
     """Run the stages of one movie, and say where its report is; return the exit status."""
-    status = runner(options, movie, stages, echo, scheduler)
     report = RunFolder(options.out, movie).movie_folder.report
-    if "report" in stages and (runner is not run_local or report.exists()):
-        echo(f"movie {movie}: report{'' if runner is run_local else ' when done'}: {report}")
+    before = report.stat().st_mtime_ns if report.exists() else None
+    status = runner(options, movie, stages, echo, scheduler)
+    if "report" in stages and runner is not run_local:
+        echo(f"movie {movie}: report when done: {report}")
+    elif "report" in stages and before and report.exists() and report.stat().st_mtime_ns == before:
+        echo(f"movie {movie}: report: {report}")  # else the stage has just printed it
     return status
 
 
@@ -297,6 +302,8 @@ def _add_movie(args: argparse.Namespace) -> int:
         raise InputError("add one movie at a time: MOVIE=12345")
     command = [sys.executable, "-u", str(PACKAGE / "add_movie.py"), "--movie", str(movies[0])]
     command += ["--actor-db", args.actor_db, "--out", args.out or "data"]
+    for name in ("detector", "embedder"):
+        command += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
     words = _split("--add-args", args.add_args)
     if not words:
         raise InputError(

@@ -15,6 +15,7 @@ import orjson
 from facerec.errors import FacerecError
 from facerec.folder.films import films_of_all
 from facerec.support.shell import launcher_command
+from facerec.support.text import counted
 from slurm import queue
 from slurm.extraction import Echo
 from slurm.feature_run import feature_runs
@@ -145,9 +146,9 @@ def movies_to_run(
     for row in aside:
         again = launcher_command("retry", *row.movie.run.variables())
         log.warning(
-            "%s: set aside after %d failures (%s); to try again: %s",
+            "%s: set aside after %s (%s); to try again: %s",
             row.movie.run.title,
-            row.failures.times,
+            counted(row.failures.times, "failure"),
             row.note,
             again,
         )

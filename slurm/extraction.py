@@ -16,6 +16,7 @@ from facerec.folder.films import find_film
 from facerec.folder.plan import parse_ranges
 from facerec.support.cli import printable
 from facerec.support.shell import launched_environment, launcher_command
+from facerec.support.text import counted
 from slurm.finished import finished_of_chain
 from slurm.options import RunOptions
 from slurm.records import RunFolder, RunRecords
@@ -91,7 +92,9 @@ def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, ech
         _require_same_options([*command, "--dry-run"])
     parts = [f"{len(part)} {word}" for word, part in (("done", done), ("queued or running", busy)) if part]
     state = f" ({', '.join(parts)})" if parts else ""
-    echo(f"movie {run.movie_id}: {printable(film.name)}: {len(missing)} of {n} shards to do{state}")
+    echo(
+        f"movie {run.movie_id}: {printable(film.name)}: {len(missing)} of {counted(n, 'shard')} to do{state}"
+    )
     return Extraction(n, missing, failed, command)
 
 

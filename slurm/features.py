@@ -11,6 +11,7 @@ from facerec.folder.films import find_film
 from facerec.folder.layout import MovieFolder
 from facerec.stages import FEATURES
 from facerec.support.installation import default_folder
+from facerec.support.text import counted
 from slurm.extraction import Echo, Extraction, read_verified_status
 from slurm.feature_run import FeatureRun, FeatureWork
 from slurm.options import RunOptions
@@ -103,7 +104,7 @@ def plan_features(
     failed = [shard for shard in missing if status.shards[shard].times]
     parts = [f"{len(part)} {word}" for word, part in (("done", done), ("queued or running", busy)) if part]
     state = f" ({', '.join(parts)})" if parts else ""
-    echo(f"{run.title}: {len(missing)} of {n} shards to do{state}")
+    echo(f"{run.title}: {len(missing)} of {counted(n, 'shard')} to do{state}")
     return Extraction(n, missing, failed, _command(options, run, n, source))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from facerec.folder.plan import format_ranges
 from facerec.stages import LAUNCHED, PIPELINE
 from facerec.support.installation import default_folder
+from facerec.support.text import counted
 from slurm import queue, tasks
 from slurm.extraction import Echo, Extraction, plan_extraction, require_inputs, stages_to_do
 from slurm.feature_run import FeatureRun
@@ -127,10 +128,8 @@ def _submit_shards(
             waiting = waiting[size:]
             submitted.append(submission)
             shards = format_ranges(shard for shards in part for shard in shards)
-            echo(
-                f"  job {submission.job}: shards {shards} in {len(part)} "
-                f"task{'s' * (len(part) > 1)}, at most {array.parallelism} at once"
-            )
+            tasks = f"{counted(len(part), 'task')}, at most {array.parallelism} at once"
+            echo(f"  job {submission.job}: shards {shards} in {tasks}")
         last.append(submitted[-1])
     return submitted
 

@@ -22,13 +22,14 @@ from pathlib import Path
 from facerec.errors import Interrupted
 from facerec.folder.plan import format_ranges
 from facerec.stages import PIPELINE
-from facerec.support.cli import progress
 from facerec.support.limits import available_memory, usable_cpus
+from facerec.support.text import counted
 from slurm.extraction import Echo, Extraction, plan_extraction, require_inputs, stages_to_do
 from slurm.feature_run import FeatureRun
 from slurm.features import find_source, plan_features
 from slurm.options import RunOptions
 from slurm.packing import pack
+from slurm.pool_progress import PoolProgress
 from slurm.process import StopRequest, write_to
 from slurm.records import RunFolder, RunRecords
 from slurm.report import failure_lines
@@ -129,8 +130,8 @@ def _run_shards(
     packs = [format_ranges(shards) for shards in pack(extraction.missing, tasks, extraction.failed)]
     submission = _new_submission(options, run, stage, packs, extraction.n)
     run.save(submission)
-    where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in workers[0] else f"{usable_cpus()} cores"
-    echo(f"  {len(workers)} worker{'s' * (len(workers) > 1)} here ({where}), logs in {run.path / stage}")
+    where = "one for each GPU" if "CUDA_VISIBLE_DEVICES" in workers[0] else counted(usable_cpus(), "core")
+    echo(f"  {counted(len(workers), 'worker')} here ({where}), logs in {run.path / stage}")
     with run.pool_lock(submission):
         _run_pool(run, submission, extraction, workers, stop)
     movie = read_status(run, None, extraction.n)
@@ -146,7 +147,8 @@ def _run_pool(
     workers: Sequence[Environment],
     stop: StopRequest,
 ) -> None:
-    """Run all tasks of a submission, with one progress bar over the shards."""
+    """Run all tasks of a submission, with one progress bar over the frames of all shards."""
+    shown = PoolProgress(run, extraction.n, extraction.missing)
     idle: queues.Queue[Environment] = queues.Queue()
     for worker in workers:
         idle.put(worker)
@@ -158,25 +160,23 @@ def _run_pool(
                 task = Task.start(run, submission, index)
                 with _log_path(task).open("ab") as file:
                     env = {**os.environ, **worker}
-                    outcome = task.run_shards(extraction.command, stop, write_to(file), env)
+                    outcome = task.run_shards(extraction.command, stop, shown.watch(write_to(file)), env)
                 task.end(outcome)
                 if outcome != "failed" or not task.to_try():
                     return
         finally:
             idle.put(worker)
 
-    missing = extraction.missing
     with ThreadPoolExecutor(len(workers)) as threads:
         futures: list[Future[None]] = [
             threads.submit(run_task, index) for index in range(len(submission.packs))
         ]
-        with progress(f"{run.title} {submission.stage}", len(missing), "shards") as advance:
-            shown = 0
-            while not all(future.done() for future in futures):
-                wait(futures, timeout=_POLL_S)
-                done = len(missing) - len(run.shards_to_do(extraction.n, missing))
-                advance(done - shown)
-                shown = done
+
+        def wait_a_moment() -> bool:
+            wait(futures, timeout=_POLL_S)
+            return not all(future.done() for future in futures)
+
+        shown.show(submission.stage, wait_a_moment)
     for future in futures:
         future.result()
 

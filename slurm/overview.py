@@ -9,6 +9,7 @@ from typing import Any
 
 from facerec.stages import PIPELINE
 from facerec.support.shell import launcher_command
+from facerec.support.text import counted
 from slurm.report import never_starts
 from slurm.setting_aside import Failures, failures_of
 from slurm.status import MovieStatus, local_time_in, throughput
@@ -115,7 +116,7 @@ def overview_lines(rows: Sequence[Row], only_failed: bool = False, unreadable: i
     totals = [f"{count[condition]} {condition}" for condition in CONDITIONS if count[condition]]
     totals += [f"{unreadable} not readable"] if unreadable else []
     movies = len(rows) + unreadable
-    yield f"{movies} movie{'s' * (movies != 1)}: {', '.join(totals)}"
+    yield f"{counted(movies, 'movie')}: {', '.join(totals)}"
     yield _shard_totals(rows)
     ordered = sorted(rows, key=lambda row: (CONDITIONS.index(row.condition), *_order(row)))
     shown = [row for row in ordered if row.is_problem or not only_failed]

@@ -10,6 +10,7 @@ from typing import Any
 
 from facerec.folder.plan import format_ranges
 from facerec.support.shell import command_line, launcher_command
+from facerec.support.text import counted
 from slurm.status import MovieStatus, local_time_in, throughput
 from slurm.task_status import STATES, TaskStatus
 
@@ -73,8 +74,8 @@ def status_lines(movie: MovieStatus) -> Iterator[str]:
     if not movie.n:
         yield f"{title}: nothing submitted yet"
         return
-    frames = f", {movie.frame_count} frames" if movie.frame_count is not None else ""
-    yield f"{title}: {movie.n} shards{frames}"
+    frames = f", {counted(movie.frame_count, 'frame')}" if movie.frame_count is not None else ""
+    yield f"{title}: {counted(movie.n, 'shard')}{frames}"
     for state in STATES:
         shards = movie.shards_in(state)
         if shards or state in ("done", "running", "queued"):

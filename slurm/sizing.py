@@ -19,6 +19,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import MAX_SHARDS, read_plan
 from facerec.folder.shards import done_markers
 from facerec.support.shell import launcher_command
+from facerec.support.text import counted
 from slurm import queue
 from slurm.options import RunOptions
 from slurm.shards import read_plan_or_none
@@ -246,8 +247,8 @@ def plan_movie(options: RunOptions, movie_id: int, given: Sequence[str] = ()) ->
         else ""
     )
     return [
-        f"movie {movie_id}: {measured.frames} frames at {measured.frames_per_s:.1f} frames/s on "
-        f"{measured.cores} core{'s' * (measured.cores > 1)} here: {length} of work; "
+        f"movie {movie_id}: {counted(measured.frames, 'frame')} at {measured.frames_per_s:.1f} frames/s on "
+        f"{counted(measured.cores, 'core')} here: {length} of work; "
         f"a task takes {measured.startup_s:.0f} s to start "
         f"and needs {measured.peak_bytes >> 20} MiB of memory{on_gpu}",
         "  " + launcher_command("extract", *variables, *given),

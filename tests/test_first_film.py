@@ -33,6 +33,9 @@ def shelf(folder: Path) -> Path:
 @pytest.mark.slow
 def test_six_commands_lead_from_a_shelf_to_a_report(tmp_path: Path) -> None:
     shelf(tmp_path / "shelf")
+    (tmp_path / "actor_db").mkdir()
+    for table in ("actors.csv", "actor_images.csv", "aspect_ratios.csv"):
+        shutil.copyfile(ROOT / "actor_db" / table, tmp_path / "actor_db" / table)
     places = [f"FILMS={tmp_path}/films", f"ACTOR_DB={tmp_path}/actor_db", f"OUT={tmp_path}/data"]
     lines = COMMANDS.strip().splitlines()
     assert len(lines) == 6
@@ -48,7 +51,7 @@ def test_six_commands_lead_from_a_shelf_to_a_report(tmp_path: Path) -> None:
         assert "Traceback" not in said[target]
         assert done.returncode == 0 or target == "doctor", said[target]
     missing = [line for line in said["doctor"].splitlines() if "MISSING" in line]
-    assert len(missing) == 2 and "no such folder" in missing[0] and "actors.csv: no such file" in missing[1]
+    assert len(missing) == 2 and "no such folder" in missing[0] and "actors.csv: has no row yet" in missing[1]
     report = tmp_path / "data" / "12345-data" / "report.html"
     assert report.is_file() and report.name in said["review"]
     page = report.read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 import torch
 
-from facerec.demo.film import FILM, demo_shots, write_film, write_gallery
+from facerec.demo.film import FILM, demo_shots, write_film, write_gallery, write_tables
 from facerec.folder.documents import scene_changes_bytes
 from facerec.models.weights import CATALOGUE
 from tests.conftest import ROOT
@@ -84,9 +84,8 @@ def test_each_stage_by_hand_runs_as_it_stands(tmp_path: Path) -> None:
 
     (tmp_path / "facerec").symlink_to(ROOT / "facerec")
     database = ActorDatabase(tmp_path / "demo" / "actor_db")
-    for table in ("actors.csv", "actor_images.csv", "aspect_ratios.csv"):
-        database.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / "actor_db" / table, database.folder / table)
+    database.folder.parent.mkdir()
+    write_tables(database)
     write_gallery(database.pictures)
     (tmp_path / "demo" / "films").mkdir()
     write_film(tmp_path / "demo" / "films" / FILM, demo_shots()[:2])

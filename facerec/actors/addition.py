@@ -25,6 +25,7 @@ from facerec.actors.picture_names import Picture
 from facerec.errors import ContractError, InputError
 from facerec.folder.names import is_film_of, same_name
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_bytes, write_changed
+from facerec.support.text import counted
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,8 @@ def plan_addition(
     faceless = [member.entry.name for member in members if member.actor_id not in pictured]
     if faceless:
         few = ", ".join(faceless[:MAX_LISTED]) + (", …" if faceless[MAX_LISTED:] else "")
-        cast.notes.append(f"{len(faceless)} of {len(members)} people have no picture, so no name: {few}")
+        people = f"{len(faceless)} of {counted(len(members), 'person has', 'people have')}"
+        cast.notes.append(f"{people} no picture, so no name: {few}")
     counts = {
         "people": len(members),
         "new people": len(cast.added),

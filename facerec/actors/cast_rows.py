@@ -15,7 +15,8 @@ from facerec.catalogues.dates import agree
 from facerec.catalogues.identifiers import person_of, same_people
 from facerec.errors import InputError
 from facerec.support.csv_edits import edit_table
-from facerec.support.shell import command_line
+from facerec.support.shell import typed_arguments
+from facerec.support.text import counted
 
 NO_ROLE = "unknown"  # the labeling backend does not take an empty role
 _NO_TEXT = frozenset(("", "na", "n/a", "nan", "-nan", "null", "none"))  # empty cells for the labeling backend
@@ -89,7 +90,9 @@ def edit_cast(
             _fill(edits, database, number, own[number], cells, replaced)
     if by_actor and members:
         few = ", ".join(own[numbers[0]]["name"] for numbers in list(by_actor.values())[:_MAX_LISTED])
-        edits.notes.append(f"{len(by_actor)} people of movie {movie_id} are not in the list and stay: {few}")
+        people = counted(len(by_actor), "person", "people")
+        verbs = "is not in the list and stays" if len(by_actor) == 1 else "are not in the list and stay"
+        edits.notes.append(f"{people} of movie {movie_id} {verbs}: {few}")
     return edits
 
 
@@ -118,7 +121,7 @@ def _film(
     if (is_other and "movie_name" not in replaced) or (
         year and years and year not in years and "movie_year" not in replaced
     ):
-        columns = command_line("--replace", *(["movie_name"] if is_other else []), "movie_year")
+        columns = typed_arguments("--replace", *(["movie_name"] if is_other else []), "movie_year")
         raise InputError(
             f"{database.actors}: movie {movie_id} is {' / '.join(titles)!r} ({' / '.join(years)}) there, not "
             f"{title or titles[0]!r} ({year or 'no year'}); if it is another film, choose another --movie; "

@@ -26,7 +26,8 @@ from facerec.folder.manifest import read_manifest
 from facerec.folder.names import existing_path
 from facerec.support.atomic import sha256_of
 from facerec.support.csv_tables import read_table
-from facerec.support.shell import option, prepare_command
+from facerec.support.shell import add_movie_command, option, prepare_command
+from facerec.support.text import counted
 
 MAX_LISTED = 5  # pictures named in one message
 MAX_ID_LENGTH = 64  # characters, the width of the labeling backend's column
@@ -130,6 +131,8 @@ class ActorDatabase:
             InputError: they were made by another embedder.
         """
         meta = self.read_meta()
+        if meta is None and not self.embeddings.exists():
+            return
         if meta is None:
             logging.warning(
                 "%s does not exist: cannot check that %s was made with %s, the embedder of %s; "
@@ -224,7 +227,7 @@ class ActorDatabase:
                 del owner[row["filename"]]
         found: dict[str, NDArray[np.float32]] = {}
         seen: set[str] = set()
-        for line, faces in self.read_embeddings(dimension):
+        for line, faces in self.read_embeddings(dimension) if owner or self.embeddings.exists() else ():
             dimension = faces.vectors.shape[1] if len(faces.vectors) else dimension
             if faces.image not in owner:
                 continue
@@ -236,8 +239,8 @@ class ActorDatabase:
                 found[faces.image] = faces.vectors[0]
         if missing := sorted(owner.keys() - seen):
             logging.warning(
-                "%s has no line for %d pictures of the cast (%s); run prepare_actors.py",
-                self.embeddings, len(missing), ", ".join(missing[:MAX_LISTED]),
+                "%s has no line for %s of the cast (%s); run prepare_actors.py",
+                self.embeddings, counted(len(missing), "picture"), ", ".join(missing[:MAX_LISTED]),
             )  # fmt: skip
         images = sorted(found)  # independent of the order of the lines
         pictured = {owner[image] for image in images}
@@ -247,6 +250,10 @@ class ActorDatabase:
         actor_of = np.array([index[owner[image]] for image in images], np.int64)
         years = np.array([year_of.get(image, np.nan) for image in images], np.float64)
         return Gallery(actors, vectors.reshape(len(images), dimension or 0), actor_of, tuple(images), years)
+
+    def empty(self) -> str:
+        """Return the clause that says that the database has nobody, with the command that adds a cast."""
+        return f"{self.actors} has no row, so nobody can be named; add a movie's cast: {add_movie_command()}"
 
     def unlisted(self, movie_id: int) -> str:
         """Return the clause that says that a movie has no row in `actors.csv`."""
@@ -266,8 +273,8 @@ class ActorDatabase:
             cast: names of the movie's actors by id; None to read them.
         """
         cast = self.cast(movie_id) if cast is None else cast
-        if movie_id is not None and not cast:
-            return [self.unlisted(movie_id)]
+        if not cast:
+            return [self.unlisted(movie_id) if movie_id is not None else self.empty()]
         if cast.keys().isdisjoint(gallery.actors):
             movie = f"movie {movie_id}" if movie_id is not None else f"{self.actors.name}"
             return [f"no actor of {movie} has a usable picture, so no cluster gets a name"]

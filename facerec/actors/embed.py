@@ -30,6 +30,7 @@ from facerec.settings import RESULTS_VERSION, GallerySettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import set_column
 from facerec.support.locks import locked
+from facerec.support.text import counted
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _unreadable(errors: Sequence[str], embedded: int) -> InputError:
         embedded: number of pictures that have embeddings.
     """
     more = f"; and {len(errors) - MAX_LISTED} more" if len(errors) > MAX_LISTED else ""
-    kept = f"; the other {embedded} pictures are embedded" if embedded else ""
+    kept = f"; the other {counted(embedded, 'picture is', 'pictures are')} embedded" if embedded else ""
     remedy = ". Replace the picture or remove its row, and run prepare_actors.py again"
     return InputError("; ".join(errors[:MAX_LISTED]) + more + kept + remedy)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from facerec.actors.people import Member, name_key
 from facerec.errors import InputError
 from facerec.folder.names import existing_path
+from facerec.support.text import counted
 
 _NO_PICTURES = frozenset(
     (".csv", ".tsv", ".txt", ".md", ".json", ".xml", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ini", ".db",
@@ -218,4 +219,5 @@ def _unmatched(paths: Sequence[Path], names: _Names) -> tuple[str, ...]:
         near = difflib.get_close_matches(" ".join(words), names.spelled, 1, 0.8)
         shown.append(f"{path}{f' (did you mean {names.spelled[near[0]]!r}?)' if near else ''}")
     more = f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else ""
-    return (f"{len(paths)} files are not named after anybody in the cast: {', '.join(shown)}{more}",)
+    files = counted(len(paths), "file is", "files are")
+    return (f"{files} not named after anybody in the cast: {', '.join(shown)}{more}",)

@@ -12,6 +12,7 @@ from facerec.actors.database import ActorDatabase
 from facerec.errors import InputError
 from facerec.folder.names import is_film_of
 from facerec.support.shell import option, prepare_command
+from facerec.support.text import counted
 
 
 class ReadyDatabase:
@@ -30,7 +31,7 @@ class ReadyDatabase:
                 raise InputError(
                     f"{path}: no such file; actor_db/README.md says how to make it, or give {other}"
                 )
-        if not database.embeddings.is_file():
+        if not database.embeddings.is_file() and any(True for _ in database.read_images()):
             run = prepare_command(database.folder, "NAME")
             raise InputError(f"{database.embeddings}: no such file; embed the pictures of actors: {run}")
         if error := first_changed_id(database):
@@ -75,4 +76,4 @@ class ReadyDatabase:
                 "check.py prints the row when the film is extracted",
                 self._database.aspect_ratios, movie_id,
             )  # fmt: skip
-        return f"{len(cast)} actors, {len(cast & self._pictured)} of them with pictures"
+        return f"{counted(len(cast), 'actor')}, {len(cast & self._pictured)} of them with pictures"

@@ -14,7 +14,7 @@ from facerec.actors.people import KnownPerson, Member, name_key
 from facerec.catalogues.base import CastEntry
 from facerec.catalogues.dates import agree, are_one_day
 from facerec.catalogues.identifiers import namespace_of, same_people
-from facerec.support.shell import command_line
+from facerec.support.shell import typed_arguments
 from facerec.support.text import fold
 
 # words that the labeling backend takes for an empty cell, a number or a truth value
@@ -154,11 +154,13 @@ def _with_choices(
         places = places or [i for i, one in enumerate(entries) if name_key(one.name) == name_key(choice)]
         ids = {entries[i].id for i in places} - {""}
         if not places:
-            doubts.append(f"--id {choice!r}: the list has no person of this name or id")
+            doubts.append(f"{typed_arguments('--id', choice)}: the list has no person of this name or id")
         elif len(ids) > 1:
             doubts.append(
-                f"--id {choice!r}: {len(ids)} people of the list have this name; give the id instead: "
-                f"{command_line('--id', f'{min(ids)}={actor_id}')}"
+                f"{typed_arguments('--id', choice)}: {len(ids)} people of the list have this name; give the "
+                f"id "
+                f"instead: "
+                f"{typed_arguments('--id', f'{min(ids)}={actor_id}')}"
             )
         else:
             for i in places:
@@ -286,5 +288,5 @@ def _named(entry: CastEntry) -> str:
 
 def _choose(entry: CastEntry, actor_id: str = "") -> str:
     """Return the option that says who a person is."""
-    choice = command_line("--id", f"{entry.id or entry.name}={actor_id or 'ID'}")
+    choice = typed_arguments("--id", f"{entry.id or entry.name}={actor_id or 'ID'}")
     return choice if actor_id else f"say who it is: {choice}"

@@ -39,6 +39,7 @@ from facerec.interchange.cvat import is_cvat
 from facerec.stages import PIPELINE
 from facerec.support.atomic import sha256_of, write_changed
 from facerec.support.locks import locked
+from facerec.support.text import counted
 
 MAX_LABEL = 200  # characters
 _UNKNOWN = re.compile("unknown_([0-9]+)")  # plain name of the person of a cluster without a name
@@ -72,8 +73,9 @@ def apply_labels(
     for one in made.people:
         counts[one.source] += len(one.trajectories)
     return (
-        f"{len(trajectories)} trajectories, {counts[ANNOTATOR]} with an annotator's answer, "
-        f"{counts[PREDICTION]} with a predicted name, {counts[NONE]} without a name, "
+        f"{counted(len(trajectories), 'trajectory', 'trajectories')}, "
+        f"{counts[ANNOTATOR]} with an annotator's answer, {counts[PREDICTION]} with a predicted name, "
+        f"{counts[NONE]} without a name, "
         f"{len(made.no_face)} without a face, {len(made.mixed)} of several people"
         f"{'' if changed else '; nothing changed'}"
     )
@@ -207,7 +209,8 @@ def trajectory_answers(
             contradictory.add((row.trajectory, row.tag))
     if contradictory:
         count = len(contradictory)
-        logging.warning("%s: %d thumbnails have contradictory answers and are ignored", labels, count)
+        thumbnails = counted(count, "thumbnail has", "thumbnails have")
+        logging.warning("%s: %s contradictory answers, which are ignored", labels, thumbnails)
     found: dict[int, set[str]] = {}
     for key in by_tag.keys() - contradictory:
         found.setdefault(key[0], set()).add(by_tag[key])

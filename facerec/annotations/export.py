@@ -12,6 +12,7 @@ from facerec.folder.names import parse_tag
 from facerec.folder.records import Trajectory
 from facerec.interchange.cvat import is_cvat
 from facerec.support.csv_tables import read_table
+from facerec.support.text import counted
 
 EXPORT_COLUMNS = ("movie_id", "cluster_id", "cluster_status", "label", "tag", "image_status", "trajectory")
 CLUSTER_STATUSES = ("labeled", "mixed", "postponed", "discarded")
@@ -98,7 +99,7 @@ def read_export_by_tag(
     ]
     if not kept:
         raise InputError(
-            f"{path}: none of the {len(rows)} faces of movie {movie_id} is in its folder; "
+            f"{path}: none of {counted(len(rows), 'face')} of movie {movie_id} is in its folder; "
             "the labels were made with another version of it"
         )
     return kept, len(rows) - len(kept)

@@ -21,6 +21,7 @@ from facerec.support.atomic import (
 )
 from facerec.support.locks import locked
 from facerec.support.shell import option
+from facerec.support.text import counted
 
 _READABLE_FILE, _READABLE_FOLDER = 0o644, 0o755
 
@@ -76,7 +77,7 @@ def hand_over(
             "labeling backend to show them",
             target.path,
         )
-    return f"{target.path}: {len(files) - 3} thumbnails, {'linked' if link else 'copied'}"
+    return f"{target.path}: {counted(len(files) - 3, 'thumbnail')}, {'linked' if link else 'copied'}"
 
 
 def _files_of(folder: MovieFolder) -> dict[str, Path]:

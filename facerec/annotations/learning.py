@@ -36,6 +36,7 @@ from facerec.settings import LearnSettings, VectorSettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import read_table, replace_rows
 from facerec.support.locks import locked
+from facerec.support.text import counted
 
 _MAX_LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
 _PREPARE = "run prepare_actors.py first, with the models that the films are extracted with"
@@ -109,7 +110,8 @@ def learn_folder(
         changed = _write(database, meta, chosen, pictures, removed, after)
     learnt = Counter(one.actor for one in chosen)
     return (
-        f"{len(actors)} faces confirmed, {len(chosen)} faces of {len(learnt)} actors learnt, "
+        f"{counted(len(actors), 'face')} confirmed, {counted(len(chosen), 'face')} of "
+        f"{counted(len(learnt), 'actor')} learnt, "
         f"{len(removed - pictures.keys())} removed, {sum(not one.learnt for one in after.values())} rejected"
         f"{'' if changed else '; nothing changed'}"
     )
@@ -185,7 +187,11 @@ def _confirmed_actors(
         )  # fmt: skip
     if contradictory:
         count = len(contradictory)
-        logging.warning("%s: %d faces have contradictory labels and are not learnt", labels, count)
+        logging.warning(
+            "%s: %s contradictory labels, from which nothing is learnt",
+            labels,
+            counted(count, "face has", "faces have"),
+        )
     return {tag: actor for tag, actor in actors.items() if tag not in contradictory}
 
 

@@ -42,6 +42,7 @@ from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
 from facerec.interchange.cvat import is_cvat
 from facerec.support.csv_tables import read_table
+from facerec.support.text import counted
 
 BOX_COLUMNS = ("frame", "track", "x", "y", "w", "h", "identity")
 _UNCERTAIN = "(SWITCH"  # part of an identity that changes inside its track
@@ -57,13 +58,19 @@ def evaluate_folder(folder: MovieFolder, truth: Path, actor_db: Path, min_trajec
     clusters = read_clusters(folder.clusters, folder.movie_id, len(trajectories))
     predictions = read_predictions(folder.predictions, folder.movie_id, len(set(clusters)))
     thumbnails = thumbnail_frames(folder, trajectories)
-    cast = cast_names(folder, ActorDatabase(actor_db))
+    database = ActorDatabase(actor_db)
+    cast = cast_names(folder, database)
     names = {actor: plain_name(name) for actor, name in cast.items()}
     matched = read_truth(truth, folder, trajectories, thumbnails, names)
     unknown = {actor for predicted in predictions.values() for actor in predicted} - names.keys()
-    if unknown:
-        message = "%s: %d predicted actors have no known name, the first is %s; use another --actor-db"
-        logging.warning(message, folder.path, len(unknown), min(unknown))
+    hidden = unknown & database.unnamed().keys()
+    if hidden:
+        people = counted(len(hidden), "predicted person", "predicted people")
+        logging.warning("%s: %s must not be named: those names are not compared", folder.path, people)
+    if unknown := unknown - hidden:
+        message = "%s: %s no known name, the first is %s; use another --actor-db"
+        actors = counted(len(unknown), "predicted actor has", "predicted actors have")
+        logging.warning(message, folder.path, actors, min(unknown))
     kept = [
         counts if len(one.boxes) >= min_trajectory else Counter[str]()
         for one, counts in zip(trajectories, matched.boxes, strict=True)
@@ -200,6 +207,8 @@ def _labels(
             contradictory.add((row.trajectory, row.frame))
     if contradictory:
         logging.warning(
-            "%s: %d thumbnails have contradictory answers and are ignored", path, len(contradictory)
+            "%s: %s contradictory answers, which are ignored",
+            path,
+            counted(len(contradictory), "thumbnail has", "thumbnails have"),
         )
     return {key: identity for key, identity in identities.items() if key not in contradictory}

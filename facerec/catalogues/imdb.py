@@ -16,7 +16,7 @@ from typing import IO
 from facerec.catalogues.base import CastEntry, CastList, Format, Source, Wanted, damaged
 from facerec.catalogues.identifiers import person_of
 from facerec.errors import ContractError, InputError
-from facerec.support.text import fold
+from facerec.support.text import counted, fold
 
 _BLOCK = 1 << 20  # bytes read at once
 _FEW = 8  # keys up to which a block is searched for each of them and not split into lines
@@ -71,12 +71,14 @@ def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
     known = {row[0]: row for row in _rows(files["name.basics"], people, wanted) if len(row) >= 3}
     if unknown := sorted(people.keys() - known.keys()):
         few = ", ".join(unknown[:_MAX_LISTED])
+        size = counted(len(unknown), "person", "people")
         raise InputError(
-            f"{files['name.basics'].path}: has no row for {len(unknown)} people of {film} ({few}); download "
-            "all files on the same day"
+            f"{files['name.basics'].path}: has no row for {size} of {film} "
+            f"({few}); download all files on the same day"
         )
     entries = [_entry(actor, known[actor], where, roles) for actor, (where, roles) in people.items()]
-    note = f"IMDb's title.principals has the main cast only: {len(entries)} people of {film}"
+    size = counted(len(entries), "person", "people")
+    note = f"IMDb's title.principals has the main cast only: {size} of {film}"
     return CastList("IMDb dataset files", tuple(entries), title, year, (note,))
 
 

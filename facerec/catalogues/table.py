@@ -12,7 +12,7 @@ from facerec.catalogues.columns import FIELDS, find_columns
 from facerec.catalogues.dates import birthday_of
 from facerec.catalogues.identifiers import entity_of, imdb_id, namespace_of, person_of
 from facerec.errors import ContractError, InputError
-from facerec.support.text import fold
+from facerec.support.text import counted, fold
 
 _EMPTY = frozenset(("", "\\n", "n/a", "null", "none", "-", "–", "?"))
 _FAMILY_SUFFIX = re.compile(r".*,\s*(jr|sr|ii|iii|iv|phd|md)\.?", re.IGNORECASE)
@@ -59,9 +59,11 @@ def cast_of_table(
     entries = [_entry(path, line, cells, wanted, notes, by_entity) for line, cells in found]
     inverted = [e.name for e in entries if "," in e.name and not _FAMILY_SUFFIX.fullmatch(e.name)]
     if inverted:
+        names = counted(len(inverted), "name has", "names have")
+        kept = "is kept as it is" if len(inverted) == 1 else "are kept as they are"
         notes.append(
-            f"{len(inverted)} names have a comma, such as {inverted[0]!r}, and are kept as they are; if the "
-            "surname comes first, add --surname-first"
+            f"{names} a comma, such as {inverted[0]!r}, and {kept}; if the surname comes first, add "
+            "--surname-first"
         )
     ignored = [cell for i, cell in enumerate(header) if cell.strip() and i not in columns.values()]
     if ignored:

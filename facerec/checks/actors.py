@@ -13,6 +13,7 @@ from facerec.actors.provenance import SHOWN_LAST, read_origins
 from facerec.checks.violations import Violations
 from facerec.errors import ContractError, FacerecError
 from facerec.folder.names import other_unicode_form
+from facerec.support.text import counted
 
 _BIRTHDAY = re.compile(r"(\d\d\.\d\d\.)?\d{4}", re.ASCII)
 
@@ -170,12 +171,13 @@ def _warn_of_learnt_pictures(database: ActorDatabase, violations: Violations) ->
     if shown_first:
         violations.warn(
             database.images,
-            f"{shown_first} pictures learnt from films may hide portraits from annotators; run "
+            f"{counted(shown_first, 'picture')} learnt from films may hide portraits from annotators; run "
             "prepare_actors.py, which moves them behind the portraits",
         )
 
 
 def _check_embeddings(database: ActorDatabase) -> None:
     """Read every line of `actor_embeddings.jsonl`: its reader raises at the first that breaks a rule."""
-    for _ in database.read_embeddings():
+    has_pictures = any(True for _ in database.read_images())
+    for _ in database.read_embeddings() if has_pictures or database.embeddings.exists() else ():
         pass

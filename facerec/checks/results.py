@@ -29,6 +29,7 @@ from facerec.folder.records import Trajectory
 from facerec.support.atomic import sha256_of
 from facerec.support.jsonl import scan_lines
 from facerec.support.shell import stage_command
+from facerec.support.text import counted
 
 _NO_FACES = (
     "the film has no face: the labeling backend starts with this folder but cannot show the movie's page; "
@@ -70,7 +71,10 @@ def check_results(
         check_pages(folder, [one for _, one in trajectories], labels, predictions, violations)
     named = sum(any(p > DISPLAY_THRESHOLD for p in names.values()) for names in predictions.values())
     saved = sum(map(len, images.values()))
-    return f"{lines} trajectories, {clusters or 0} clusters, {named} of them named, {saved} thumbnails"
+    return (
+        f"{counted(lines, 'trajectory', 'trajectories')}, {counted(clusters or 0, 'cluster')}, "
+        f"{named} of them named, {counted(saved, 'thumbnail')}"
+    )
 
 
 def _check_cuts(folder: MovieFolder, expected: Expected, violations: Violations) -> list[int]:

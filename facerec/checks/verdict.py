@@ -8,6 +8,7 @@ from pathlib import Path
 from facerec.checks.data_root import RootInspection
 from facerec.checks.inspect import Inspection
 from facerec.checks.violations import Violations
+from facerec.support.text import counted
 
 MAX_LISTED = 50  # listed violations per folder; for the rest only their number is printed
 
@@ -20,11 +21,11 @@ def verdict(inspection: Inspection, with_actor_db: bool) -> str:
     """
     movie = str(inspection.path) if inspection.movie_id is None else f"movie {inspection.movie_id}"
     count, warnings = inspection.violations.count, inspection.warnings
-    warned = f"; {_number(len(warnings), 'warning')}, the first: {warnings[0]}" if warnings else ""
+    warned = f"; {counted(len(warnings), 'warning')}, the first: {warnings[0]}" if warnings else ""
     if not count:
         note = "" if with_actor_db else "; the actor database was not checked (check it with --actor-db DIR)"
         return f"{movie}: the labeling backend will accept it: {inspection.summary}{note}{warned}"
-    violations = f"{_number(count, 'violation')}, the first: {inspection.first}{warned}"
+    violations = f"{counted(count, 'violation')}, the first: {inspection.first}{warned}"
     if inspection.backend_accepts:
         return f"{movie}: the labeling backend will accept it, but it has {violations}"
     return f"{movie}: the labeling backend will NOT accept it: {violations}"
@@ -51,16 +52,11 @@ def root_verdict(root: RootInspection, with_films: bool, with_actor_db: bool) ->
     missing = [f"{what} ({option} DIR)" for what, option, checked in given if not checked]
     note = f"; not checked: {' and '.join(missing)}" if missing else ""
     if violations.warnings:
-        note += f"; {_number(len(violations.warnings), 'warning')}, the first: {violations.warnings[0]}"
-    movies = _number(root.movies, "movie")
+        note += f"; {counted(len(violations.warnings), 'warning')}, the first: {violations.warnings[0]}"
+    movies = counted(root.movies, "movie")
     if not violations.count:
         return f"{root.path}: the labeling backend will accept it: {movies}{note}"
-    found = f"{_number(violations.count, 'violation')}, the first: {violations.kept[0]}{note}"
+    found = f"{counted(violations.count, 'violation')}, the first: {violations.kept[0]}{note}"
     if violations.fatal_count:
         return f"{root.path}: the labeling backend will NOT accept it, and starts for no movie: {found}"
     return f"{root.path}: the labeling backend will accept it: {movies}, but it has {found}"
-
-
-def _number(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count} {noun}{'s' * (count > 1)}"

@@ -30,7 +30,7 @@ FILM = "1-TwoPioneers.mp4"
 WIDTH, HEIGHT, FPS = 640, 360, 24
 COLLINS, HOPPER = "eileen-collins", "grace-hopper"  # actor ids
 
-# the tables of the actor database; actor_db/ in the repository has the same
+# the tables of the actor database
 _ACTORS = f"""\
 movie_id,movie_name,movie_year,id,name,role,birthday,birthplace
 1,Two Pioneers,2026,{COLLINS},Eileen Collins,Astronaut,19.11.1956,"Elmira, New York, USA"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 
+from facerec.support.text import counted
+
 
 class State(Enum):
     """How a finding is shown; `MISSING` makes the diagnosis fail."""
@@ -62,4 +64,4 @@ def summary(findings: Sequence[Finding]) -> str:
     """Return the last line of the report."""
     count = Counter(finding.state for finding in findings)
     result = f"{count[State.MISSING]} missing" if count[State.MISSING] else "nothing is missing"
-    return f"{result}, {count[State.NOTE]} notes, {count[State.OK]} ok"
+    return f"{result}, {counted(count[State.NOTE], 'note')}, {count[State.OK]} ok"

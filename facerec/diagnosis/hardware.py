@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facerec.diagnosis.findings import Finding, found, missing, note
 from facerec.support.limits import available_memory, usable_cpus
+from facerec.support.text import counted
 
 _TIMEOUT_S = 20
 _SMALL_MEMORY = 4 << 30  # bytes; one task of extraction with its models and decoded frames
@@ -18,7 +19,7 @@ _SMALL_DISK = 10 << 30  # bytes
 def check_processors() -> Iterator[Finding]:
     """Check the CPUs and the memory that this process may use."""
     memory = available_memory()
-    text = f"{usable_cpus()} CPUs, {memory / 2**30:.1f} GiB of free memory"
+    text = f"{counted(usable_cpus(), 'CPU')}, {memory / 2**30:.1f} GiB of free memory"
     if memory < _SMALL_MEMORY:
         fix = "stop other programs, or run the stages on a larger machine"
         yield note("machine", f"{text}: one task needs about {_SMALL_MEMORY >> 30} GiB", fix)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facerec.diagnosis.findings import Finding, found, missing, note
 from facerec.errors import FacerecError
 from facerec.support.cli import progress
-from facerec.support.shell import command_line, launcher_command, prepare_command, stage_command
+from facerec.support.shell import add_movie_command, option, prepare_command, stage_command
+from facerec.support.text import counted
+
+if TYPE_CHECKING:
+    from facerec.actors.database import ActorDatabase
 
 MOST_FILMS = 200  # that are opened; on a network file system each may take a second
 _SHOWN = 5  # names in one line, and films that cannot be read
@@ -29,7 +34,12 @@ def check_films(films: Path) -> Iterator[Finding]:
         doubled = movies_of_several_films(films)
         folders = [one for one in folders_of_films(films) if film_movie_id(one) not in {*named, *doubled}]
     except (FacerecError, OSError) as error:
-        yield missing("films", _sentence(error), "FILMS=DIR (make), or --films DIR")
+        other = f"give their folder: {option('--films', 'DIR')}"
+        if isinstance(error, OSError) or films.exists():
+            yield missing("films", _sentence(error).partition(";")[0], other)
+        else:
+            fix = f"make it and put films there, named 12345-Title.mp4, or {other}"
+            yield missing("films", f"{films}: no such folder", fix)
         return
     if doubled:
         text = f"several films of movie {_some([str(movie) for movie in doubled])}: none of them can be run"
@@ -50,11 +60,11 @@ def check_films(films: Path) -> Iterator[Finding]:
         fix = "copy the film again, or convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
         yield missing("films", sentence, fix)
     if len(broken) > _SHOWN:
-        text = f"{len(broken) - _SHOWN} more films cannot be read"
+        text = f"{counted(len(broken) - _SHOWN, 'more film')} cannot be read"
         yield missing("films", text, "correct those above, and run this again")
     if unnamed:
-        words = f"--film {command_line(str(unnamed[0]))} --name TITLE --cast FILE"
-        fix = launcher_command("add-movie", "MOVIE=12345", f"ADD_ARGS={words}")
+        words = ("--film", str(unnamed[0]), "--name", "TITLE", "--year", "YEAR", "--cast", "FILE")
+        fix = add_movie_command(None, *words)
         yield note("films", f"without a movie id in the name: {_some([file.name for file in unnamed])}", fix)
     for folder in folders:
         text = f"{folder}: is a folder of frames or parts, not a film"
@@ -66,49 +76,63 @@ def check_films(films: Path) -> Iterator[Finding]:
     elif not named and not unnamed and not doubled and not folders:
         yield missing("films", f"{films} has no film", "put films there, named 12345-Title.mp4")
     if len(named) > len(opened):
-        yield note("films", f"{len(named) - len(opened)} more films were not opened")
+        yield note(
+            "films", f"{counted(len(named) - len(opened), 'more film was', 'more films were')} not opened"
+        )
 
 
-def check_actor_database(actor_db: Path, films: Path, embedder: str) -> Iterator[Finding]:
+def check_actor_database(actor_db: Path, films: Path, detector: str, embedder: str) -> Iterator[Finding]:
     """Check the tables, the pictures and their embeddings, and which movies have a cast."""
     from facerec.actors.database import ActorDatabase
     from facerec.folder.films import films_of_all
 
     database = ActorDatabase(actor_db)
     if not database.actors.is_file():
-        fix = launcher_command("add-movie", "MOVIE=12345", "ADD_ARGS=--cast cast.csv --pictures pictures")
-        yield missing("actors", f"{database.actors}: no such file", fix)
+        yield missing("actors", f"{database.actors}: no such file", add_movie_command())
         return
     try:
         casts = {movie for _, movie, _ in database.read_actors()}
+        pictures = list(dict.fromkeys(row["filename"] for _, row in database.read_images()))
+        absent = [name for name in pictures if not database.picture(name).is_file()]
     except (FacerecError, OSError) as error:
         yield missing("actors", _sentence(error), "actor_db/README.md describes the tables")
         return
-    prepare = prepare_command(actor_db, embedder.partition(":")[0])
-    if not database.embeddings.is_file():
+    if not casts:
+        yield missing("actors", f"{database.actors}: has no row yet", add_movie_command())
+        return
+    prepare = prepare_command(actor_db, embedder, detector)
+    if absent:
+        count = f"{len(absent)} of {counted(len(pictures), 'picture')}"
+        text = f"{count} not in {database.pictures}: {_some(absent)}"
+        fix = f"copy them there, or remove their rows from {database.images.name}; then: {prepare}"
+        yield missing("actors", text, fix)
+    elif pictures and not database.embeddings.is_file():
         yield missing(
             "actors", f"{database.embeddings}: no such file; the pictures are not embedded", prepare
         )
     else:
-        try:
-            gallery = database.gallery()
-            database.check_embedder({"kind": embedder.partition(":")[0]}, "a movie would be extracted")
-        except (FacerecError, OSError) as error:
-            yield missing("actors", _sentence(error), prepare)
-        else:
-            people = len(set(gallery.actors))
-            yield found(
-                "actors", f"{actor_db}: a cast for {len(casts)} movies, {people} people with pictures"
-            )
+        yield _gallery(database, casts, embedder, prepare)
     try:
         uncast = sorted(set(films_of_all(films)) - casts)
     except (FacerecError, OSError):  # check_films says it
         return
     if uncast:
-        fix = launcher_command(
-            "add-movie", f"MOVIE={uncast[0]}", "ADD_ARGS=--cast cast.csv --pictures pictures"
-        )
-        yield note("actors", f"no cast for movie {_some([str(movie) for movie in uncast])}", fix)
+        text = f"no cast for movie {_some([str(movie) for movie in uncast])}"
+        yield note("actors", text, add_movie_command(uncast[0]))
+
+
+def _gallery(database: ActorDatabase, casts: Collection[int], embedder: str, prepare: str) -> Finding:
+    """Look at the embeddings; `prepare` is the command that makes them."""
+    try:
+        gallery = database.gallery()
+        database.check_embedder({"kind": embedder.partition(":")[0]}, "a movie would be extracted")
+    except (FacerecError, OSError) as error:
+        return missing("actors", _sentence(error), prepare)
+    people = counted(len(gallery.actors), "person", "people")
+    text = f"{database.folder}: a cast for {counted(len(casts), 'movie')}, {people} with pictures"
+    if not gallery.actors:
+        return note("actors", f"{text}: nobody can be named", add_movie_command())
+    return found("actors", text)
 
 
 def _decode_first_frame(film: Path) -> None:

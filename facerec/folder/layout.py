@@ -28,6 +28,8 @@ from pathlib import Path
 from facerec.errors import InputError
 from facerec.folder.names import film_movie_id, parse_movie_id, thumbnail_name
 
+INDEX = "index.html"  # beside the movie folders, of all of them
+INDEX_MARK = b'<meta name="facerec" content="index">'  # near its beginning; another program's has none
 _FOLDER = re.compile(r"(0|[1-9]\d*)-data", re.ASCII)
 
 
@@ -130,6 +132,7 @@ class MovieFolder:
         self.shard_dirs = tuple(self.path / name for name in names)
         self.contact_sheet = self.path / "contact_sheet.png"
         self.report = self.path / "report.html"
+        self.index = self.path.parent / INDEX
         self.standalone_report = self.path / "report-standalone.html"
         self.exports = self.path / "exports"
         self.logs = self.path.parent / "logs" / str(self.movie_id)  # of the launcher's jobs

@@ -22,6 +22,12 @@ NOT_DONE = "not done"
 Markers = Mapping[int, Mapping[str, Any]]  # by shard number
 
 
+def shard_label(plan: Plan, shard: int) -> str:
+    """Return how messages name a shard."""
+    beg, end = plan.range_of(shard)
+    return f"movie {plan.movie_id} shard {shard} of {plan.n} (frames {beg}-{end})"
+
+
 def marker_bytes(
     folder: MovieFolder,
     plan: Plan,

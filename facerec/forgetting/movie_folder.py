@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from facerec.folder.documents import predictions_bytes, read_clusters, read_predictions
-from facerec.folder.layout import MovieFolder
+from facerec.folder.layout import INDEX_MARK, MovieFolder
 from facerec.folder.people import ANNOTATOR, NONE, People, Person, people_bytes, read_people
 from facerec.forgetting.subject import Subject
 from facerec.forgetting.traces import is_short, trace_in, without_traces
@@ -46,7 +46,7 @@ def forget_in_folder(folder: MovieFolder, subject: Subject) -> list[str]:
     """
     with locked(folder.lock, 0):
         changed: list[Path] = []
-        for path in _shown(folder):
+        for path in shown_files(folder):
             if path.suffix == ".png" or is_short(subject.actor_id) or trace_in(path, subject):
                 path.unlink()
                 changed.append(path)
@@ -58,8 +58,10 @@ def forget_in_folder(folder: MovieFolder, subject: Subject) -> list[str]:
     return [os.path.relpath(path, folder.path.parent) for path in changed]
 
 
-def _shown(folder: MovieFolder) -> Iterator[Path]:
-    """Yield the files for people that can be made again."""
+def shown_files(folder: MovieFolder) -> Iterator[Path]:
+    """Yield the files for people that can be made again; the index beside the folder too."""
+    if folder.index.is_file() and INDEX_MARK in folder.index.read_bytes()[:4096]:
+        yield folder.index
     for path in (folder.report, folder.standalone_report, folder.contact_sheet):
         if path.exists():
             yield path

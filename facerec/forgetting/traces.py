@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import html
 import json
+import lzma
 import mmap
 import os
 import re
@@ -30,7 +32,14 @@ _BEGINS = rb"(?:(?<![0-9A-Za-z_])(?<![\xc3-\xdf][\x80-\xbf])|(?<=\\[nrt])|(?<=%2
 _ENDS = rb"(?![0-9A-Za-z_\xc3-\xdf])"
 _BLANKS = rb"(?:[\s_+-]|\xc2\xa0|%20)+"
 _SHORT = 3  # bytes; shorter words and plain numbers are only searched as cells and values of their own
-_GZIP = b"\x1f\x8b"
+_PACKED = (  # how a file begins, and what unpacks it
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\0", lzma.open),
+)
+_UNREADABLE = {b"\x28\xb5\x2f\xfd": "Zstandard", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!": "RAR"}
+_PARQUET = b"PAR1"
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # of Windows, and of numpy's arrays of texts
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,12 @@ class Trace:
 
 
 def find_traces(root: Path, subject: Subject, advance: Callable[[int], None]) -> Iterator[Trace]:
-    """Search the names of everything below `root`, all files, and the members of archives.
+    """Search `root`, or the names of everything below it, all files, and the members of archives.
 
     Args:
         advance: called with 1 after each file.
     """
-    for path in sorted(root.rglob("*")):
+    for path in (root,) if root.is_file() else sorted(root.rglob("*")):
         if what := trace_in(path, subject):
             yield Trace(path, what)
         if path.is_file():
@@ -72,7 +81,7 @@ def trace_in(path: Path, subject: Subject) -> str:
                 return f"it has {found!r}"
             if patterns.vectors and patterns.vectors.search(data):
                 return "it has the embedding of one of their pictures"
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError) as error:
         return f"it cannot be searched ({error}); delete it, or make it again"
     return ""
 
@@ -90,16 +99,22 @@ class _Patterns:
 
     Attributes:
         words: a match of the group `word` is a trace; one of `title` covers a name and is none.
+        wide: the words in UTF-16 and UTF-32; None if all are short.
         vectors: beginnings of embeddings, as numbers and as JSON; None if there are none.
     """
 
     words: re.Pattern[bytes]
+    wide: re.Pattern[bytes] | None
     vectors: re.Pattern[bytes] | None
 
     def word_in(self, data: bytes | mmap.mmap) -> str:
         """Return the first word that is a trace; empty if there is none."""
         words = (match["word"] for match in self.words.finditer(data) if match.lastgroup == "word")
-        return next(words, b"").decode(errors="replace")
+        if word := next(words, b""):
+            return word.decode(errors="replace")
+        if self.wide and data.find(b"\0") >= 0 and (match := self.wide.search(data)):
+            return match[0].replace(b"\0", b"").decode(errors="replace")
+        return ""
 
 
 def _patterns(subject: Subject) -> _Patterns:
@@ -128,8 +143,9 @@ def _patterns_of(words: frozenset[str], titles: frozenset[str], vectors: frozens
     if covering:
         title = b"(?P<title>" + _any_of(covering, _BEGINS, _ENDS) + b")"
         pattern = re.compile(title + b"|" + word, re.IGNORECASE)
+    wide = _wide_pattern(words - short) if words - short else None
     prefixes = b"|".join(re.escape(one) for one in sorted(vectors))
-    return _Patterns(pattern, re.compile(prefixes) if prefixes else None)
+    return _Patterns(pattern, wide, re.compile(prefixes) if prefixes else None)
 
 
 def is_short(word: str) -> bool:
@@ -143,26 +159,48 @@ def _any_of(words: frozenset[str] | set[str], begins: bytes, ends: bytes) -> byt
     return begins + b"(?:" + alternatives + b")" + ends
 
 
-def _spellings(text: str) -> Iterator[bytes]:
-    """Yield a text as UTF-8, and as JSON, HTML and URLs may write it, in both forms of Unicode.
+def _wide_pattern(words: frozenset[str]) -> re.Pattern[bytes]:
+    """Return the pattern of words in encodings that have several bytes for each letter."""
+    parts = []
+    texts = sorted({form for word in words for form in _forms(word)}, key=len, reverse=True)
+    for encoding in _WIDE:
+        width = len("a".encode(encoding))
+        zeros = rb"\x00" * (width - 1)
+        letter = rb"[0-9A-Za-z_]" + zeros if encoding.endswith("le") else zeros + rb"[0-9A-Za-z_]"
+        forms = b"|".join(re.escape(text.encode(encoding)) for text in texts)
+        parts.append(b"(?<!" + letter + b")(?:" + forms + b")(?!" + letter + b")")
+    return re.compile(b"|".join(parts), re.IGNORECASE)
 
-    Also without accents and in one case: the search ignores the case of ASCII letters only.
-    """
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield a text in both forms of Unicode, without accents, in one case, with either apostrophe."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     for variant in {text, text.upper(), text.lower(), plain}:
         for quoted in {variant, variant.replace("'", "’"), variant.replace("’", "'")}:
             for form in ("NFC", "NFD"):
-                normal = unicodedata.normalize(form, quoted)
-                escaped = html.escape(normal)
-                yield normal.encode()
-                yield json.dumps(normal)[1:-1].encode()
-                yield escaped.encode()
-                yield escaped.replace("&#x27;", "&#39;").encode()
-                yield quote(normal, safe=" ").encode()
+                yield unicodedata.normalize(form, quoted)
+
+
+def _spellings(text: str) -> Iterator[bytes]:
+    """Yield a text as UTF-8, and as JSON, HTML and URLs may write it, in both forms of Unicode.
+
+    In one case as well: the search ignores the case of ASCII letters only.
+    """
+    for normal in _forms(text):
+        escaped = html.escape(normal)
+        yield normal.encode()
+        yield json.dumps(normal)[1:-1].encode()
+        yield escaped.encode()
+        yield escaped.replace("&#x27;", "&#39;").encode()
+        yield quote(normal, safe=" ").encode()
 
 
 def _contents(path: Path) -> Iterator[bytes | mmap.mmap]:
-    """Yield the bytes of a file, those of an archive's members, and those of a gzip file unpacked."""
+    """Yield the bytes of a file, those of an archive's members, and those of a compressed file unpacked.
+
+    Raises:
+        OSError: the file cannot be read, or it is compressed in a way that is not known here.
+    """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -170,10 +208,31 @@ def _contents(path: Path) -> Iterator[bytes | mmap.mmap]:
                 yield archive.read(info)
         return
     with path.open("rb") as file:
-        start = file.read(len(_GZIP))
-        if start == _GZIP:
-            with gzip.open(path, "rb") as unpacked:
-                yield unpacked.read()
+        start = file.read(8)
+        for magic, kind in _UNREADABLE.items():
+            if start.startswith(magic):
+                raise OSError(f"it is compressed by {kind}")
+        for magic, unpack in _PACKED:
+            if start.startswith(magic):
+                with unpack(path, "rb") as unpacked:
+                    yield unpacked.read()
+                return
+        if start.startswith(_PARQUET):
+            yield _cells_of_parquet(path)
         elif start:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 yield mapped
+
+
+def _cells_of_parquet(path: Path) -> bytes:
+    """Return the cells of a Parquet table, which are compressed there, as CSV."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    text = pa.BufferOutputStream()
+    try:
+        pa.csv.write_csv(pa.parquet.read_table(path), text)
+    except pa.ArrowException as error:
+        raise OSError(str(error)) from error
+    return bytes(text.getvalue().to_pybytes())

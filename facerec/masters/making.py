@@ -27,6 +27,7 @@ from facerec.support.atomic import remove_stale_temporaries, sync_files, sync_fo
 from facerec.support.cli import progress
 from facerec.support.shell import option
 from facerec.support.signals import stop_on_signals
+from facerec.support.text import counted
 from facerec.video.film import Film, open_film, read_decoded
 
 log = logging.getLogger(__name__)
@@ -87,16 +88,20 @@ def make_film(master: Master, wishes: FilmOptions, *, dry_run: bool = False) -> 
         if wishes.rate is not None:
             raise InputError("--fps: joined parts keep their times; a new rate needs --encode")
         check_joinable(master.films)
-        return f"dry run: {len(master.films)} parts can be joined" if dry_run else _join(master.films, out)
+        return (
+            f"dry run: {counted(len(master.films), 'part')} can be joined"
+            if dry_run
+            else _join(master.films, out)
+        )
     source, notes = _source(master, wishes)
     if dry_run:
-        return f"dry run: {out} would have {source.frame_count} frames{notes}"
+        return f"dry run: {out} would have {counted(source.frame_count, 'frame')}{notes}"
     with _published(out) as staged, stop_on_signals() as stop:
         with progress(out.name, source.frame_count) as advance:
             encode_film(source, staged, out, wishes.crf, stop, advance)
         film = check_encoded(staged, source)
     remove_segments(out)
-    return f"{out}: {film.frame_count} frames, {duration_text(film, source.rate)}{notes}"
+    return f"{out}: {counted(film.frame_count, 'frame')}, {duration_text(film, source.rate)}{notes}"
 
 
 def _joins(master: Master, wishes: FilmOptions) -> bool:
@@ -216,7 +221,9 @@ def _join(paths: Sequence[Path], out: Path) -> str:
     sound = "" if joined.sound else ", without sound"
     word = "from about" if streams else "from"
     parts = _parts(zip(paths, joined.begins if streams else begins, strict=True), word)
-    return f"{out}: {film.frame_count} frames, {duration_text(film, film.frame_rate)}{sound}; {parts}"
+    return (
+        f"{out}: {counted(film.frame_count, 'frame')}, {duration_text(film, film.frame_rate)}{sound}; {parts}"
+    )
 
 
 def _times(film: Film) -> tuple[Fraction, Fraction]:

@@ -37,6 +37,7 @@ from facerec.merging.thumbnail_choice import best_pair
 from facerec.people.quality import saved_face_quality
 from facerec.settings import KeepSettings, ShotSettings, ThumbnailSettings, TrackSettings, VectorSettings
 from facerec.support.shell import option
+from facerec.support.text import counted
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
@@ -152,8 +153,9 @@ def merge(
         archived = locate_faces(folder, ranges, saved, chain(*by_trajectory))
         export_faces(faces_to, folder, archived, by_trajectory)
     return (
-        f"{len(trajectories)} trajectories, {len(saved)} saved faces, {len(cuts)} scene changes "
-        f"from {len(markers)} shards{'' if changed else '; nothing changed'}"
+        f"{counted(len(trajectories), 'trajectory', 'trajectories')}, {counted(len(saved), 'saved face')}, "
+        f"{counted(len(cuts), 'scene change')} "
+        f"from {counted(len(markers), 'shard')}{'' if changed else '; nothing changed'}"
     )
 
 

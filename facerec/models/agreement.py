@@ -15,6 +15,7 @@ from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models import load_detector, load_embedder, reduces_precision
 from facerec.models.precision import LEAST_BOXES, LEAST_COSINE, compare_boxes, least_cosine
+from facerec.support.text import counted
 
 ENOUGH = 100  # boxes or vectors; fewer decide nothing
 
@@ -59,8 +60,8 @@ class Agreement:
         """
         if self.compared < ENOUGH:
             raise ModelError(
-                f"{self.kind}: only {self.compared} faces in these frames of {film}, too few to decide: "
-                "take a film with more, or more --frames"
+                f"{self.kind}: only {counted(self.compared, 'face')} in these frames of {film}, too few to "
+                "decide: take a film with more, or more --frames"
             )
         return {
             "kind": self.kind,

@@ -10,9 +10,10 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from facerec.errors import InputError, ModelError
-from facerec.models.weights import fetch_command, weights_folder
+from facerec.models.weights import CATALOGUE, fetch_command, weights_folder
 from facerec.settings import ExtractSettings
 from facerec.support.shell import option
 
@@ -26,6 +27,8 @@ _SHA256 = {
     "w600k_r50.onnx": "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
     "w600k_mbf.onnx": "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
 }
+
+IN_PACKAGES = ("mtcnn", "dlib")  # a detector and an embedder that need no download
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,25 @@ def pack_models(word: str) -> tuple[str, str]:
                 f"from {pack.source}"
             )
     return f"scrfd:{folder / pack.detector}", f"arcface:{folder / pack.embedder}"
+
+
+def models_to_prepare(made: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Return a detector and an embedder with which an actor database can be prepared on this machine.
+
+    Args:
+        made: what made its embeddings, as `ActorDatabase.read_meta` gives it; None: nothing made them yet.
+
+    Returns:
+        Those that made the embeddings; else empty names, which are the default models, if their weights are
+        here; else the models that come with packages.
+    """
+    if made is not None:
+        kinds = ((made.get(role) or {}).get("kind") or "" for role in ("detector", "embedder"))
+        detector, embedder = map(str, kinds)
+        return detector, embedder
+    defaults = ExtractSettings.detector, ExtractSettings.embedder
+    files = (weights_folder() / name for kind in defaults for name in CATALOGUE[kind].files)
+    return ("", "") if all(file.is_file() for file in files) else IN_PACKAGES
 
 
 def choose_models(args: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from facerec.actors.pictures import read_picture
 from facerec.folder.layout import MovieFolder
 from facerec.reporting.fonts import draw_text, drawable
 from facerec.reporting.overview import ClusterView, Overview, Span, read_overview
+from facerec.support.text import counted
 
 Colour = tuple[int, int, int]  # RGB
 
@@ -69,9 +70,9 @@ def _draw_header(sheet: PIL.Image.Image, overview: Overview) -> None:
     """Draw the film's name and counts."""
     named = len({cluster.name for cluster in overview.clusters} - {None})
     facts = [
-        _count(len(overview.clusters), "cluster"),
-        f"{_count(named, 'person', 'people')} named",
-        _count(len(overview.cuts) + 1, "shot"),
+        counted(len(overview.clusters), "cluster", digits=","),
+        f"{counted(named, 'person', 'people')} named",
+        counted(len(overview.cuts) + 1, "shot", digits=","),
         format_duration(overview.frames, overview),
     ]
     if overview.missing_shards:
@@ -117,8 +118,8 @@ def _card_lines(cluster: ClusterView, overview: Overview, names: Mapping[str, st
         f"{100 * p:.0f} % {'' if actor == cluster.name else drawable(names.get(actor, actor), actor)}".strip()
         for actor, p in cluster.names[:2]
     )
-    trajectories = _count(len(cluster.trajectories), "trajectory", "trajectories")
-    thumbnails = _count(sum(map(len, cluster.thumbnails)), "thumbnail")
+    trajectories = counted(len(cluster.trajectories), "trajectory", "trajectories", ",")
+    thumbnails = counted(sum(map(len, cluster.thumbnails)), "thumbnail", digits=",")
     return (
         likely or "no likely name",
         f"cluster {cluster.id}",
@@ -169,14 +170,10 @@ def _rounded_mask(width: int, height: int, radius: int) -> PIL.Image.Image:
     return large.resize((width, height), PIL.Image.Resampling.BOX)
 
 
-def _count(n: int, singular: str, plural: str = "") -> str:
-    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
-
-
 def format_duration(frames: int, overview: Overview) -> str:
     """Format a number of frames as time; as frames where the film's frame rate is unknown."""
     if overview.frame_rate is None:
-        return _count(frames, "frame")
+        return counted(frames, "frame", digits=",")
     seconds = float(frames / overview.frame_rate)
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

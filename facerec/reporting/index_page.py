@@ -17,17 +17,15 @@ import orjson
 
 from facerec import __version__
 from facerec.errors import InputError
-from facerec.folder.layout import MovieFolder
+from facerec.folder.layout import INDEX, INDEX_MARK, MovieFolder
 from facerec.reporting.page import json_block, render
 from facerec.reporting.page_facts import format_seconds
 from facerec.support.atomic import write_bytes
 
-INDEX = "index.html"
 STYLES = ("report.css",)
 SCRIPTS = ("sortable.js", "index.js")
 _SUMMARY = re.compile(rb'<script type="application/json" id="facerec-summary">([^<]*)</script>')
 _HEAD = 4 << 20  # bytes of a report; the summary of a film with thousands of names lies within
-_MARK = b'<meta name="facerec" content="index">'
 SURE = 0.9  # probability of a name, as in the reports
 
 
@@ -40,7 +38,7 @@ def write_index(parent: Path) -> Path | None:
     page = parent / INDEX
     if len(reports(parent)) < 2:
         return None
-    if page.exists() and _MARK not in page.read_bytes()[:4096]:
+    if page.exists() and INDEX_MARK not in page.read_bytes()[:4096]:
         logging.warning("%s: is not a page of facerec, so it is kept; move it away to get the index", page)
         return None
     while True:  # until no report was added: the last of several jobs completes the index
@@ -100,7 +98,7 @@ def index_page(summaries: Mapping[MovieFolder, Mapping[str, Any]]) -> bytes:
         STYLES,
         SCRIPTS,
         standalone=False,
-        mark=_MARK.decode(),
+        mark=INDEX_MARK.decode(),
         films=films,
         people_count=len(rows),
         across=sum(len(row["in"]) > 1 for row in rows),

@@ -8,6 +8,7 @@ from typing import Any
 from facerec.folder.plan import format_ranges
 from facerec.movies.movie import Movie
 from facerec.reporting.page_data import is_named
+from facerec.support.text import counted
 
 Row = dict[str, Any]  # label, value, note
 
@@ -66,7 +67,7 @@ def _headline(movie: Movie) -> list[Row]:
     seen = 1 - missing / max(1, movie.frame_count)
     varying = "" if movie.times.constant else ", varying"
     return [
-        _fact("Length", format_seconds(movie.duration_s), f"{movie.frame_count:,} frames"),
+        _fact("Length", format_seconds(movie.duration_s), counted(movie.frame_count, "frame", digits=",")),
         _fact("Picture", f"{movie.width} × {movie.height}", f"{movie.frame_rate:.5g} frames/s{varying}"),
         _fact("Shots", len(movie.shots)),
         _fact("People", len(single), f"{named} named"),
@@ -88,11 +89,18 @@ def _notices(movie: Movie) -> list[Row]:
     if shards.get("missing"):
         lost = sum(end - beg for beg, end in shards["missing_frames"])
         which = f"shards {shards['missing']} of {shards['n']} were left out"
-        found.append(_fact("Incomplete:", f"{which}: no face was looked for in {lost:,} frames."))
+        found.append(
+            _fact("Incomplete:", f"{which}: no face was looked for in {counted(lost, 'frame', digits=',')}.")
+        )
     if skipped:
         runs = format_ranges(skipped)
         shown = runs if len(runs) < 120 else f"{runs[:120].rpartition(',')[0]}, …"
-        found.append(_fact("Damaged film:", f"{len(skipped):,} frames could not be decoded ({shown})."))
+        found.append(
+            _fact(
+                "Damaged film:",
+                f"{counted(len(skipped), 'frame', digits=',')} could not be decoded ({shown}).",
+            )
+        )
     found += [_fact("Warning:", text) for text in _report(movie, "merge_shards").get("warnings", [])]
     found += [_fact("Film:", text) for text in manifest.get("notes", [])]
     return found
@@ -199,7 +207,7 @@ def _extract_row(reports: Sequence[Mapping[str, Any]], manifest: Mapping[str, An
     seconds = [report["seconds"] for report in reports if isinstance(report.get("seconds"), int | float)]
     hosts = {report["host"] for report in reports if isinstance(report.get("host"), str)}
     counts = [f"{len(reports)} of {manifest.get('shards', {}).get('n', len(reports))} shards"]
-    counts += [f"on {len(hosts)} machine{'s' * (len(hosts) != 1)}"] if hosts else []
+    counts += [f"on {counted(len(hosts), 'machine')}"] if hosts else []
     counts += ["seconds of all shards together"] if seconds else []
     return _stage_row("extract.py", "", sum(seconds) if seconds else None, {}, counts)
 

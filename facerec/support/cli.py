@@ -132,11 +132,20 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 @contextmanager
 def progress(
-    label: str, total: int, unit: str = "frames", stream: TextIO | None = None
+    label: str, total: int, unit: str = "frames", stream: TextIO | None = None, *, log_share: float = 0.0
 ) -> Iterator[Callable[[int], None]]:
     """Show progress: a bar on a terminal, otherwise a log line every ten seconds.
+
+    Args:
+        log_share: share of the time so far that lies between two log lines, if that is longer.
 
     Yields:
         `advance(n)`: call it with the number of units just finished.
@@ -155,10 +164,10 @@ def progress(
         nonlocal done, logged
         done += n
         now = time.monotonic()
-        if now - logged >= LOG_SECONDS:
+        if now - logged >= max(LOG_SECONDS, log_share * (logged - begun)):
             logged = now
             rate = done / (now - begun)
-            left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown"
+            left = f"{_duration((total - done) / rate)} left" if rate else "time left unknown"
             logging.info("%s: %d of %d %s, %.1f %s/s, %s", label, done, total, unit, rate, unit, left)
 
     yield advance

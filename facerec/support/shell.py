@@ -62,12 +62,51 @@ def option(name: str, value: str = "") -> str:
     return command_line(name, value) if value else name
 
 
-def prepare_command(actor_db: Path, embedder: str) -> str:
-    """Return the command line that embeds the pictures of an actor database, as the user types it."""
+def typed_arguments(*words: str) -> str:
+    """Return arguments of a command as the user types them.
+
+    If `make` started this program, they are quoted so that they can be pasted between the quotes of
+    `ADD_ARGS='…'`.
+    """
+    if BY_LAUNCHER in os.environ and repository_root() is not None:
+        return " ".join(map(_double_quoted, words)).replace("'", "'\\''")
+    return command_line(*words)
+
+
+def _double_quoted(word: str) -> str:
+    """Quote a word with double quotes, for `shlex.split` of a text that bash does not read."""
+    if shlex.quote(word) == word:
+        return word
+    return '"' + re.sub(r'[\\"]', r"\\\g<0>", word) + '"'
+
+
+def add_movie_command(movie: int | None = None, *words: str) -> str:
+    """Return the command line that adds a movie to the actor database, as an example.
+
+    Args:
+        movie: its id; None for any.
+        words: further arguments, by default a cast list and a folder of pictures.
+    """
+    given = words or ("--cast", "cast.csv", "--pictures", "pictures")
+    given_text = " ".join(map(_double_quoted, given))
+    return launcher_command(
+        "add-movie", f"MOVIE={12345 if movie is None else movie}", f"ADD_ARGS={given_text}"
+    )
+
+
+def prepare_command(actor_db: Path, embedder: str = "", detector: str = "") -> str:
+    """Return the command line that embeds the pictures of an actor database, as the user types it.
+
+    Args:
+        embedder: empty for the default; detector likewise.
+    """
     embedder += ":FILE" if embedder == "arcface" else ""
+    models = [(name, spec) for name, spec in (("detector", detector), ("embedder", embedder)) if spec]
     if BY_LAUNCHER in os.environ:
-        return launcher_command("prepare", f"ACTOR_DB={actor_db}", f"EMBEDDER={embedder}")
-    return command_line("prepare_actors.py", "--actor-db", str(actor_db), "--embedder", embedder)
+        variables = [f"{name.upper()}={spec}" for name, spec in models]
+        return launcher_command("prepare", f"ACTOR_DB={actor_db}", *variables)
+    options = [word for name, spec in models for word in (f"--{name}", spec)]
+    return stage_command("prepare_actors", "--actor-db", str(actor_db), *options)
 
 
 def launched_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,9 +1,19 @@
-"""Compare names that people wrote: without accents, case and punctuation."""
+"""Text for people and from people: counts with their nouns, names without accents, case and punctuation."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+
+def counted(n: int, singular: str, plural: str = "", digits: str = "d") -> str:
+    """Return a number with its noun: `1 movie`, `2 movies`.
+
+    Args:
+        plural: if it is not the singular with an s.
+        digits: format of the number; `,` separates thousands.
+    """
+    return f"{n:{digits}} {singular if n == 1 else plural or singular + 's'}"
 
 
 def fold(text: str) -> str:

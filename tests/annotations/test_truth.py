@@ -198,7 +198,7 @@ def test_contradictory_answers_are_ignored(folder: MovieFolder, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         matched = truth_of(folder, EXPORT + rows)
     assert matched.boxes[0] == {"ada_lovelace": 1}
-    assert "1 thumbnails have contradictory answers" in caplog.text
+    assert "1 thumbnail has contradictory answers" in caplog.text
 
 
 def test_rows_of_other_movies_are_ignored_but_one_of_this_movie_is_required(folder: MovieFolder) -> None:

@@ -189,7 +189,7 @@ def test_surnames_that_come_first_are_turned_only_when_asked(tmp_path: Path) -> 
     text = 'name\n"Hopper, Grace"\n"Davis, Jr."\nCher\n'
     cast = read(tmp_path / "cast.csv", text)
     assert cast.entries[0].name == "Hopper, Grace"
-    assert any("1 names have a comma" in note and "--surname-first" in note for note in cast.notes)
+    assert any("1 name has a comma" in note and "--surname-first" in note for note in cast.notes)
     turned = read(tmp_path / "cast.csv", text, Wanted(1, surname_first=True))
     assert [entry.name for entry in turned.entries] == ["Grace Hopper", "Davis, Jr.", "Cher"]
 

@@ -140,7 +140,7 @@ def test_learnt_pictures_that_may_hide_portraits_are_a_warning(
     inspection = inspect_folder(folder.path, database.folder)
     assert inspection.violations.kept == []
     (warning,) = inspection.warnings
-    assert "1 pictures learnt from films may hide portraits" in warning and "prepare_actors.py" in warning
+    assert "1 picture learnt from films may hide portraits" in warning and "prepare_actors.py" in warning
     database.images.write_text(show_last(database.images.read_text(), {"nm1.jpg"}))
     assert inspect_folder(folder.path, database.folder).warnings == []
     database.origins.write_text("tag\n")

@@ -20,8 +20,10 @@ from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import prepare
 from facerec.checks.actors import DatabaseCheck
 from facerec.checks.violations import Violations
+from facerec.models.weights import CATALOGUE
 from facerec.settings import GallerySettings
 from facerec.support.cli import run_main
+from facerec.support.shell import BY_LAUNCHER
 from tests.commands.test_prepare_actors import Blocks, Colour
 from tests.films import make_film
 
@@ -82,9 +84,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_rows_and_pictures_are_added_and_nothing_else_changes(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = files(place)
+    monkeypatch.setenv("FACEREC_WEIGHTS", str(place / "no weights"))
     assert run(*ALL, "--dry-run") == 0
     shown = capsys.readouterr().out
     assert files(place) == before
@@ -96,8 +99,10 @@ def test_rows_and_pictures_are_added_and_nothing_else_changes(
 
     assert run(*ALL) == 0
     output = capsys.readouterr()
-    assert "3 people, 2 of them new; 1 rows filled; 2 pictures, 2 of them new; link" in output.out
-    assert "next: " in output.out and "prepare_actors" in output.out
+    assert "3 people, 2 of them new; 1 row filled; 2 pictures, 2 of them new; link" in output.out
+    assert output.out.endswith("prepare_actors.py --actor-db db --detector mtcnn --embedder dlib\n"), (
+        "next: …"
+    )
     database = ActorDatabase("db")
     assert database.actors.read_bytes().decode() == (
         ACTORS.replace("unknown,,London", "unknown,1815,London")
@@ -123,6 +128,36 @@ def test_rows_and_pictures_are_added_and_nothing_else_changes(
     assert run(*ALL) == 0
     assert "nothing changed" in capsys.readouterr().out
     assert {path: path.lstat().st_mtime_ns for path in place.rglob("*") if path.name != ".lock"} == stamps
+
+
+@pytest.mark.parametrize(
+    ("weights", "made", "given", "models"),
+    [
+        ((), None, (), " DETECTOR=mtcnn EMBEDDER=dlib"),
+        (("retinaface", "facenet"), None, (), ""),
+        ((), ("yunet", "facenet"), (), " DETECTOR=yunet EMBEDDER=facenet"),
+        ((), ("yunet", "facenet"), ("--embedder", "dlib"), " DETECTOR=yunet EMBEDDER=dlib"),
+    ],
+)
+def test_the_next_command_has_the_models_that_it_needs(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    weights: tuple[str, ...],
+    made: tuple[str, str] | None,
+    given: tuple[str, ...],
+    models: str,
+) -> None:
+    monkeypatch.setenv("FACEREC_WEIGHTS", str(place / "weights"))
+    monkeypatch.setenv(BY_LAUNCHER, "1")
+    for name in (name for kind in weights for name in CATALOGUE[kind].files):
+        Path("weights").mkdir(exist_ok=True)
+        Path("weights", name).touch()
+    if made:
+        cards = {"detector": {"kind": made[0]}, "embedder": {"kind": made[1], "sha256": "ab", "dimension": 8}}
+        ActorDatabase("db").embeddings_meta.write_text(json.dumps(cards))
+    assert run(*ALL, *given) == 0
+    assert capsys.readouterr().out.endswith(f"; next: make prepare ACTOR_DB=db{models}\n")
 
 
 def test_the_labeling_backend_accepts_what_is_written(place: Path) -> None:
@@ -174,7 +209,7 @@ def test_people_in_doubt_stop_the_run_before_anything_is_written(
     assert run(*ALL) == 1
     assert files(place) == before
     error = capsys.readouterr().err
-    assert "1 people of the cast are in doubt" in error and "--id 'Grace Hopper=grace-hopper'" in error
+    assert "1 person of the cast is in doubt" in error and "--id 'Grace Hopper=grace-hopper'" in error
     assert run(*ALL, "--id", "grace hopper=grace-hopper") == 0
     assert list(ActorDatabase("db").cast(MOVIE)) == ["ada", "grace-hopper"]
 
@@ -250,7 +285,7 @@ def test_pictures_in_doubt_are_left_out_and_named(place: Path, capsys: pytest.Ca
     shown = capsys.readouterr()
     assert "pictures/Ada King.jpg: the picture is damaged" in shown.err
     assert "are one picture under several people; it is left out" in shown.err
-    assert "1 files are not named after anybody in the cast: pictures/Somebody Else.png" in shown.err
+    assert "1 file is not named after anybody in the cast: pictures/Somebody Else.png" in shown.err
     assert "2 pictures left out because of doubts" in shown.out
     assert [row["actor_id"] for _, row in ActorDatabase("db").read_images()] == ["ada", "jose-garcia"]
 

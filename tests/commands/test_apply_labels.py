@@ -135,7 +135,7 @@ def test_contradictory_answers_are_ignored_with_a_warning(
     labels = write(folder, (1, 0, "labeled", "nm1", "same"), (1, 0, "labeled", "nm2", "same"))
     with caplog.at_level(logging.WARNING):
         assert apply_to_folder(folder, labels, make_cast(folder.path.parent / "other"))
-    assert "1 thumbnails have contradictory answers" in caplog.text
+    assert "1 thumbnail has contradictory answers" in caplog.text
     assert ("unknown:1", "unknown 1", "none") in said(folder)
 
 
@@ -186,7 +186,7 @@ def test_faces_that_are_gone_are_counted_and_indices_follow_the_tag(
         ([f"{MOVIE},0,labeled,x,8:5:1_2_3_4,same,0"], "labels.csv:2: the tag 8:5:1_2_3_4 is not of movie 7"),
         (
             [f"{MOVIE},0,labeled,x,{MOVIE}:5:1_2_3_4,same,0"],
-            "none of the 1 faces of movie 7 is in its folder",
+            "none of 1 face of movie 7 is in its folder",
         ),
         (["8,0,labeled,x,8:5:1_2_3_4,same,0"], "no row has the movie_id 7"),
         (["7,0"], "labels.csv:2: the row has 2 cells"),

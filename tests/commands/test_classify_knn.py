@@ -277,7 +277,7 @@ def test_pictures_without_an_embedding_give_a_warning(
     db = actor_db(tmp_path / "db", {"nm1": 0})
     db.images.write_text(db.images.read_text() + "\nnm1,7,new.jpg,1\nnm9,7,unlisted.jpg,1\n")
     assert run(folder, db) == 0
-    assert "no line for 1 pictures of the cast (new.jpg); run prepare_actors.py" in capsys.readouterr().err
+    assert "no line for 1 picture of the cast (new.jpg); run prepare_actors.py" in capsys.readouterr().err
 
 
 def test_clusters_made_from_another_merge_are_refused(

@@ -37,8 +37,8 @@ def test_without_out_each_movie_gets_its_file(
     assert export(folders[:1], "--format", "ass") == 0
     assert (folders[0].path / "exports" / "7.ass").is_file()
     first, second, _ = capsys.readouterr().out.splitlines()
-    assert first == f"movie 7: 1 people, written to {folders[0].path}/exports/7.screen-time.csv"
-    assert second.startswith("movie 8: 1 people, written to ")
+    assert first == f"movie 7: 1 person, written to {folders[0].path}/exports/7.screen-time.csv"
+    assert second.startswith("movie 8: 1 person, written to ")
 
 
 def test_out_is_a_file_for_all_or_a_folder(folders: list[MovieFolder], tmp_path: Path) -> None:

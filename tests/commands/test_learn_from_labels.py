@@ -496,7 +496,7 @@ def test_faces_of_low_quality_are_not_learnt(database: ActorDatabase, tmp_path: 
     blurred = merged_folder(tmp_path, [Seen(1, 0, sharpness=0.1)])
     path = tmp_path / "labels.csv"
     path.write_text(",".join(EXPORT) + "\n7,0,labeled,nm1,7:0:0_10_100_110,same,0\n")
-    assert "1 faces confirmed, 0 faces of 0 actors learnt" in learn_folder(blurred, path, database)
+    assert "1 face confirmed, 0 faces of 0 actors learnt" in learn_folder(blurred, path, database)
 
 
 @pytest.mark.parametrize(

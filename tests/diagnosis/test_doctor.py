@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -14,6 +15,7 @@ import pytest
 from facerec import doctor
 from facerec.diagnosis import inputs, software
 from facerec.support.cli import run_main
+from facerec.support.shell import BY_LAUNCHER
 from tests.conftest import ROOT
 from tests.films import cut_off, make_film
 from tests.folders import make_cast
@@ -142,6 +144,40 @@ def test_pictures_that_were_not_embedded_are_missing(
     assert status == 1
     assert "the pictures are not embedded" in report
     assert "--embedder dlib" in report.partition("not embedded")[2]
+
+
+def test_an_empty_database_lacks_a_cast(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(
+        ROOT / "actor_db", tmp_path / "actor_db", ignore=shutil.ignore_patterns("actor_embeddings*")
+    )
+    status, report = run(tmp_path, capsys)
+    assert status == 1 and "actor_db/actors.csv: has no row yet" in report
+    assert "→ make add-movie MOVIE=12345" in report.partition("has no row yet")[2]
+
+
+def test_pictures_that_are_not_there_are_missing_although_they_were_embedded(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = make_cast(tmp_path / "actor_db")
+    names = [row["filename"] for _, row in database.read_images()]
+    database.picture(names[0]).unlink(missing_ok=True)
+    for name in names[1:]:
+        database.pictures.mkdir(exist_ok=True)
+        (database.pictures / name).write_bytes(b"a picture")
+    monkeypatch.setenv(BY_LAUNCHER, "1")
+    status, report = run(tmp_path, capsys)
+    assert status == 1
+    assert f"MISSING  1 of {len(names)} pictures not in {database.pictures}: {names[0]}" in report
+    assert f"then: make prepare ACTOR_DB={database.folder} DETECTOR=mtcnn EMBEDDER=dlib" in report
+
+
+def test_a_missing_folder_of_films_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, report = run(tmp_path, capsys)
+    said = [line for line in report.splitlines() if "FILMS=" in line or "--films" in line]
+    assert f"films      MISSING  {tmp_path}/films: no such folder\n" in report
+    assert len(said) == 1 and "put films there, named 12345-Title.mp4, or give their folder" in said[0]
 
 
 def test_pictures_embedded_by_another_embedder_are_missing_with_the_command_that_embeds_them(

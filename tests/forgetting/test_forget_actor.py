@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
+import shlex
 import shutil
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +147,82 @@ def test_the_folder_still_fits_together(
     capsys.readouterr()
     run_main(check.main, [str(folder.path)])
     assert "not the file that" not in capsys.readouterr().err
+
+
+def test_the_commands_that_make_the_deleted_files_again_are_printed_and_run(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = {path for path in folder.path.rglob("*") if path.is_file()}
+    assert forget(folder, database, ZOE) == 0
+    (_, *commands) = capsys.readouterr().out.splitlines()[1:]
+    deleted = there - set(folder.path.rglob("*"))
+    assert folder.report in deleted and folder.contact_sheet in deleted and len(deleted) >= len(FORMATS)
+    for command in commands:
+        words = shlex.split(command)
+        (script,) = (word for word in words if word.endswith(".py"))
+        main = {"report": report, "contact_sheet": contact_sheet, "export": export}[Path(script).stem].main
+        assert run_main(main, words[words.index(script) + 1 :]) == 0
+    assert all(path.exists() for path in deleted)
+    assert forget(folder, database, ADA, "--dry-run") == 0 and forget(folder, database, ADA) == 0
+
+
+def test_the_index_of_all_movies_is_cleaned_too(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = movie_folder(folder.path.parent, SHOWN, {0: {ADA: 0.9}}, cuts=CUTS, movie_id=8)
+    paths = ["--path", str(folder.path), str(other.path)]
+    assert run_main(report.main, [*paths, "--actor-db", str(database.folder)]) == 0
+    assert "Zoë Marsh" in folder.index.read_text()
+    assert forget(folder, database, ZOE) == 0 and not folder.index.exists()
+    folder.index.write_text("another program's page about Zoë Marsh")
+    assert forget(folder, database, ZOE, "--name", "Zoë Marsh") == 1, "it is searched, but not deleted"
+    assert folder.index.exists() and "index.html: it has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_an_export_that_is_compressed_is_deleted(
+    folder: MovieFolder, database: ActorDatabase, suffix: str
+) -> None:
+    where = ["--path", str(folder.path), "--actor-db", str(database.folder)]
+    assert run_main(export.main, [*where, "--format", f"screen-time.{suffix}"]) == 0
+    assert forget(folder, database, ZOE) == 0
+    assert not (folder.exports / f"{MOVIE}.screen-time.{suffix}").exists()
+
+
+@pytest.mark.parametrize("name", ["names.npz", "cast.csv", "utf-16-be", "db.sqlite", "list.bz2", "list.xz"])
+def test_the_search_reads_other_encodings_and_packed_files(
+    database: ActorDatabase, tmp_path: Path, name: str
+) -> None:
+    path, text = tmp_path / name, "role;name\nSelf;Zoë Marsh\n"
+    subject = find_subject(database, ZOE)
+
+    def write(text: str) -> None:
+        path.unlink(missing_ok=True)
+        if name == "names.npz":
+            np.savez_compressed(path, names=np.array(text.split("\n")))
+        elif name == "cast.csv":
+            path.write_text(text, encoding="utf-16")
+        elif name == "utf-16-be":
+            path.write_text(text.upper(), encoding="utf-16-be")
+        elif name == "db.sqlite":
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("PRAGMA encoding = 'UTF-16le'")
+                connection.execute("CREATE TABLE people (name)")
+                connection.execute("INSERT INTO people VALUES (?)", (text,))
+        else:
+            (bz2.open if path.suffix == ".bz2" else lzma.open)(path, "wb").write(text.encode())
+
+    write(text)
+    assert trace_in(path, subject)
+    write(text.replace("Zoë", "Bozoë").replace("Marsh", "Marshall"))
+    assert not trace_in(path, subject)
+
+
+def test_a_file_that_cannot_be_unpacked_here_fails_the_proof(database: ActorDatabase, tmp_path: Path) -> None:
+    (tmp_path / "logs.zst").write_bytes(b"\x28\xb5\x2f\xfd rest")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 rest")
+    for path in tmp_path.glob("*.*"):
+        assert "cannot be searched" in trace_in(path, find_subject(database, ZOE))
 
 
 def test_a_dry_run_lists_the_files_and_changes_none(

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from facerec import apply_labels, check, classify_knn, cluster, contact_sheet, export, open_movie, report
+from facerec import (
+    apply_labels,
+    check,
+    classify_knn,
+    cluster,
+    contact_sheet,
+    evaluate,
+    export,
+    open_movie,
+    report,
+)
 from facerec.actors.database import ACTOR_COLUMNS, ActorDatabase
 from facerec.exporting.registry import FORMATS
 from facerec.folder.documents import read_predictions
@@ -135,6 +145,18 @@ def test_names_from_before_the_decision_are_not_shown_and_are_reported(
     capsys.readouterr()
     assert run_main(check.main, [str(finished.path), *where[2:]]) == 1
     assert "actors.csv has no row with the id 'nm1', or says not to name it" in capsys.readouterr().err
+
+
+def test_a_warning_about_their_names_does_not_name_them(
+    finished: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = decide(finished, "yes")
+    labels = label_all(finished, {1: "Name 1"})
+    capsys.readouterr()
+    assert run_main(evaluate.main, [*where, "--truth", str(labels)]) == 0
+    said = capsys.readouterr().err
+    assert "1 predicted person must not be named" in said
+    assert "nm1" not in said and "Name 0" not in said and "--actor-db" not in said
 
 
 def test_the_second_name_of_their_cluster_is_not_shown_instead(tmp_path: Path) -> None:

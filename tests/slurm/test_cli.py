@@ -230,6 +230,28 @@ def test_export_writes_the_movies_on_this_machine(
         cli.main(["export", "--movie", "7"])
 
 
+@pytest.mark.parametrize("made_now", [True, False])
+def test_the_path_of_a_report_is_printed_once(
+    made_now: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stage prints it when it makes the page; the launcher only when the page was there already."""
+    report = RunFolder(tmp_path, MOVIE).movie_folder.report
+    report.parent.mkdir(parents=True)
+    report.write_text("the page")
+    os.utime(report, ns=(1, 1))
+
+    def run_local(*_: object) -> int:
+        if made_now:
+            report.write_text("the page")
+            cli.echo(f"movie {MOVIE}: {report}")
+        return 0
+
+    monkeypatch.setattr(cli, "run_local", run_local)
+    options, scheduler = SimpleNamespace(out=tmp_path), SimpleNamespace()
+    assert cli._run_movie(run_local, options, ["report"], scheduler, MOVIE) == 0  # type: ignore[arg-type]
+    assert capsys.readouterr().out.count(str(report)) == 1
+
+
 def test_review_makes_the_reports_on_this_machine_and_says_where_they_open(
     slurm: MockSlurm, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,7 +154,7 @@ def test_other_options_are_refused_and_fresh_starts_again(
     make(*LIST, "--local", "--features-args=--batch-size 3")  # decides nothing
     capsys.readouterr()
     make(*LIST, "--local", "--features-args=--reduce", "--fresh")
-    assert "1 of 1 shards to do" in capsys.readouterr().out
+    assert "1 of 1 shard to do" in capsys.readouterr().out
     assert np.load("features/sounds/0.npy").shape == (257, 90)
 
 

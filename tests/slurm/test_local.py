@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +75,33 @@ def test_all_stages_run_and_later_only_missing_shards(laptop: Laptop) -> None:
     assert laptop.run_stages("local.workers=2") == 0 and laptop.log().count("begins") == 7
     assert laptop.lines[0].endswith("1 of 6 shards to do (5 done)")
     assert laptop.run_stages() == 0 and laptop.lines == [laptop.lines[0]]
+
+
+def test_the_progress_inside_a_shard_is_shown(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A film in one shard may take hours; a shard that begins again does not count backwards."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("facerec.support.cli.LOG_SECONDS", 0.0)
+    make_film(laptop.folder / "films", seconds=0.6, progress=[40, 10], shards={"0": "once"})
+    assert laptop.run_stages("retry=1", n=1) == 0
+    begin, *lines = [message for message in caplog.messages if message.startswith("movie 77 extract: ")]
+    assert begin == "movie 77 extract: the workers load the models and read the film"
+    shape = re.compile(r"movie 77 extract: \d+ of 160 frames, .* frames/s, .*left.*")
+    assert all(map(shape.fullmatch, lines))
+    done = [int(line.split()[3]) for line in lines]
+    assert done == sorted(done) and {*done} <= {0, 10, 40, 160} and {10, 40} & {*done} and done[-1] == 160
+
+
+def test_a_terminal_shows_one_bar_over_the_frames_of_all_shards(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", terminal)
+    make_film(laptop.folder / "films", seconds=0.3, progress=[13])
+    assert laptop.run_stages("local.workers=2", "tasks=6") == 0
+    assert "movie 77 extract: 100%" in terminal.getvalue() and "160/160" in terminal.getvalue()
 
 
 def test_no_more_workers_run_than_requested(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from bench.collection import make_finished_movie
 from facerec.actors.database import ActorDatabase
-from facerec.demo.film import write_gallery
+from facerec.demo.film import write_gallery, write_tables
 from facerec.stages import PIPELINE
 from slurm.collection import movies_to_run
 from slurm.options import RunOptions
@@ -24,7 +24,6 @@ from slurm.site import load_site
 from tests.conftest import ROOT
 from tests.films import make_film
 
-TABLES = ("actors.csv", "actor_images.csv", "aspect_ratios.csv")
 DLIB = {"DETECTOR": "mtcnn", "EMBEDDER": "dlib", "LOCAL": "1"}
 
 
@@ -32,9 +31,7 @@ DLIB = {"DETECTOR": "mtcnn", "EMBEDDER": "dlib", "LOCAL": "1"}
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's actor database, for movie 1, embedded with dlib by `make prepare`."""
     database = ActorDatabase(tmp_path_factory.mktemp("cast") / "actor db")
-    database.folder.mkdir()
-    for table in TABLES:
-        shutil.copyfile(ROOT / "actor_db" / table, database.folder / table)
+    write_tables(database)
     write_gallery(database.pictures)
     done = make("prepare", database.folder.parent, ACTOR_DB=str(database.folder), **DLIB)
     assert done.returncode == 0 and "2 embedded with dlib" in done.stdout, done.stderr

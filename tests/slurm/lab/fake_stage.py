@@ -2,10 +2,10 @@
 
     {"frames": 160, "seconds": 0.1, "shards": {"5": "refuse"}, "fail": ["merge"]}
 
-`seconds` is the time of each shard. Behaviours: `refuse` (error message, exit status 1), `same` (an error
-message without the shard), `once` (fails only the first time), `kill` (killed), `task` (its task is killed
-too), `hog` (uses up memory), `usage` (exit status 2), `quiet` (exit status 0 without a result). The plan and
-the markers are real.
+`seconds` is the time of each shard, `progress` numbers of frames that it logs. Behaviours: `refuse` (error
+message, exit status 1), `same` (an error message without the shard), `once` (fails only the first time),
+`kill` (killed), `task` (its task is killed too), `hog` (uses up memory), `usage` (exit status 2), `quiet`
+(exit status 0 without a result). The plan and the markers are real.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 from typing import NoReturn
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -25,8 +26,9 @@ from facerec.folder import plan as plans
 from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import outputs_of
 from facerec.folder.plan import Plan, read_plan, write_plan
-from facerec.folder.shards import done_markers, marker_bytes
+from facerec.folder.shards import done_markers, marker_bytes, shard_label
 from facerec.support.atomic import write_bytes
+from facerec.support.cli import configure_logging, progress
 
 stopped = False
 
@@ -64,6 +66,12 @@ def extract(args: argparse.Namespace) -> None:
             continue
         sys.stdout.write(f"shard {shard} begins, threads {os.environ.get('OMP_NUM_THREADS')}\n")
         sys.stdout.flush()
+        for done in behaviour.get("progress", ()):  # logged as extract.py does it, but without ten seconds
+            configure_logging()
+            with mock.patch("facerec.support.cli.LOG_SECONDS", 0.0):
+                beg, end = plan.range_of(shard)
+                with progress(shard_label(plan, shard), end - beg) as advance:
+                    advance(done)
         misbehave(behaviour.get("shards", {}).get(str(shard)), shard, args.film)
         begun = time.monotonic()
         while time.monotonic() - begun < behaviour["seconds"]:
