@@ -61,7 +61,7 @@ class Footage(Protocol):
         """Read the frames `[beg, end)`, increasing, without those that cannot be decoded.
 
         The last decodable frame before `beg`, if there is one, comes first. Frames are converted only if they
-        are needed, and any time later.
+        are needed, then or later.
 
         Args:
             wanted: (frames of the footage,) others may be left out, unless they are the last decodable frame

@@ -82,7 +82,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Options:
-    """Options of extractors, each for those that have it (`options` in the registry); None: the default.
+    """Options of extractors; `options` in the registry names those that one has; None: the default.
 
     Attributes:
         layers: layers to return, each as an array of its own.

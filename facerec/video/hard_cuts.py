@@ -1,4 +1,4 @@
-"""Hard cuts: a picture that is unlike the one before it, where its neighbours are like theirs."""
+"""Hard cuts: a picture differs much more from the one before it than the pictures around do."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def find_hard_cuts(pictures: Pictures, settings: ShotSettings) -> list[int]:
 
     As in PySceneDetect's `AdaptiveDetector`, a cut's distance is large absolutely and relative to the mean
     of its neighbours. The ratio is multiplied by the unlikeness of the two pictures, since motion and light
-    leave something of the picture. A flash, or something that passes before the lens, is none: a picture
-    after it is like one before it.
+    leave something of the picture. A flash, or something that passes in front of the lens, is not a cut: a
+    picture after it is like one before it.
     """
     n = len(pictures)
     distances = np.zeros(n)
@@ -44,7 +44,7 @@ def find_hard_cuts(pictures: Pictures, settings: ShotSettings) -> list[int]:
 
 
 def _means_around(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the mean of up to `window` values on each side; the first value of all is none."""
+    """Return the mean of up to `window` values on each side, without the first, which is no distance."""
     sums, counts = np.zeros(len(values)), np.zeros(len(values))
     known = np.arange(len(values)) > 0
     for offset in range(-window, window + 1):
@@ -57,7 +57,7 @@ def _means_around(values: NDArray[np.float64], window: int) -> NDArray[np.float6
 
 
 def _returns(pictures: Pictures, cut: int, reach: int, limit: float) -> bool:
-    """Whether a picture before `cut` and one after it, at most `reach` frames lie between, are alike."""
+    """Whether a picture before `cut` is like one after it, at most `reach` frames later."""
     before, after = pictures[max(0, cut - reach - 1) : cut], pictures[cut : cut + reach + 1]
     found = distance(before[:, None], after[None])
     gap = np.arange(len(before))[::-1][:, None] + np.arange(len(after))[None]

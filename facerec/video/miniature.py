@@ -39,7 +39,7 @@ def miniature(frame: VideoFrame) -> Miniature:
     """Reduce a decoded frame; each pixel is the mean of those that it covers.
 
     It may be called from any thread, but not while another thread converts the same frame. The result does
-    not depend on the processor. Whatever colour matrix the frame is tagged with, its luma is used as it is.
+    not depend on the processor. The luma is used as it is, for any colour matrix of the frame.
     """
     from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 

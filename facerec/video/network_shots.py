@@ -15,7 +15,7 @@ from facerec.video.shots import HARD, Transition, find_transitions
 GRADUAL = "gradual"
 _SURE = 0.5  # probability from which there is a transition
 _NEAR = 2  # frames by which the two may be apart
-_LONGEST_CUT = 2  # frames of a transition that the network sees in a hard cut
+_LONGEST_CUT = 2  # frames; the network also marks hard cuts, as transitions of up to this length
 
 
 def network_transitions(
@@ -23,9 +23,9 @@ def network_transitions(
 ) -> list[Transition]:
     """Find the transitions of a film by the network alone.
 
-    A run of frames with a probability of at least 0.5 to be the middle of a transition is one. Its extent is
-    the run of frames that are in one. The network marks the last frame of the old shot or the first of the
-    new; the cut is where the pictures differ most.
+    A run of frames that are the middle of a transition, with a probability of at least 0.5, is a transition.
+    Its extent is the run of frames that are in a transition. The network marks the last frame of the old shot
+    or the first of the new; the cut is where the pictures differ most.
 
     Args:
         frames, miniatures: as for `find_transitions`.

@@ -19,7 +19,7 @@ from facerec.video.miniature import LUMA_BYTES, Miniatures
 
 HARD = "cut"
 _PART = 2000  # frames that are decided together; bounds memory
-_MARGIN = 200  # frames around them that are looked at; more than any decision needs
+_MARGIN = 200  # frames around them that are compared too; more than any decision needs
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def open_sound(path: Path, film: Film | None = None) -> Sound | None:
     Of several audio streams, it is the one that the file marks as its default, else the first.
 
     Args:
-        film: the film in the file, whose first frame defines time 0; None for a file of sound alone.
+        film: the film in the file; its first frame defines time 0. None for a file of sound alone.
 
     Raises:
         InputError: the file cannot be read, its audio codec has no decoder, or its rate is impossible.
