@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import gpu, gpu_film, gpu_parts, nvml
+from bench import gpu, gpu_film, gpu_parts, gpu_tables, nvml
+from facerec.models.base import FaceSearch
 from facerec.models.retinaface import RetinaFace
 from facerec.models.retinaface_network import anchors
 from facerec.video.film import open_film, read_frames
@@ -40,7 +41,8 @@ def test_made_up_boxes_are_as_many_as_asked_for_and_most_are_suppressed(count: i
 
     detector = RetinaFace.__new__(RetinaFace)
     detector._network = gpu_parts.MadeUpBoxes(Blank(), count)
-    detector._priors, detector._device, detector.face_threshold = {}, torch.device("cpu"), 0.7
+    detector._priors, detector._device = {}, torch.device("cpu")
+    detector.search = FaceSearch(min_face_size=16, min_box_size=16, face_threshold=0.7)
     rows, counts, finite = detector._candidates(torch.zeros(2, 3, 180, 320))
     assert counts.tolist() == [count, count] and finite.all()
     kept = gpu_parts_kept(rows, count)
@@ -78,7 +80,7 @@ def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
 
 
 def test_what_the_time_does_not_suffice_for_is_listed(tmp_path: Path) -> None:
-    run = gpu.Run(gpu.arguments().parse_args(["--budget", "0"]), tmp_path)
+    run = gpu_tables.Run(gpu.arguments().parse_args(["--budget", "0"]), tmp_path)
     time.sleep(0.01)
     assert run.part("decoding", lambda: 1) is None
     run.args.budget = 60
