@@ -20,6 +20,7 @@ import numpy as np
 from facerec.errors import InputError
 from facerec.video.container import open_video, packets
 from facerec.video.decoding import PREROLL, Decoding, FrameIndex, frames_around
+from facerec.video.skipping import UnwantedPackets
 from facerec.video.unread_parts import UnreadParts
 
 if TYPE_CHECKING:
@@ -171,14 +172,27 @@ def _index_from_packets(path: Path, times: list[int], time_base: Fraction) -> Fr
 
 
 def _decodable_end(path: Path, index: FrameIndex) -> int:
-    """Return the number after the last frame that can be decoded."""
+    """Return the number after the last frame that can be decoded.
+
+    Tries the last frame alone, with no more than the frames that it needs, before the frames of the tail.
+    """
     count, tail = len(index.pts), TAIL
+    if _decodes(path, index, count - 1):
+        return count
     while True:
         begin = max(0, count - tail)
         last = max((number for number, _ in frames_around(path, index, begin, None)), default=-1)
         if last >= begin or begin == 0:
             return last + 1
         tail *= 4
+
+
+def _decodes(path: Path, index: FrameIndex, number: int) -> bool:
+    """Whether a frame comes out intact, decoded without the frames that it does not need."""
+    wanted = np.zeros(len(index.pts), np.bool_)
+    wanted[number] = True
+    frames = frames_around(path, index, number, None, UnwantedPackets(index.number, wanted))
+    return any(found == number for found, _ in frames)
 
 
 def _index_by_decoding(path: Path, time_base: Fraction, packets: int, losses: list[str]) -> FrameIndex:

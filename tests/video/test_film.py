@@ -21,7 +21,10 @@ import pytest
 from facerec.actors.aspect_ratios import read_aspect_ratio
 from facerec.errors import FacerecError, InputError
 from facerec.video import film as film_module
+from facerec.video import frame_index
+from facerec.video.decoding import FrameIndex, frames_around
 from facerec.video.film import SEGMENT, Film, describe_film, open_film, read_frames
+from facerec.video.frame_index import build_index
 from facerec.video.opencv_check import opencv_seek_mismatches
 from tests.films import cut_off, flip_bits, make_film, make_sound, number_in, picture
 
@@ -85,6 +88,28 @@ def test_intact_film_is_never_decoded_leniently(
     monkeypatch.setattr(film_module, "_decode_leniently", fail)
     for beg in range(0, 130, 9):
         assert len(list(read_frames(film, beg, beg + 9))) >= min(9, 130 - beg)
+
+
+def test_of_the_tail_of_an_intact_film_only_the_last_frame_is_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought: list[int] = []
+
+    def recorded(path: Path, index: FrameIndex, number: int, *options: Any) -> Any:
+        sought.append(number)
+        return frames_around(path, index, number, *options)
+
+    monkeypatch.setattr(frame_index, "frames_around", recorded)
+    film = make_film(tmp_path / "1-A.mp4", 150, gop=200, bframes=3)
+    assert build_index(film).pts.size == 150 and sought == [149]
+    with av.open(str(film)) as container:
+        packets = sorted((p.pts, p.pos, p.size) for p in container.demux(video=0) if p.pts is not None)
+    with film.open("r+b") as file:
+        for _, position, size in packets[-3:]:
+            file.seek(position)
+            file.write(bytes(size))
+    sought.clear()
+    assert build_index(film).pts.size == 147 and sought == [149, 86]
 
 
 def test_a_damaged_avi_index_is_not_used(tmp_path: Path) -> None:
