@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
+
 from facerec.errors import ModelError
+from facerec.models.loading import all_finite
 from facerec.models.weights import CATALOGUE
 
 DEFAULT = {"architecture": "ViT-B-32", "published_as": "laion2b_s34b_b79k"}  # of the catalogue's weights
@@ -72,6 +77,19 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+class _WithoutRandomNumbers(TorchFunctionMode):
+    """Does not fill the tensors of a new network with random numbers; the weights of a file replace them.
+
+    `Tensor.normal_` stays as it is: torch's `trunc_normal_` repeats it until the numbers are in its bounds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if func in (init.kaiming_uniform_, init.normal_, torch.Tensor.uniform_):
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def _open_clip() -> Any:
@@ -179,7 +197,7 @@ def load_network(path: Path, architecture: str) -> Any:
             "another architecture"
         )
     try:
-        with _quiet():
+        with _quiet(), _WithoutRandomNumbers():
             network = library.create_model(
                 architecture,
                 pretrained=str(path.absolute()),
@@ -191,7 +209,7 @@ def load_network(path: Path, architecture: str) -> Any:
     except Exception as error:  # torch and open_clip raise many types for files of other kinds
         raise ModelError(_reason(path, architecture, error)) from error
     for name, tensor in network.state_dict().items():
-        if name != "attn_mask" and not name.endswith(".attn_mask") and not tensor.isfinite().all():
+        if name != "attn_mask" and not name.endswith(".attn_mask") and not all_finite(tensor):
             raise ModelError(f"{path}: damaged: its tensor {name!r} has NaN or infinite numbers")
     network.requires_grad_(False)
     network.eval()
