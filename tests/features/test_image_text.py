@@ -13,6 +13,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from open_clip.transformer import QuickGELU, VisionTransformer
 from PIL import Image as Pillow
 from safetensors.torch import save_file
 
@@ -20,6 +21,7 @@ from facerec.errors import ModelError
 from facerec.features import check_weights, load_extractor
 from facerec.features.base import Clip
 from facerec.features.open_clip_network import choose_preprocessing, load_network
+from facerec.features.packed_transformer import pack_vision_transformer
 from facerec.models.weights import CATALOGUE
 from facerec.support.atomic import temporary_name
 from tests.films import picture
@@ -77,8 +79,49 @@ def test_rows_do_not_depend_on_the_batch(weights: Path, extractor: Any) -> None:
     pictures = [picture(k) for k in range(5)]
     whole = extractor.extract(*pictures)
     batched = load_extractor(f"clip:{weights}", device="cpu", batch_size=3).extract(*pictures)
-    assert np.abs(batched - whole).max() < 1e-5 * np.abs(whole).max()
+    assert np.array_equal(batched, whole)
     assert np.array_equal(extractor.extract(pictures[2])[0], whole[2])
+
+
+def small_vision_network(act_layer: Any = torch.nn.GELU, **options: Any) -> Any:
+    torch.manual_seed(4)
+    visual = VisionTransformer(32, 8, 96, 2, 3, 4.0, output_dim=40, act_layer=act_layer, **options)
+    for parameter in visual.parameters():  # so that no part is without effect
+        torch.nn.init.normal_(parameter, std=0.2)
+    return SimpleNamespace(visual=visual.eval())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"act_layer": QuickGELU},
+        {"act_layer": torch.nn.SiLU},
+        {"pool_type": "avg"},
+        {"final_ln_after_pool": True, "no_ln_pre": True},
+        {"ls_init_value": 0.1},
+        {"attentional_pool": True, "attn_pooler_heads": 4},
+    ],
+    ids=lambda options: " ".join(options) or "plain",
+)
+@torch.inference_mode()
+def test_packed_vision_transformers_equal_the_librarys(options: dict[str, Any]) -> None:
+    network, pictures = small_vision_network(**options), torch.randn(5, 3, 32, 32)
+    expected = network.visual(pictures)
+    assert pack_vision_transformer(network)
+    found = network.visual(pictures)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    if "attentional_pool" not in options:
+        assert torch.equal(torch.cat([network.visual(one[None]) for one in pictures]), found)
+
+
+@pytest.mark.parametrize("options", [{"output_tokens": True}, {"qk_norm": True}], ids=str)
+@torch.inference_mode()
+def test_other_vision_networks_stay_as_they_are(options: dict[str, Any]) -> None:
+    network, pictures = small_vision_network(**options), torch.randn(2, 3, 32, 32)
+    expected = network.visual(pictures)
+    assert not pack_vision_transformer(network)
+    torch.testing.assert_close(network.visual(pictures), expected, atol=0, rtol=0)
 
 
 def test_other_forms_of_weights_files_are_read(weights: Path, extractor: Any, tmp_path: Path) -> None:

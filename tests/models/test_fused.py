@@ -14,6 +14,7 @@ from facerec.models.fused import (
     MIN_CHANNELS,
     FusedBottleneck,
     FusedConv,
+    PackedLinear,
     WinogradConv,
     fuse_convolutions,
     use_winograd_convolutions,
@@ -30,6 +31,9 @@ SCHEMAS = {
     "_reorder_convolution_weight.default": "(Tensor self, int[2] padding=0, int[2] stride=1, "
     "int[2] dilation=1, int groups=1, int[]? input_size=None) -> Tensor Y",
     "_is_mkldnn_bf16_supported.default": "() -> bool _0",
+    "_linear_pointwise.default": "(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, "
+    "str? algorithm) -> Tensor Y",
+    "_reorder_linear_weight.default": "(Tensor self, int? batch_size=None) -> Tensor Y",
 }
 
 
@@ -102,6 +106,35 @@ def test_only_one_order_of_the_weights_is_kept():
     assert [weights.numel() for _, weights in kept] == [plain.weight.numel()]
 
 
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        ("none", nn.Identity()),
+        ("swish", nn.SiLU()),
+        ("gelu none", nn.GELU()),
+        ("gelu tanh", nn.GELU(approximate="tanh")),
+    ],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_packed_linear_layers_equal_torchs(activation, function, bias):
+    plain = nn.Linear(96, 40, bias=bias)
+    fast = PackedLinear(plain.weight, plain.bias, activation)
+    with torch.inference_mode():
+        for shape in ((1,), (5,), (1, 1), (3, 1), (2, 7)):
+            rows = torch.randn(*shape, 96)
+            assert_close(fast(rows), function(plain(rows)))
+
+
+@pytest.mark.parametrize("inputs", [64, 768, 3072])  # one row of 3072 alone was added up in another order
+def test_a_row_of_a_packed_linear_layer_does_not_depend_on_the_others(inputs):
+    plain = nn.Linear(inputs, 256)
+    fast, rows = PackedLinear(plain.weight, plain.bias), torch.randn(9, inputs)
+    with torch.inference_mode():
+        alone = torch.cat([fast(row[None]) for row in rows])
+        for count in (2, 3, 4, 9):
+            assert torch.equal(fast(rows[:count]), alone[:count])
+
+
 def test_identities_left_by_folding_do_not_prevent_fusion():
     network = nn.Sequential(nn.Sequential(nn.Identity(), nn.Conv2d(3, 4, 1), nn.ReLU()))
     images = random_images(1, 3, 6, 6)
@@ -154,6 +187,7 @@ def test_a_fused_network_computes_the_same_and_keeps_other_layers():
 
 class CpuWithoutBfloat16:
     _convolution_pointwise = _convolution_pointwise_ = _reorder_convolution_weight = None
+    _linear_pointwise = _reorder_linear_weight = None
 
     def _is_mkldnn_bf16_supported(self) -> bool:
         return False
