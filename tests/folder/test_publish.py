@@ -26,6 +26,7 @@ from tests import kills
 from tests.toy import MOVIE, Story, contents, make_cast, run_extract, run_merge, run_naming
 
 OTHERWISE = ["--min-trajectory", "11"]  # a setting that gives other trajectories
+SAME_RESULTS = ["--min-trajectory", "9"]  # another setting that gives the same ones
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +202,20 @@ def test_unpublished_results_are_replaced_without_overwrite(folder: MovieFolder,
     assert _run("merge_shards", folder, cast, *OTHERWISE) == 0
     assert not folder.clusters.exists(), "made from what is no longer there"
     assert not folder.previous.exists()
+
+
+def test_edited_thumbnails_are_restored_without_overwrite_also_when_a_setting_changes(
+    folder: MovieFolder, cast: Path
+) -> None:
+    thumbnail = next(folder.images.iterdir())
+    before = contents(folder)
+    thumbnail.write_bytes(b"edited")
+    assert _run("merge_shards", folder, cast, *SAME_RESULTS) == 0
+    after = contents(folder)
+    manifests = [json.loads(made.pop("manifest.json"))["stages"] for made in (before, after)]
+    assert after == before, "no result differs, so the later stages stay and nothing is kept in previous/"
+    assert [stages["merge_shards"]["settings"]["min_trajectory"] for stages in manifests] == [5, 9]
+    assert manifests[1].keys() == MAINS.keys()
 
 
 @pytest.mark.parametrize("stage", ["cluster", "classify_knn"])
