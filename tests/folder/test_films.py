@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from facerec.errors import InputError
-from facerec.folder.films import find_film, movie_ids
+from facerec.folder.films import (
+    files_without_movie_id,
+    films_of_all,
+    find_film,
+    has_film_suffix,
+    movie_ids,
+    movies_of_several_films,
+)
 
 
 @pytest.fixture
@@ -128,3 +135,23 @@ def test_what_is_not_a_movie_id_is_refused(text: str, films: Path) -> None:
 def test_an_empty_list_of_movies_says_how_to_give_one(films: Path) -> None:
     with pytest.raises(InputError, match="MOVIE=12345"):
         movie_ids(" ", films)
+
+
+def test_the_films_of_all_movies_are_those_that_one_film_belongs_to(films: Path) -> None:
+    for name in ("12-A b: ç$(id);'-trailer.mp4", "12-A.srt", "40-Only.srt", "8-A.mkv", "8-B.mkv"):
+        (films / name).touch()
+    assert films_of_all(films) == {12: films / "12-A b: ç$(id);'.mp4", 123: films / "123-Other.mkv"}
+    assert movies_of_several_films(films) == [7, 8]
+
+
+def test_films_without_a_movie_id_are_found(films: Path) -> None:
+    (films / "another.MKV").touch()
+    names = ["20240131120000-clip named after its date.mp4", "another.MKV", "no-id.mp4"]
+    assert [path.name for path in files_without_movie_id(films)] == names
+
+
+@pytest.mark.parametrize(
+    ("name", "is_film"), [("1-a.mp4", True), ("1-a.MKV", True), ("1-a.txt", False), ("mp4", False)]
+)
+def test_a_film_is_known_by_its_suffix(name: str, is_film: bool) -> None:
+    assert has_film_suffix(Path(name)) is is_film

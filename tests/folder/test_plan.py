@@ -18,6 +18,7 @@ from facerec.folder.plan import (
     format_ranges,
     pack_times,
     parse_ranges,
+    planned_film_path,
     read_plan,
     rerun_command,
     shard_range,
@@ -138,3 +139,18 @@ def test_the_probe_depends_on_the_films_size_and_both_ends(tmp_path: Path) -> No
     (tmp_path / "film").write_bytes(data + b"\0")
     probes.add(probe_sha256(tmp_path / "film"))
     assert len(probes) == 4
+
+
+@pytest.mark.parametrize(("frames", "n"), [(30, 4), (7, 7), (10, 3), (1, 1), (101, 10)])
+def test_every_frame_is_in_its_shard(frames: int, n: int) -> None:
+    plan = _plan(frame_count=frames, n=n)
+    for shard in range(n):
+        assert {plan.shard_of(frame) for frame in range(*plan.range_of(shard))} == {shard}
+
+
+@pytest.mark.parametrize("name", ["7-a.mp4", "7-é.mp4"])
+def test_a_plan_says_where_the_film_was(name: str, tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    folder.create()
+    write_plan(folder, _plan(), tmp_path / name, [])
+    assert planned_film_path(folder) == tmp_path / name

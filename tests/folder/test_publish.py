@@ -204,6 +204,14 @@ def test_unpublished_results_are_replaced_without_overwrite(folder: MovieFolder,
     assert not folder.previous.exists()
 
 
+def test_results_are_kept_also_where_the_thumbnails_are_gone(folder: MovieFolder, cast: Path) -> None:
+    shutil.rmtree(folder.images)
+    before = folder.clusters.read_bytes()
+    assert _run("cluster", folder, cast, *CHANGES["cluster"], "--overwrite") == 0
+    (kept,) = folder.previous.iterdir()
+    assert (kept / "clusters.json").read_bytes() == before and list((kept / "images").iterdir()) == []
+
+
 def test_edited_thumbnails_are_restored_without_overwrite_also_when_a_setting_changes(
     folder: MovieFolder, cast: Path
 ) -> None:

@@ -57,3 +57,11 @@ def test_a_file_of_another_size_or_content_is_not_done(folder: MovieFolder) -> N
     ) == [2]
     path.write_bytes(b"longer")
     assert done_markers(folder, _plan(), verify_hashes=False) == {}
+
+
+def test_a_plan_without_miniatures_has_shards_without_them(folder: MovieFolder) -> None:
+    new, old = _plan(), _plan(results_version=None)
+    assert new.has_miniatures and not old.has_miniatures
+    assert set(result_files(folder, new, 15, 23)) - set(result_files(folder, old, 15, 23)) == {
+        folder.shard(15, 23).miniatures
+    }

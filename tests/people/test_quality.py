@@ -18,6 +18,13 @@ def test_yaw_lowers_frontality_and_roll_and_scale_do_not() -> None:
     assert values[3] < 0.4
 
 
+def test_a_face_in_profile_has_a_fifth_of_the_quality() -> None:
+    profile = FRONTAL + np.array([[0, 0], [0, 0], [99, 0], [0, 0], [0, 0]], np.float32)
+    one = np.ones(2, np.float32)
+    front, side = face_quality(one, 50 * one, 80 * one, np.array([FRONTAL, profile]), VectorSettings())
+    assert side == pytest.approx(front / 5, rel=0.01) and 0 < side < front <= 1
+
+
 @pytest.mark.parametrize("better", [{"scores": 0.95}, {"sharpness": 200.0}, {"sizes": 150.0}])
 def test_a_better_face_has_more_quality(better: dict[str, float]) -> None:
     face = {"scores": 0.7, "sharpness": 8.0, "sizes": 30.0}

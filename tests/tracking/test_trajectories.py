@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facerec.folder.records import to_line
+from facerec.settings import TrackSettings
 from facerec.tracking.tracker import Track
-from facerec.tracking.trajectories import to_trajectories
+from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
 
 WIDTH, HEIGHT = 24, 20
 
@@ -92,3 +93,29 @@ def test_the_boxes_of_a_crowd_at_one_place_all_differ() -> None:
     for frame in range(11):
         boxes = sorted(tuple(one.boxes[frame].tolist()) for one in result)
         assert all(a != b for a, b in pairwise(boxes))
+
+
+def test_a_box_that_fills_the_frame_but_for_its_upper_edge_moves_that_edge() -> None:
+    first, second = to_trajectories(
+        tracks_of({0: (0, 1, 1, 2), 2: (0, 1, 1, 2)}, {0: (0, 0, 1, 2), 1: (0, 1, 1, 2), 2: (0, 0, 1, 2)}),
+        7, 1, 2,
+    )  # fmt: skip
+    assert second.boxes[1].tolist() == [0, 1, 1, 2]
+    assert first.boxes[1].tolist() == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize(("gap", "count"), [(11, 1), (12, 1), (15, 2)])
+def test_a_gap_of_sampled_frames_counts_all_frames_between(gap: int, count: int) -> None:
+    settings = TrackSettings(max_gap=11)  # three missed ones of every third frame are 11 frames
+    frames = np.array([0, 3, 6, 9, 9 + gap + 1 - (gap + 1) % 3, 12 + gap + 1 - (gap + 1) % 3])
+    boxes = np.tile([10, 10, 50, 50], (len(frames), 1))
+    tracks = track_sampled_frames(3, frames, boxes, [], settings)
+    assert len(tracks) == count and tracks[0].frames[:4].tolist() == [0, 3, 6, 9]
+
+
+@pytest.mark.parametrize(("cut", "lengths"), [(6, [2, 3]), (7, [3, 2]), (9, [3, 2]), (10, [4, 1])])
+def test_a_cut_between_sampled_frames_lies_before_the_second(cut: int, lengths: list[int]) -> None:
+    boxes = np.tile([10, 10, 50, 50], (5, 1))
+    tracks = track_sampled_frames(3, np.arange(5) * 3, boxes, [cut])
+    assert [len(one.frames) for one in tracks] == lengths
+    assert np.concatenate([one.frames for one in tracks]).tolist() == [0, 3, 6, 9, 12]

@@ -22,8 +22,9 @@ from facerec.actors.aspect_ratios import read_aspect_ratio
 from facerec.errors import FacerecError, InputError
 from facerec.video import film as film_module
 from facerec.video import frame_index
+from facerec.video.container import declared_frames
 from facerec.video.decoding import FrameIndex, frames_around
-from facerec.video.film import SEGMENT, Film, describe_film, open_film, read_frames
+from facerec.video.film import SEGMENT, Film, describe_film, last_frame_duration, open_film, read_frames
 from facerec.video.frame_index import build_index
 from facerec.video.opencv_check import opencv_seek_mismatches
 from tests.films import cut_off, flip_bits, make_film, make_sound, number_in, picture
@@ -212,6 +213,35 @@ def test_a_wrong_frame_count_in_the_container_is_ignored(factor: float, tmp_path
     assert (film.declared_frames, film.frame_count) == (int(40 * factor), 40)
     assert numbers_read(film, 30, 40) == [(n, n) for n in range(29, 40)]
     assert film.losses == (("the container declares 60 frames, 40 could be read",) if factor > 1 else ())
+
+
+@pytest.mark.parametrize(("name", "declared"), [("1-a.mp4", 40), ("1-a.mkv", 40), ("1-a.h264", None)])
+def test_the_header_says_how_many_frames_there_are_or_how_long_they_take(
+    name: str, declared: int | None, tmp_path: Path
+) -> None:
+    assert declared_frames(make_film(tmp_path / name, 40, rate=20)) == declared
+
+
+@pytest.mark.parametrize(("suffix", "shown"), [("mp4", Fraction(7, 20)), ("ts", Fraction(1, 20))])
+def test_the_last_frame_is_shown_as_long_as_its_packet_says(
+    suffix: str, shown: Fraction, tmp_path: Path
+) -> None:
+    plain, path = make_film(tmp_path / "plain.mp4", 30, rate=20), tmp_path / f"1-last.{suffix}"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as to:
+        stream = to.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        last = max(packets, key=lambda packet: packet.pts or 0)
+        last.duration = 7 * last.duration
+        for packet in packets:
+            packet.stream = stream
+            to.mux(packet)
+    assert last_frame_duration(open_film(path)) == shown
+
+
+def test_the_last_frame_of_a_film_without_times_is_shown_as_long_as_any(tmp_path: Path) -> None:
+    film = open_film(make_film(tmp_path / "1-no-times.h264", 30, rate=20))
+    assert last_frame_duration(film) == 1 / film.frame_rate
+    assert film.losses == ()
 
 
 def test_frames_hidden_by_an_edit_list_are_not_losses(tmp_path: Path) -> None:

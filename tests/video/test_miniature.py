@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facerec.geometry import MINIATURE_BYTES
-from facerec.video.miniature import LUMA_BYTES, luma, miniature
+from facerec.video.miniature import HEIGHT, LUMA_BYTES, WIDTH, luma, miniature, to_rgb
 
 FORMATS = (
     "yuv420p", "yuvj420p", "yuv422p10le", "yuv444p12le", "nv12", "p010le", "gray", "gray10le", "rgb24",
@@ -76,3 +76,35 @@ def test_a_pixel_is_the_mean_of_what_it_covers() -> None:
     found = luma(miniature(av.VideoFrame.from_ndarray(picture, format="gray"))[None])[0]
     means = picture.reshape(27, 8, 48, 8).mean((1, 3))
     assert np.abs(found - means).max() < 2
+
+
+@pytest.mark.parametrize(
+    "colour", [(0, 0, 0), (255, 255, 255), (90, 90, 90), (200, 80, 30), (30, 200, 80), (80, 30, 200)]
+)
+def test_colours_of_miniatures_are_those_of_bt_709(colour: tuple[int, int, int]) -> None:
+    red, green, blue = colour
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    of_one = [y, (blue - y) / 1.8556 + 128, (red - y) / 1.5748 + 128]
+    parts = [np.full(size, round(value)) for size, value in zip((1296, 336, 336), of_one, strict=True)]
+    two = np.stack([np.concatenate(parts), np.full(MINIATURE_BYTES, 128)]).astype(np.uint8)
+    found = to_rgb(two)
+    assert found.shape == (2, HEIGHT, WIDTH, 3) and found.dtype == np.uint8
+    assert np.abs(found[0].astype(int) - colour).max() <= 2
+    assert (found[1] == 128).all()
+
+
+def test_each_colour_sample_of_a_miniature_covers_four_pixels() -> None:
+    red = np.full((2, MINIATURE_BYTES), 128, np.uint8)
+    red[1, LUMA_BYTES + 336 + 24 * 2 + 5] = 200  # of Cr: row 2, column 5
+    red[1, -1] = 200  # the last row of samples covers one row of pixels
+    changed = (to_rgb(red)[1] != 128).any(-1)
+    assert np.argwhere(changed).tolist() == [[4, 10], [4, 11], [5, 10], [5, 11], [26, 46], [26, 47]]
+    assert to_rgb(red)[1, 4, 10].tolist() == [round(128 + 1.5748 * 72), round(128 - 0.4681 * 72), 128]
+
+
+def test_colours_out_of_range_are_clipped() -> None:
+    picture = np.full((1, MINIATURE_BYTES), 255, np.uint8)
+    picture[:, LUMA_BYTES:] = 0
+    assert to_rgb(picture)[0, 0, 0].tolist() == [round(255 - 1.5748 * 128), 255, round(255 - 1.8556 * 128)]
+    picture[:, :LUMA_BYTES] = 0
+    assert to_rgb(picture)[0, 0, 0].tolist() == [0, round(0.6554 * 128), 0]

@@ -25,7 +25,7 @@ def probabilities(middle: dict[int, float], inside: dict[int, float] | None = No
 
 
 def stepped(**levels: int) -> NDArray[np.uint8]:
-    """40 equal miniatures that change by some grey levels at each named frame, in colours that mean nothing."""
+    """40 miniatures that change by so many grey levels at each named frame, in colours that mean nothing."""
     pictures = np.random.default_rng(3).integers(0, 255, (40, MINIATURE_BYTES)).astype(np.uint8)
     pictures[:, :LUMA_BYTES] = 20
     for name, level in levels.items():

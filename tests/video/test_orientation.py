@@ -93,6 +93,8 @@ def test_a_change_between_square_and_other_pixels_keeps_the_display_size() -> No
     assert fitted_size((544, 576), (720, 576), (1024, 576)) == (1024, 576)
     assert fitted_size((720, 576), (1920, 1080), (1920, 1080)) == (1920, 1080)
     assert fitted_size((640, 480), (1920, 1080), (1920, 1080)) == (1440, 1080)
+    assert fitted_size((9000, 2), (1920, 1080), (1920, 1080)) == (1920, 1)
+    assert fitted_size((2, 9000), (1920, 1080), (1920, 1080)) == (1, 1080)
     assert Orientation(90).is_sideways and not Orientation(180, mirrored=True).is_sideways
 
 
