@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.folder.command import add_actor_db_argument
+from facerec.folder.command import add_actor_db_argument, given_path
 from facerec.support.cli import configure_logging, parser, progress, run_main
 from facerec.support.shell import prepare_command, stage_command, typed_arguments
 from facerec.support.text import counted
@@ -57,8 +57,8 @@ def arguments() -> argparse.ArgumentParser:
     add_actor_db_argument(command_line, "the actor database; made if it does not exist")
     add("--dry-run", action="store_true", help="print what would change, and change nothing")
     cast = command_line.add_argument_group("cast").add_argument
-    cast("--cast", type=Path, nargs="+", metavar="FILE", help="cast list: a file, files that belong together "
-         "(IMDb, Wikidata), or a folder with them (default: the movie's people in actors.csv)")  # fmt: skip
+    cast("--cast", type=given_path, nargs="+", metavar="FILE", help="cast list: a file, files that belong "
+         "together (IMDb, Wikidata), or a folder with them (default: the movie's people in actors.csv)")  # fmt: skip
     cast("--title-id", default="", metavar="ID", help="id of the film in the list, "
          "for example tt0111161 or Q172241 (default: found by --name and --year)")  # fmt: skip
     cast("--id", nargs="+", action="extend", default=[], metavar="NAME=ID", help="actor id of a "
@@ -70,23 +70,26 @@ def arguments() -> argparse.ArgumentParser:
     cast("--surname-first", action="store_true", help="names in the table are written 'Hopper, Grace'")
     cast("--language", default="en", metavar="CODE", help="language of names in Wikidata's entities")
     pictures = command_line.add_argument_group("pictures").add_argument
-    pictures("--pictures", type=Path, nargs="+", default=[], metavar="DIR",
+    pictures("--pictures", type=given_path, nargs="+", default=[], metavar="DIR",
              help="folders of pictures, searched with all folders in them")  # fmt: skip
-    pictures("--still", type=Path, nargs="+", default=[], metavar="FILE",
+    pictures("--still", type=given_path, nargs="+", default=[], metavar="FILE",
              help="pictures of several people, or folders of them: propose who is who")  # fmt: skip
     pictures(
-        "--confirm", type=Path, metavar="FILE", help="add the faces that are confirmed in a table of --still"
+        "--confirm",
+        type=given_path,
+        metavar="FILE",
+        help="add the faces that are confirmed in a table of --still",
     )
     for model in ("detector", "embedder"):
         pictures(f"--{model}", metavar="NAME[:FILE]", help=f"the {model} of prepare_actors.py, for --still "
                  "and for the command that is printed (default: as there)")  # fmt: skip
     pictures("--device", default="auto", help="with --still: auto, cpu, cuda or cuda:i")
     film = command_line.add_argument_group("film").add_argument
-    film("--film", type=Path, metavar="FILE", help="the film; gets a link <movie id>-Title beside it if its "
-         "name has no movie id")  # fmt: skip
-    film("--films", type=Path, metavar="DIR", help="folder for the link (default: that of the film)")
+    film("--film", type=given_path, metavar="FILE", help="the film; gets a link <movie id>-Title beside it if "
+         "its name has no movie id")  # fmt: skip
+    film("--films", type=given_path, metavar="DIR", help="folder for the link (default: that of the film)")
     film("--rename", action="store_true", help="rename the film, instead of a link to it")
-    film("--out", type=Path, default=Path("data"), metavar="DIR",
+    film("--out", type=given_path, default=Path("data"), metavar="DIR",
          help="folder of the results; a folder of this movie there must be of the same film")  # fmt: skip
     return command_line
 

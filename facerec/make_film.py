@@ -14,9 +14,9 @@ if not __package__:  # run as a script, see _script.py
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from facerec.errors import InputError
+from facerec.folder.command import given_path
 from facerec.support.cli import configure_logging, parser, run_main
 
 _VIEWS = ("auto", "none", "log", "linear", "xyz")  # as masters.views.VIEWS, which is slow to import
@@ -29,14 +29,14 @@ def arguments() -> argparse.ArgumentParser:
     add = command_line.add_argument
     add(
         "source",
-        type=Path,
+        type=given_path,
         nargs="+",
         metavar="SOURCE",
         help="a folder of frames, a digital cinema package, a folder of films, or films in order",
     )
     add(
         "--out",
-        type=Path,
+        type=given_path,
         metavar="FILM",
         help="the film to make, <movie_id>-Title.mp4, .mkv or .mov (default: beside the folder)",
     )
@@ -55,7 +55,7 @@ def arguments() -> argparse.ArgumentParser:
         help="frames that are missing or damaged: refuse them, or repeat the frame before",
     )
     add("--only", default="*", metavar="PATTERN", help="names of the pictures to take, as in 'left_*.dpx'")
-    add("--cpl", type=Path, metavar="FILE", help="the composition of a package that has several")
+    add("--cpl", type=given_path, metavar="FILE", help="the composition of a package that has several")
     add("--encode", action="store_true", help="encode parts that cannot be joined, at a constant frame rate")
     add("--crf", type=int, default=_CRF, metavar="N", help="quality of x264, 0 (lossless) to 51")
     add("--overwrite", action="store_true", help="replace the film if it exists")

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from facerec.diagnosis.findings import Finding, found, missing, note
 from facerec.errors import ModelError
 from facerec.support.installation import repository_root
-from facerec.support.shell import stage_command
+from facerec.support.shell import option, stage_command
 
 OLDEST_PYTHON = (3, 11)
 _REQUIREMENT = re.compile(
@@ -111,7 +111,7 @@ def _fetch(kind: str, role: str, names: Iterable[str]) -> str:
     in_packages = [name for name in names if name in CATALOGUE and CATALOGUE[name].package]
     known = kind in CATALOGUE and not CATALOGUE[kind].package
     fetch = f"make models MODELS={kind}" if repository_root() else stage_command("fetch_models", kind)
-    without = f"without a download: --{role} {' or '.join(in_packages)}" if in_packages else ""
-    return (
-        "; ".join(part for part in (fetch if known else "", without) if part) or f"give --{role} {kind}:FILE"
-    )
+    others = " or ".join(option(f"--{role}", name) for name in in_packages)
+    without = f"without a download: {others}" if in_packages else ""
+    ways = "; ".join(part for part in (fetch if known else "", without) if part)
+    return ways or f"give {option(f'--{role}', f'{kind}:FILE')}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facerec.errors import EXIT_RERUN
+from facerec.folder.names import existing_path
 from facerec.settings import ExtractSettings
 from facerec.support.cli import EXIT_CTRL_C, run_main
 
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
 
 
+def given_path(text: str) -> Path:
+    """Return a path as it is on disk, where names are often decomposed, while users type them composed."""
+    return existing_path(Path(text))
+
+
 def add_path_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--path`, which takes one or more movie folders."""
     parser.add_argument(
         "--path",
-        type=Path,
+        type=given_path,
         nargs="+",
         required=True,
         metavar="DIR",
@@ -30,13 +36,13 @@ def add_path_argument(parser: argparse.ArgumentParser) -> None:
 def add_folder_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--path`, which takes one movie folder."""
     parser.add_argument(
-        "--path", type=Path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
+        "--path", type=given_path, required=True, metavar="DIR", help="movie folder, <out>/<movie_id>-data"
     )
 
 
 def add_actor_db_argument(parser: argparse.ArgumentParser, help: str) -> None:
     """Add `--actor-db`, the folder of the actor database; `help` says what the command takes from it."""
-    parser.add_argument("--actor-db", type=Path, default=Path("actor_db"), metavar="DIR", help=help)
+    parser.add_argument("--actor-db", type=given_path, default=Path("actor_db"), metavar="DIR", help=help)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +84,7 @@ def add_labels_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--labels`, the file of annotators' labels."""
     parser.add_argument(
         "--labels",
-        type=Path,
+        type=given_path,
         required=True,
         metavar="FILE",
         help="annotators' labels: labels.csv of the review, the labeling backend's export, or a corrected "

@@ -175,6 +175,28 @@ def test_the_labeling_backend_accepts_what_is_written(place: Path) -> None:
     assert {row["role"] for _, _, row in database.read_actors()} == {"unknown"}
 
 
+def test_files_are_found_in_the_form_of_unicode_that_they_have_on_disk(place: Path) -> None:
+    """A folder from a Mac has decomposed names; people type composed ones."""
+    shelf = Path("e\u0301te\u0301")
+    shelf.mkdir()
+    Path("films/Cool Movie Film (1998).mkv").rename(shelf / "le\u0301o.mkv")
+    Path("cast.csv").rename(shelf / "no\u0308te.csv")
+    Path("pictures").rename(shelf / "poru\u0308")
+    words = (
+        "--name",
+        "Cool Movie Film",
+        "--year",
+        "1998",
+        "--cast",
+        "été/nöte.csv",
+        "--pictures",
+        "été/porü",
+    )
+    assert run(*words, "--film", "été/léo.mkv", "--films", "films") == 0
+    assert Path("films/12345-CoolMovieFilm.mkv").is_file()
+    assert len([*ActorDatabase("db").read_images()]) == 3
+
+
 def test_a_new_database_is_made_whole(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("db")
     assert run(*ALL, "--dry-run") == 0 and not Path("db").exists()
