@@ -58,7 +58,8 @@ def arguments() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="print what would change, and change nothing")
     cast = command_line.add_argument_group("cast").add_argument
     cast("--cast", type=given_path, nargs="+", metavar="FILE", help="cast list: a file, files that belong "
-         "together (IMDb, Wikidata), or a folder with them (default: the movie's people in actors.csv)")  # fmt: skip
+         "together (IMDb, Wikidata), or a folder with them "
+         "(default: the movie's people in actors.csv)")  # fmt: skip
     cast("--title-id", default="", metavar="ID", help="id of the film in the list, "
          "for example tt0111161 or Q172241 (default: found by --name and --year)")  # fmt: skip
     cast("--id", nargs="+", action="extend", default=[], metavar="NAME=ID", help="actor id of a "
@@ -85,8 +86,8 @@ def arguments() -> argparse.ArgumentParser:
                  "and for the command that is printed (default: as there)")  # fmt: skip
     pictures("--device", default="auto", help="with --still: auto, cpu, cuda or cuda:i")
     film = command_line.add_argument_group("film").add_argument
-    film("--film", type=given_path, metavar="FILE", help="the film; gets a link <movie id>-Title beside it if "
-         "its name has no movie id")  # fmt: skip
+    film("--film", type=given_path, metavar="FILE", help="the film; gets a link <movie id>-Title beside it "
+         "if its name has no movie id")  # fmt: skip
     film("--films", type=given_path, metavar="DIR", help="folder for the link (default: that of the film)")
     film("--rename", action="store_true", help="rename the film, instead of a link to it")
     film("--out", type=given_path, default=Path("data"), metavar="DIR",

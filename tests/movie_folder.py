@@ -53,6 +53,7 @@ def movie_folder(
     film: Path | None = None,
     poor_pages: Sequence[int] = (),
     cast: Mapping[str, str] | None = None,
+    strays: Sequence[Shown] = (),
 ) -> MovieFolder:
     """Make a finished folder.
 
@@ -65,6 +66,7 @@ def movie_folder(
         film: whose size and probe the plan records.
         poor_pages: clusters that are not one person.
         cast: names of actors, as the manifest records them.
+        strays: faces that are saved, but in no trajectory.
     """
     folder = MovieFolder(parent / f"{movie_id}-data")
     folder.create()
@@ -84,7 +86,12 @@ def movie_folder(
         for i, s in enumerate(shown)
     ]
     faces = sorted(
-        {(frame, s.box): s for s in shown for frame in range(s.begin, s.end) if frame % EVERY == 0}.items()
+        {
+            (frame, s.box): s
+            for s in (*shown, *strays)
+            for frame in range(s.begin, s.end)
+            if frame % EVERY == 0
+        }.items()
     )
     features = [
         SavedFace(movie_id, frame, box, FRONTAL + np.float32(s.x), person(s.cluster % 16), WIDTH, HEIGHT)

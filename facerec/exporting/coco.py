@@ -51,7 +51,8 @@ def _annotations(movie: Movie, images: list[dict[str, Any]]) -> Iterator[dict[st
     faces = faces[faces["trajectory"].isna() | faces["person"].notna()]
     faces[["person", "name", "source"]] = faces[["person", "name", "source"]].fillna("")
     last = -1
-    for face in faces.itertuples():
+    followed = faces["trajectory"].notna()
+    for face, is_followed in zip(faces.itertuples(), followed, strict=True):
         if face.frame != last:
             last = face.frame
             images.append(
@@ -77,7 +78,7 @@ def _annotations(movie: Movie, images: list[dict[str, Any]]) -> Iterator[dict[st
             "num_keypoints": len(KEYPOINTS),
             "attributes": {
                 "tag": face.tag,
-                "trajectory": None if face.trajectory != face.trajectory else int(face.trajectory),
+                "trajectory": int(face.trajectory) if is_followed else None,
                 "person": face.person,
                 "name": face.name,
                 "source": face.source,

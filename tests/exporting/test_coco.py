@@ -16,6 +16,7 @@ import facerec
 from facerec.annotations.export import EXPORT_COLUMNS
 from tests.exporting.movies import HOSTILE, URI, WRITTEN, exported, open_with_name
 from tests.merged_folder import FRONTAL
+from tests.movie_folder import Shown
 
 
 def read(movies: list[facerec.Movie], folder: Path) -> COCO:
@@ -44,6 +45,14 @@ def test_pycocotools_reads_every_saved_face(movie: facerec.Movie, tmp_path: Path
     attributes = first["attributes"]
     assert (attributes["person"], attributes["name"], attributes["uri"]) == ("nm1", "Ada Lovelace", URI)
     assert "each frame's presentation time" in coco.dataset["info"]["description"]
+
+
+def test_a_face_in_no_trajectory_is_nobodys(tmp_path: Path) -> None:
+    """A face that was seen for a moment is saved, but not followed."""
+    movie = open_with_name(tmp_path, "Ada", strays=[Shown(1, 90, 91, x=200)])
+    *others, stray = json.loads(exported([movie], "coco", "json"))["annotations"]
+    assert {type(one["attributes"]["trajectory"]) for one in others} == {int}
+    assert (stray["attributes"]["trajectory"], stray["attributes"]["person"]) == (None, "")
 
 
 @pytest.mark.parametrize("kind", ["bbox", "keypoints"])

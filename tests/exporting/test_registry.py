@@ -28,6 +28,9 @@ def test_unusual_films_are_written(name: str, suffix: str, tmp_path: Path) -> No
         "no faces": movie_folder(tmp_path / "empty", []),
         "one frame": movie_folder(tmp_path / "one", [Shown(0, 0, 1)], frames=1),
         "begins before 0": movie_folder(tmp_path / "early", [Shown(0, 0, 9)], pts=range(-3, 97)),
+        "a face in no trajectory": movie_folder(
+            tmp_path / "stray", [Shown(0, 0, 9)], strays=[Shown(1, 20, 26, x=200)]
+        ),
         "1000 frames a second": movie_folder(tmp_path / "fast", [Shown(0, 0, 9)], time_base="1/2000"),
     }
     for kind, folder in folders.items():
