@@ -54,7 +54,7 @@ from bench.judged_faces import (
     unjudged,
     write_judged,
 )
-from bench.measure import cost, interleaved
+from bench.measure import cost, interleaved, positive
 from facerec.errors import InputError
 from facerec.folder.names import film_movie_id
 from facerec.geometry import Image
@@ -102,7 +102,7 @@ def arguments() -> argparse.ArgumentParser:
             one.add_argument("--tiled", nargs="+", default=[], metavar="NAME=SPEC",
                              help="the same, as with --tiles of extract.py")  # fmt: skip
             one.add_argument(
-                "--min-face-size", type=int, default=ExtractSettings.min_face_size, help="pixels"
+                "--min-face-size", type=positive, default=ExtractSettings.min_face_size, help="pixels"
             )
         if name != "speed":
             one.add_argument("--work", type=Path, required=True, metavar="DIR", help="results, sheets")
@@ -114,8 +114,8 @@ def arguments() -> argparse.ArgumentParser:
     verb("judge", judge).add_argument("answers", type=Path)
     verb("score", score)
     speed_of = verb("speed", speed, films=True, detectors=True)
-    speed_of.add_argument("--frames", type=int, default=10, help="frames a run, every tenth of the film")
-    speed_of.add_argument("--rounds", type=int, default=5, help="alternating runs")
+    speed_of.add_argument("--frames", type=positive, default=10, help="frames a run, every tenth of the film")
+    speed_of.add_argument("--rounds", type=positive, default=5, help="alternating runs")
     return made
 
 

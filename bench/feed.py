@@ -46,11 +46,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.measure import positive
 from facerec.demo.film import demo_shots
 from facerec.extraction.frames import DEPTH, RING, frame_steps
 from facerec.geometry import Image
 from facerec.models.base import Detections, ModelCard
 from facerec.pixels import FrameBatch
+from facerec.support.cli import run_main
 from facerec.support.prefetch import Profile, prefetch
 from facerec.video.film import Film, open_film
 
@@ -226,15 +228,15 @@ def measure(film: Film, frames: int, threads: int, rounds: int) -> dict[str, dic
     return found
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("film", type=Path, nargs="?", help="default: the demo's, enlarged to 1920x1080")
-    parser.add_argument("--frames", type=int, default=200, help="number of frames, from the start")
-    parser.add_argument("--threads", type=int, nargs="+", default=[2, 12], help="as OMP_NUM_THREADS")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved runs")
-    args = parser.parse_args()
+    parser.add_argument("--frames", type=positive, default=200, help="number of frames, from the start")
+    parser.add_argument("--threads", type=positive, nargs="+", default=[2, 12], help="as OMP_NUM_THREADS")
+    parser.add_argument("--rounds", type=positive, default=3, help="interleaved runs")
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         path = args.film or make_film(Path(temporary) / "1-demo.mp4", 1920, 1080, args.frames)
         film = open_film(path)
@@ -248,4 +250,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_main(main))

@@ -30,12 +30,18 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.measure import positive
+from facerec.errors import InputError
+from facerec.support.cli import run_main
+
+PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 GOALS = {  # by the keys of `verdict`
     "detector / matrix rate": 0.35,
     "extract.py / detector alone": 0.85,
@@ -66,6 +72,16 @@ GPU = {
 }
 
 
+def size(text: str) -> str:
+    """Check a width and height; for `argparse`."""
+    sides = [int(side) for side in text.split("x") if side.isdecimal()]
+    if len(sides) != 2 or text != "{}x{}".format(*sides) or min(sides) < 16 or any(s % 2 for s in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a width and a height in even numbers from 16, as in 640x360"
+        )
+    return text
+
+
 def arguments() -> argparse.ArgumentParser:
     """Build the argument parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -73,17 +89,17 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cuda", help="cuda, cuda:i or cpu")
     made.add_argument("--detector", default="", help="retinaface or retinaface:FILE; default: random weights")
     made.add_argument("--embedder", default="", help="facenet or facenet:FILE; default: random weights")
-    made.add_argument("--sizes", nargs="+", metavar="WxH")
-    made.add_argument("--batch-sizes", nargs="+", type=int, metavar="N", help="frames or crops at once")
+    made.add_argument("--sizes", nargs="+", type=size, metavar="WxH")
+    made.add_argument("--batch-sizes", nargs="+", type=positive, metavar="N", help="frames or crops at once")
     made.add_argument(
-        "--decoders", nargs="+", type=int, metavar="N", help="threads of decoding and converting"
+        "--decoders", nargs="+", type=positive, metavar="N", help="threads of decoding and converting"
     )
-    made.add_argument("--precisions", nargs="+", metavar="NAME", help="of the comparison")
-    made.add_argument("--precision", help="of all other figures")
-    made.add_argument("--frames", type=int, help="frames of a film, at most")
-    made.add_argument("--library-frames", type=int, help="frames for predict_jsons")
+    made.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="of the comparison")
+    made.add_argument("--precision", choices=PRECISIONS, help="of all other figures")
+    made.add_argument("--frames", type=positive, help="frames of a film, at most")
+    made.add_argument("--library-frames", type=positive, help="frames for predict_jsons")
     made.add_argument("--faces", type=int, default=3, help="artificial faces per frame")
-    made.add_argument("--side", type=int, help="rows of the matrices")
+    made.add_argument("--side", type=positive, help="rows of the matrices")
     made.add_argument("--seconds", type=float, help="duration of a measurement")
     made.add_argument("--budget", type=float, default=450, metavar="SECONDS", help="for everything")
     made.add_argument("--cuda-graphs", action="store_true", help="as of extract.py")
@@ -117,7 +133,24 @@ def verdict(table: dict[str, Any], device: str) -> dict[str, Any]:
     return lines
 
 
-def main(argv: list[str] | None = None) -> int:
+def check_models(args: argparse.Namespace) -> None:
+    """Check the device, and the models of which the weights are given.
+
+    Raises:
+        InputError: it is not the model that is measured.
+        ModelError: the device or the weights are not there.
+    """
+    from facerec.models import card_of, check_device
+
+    check_device(args.device, "retinaface", "facenet")
+    for spec, kind in ((args.detector, "retinaface"), (args.embedder, "facenet")):
+        if spec and spec.partition(":")[0] != kind:
+            raise InputError(f"{spec}: {kind} or {kind}:FILE is measured, no other model")
+        if spec:
+            card_of(spec)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     defaults = CPU if args.device == "cpu" else GPU
     for name, value in defaults.items():
@@ -129,7 +162,11 @@ def main(argv: list[str] | None = None) -> int:
     from bench.gpu_parts import matrix_rate
     from bench.gpu_tables import Run, embedder, one_size, precisions
     from bench.measure import random_weights
+    from facerec.video.film import open_film
 
+    check_models(args)
+    if args.film:
+        open_film(args.film)
     with tempfile.TemporaryDirectory() as made:
         run = Run(args, Path(made))
         given = (args.detector, "retinaface"), (args.embedder, "facenet")
@@ -164,4 +201,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_main(main))

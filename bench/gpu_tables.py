@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from facerec.errors import ModelError
+
 log = logging.getLogger("gpu")
 BOXES = (10, 100, 1000)  # made-up boxes in a frame
 
@@ -34,7 +36,7 @@ class Run:
         log.info("%6.1f s  %s", time.monotonic() - self.begun, name)
         try:
             return measure()
-        except (ImportError, RuntimeError) as error:  # a missing package; too little memory
+        except (ImportError, RuntimeError, ModelError) as error:  # a missing package; too little memory
             self.left_out.append(f"{name}: {str(error).splitlines()[0]}")
             return None
 

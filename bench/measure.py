@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -23,6 +24,17 @@ _, status, used = os.wait4(child, 0)
 print(json.dumps({"wall_s": time.perf_counter() - begun, "cpu_s": used.ru_utime + used.ru_stime,
                   "peak_mib": used.ru_maxrss / 1024, "status": os.waitstatus_to_exitcode(status)}))
 """
+
+
+def positive(text: str) -> int:
+    """Convert an argument that counts something; for `argparse`.
+
+    Raises:
+        ArgumentTypeError: it is not a whole number of at least 1.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 @dataclass(frozen=True)

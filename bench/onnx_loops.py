@@ -40,10 +40,12 @@ import cv2
 import numpy as np
 
 from bench.libraries import extraction
-from bench.measure import Cost, cost, median
-from facerec.models import load_detector
+from bench.measure import Cost, cost, median, positive
+from facerec.models import card_of, load_detector
 from facerec.settings import ExtractSettings
+from facerec.support.cli import run_main
 from facerec.support.limits import cpu_threads
+from facerec.video.film import open_film
 
 THRESHOLD = 0.5
 INPUT = (640, 640)  # pixels, of the detector
@@ -55,6 +57,9 @@ Loop = Callable[[int, int], int]  # frames, embed every: returns the number of f
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
+    open_film(args.film)  # the libraries do not say what is wrong
+    for spec in (f"scrfd:{args.scrfd}", f"arcface:{args.arcface}"):
+        card_of(spec)
     with tempfile.TemporaryDirectory() as temporary:
         table = compare(args, Path(temporary))
     sys.stdout.write(json.dumps(table, indent=1) + "\n")
@@ -67,9 +72,9 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("film", type=Path, help="named <movie_id>-Title.ext")
     made.add_argument("--scrfd", type=Path, required=True, help="ONNX file of SCRFD with keypoints")
     made.add_argument("--arcface", type=Path, required=True, help="ONNX file of the embedder")
-    made.add_argument("--frames", type=int, default=90, help="frames a run, from the start of the film")
-    made.add_argument("--rounds", type=int, default=5, help="alternating runs")
-    made.add_argument("--min-face-size", type=int, default=ExtractSettings.min_face_size, help="pixels")
+    made.add_argument("--frames", type=positive, default=90, help="frames a run, from the start of the film")
+    made.add_argument("--rounds", type=positive, default=5, help="alternating runs")
+    made.add_argument("--min-face-size", type=positive, default=ExtractSettings.min_face_size, help="pixels")
     return made
 
 
@@ -181,4 +186,4 @@ def uniface_loop(args: argparse.Namespace, _: Path) -> Loop:
 LOOPS = {"insightface": insightface_loop, "uniface": uniface_loop}
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_main(main))

@@ -34,12 +34,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import av
 import numpy as np
 
-from bench.measure import Cost, cost, interleaved, random_weights
+from bench.measure import Cost, cost, interleaved, positive, random_weights
 from bench.networks import Networks
 from facerec.extraction.frames import Frame
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
 from facerec.settings import ExtractSettings, smallest_box
+from facerec.support.cli import run_main
 from facerec.support.limits import cpu_threads
 
 STAGES = ("decode", "detect", "embed", "write")
@@ -56,18 +57,18 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     )
     made.add_argument("--detector", default="mtcnn")
     made.add_argument("--embedder", default="dlib")
-    made.add_argument("--min-face-size", type=int, default=ExtractSettings.min_face_size,
+    made.add_argument("--min-face-size", type=positive, default=ExtractSettings.min_face_size,
                       help="pixels")  # fmt: skip
     made.add_argument("--device", default="auto")
     made.add_argument("--precision", default=ExtractSettings.precision)
     made.add_argument(
         "--frames",
-        type=int,
+        type=positive,
         default=200,
         help="number of frames, from the start of the film; all are kept in memory",
     )
     made.add_argument("--faces", type=int, default=0, help="artificial faces per frame; 0: the detected ones")
-    made.add_argument("--rounds", type=int, default=3, help="interleaved runs")
+    made.add_argument("--rounds", type=positive, default=3, help="interleaved runs")
     return made
 
 
@@ -266,8 +267,8 @@ def summary(found: dict[str, Cost], frames: int, cores: int) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    args = arguments(__doc__).parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    args = arguments(__doc__).parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         path = film_of(args, work)
@@ -280,4 +281,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_main(main))

@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.errors import InputError
+
 WIDTH, HEIGHT, FPS = 320, 180, 25
 SHOTS = 48  # of a film
 # first frames of the shots of real clips but the first, by eye
@@ -76,9 +78,21 @@ class MadeFilm:
     events: list[tuple[str, int, int]] = field(default_factory=list)
 
 
-def read_shots(clips: Path, extra: Sequence[tuple[Path, Sequence[int]]] = ()) -> list[Frames]:
+def find_clips(folder: Path) -> list[Path]:
+    """Return the clips of `CUTS` in a folder.
+
+    Raises:
+        InputError: one is missing; the made films would be others.
+    """
+    found = {path.name[:5]: path for path in sorted(folder.glob("*.mp4"))}
+    if missing := [clip for clip in CUTS if clip not in found]:
+        raise InputError(f"{folder}: has no film {', '.join(f'{clip}-*.mp4' for clip in missing)}")
+    return [found[clip] for clip in CUTS]
+
+
+def read_shots(clips: Sequence[Path], extra: Sequence[tuple[Path, Sequence[int]]] = ()) -> list[Frames]:
     """Read the shots of the clips, and of further films with their cuts, at WIDTH x HEIGHT."""
-    films = [(path, CUTS[path.name[:5]]) for path in sorted(clips.glob("*.mp4")) if path.name[:5] in CUTS]
+    films = [(path, CUTS[path.name[:5]]) for path in clips]
     shots: list[Frames] = []
     for path, cuts in (*films, *extra):
         frames = np.stack(list(_read(path)))

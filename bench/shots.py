@@ -26,9 +26,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.shot_films import FPS, HARD, MadeFilm, Transition, encode, make, read_shots
+from bench.shot_films import FPS, HARD, MadeFilm, Transition, encode, find_clips, make, read_shots
 from facerec.demo.film import cut_frames, demo_shots, write_film
 from facerec.settings import BOTH, RULE, TRANSNET, ShotSettings
+from facerec.support.cli import run_main
 from facerec.video.miniature import miniature, to_rgb
 from facerec.video.network_shots import agreed_transitions, network_transitions
 from facerec.video.shots import HARD as CUT
@@ -38,6 +39,13 @@ ADAPTIVE, UNION = "adaptive", "union"
 METHODS = (ADAPTIVE, RULE, TRANSNET, BOTH, UNION)
 NEAR = 2  # frames
 Finding = tuple[str, int]  # kind and cut
+
+
+def seed_number(text: str) -> int:
+    """Convert a seed; for `argparse`."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
 
 
 def adaptive(film: Path) -> list[Finding]:
@@ -157,20 +165,23 @@ def row(method: str, counts: Counter[str], ms: float) -> str:
     )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clips", type=Path, help="folder of the clips")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[8, 9, 10, 11, 12], help="one film each")
+    parser.add_argument(
+        "--seeds", type=seed_number, nargs="+", default=[8, 9, 10, 11, 12], help="one film each"
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
     parser.add_argument("--list", action="store_true", help="also print what is missed and what is false")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    clips = find_clips(args.clips)
     counts: dict[str, Counter[str]] = {method: Counter() for method in args.methods}
     spent: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as work:
         write_film(demo := Path(work) / "demo.mp4", demo_shots())
-        shots = read_shots(args.clips, [(demo, cut_frames(demo_shots()))])
+        shots = read_shots(clips, [(demo, cut_frames(demo_shots()))])
         for seed in args.seeds:
             film = make(shots, seed)
             encode(path := Path(work) / f"{seed}.mp4", film.frames)
@@ -193,4 +204,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_main(main))

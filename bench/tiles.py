@@ -21,24 +21,29 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import cv2
 import numpy as np
 
+from bench.measure import positive
+from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.models import load_detector
 from facerec.models.base import Detector
 from facerec.models.device import limit_threads
+from facerec.support.cli import run_main
 from facerec.video.film import open_film, read_frames
 
 SIDES = (20, 32, 64, 1_000_000)  # pixels
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clip", type=Path)
     parser.add_argument("--detector", nargs="+", default=[], metavar="NAME[:FILE]")
     parser.add_argument("--tiles", nargs="+", default=[], metavar="NAME[:FILE]", help="detectors with tiles")
-    parser.add_argument("--every", type=int, default=15, metavar="FRAMES")
-    args = parser.parse_args()
+    parser.add_argument("--every", type=positive, default=15, metavar="FRAMES")
+    args = parser.parse_args(argv)
+    if not args.detector and not args.tiles:
+        raise InputError("no detector: give --detector NAME[:FILE]")
     limit_threads()
     film = open_film(args.clip)
     frames = [frame for number, frame in read_frames(film, 0, film.frame_count) if number % args.every == 0]
@@ -80,4 +85,4 @@ def measure(detector: Detector, images: Sequence[Image]) -> tuple[list[int], flo
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_main(main))

@@ -67,7 +67,7 @@ class ShotSettings:
     def __post_init__(self) -> None:
         if self.shots not in SHOT_METHODS:
             raise InputError(f"shots must be {', '.join(SHOT_METHODS)}, not {self.shots!r}")
-        if self.adaptive_ratio <= 1 or self.min_shot < 1:
+        if not 1 < self.adaptive_ratio < float("inf") or self.min_shot < 1:
             raise InputError(
                 f"the ratio of a cut must be above 1 and the shortest shot at least 1 frame, not "
                 f"{self.adaptive_ratio} and {self.min_shot}"

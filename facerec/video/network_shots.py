@@ -32,6 +32,8 @@ def network_transitions(
         probabilities: (n, 2) of `TransNet.probabilities`.
     """
     found: list[Transition] = []
+    if len(frames) < 2:
+        return found
     inside = probabilities[:, 1] >= _SURE
     for first, last in _runs(probabilities[:, 0] >= _SURE):
         begin, end = first, last + 1

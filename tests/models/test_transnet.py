@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facerec.geometry import MINIATURE_BYTES
 from facerec.models.transnet import TransNet
 from facerec.video.miniature import to_rgb
 from facerec.video.network_shots import network_transitions
@@ -36,3 +37,8 @@ def test_runs_of_probabilities_become_cuts_and_gradual_transitions() -> None:
     hard, gradual = network_transitions(np.arange(100, 160), miniatures, probabilities)
     assert (hard.kind, hard.begin, hard.end, hard.cut) == ("cut", 120, 120, 120)
     assert (gradual.kind, gradual.begin, gradual.end, gradual.cut) == ("gradual", 140, 150, 145)
+
+
+def test_a_film_of_one_frame_has_no_transition_whatever_the_network_says() -> None:
+    miniatures = np.zeros((1, MINIATURE_BYTES), np.uint8)
+    assert network_transitions(np.arange(1), miniatures, np.ones((1, 2), np.float32)) == []

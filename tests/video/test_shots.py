@@ -202,7 +202,8 @@ def test_the_parts_that_a_long_film_is_decided_in_change_nothing(monkeypatch: py
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    for wrong in ({"shots": "guess"}, {"adaptive_ratio": 0.9}, {"min_shot": 0}):
+    ratios = [{"adaptive_ratio": ratio} for ratio in (0.9, float("nan"), float("inf"))]
+    for wrong in ({"shots": "guess"}, *ratios, {"min_shot": 0}):
         with pytest.raises(InputError):
             ShotSettings(**wrong)  # type: ignore[arg-type]
 
