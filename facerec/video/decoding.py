@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 PREROLL = 1.0  # minimum seconds decoded before a requested frame, for the leading pictures of an open GOP
 FRAME_THREADS = {"h264", "vp9", "libdav1d"}
 MAX_THREADS = 12  # of a decoder; H.264's reordering buffer holds 16 frames
+# Least and most threads of decoders that notice and conceal damage in another way if one thread decodes all
+# of a frame (HEVC's rows), or depending on where the part of each thread ends (MPEG's).
+SLICE_THREADS = {"hevc": (2, MAX_THREADS), "mpeg2video": (1, 1), "mpeg1video": (1, 1)}
 MAX_B_FRAMES = 16  # consecutive bidirectionally predicted frames: x264's maximum
 MAX_LATENCY = 64  # packets after which one without a frame will not get one; more than any decoder holds back
 # Decoders that conceal damage within a frame from its surroundings, deterministically. With the others,
@@ -76,9 +79,11 @@ def _use_threads(context: VideoCodecContext, threads: int) -> None:
     reordering buffer, but a thread still working on the frame may set the flag later. So the buffer is
     extended by as many frames as there are threads. Other decoders may decode frames in parallel only if
     they report damage as an error, in packet order (`FRAME_THREADS`). The rest, among them HEVC's and VP8's,
-    which hide errors in that mode, get threads within a frame only.
+    which hide errors in that mode, get threads within a frame only. `SLICE_THREADS` keeps the number of
+    threads from deciding which damage is noticed.
     """
-    threads = min(threads or cpu_threads(), MAX_THREADS)
+    least, most = SLICE_THREADS.get(context.name, (1, MAX_THREADS))
+    threads = min(max(threads, least), most)
     context.thread_count = threads
     context.thread_type = "FRAME" if context.name in FRAME_THREADS else "SLICE"
     if context.name == "h264":
@@ -91,6 +96,7 @@ class Decoding:
     Attributes:
         damaged: whether damage was found so far.
         place: of the last frame that came out, in the order of decoding; infinite if that is not known.
+        fails_for_ever: whether no packet can be decoded after one that cannot: H.264 with several threads.
     """
 
     def __init__(
@@ -109,12 +115,13 @@ class Decoding:
         """
         self.path, self.seek_to, self.strict = path, seek_to, threads is not None
         self._skipping = skipping
-        self.threads = 1 if threads is None else threads
-        self.damaged = False
+        self.threads = 1 if threads is None else min(threads or cpu_threads(), MAX_THREADS)
+        self.damaged = self.fails_for_ever = False
         self.place = math.inf
         self._fed: dict[int, int] = {}  # places of packets in the order of decoding, without a frame so far
         self._key_pts: int | None = None  # of the key frame where decoding started or resumed
         self._settled = False  # past the leading pictures, which refer to frames before `seek_to`
+        self._is_h264 = False
         self._conceals = False
         self._waits_for_key_packet = False  # after damage, until the next key frame is fed to the decoder
         self._drops_frames = False  # after damage, until that key frame comes out of the decoder
@@ -140,6 +147,8 @@ class Decoding:
             context = stream.codec_context
             context.thread_count = 1
             self._conceals = context.name in CONCEALING
+            self._is_h264 = context.name == "h264"
+            self.fails_for_ever = self._is_h264 and self.threads > 1
             if self.strict:
                 _use_threads(context, self.threads)
             if self.strict or not self._conceals:
@@ -152,8 +161,12 @@ class Decoding:
             if self._skipping is not None:
                 self._skipping.open(context)
             for place, packet in enumerate(packets(container, stream)):
+                if self.damaged and self.fails_for_ever:
+                    return
                 if packet.is_keyframe and (self._key_pts is None or self._waits_for_key_packet):
                     self._key_pts, self._waits_for_key_packet = packet.pts, False
+                if self._lacks_references(packet):
+                    continue
                 if packet.is_corrupt:
                     self._interrupt("a packet is corrupt", packet.pts)
                 elif self._skipping is not None and self._skipping.skips(packet):
@@ -164,6 +177,12 @@ class Decoding:
                         del self._fed[next(iter(self._fed))]
                 yield from self._feed(context, packet)
             yield from self._feed(context, None)
+
+    def _lacks_references(self, packet: Packet[VideoStream]) -> bool:
+        """Return whether a packet refers to frames before `seek_to`, and may cause a lasting error."""
+        if self.seek_to is None or not self.fails_for_ever or packet.pts is None:
+            return False
+        return self._key_pts is None or packet.pts < self._key_pts
 
     def _interrupt(self, what: object, pts: int | None) -> None:
         """Report damage, and drop frames until the next key frame unless the decoder conceals."""
@@ -216,6 +235,14 @@ class Decoding:
         """Return whether all frames `[beg, end)` were skipped, if there are any."""
         return beg == end or (self._skipping is not None and self._skipping.skipped_all(range(beg, end)))
 
+    def began_at_key_frame(self, first: VideoFrame) -> bool:
+        """Return whether decoding began at a key frame or at the beginning, if its first frame is `first`.
+
+        Frames after a gradual refresh of H.264 count as recovered, but are not exactly those that the encoder
+        had: they may still be predicted from parts that were not refreshed.
+        """
+        return self.seek_to is None or not self._is_h264 or first.pts == self._key_pts
+
     @property
     def first_missing(self) -> float:
         """The first place in the order of decoding without a frame so far; infinite if there is none."""
@@ -246,7 +273,9 @@ def frames_around(
     """Decode from a position before frame `number` on.
 
     Seeks to a second before the frame, then repeatedly twice as far back, until the first decoded frame lies
-    before `number`. The starting position depends only on the film, `number` and the mode.
+    before `number` and is a key frame. If several threads find none, one thread is tried, as leading pictures
+    may be references that later pictures mark as unused; without them the decoder reports an error. The
+    starting position depends only on the film, `number` and the mode.
 
     Args:
         threads: of strict decoding, 0 for `cpu_threads()`; None decodes leniently.
@@ -267,10 +296,15 @@ def frames_around(
         seek_to: int | None = int(index.pts[number]) - int(back / index.time_base)
         if number == 0 or seek_to is None or seek_to <= index.pts[0]:
             seek_to = None
-        decoding = Decoding(path, seek_to, threads, skipping)
-        frames = decoding.numbered(index) if threads is None else _delay(decoding, index)
-        first = next(frames, None)
-        if seek_to is None or (first is not None and first[0] < number):
+        for count in (threads, 1):
+            decoding = Decoding(path, seek_to, count, skipping)
+            frames = decoding.numbered(index) if count is None else _delay(decoding, index)
+            first = next(frames, None)
+            if first is not None or not decoding.fails_for_ever:
+                break
+        if seek_to is None:
+            break
+        if first is not None and first[0] < number and decoding.began_at_key_frame(first[1]):
             break
         back *= 2
     if first is not None:
