@@ -2,7 +2,8 @@
 
 `shard-N.json` is a list of `{"filename", "id", "segment": [start, end]}`. A row stands for the member with
 that name, else for the one with that name in another folder, else for the one with that name before its
-suffix, as in the tools that write such shards. Members with the name of a clip and another suffix are
+suffix, as in the tools that write such shards; else for one that differs only in the form of Unicode
+(archives made on a Mac may have decomposed names). Members with the name of a clip and another suffix are
 ignored (`.txt` and `.json` of WebDataset).
 
 Nothing is unpacked under a member's own name: a clip is copied to a temporary file, one at a time.
@@ -15,6 +16,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -93,10 +95,7 @@ def read_shard(path: Path) -> list[TarClip]:
     members, ending = _read_members(path)
     by_name: dict[str, list[tarfile.TarInfo]] = defaultdict(list)
     for member in members:
-        name = _plain(member.name)
-        for key in dict.fromkeys(
-            (f"={name}", f"/{PurePosixPath(name).name}", f".{PurePosixPath(name).stem}")
-        ):
+        for key in dict.fromkeys(_keys(_plain(member.name))):
             by_name[key].append(member)
     clips: dict[str, TarClip] = {}
     used: set[str] = set()
@@ -133,9 +132,7 @@ def _clip(
     if not isinstance(filename, str) or not filename:
         return TarClip(f"row {number}", reason=f"{path.stem}.json has no filename in its row {number}"), None
     name, identity, segment = _plain(filename), row.get("id"), row.get("segment")
-    pure = PurePosixPath(name)
-    keys = f"={name}", f"/{pure.name}", f".{pure.stem}"
-    found = next((by_name[key] for key in keys if key in by_name), [])
+    found = next((by_name[key] for key in _keys(name) if key in by_name), [])
     if len(found) > 1:  # a clip and its texts
         found = [member for member in found if is_media_file(Path(member.name))] or found
     reason = None
@@ -157,6 +154,16 @@ def _clip(
         return TarClip(_printable(filename), identity, segment, reason=reason), used
     (member,) = found
     return TarClip(_printable(filename), identity, segment, member.offset_data, member.size), member.name
+
+
+def _keys(name: str) -> list[str]:
+    """Return keys by which a member is found, the best match first."""
+    composed = unicodedata.normalize("NFC", name)
+    return [
+        f"{form}{kind}"
+        for form, pure in (("", PurePosixPath(name)), ("NFC", PurePosixPath(composed)))
+        for kind in (f"={pure}", f"/{pure.name}", f".{pure.stem}")
+    ]
 
 
 def _is_segment(value: Any) -> bool:

@@ -11,6 +11,7 @@ import signal
 import tarfile
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,21 @@ def test_members_are_found_by_name_by_folder_and_without_suffix(clip: bytes, oth
     assert run() == {"finished": 3, "failed": 0, "unfinished": 0}
     with np.load("out/shard-0.npz") as arrays:
         assert [len(arrays[f"{name}/numbers/features"]) for name in ("a.mp4", "b.mp4", "c")] == [3, 2, 3]
+
+
+def test_members_with_decomposed_names_are_found_unless_another_has_the_very_name(
+    clip: bytes, other: bytes
+) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Küche.mp4") for form in ("NFC", "NFD"))
+    for number, members in enumerate(({decomposed: clip}, {decomposed: clip, composed: other})):
+        pack(f"clips/shard-{number}.tar", [member(name, data) for name, data in members.items()])
+        rows = [row(composed), row(decomposed)][: len(members)]
+        Path(f"clips/shard-{number}.json").write_text(json.dumps(rows))
+    assert run(pattern="clips/shard-{0..1}.tar") == {"finished": 3, "failed": 0, "unfinished": 0}
+    with np.load("out/shard-0.npz") as arrays:
+        assert len(arrays[f"{composed}/numbers/features"]) == 3
+    with np.load("out/shard-1.npz") as arrays:
+        assert [len(arrays[f"{n}/numbers/features"]) for n in (composed, decomposed)] == [2, 3]
 
 
 def test_hostile_members_fail_alone(clip: bytes, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
