@@ -303,7 +303,7 @@ def _next(addition: Addition, args: argparse.Namespace) -> str:
     """Return what to run next, to be appended to the summary."""
     from facerec.models.packs import models_to_prepare
 
-    if not addition.counts["new pictures"]:
+    if not (addition.counts["new pictures"] or addition.copies):
         return ""
     detector, embedder = models_to_prepare(addition.database.read_meta())
     command = prepare_command(args.actor_db, args.embedder or embedder, args.detector or detector)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +111,7 @@ def check_actor_database(actor_db: Path, films: Path, detector: str, embedder: s
             "actors", f"{database.embeddings}: no such file; the pictures are not embedded", prepare
         )
     else:
-        yield _gallery(database, casts, embedder, prepare)
+        yield _gallery(database, casts, pictures, embedder, prepare)
     try:
         uncast = sorted(set(films_of_all(films)) - casts)
     except (FacerecError, OSError):  # check_films says it
@@ -121,9 +121,16 @@ def check_actor_database(actor_db: Path, films: Path, detector: str, embedder: s
         yield note("actors", text, add_movie_command(uncast[0]))
 
 
-def _gallery(database: ActorDatabase, casts: Collection[int], embedder: str, prepare: str) -> Finding:
-    """Look at the embeddings; `prepare` is the command that makes them."""
+def _gallery(
+    database: ActorDatabase, casts: Collection[int], pictures: Sequence[str], embedder: str, prepare: str
+) -> Finding:
+    """Check the embeddings of the pictures; `prepare` is the command that makes them."""
     try:
+        lines = database.read_embeddings() if database.embeddings.exists() else ()
+        embedded = {faces.image for _, faces in lines}
+        if absent := [name for name in pictures if name not in embedded]:
+            count = f"{len(absent)} of {counted(len(pictures), 'picture')}"
+            return missing("actors", f"{count} not embedded: {_some(absent)}", prepare)
         gallery = database.gallery()
         database.check_embedder({"kind": embedder.partition(":")[0]}, "a movie would be extracted")
     except (FacerecError, OSError) as error:

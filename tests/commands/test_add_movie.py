@@ -175,6 +175,17 @@ def test_the_labeling_backend_accepts_what_is_written(place: Path) -> None:
     assert {row["role"] for _, _, row in database.read_actors()} == {"unknown"}
 
 
+def test_a_picture_that_was_lost_is_copied_again_and_is_to_be_prepared(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*ALL) == 0
+    (lost,) = ActorDatabase("db").pictures.glob("grace-hopper-*")
+    lost.unlink()
+    capsys.readouterr()
+    assert run(*ALL) == 0
+    assert lost.is_file() and "; next: " in capsys.readouterr().out
+
+
 def test_files_are_found_in_the_form_of_unicode_that_they_have_on_disk(place: Path) -> None:
     """A folder from a Mac has decomposed names; people type composed ones."""
     shelf = Path("e\u0301te\u0301")

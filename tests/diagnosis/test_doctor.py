@@ -173,6 +173,21 @@ def test_pictures_that_are_not_there_are_missing_although_they_were_embedded(
     assert f"then: make prepare ACTOR_DB={database.folder} DETECTOR=mtcnn EMBEDDER=dlib" in report
 
 
+def test_pictures_that_were_added_since_are_missing(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    database = make_cast(tmp_path / "actor_db")
+    lines = database.embeddings.read_bytes().splitlines(keepends=True)
+    database.embeddings.write_bytes(b"".join(lines[1:]))
+    database.pictures.mkdir(exist_ok=True)
+    for _, row in database.read_images():
+        (database.pictures / row["filename"]).write_bytes(b"a picture")
+    status, report = run(tmp_path, capsys)
+    name = json.loads(lines[0])["image"]
+    assert status == 1 and f"MISSING  1 of {len(lines)} pictures not embedded: {name}" in report
+    assert "--embedder dlib" in report.partition("not embedded")[2] and not caplog.messages
+
+
 def test_a_missing_folder_of_films_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, report = run(tmp_path, capsys)
     said = [line for line in report.splitlines() if "FILMS=" in line or "--films" in line]
