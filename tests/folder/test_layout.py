@@ -14,6 +14,8 @@ from facerec.folder.names import (
     MAX_MOVIE_ID,
     existing_path,
     film_movie_id,
+    is_film_of,
+    other_unicode_form,
     parse_tag,
     same_name,
     tag_of,
@@ -151,6 +153,19 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
 def test_a_thumbnail_is_named_by_its_tag(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     assert folder.relative(folder.thumbnail("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_film"),
+    [("7-a.mp4", True), ("007-a.mp4", True), ("8-a.mp4", False), ("7.mp4", False), ("a-7.mp4", False)],
+)
+def test_a_film_belongs_to_the_movie_of_its_id(name: str, is_film: bool) -> None:
+    assert is_film_of(7, name) is is_film
+
+
+def test_a_name_in_another_unicode_form_is_shown_with_its_escapes() -> None:
+    said = other_unicode_form("images/e\u0301.jpg", Path("images/\u00e9.jpg"))
+    assert r"the file '\xe9.jpg'" in said and r"rename the file to 'e\u0301.jpg'" in said
 
 
 def test_a_path_is_found_in_either_unicode_form(tmp_path: Path) -> None:

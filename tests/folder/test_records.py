@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, reco
     assert read.embedding.tobytes() == record.embedding.tobytes()
     assert np.abs(read.keypoints - record.keypoints).max() <= 0.01
     assert (read.tag, read.frame, read.box) == (record.tag, record.frame, record.box)
+
+
+def test_keypoints_are_written_to_a_hundredth_of_a_pixel() -> None:
+    points = np.array([(1.254, 2.346), (3.5, 4.25), (5, 6), (7.01, 8.99), (9.111, 0.777)], np.float32)
+    made = as_json(replace(FEATURE, keypoints=points))["keypoints"]
+    assert [*made.values()] == [[1.25, 2.35], [3.5, 4.25], [5.0, 6.0], [7.01, 8.99], [9.11, 0.78]]
 
 
 @given(FRAMES, QUALITIES)

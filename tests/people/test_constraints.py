@@ -72,6 +72,8 @@ def test_trajectories_that_the_tracker_was_not_to_link_may_continue_each_other()
 def test_no_continuation_crosses_a_cut_a_long_gap_or_a_large_distance() -> None:
     first = trajectory(0, 10)
     assert continued(first, trajectory(23, 10), cuts=(22,)) == []
+    assert continued(first, trajectory(23, 10), cuts=(23,)) == []
+    assert continued(first, trajectory(23, 10), cuts=(24,)) == [[0, 1]]
     assert continued(first, trajectory(10 + ClusterSettings.max_gap + 1, 10)) == []
     assert continued(first, trajectory(23, 10, x=100)) == []
     assert continued(first, trajectory(23, 10, size=100)) == []

@@ -63,6 +63,17 @@ def test_many_clusters_are_compared_in_blocks() -> None:
     assert (made.clusters % 16 == np.arange(600)[:, None] % 16).all()
 
 
+def test_clusters_on_both_sides_of_the_end_of_a_block_may_be_two_people(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("facerec.people.neighbours._ROWS", 2)
+    for apart in ([0, 1], [1, 2], [0, 2], [2, 4], [3, 4]):
+        made = found(vectors(0, 0, 0, 0, 0), list(range(5)), np.array([apart]))
+        for one in range(5):
+            others = sorted({*range(5)} - {one} - ({*apart} if one in apart else set()))
+            assert sorted(set(made.clusters[one].tolist()) - {-1}) == others
+
+
 def trajectory(index: int, start: int, x: int) -> Trajectory:
     boxes = np.tile([x, 10, x + 100, 110], (10, 1))
     return Trajectory(index, 7, start, boxes, np.ones(10, bool), 640, 360)

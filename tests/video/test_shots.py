@@ -108,6 +108,13 @@ def test_a_fade_is_one_transition(level: float, kind: str, length: int) -> None:
     assert found.kind == kind and abs(found.cut - (60 + length // 2)) <= 2
 
 
+@pytest.mark.parametrize("more", [0, 1, 2, 3])
+def test_a_fade_may_begin_and_end_with_the_film(more: int) -> None:
+    old, new = shot(0, 12 + more), shot(1, 12 + more)
+    (found,) = transitions(old[:more], fade(old[more:], new[:12], 0), new[12:])
+    assert found.kind == "fade through black" and abs(found.cut - (more + 6)) <= 2
+
+
 def test_a_fade_with_black_frames_between_is_one_transition_and_a_cut_to_black_two_cuts() -> None:
     old, new, black = shot(0, 72), shot(1, 72), np.zeros((20, HEIGHT, WIDTH), np.float32)
     half = np.zeros((12, HEIGHT, WIDTH), np.float32)

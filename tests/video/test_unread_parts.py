@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from facerec.geometry import Image
 from facerec.video import open_film, read_frames
+from facerec.video.unread_parts import _Part
 from tests.films import make_film, number_in, picture
 
 CLEAR = {"preset": "ultrafast", "x264-params": "keyint=12:qp=4"}  # 10 kB a frame and more
@@ -26,6 +28,14 @@ def noisy(number: int, width: int, height: int) -> Image:
 def film_of(path: Path, frames: int = 150, **options: Any) -> Path:
     clear = CLEAR if options.get("codec", "libx264") == "libx264" else {"b": "3M"}
     return make_film(path, frames, draw=noisy, options=clear, **options)
+
+
+def test_a_part_of_a_file_ends_where_the_next_one_begins() -> None:
+    part = _Part(io.BytesIO(b"0123456789"), 2, 7)
+    assert (part.read(2), part.tell(), part.read(), part.tell(), part.read(1)) == (b"23", 2, b"456", 5, b"")
+    assert (part.seek(-2, io.SEEK_END), part.read(9)) == (3, b"56")
+    assert (part.seek(1), part.seek(2, io.SEEK_CUR), part.read(1)) == (1, 3, b"5")
+    assert (part.seek(-9, io.SEEK_CUR), part.read(1), part.seek(9), part.read()) == (0, b"2", 9, b"")
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "flv", "mp4"])
