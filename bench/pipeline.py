@@ -36,7 +36,7 @@ import numpy as np
 
 from bench.measure import Cost, cost, interleaved, positive, random_weights
 from bench.networks import Networks
-from facerec.extraction.frames import Frame
+from facerec.extraction.conversions import Frame
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
 from facerec.settings import ExtractSettings, smallest_box

@@ -16,13 +16,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import islice
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec.errors import InputError
-from facerec.geometry import Image
+from facerec.extraction.conversions import Conversion, Frame, convert
 from facerec.models.base import BatchDetector, Detections, Detector
 from facerec.models.finite import finish_model, run_model
 from facerec.pixels import FrameBatch, YuvTables, plane_bytes
@@ -31,49 +30,12 @@ from facerec.support.prefetch import Profile, prefetch
 from facerec.support.ring import BoundedPool, Ring
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.film import Film, read_decoded
-from facerec.video.miniature import Miniature
 
 RING = 3  # batches, besides those that a device works on: being filled, ready, and in the detector
 DEPTH = 2  # batches with detections that may wait for the next step
-
-
-@dataclass
-class Frame:
-    """A frame on its way through the shard.
-
-    Attributes:
-        miniature: None until it was converted.
-        image: in RGB at display size, if a later step needs it and it was converted.
-        decoded: if a later step may need it in RGB and it was not converted.
-        detections: None until then, and for frames in which no faces are detected.
-    """
-
-    number: int
-    miniature: Miniature | None = None
-    image: Image | None = None
-    decoded: DecodedFrame | None = None
-    detections: Detections | None = None
-
-    def rgb(self) -> Image:
-        """Return the frame, which is to be saved, in RGB."""
-        if self.image is None:
-            assert self.decoded is not None
-            with _conversion_errors(self.decoded):
-                self.image = self.decoded.image()
-        return self.image
-
-
-@contextmanager
-def _conversion_errors(frame: DecodedFrame) -> Iterator[None]:
-    """Name film and frame in an error of the block, which may reach the user from another thread."""
-    where = f"{frame.film.path}: frame {frame.number}"
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{where}: its picture cannot be converted ({error})") from error
-    except Exception as error:
-        error.add_note(where)
-        raise
+# Frames that are read, and converted, without other work in between. Pictures displace code from the
+# processor's caches: loading it again for each frame would take longer than running it.
+GROUP = 4
 
 
 class Slot:
@@ -111,6 +73,7 @@ class Batch:
     yuv: YuvTables | None = None
     frames: list[Frame] = field(default_factory=list)
     detected: list[Frame] = field(default_factory=list)
+    unconverted: list[Conversion] = field(default_factory=list)
     conversions: list[Future[None]] = field(default_factory=list)
 
 
@@ -127,7 +90,8 @@ def frame_steps(
     device = batch_detector(detector)
     ring = Ring([Slot(device) for _ in range(RING + (device.in_flight if device else 0))])
     threads = cpu_threads()
-    with BoundedPool(threads, "convert", waiting=2 * threads) as pool:  # each holds a decoded picture
+    waiting = -(-2 * threads // GROUP)  # groups, which hold decoded pictures
+    with BoundedPool(threads, "convert", waiting) as pool:
         yield FrameSteps(film, detector, detect_every, save_every, ring, pool, profile)
 
 
@@ -171,9 +135,7 @@ class FrameSteps:
         """Yield the frames `[beg, end)` in batches, whose conversion goes on in the pool."""
         batch: Batch | None = None
         size = self.detector.batch_size
-        for decoded in self.profile.timed("decode", read_decoded(self.film, beg, end)):
-            if decoded.number < beg:
-                continue
+        for decoded in self._read(beg, end):
             detect = decoded.number % self.detect_every == 0
             yuv = decoded.yuv_tables() if detect and self.device else None
             if batch is not None and (
@@ -181,15 +143,26 @@ class FrameSteps:
                 or (detect and len(batch.detected) >= size)
                 or (detect and batch.detected and yuv is not batch.yuv)
             ):
+                self._start_conversions(batch)
                 yield batch
                 batch = None
             batch = batch or Batch(self.ring.acquire())
             self._add(batch, decoded, detect, yuv)
+            if len(batch.unconverted) == GROUP:
+                self._start_conversions(batch)
         if batch is not None:
+            self._start_conversions(batch)
             yield batch
 
+    def _read(self, beg: int, end: int) -> Iterator[DecodedFrame]:
+        """Yield the frames `[beg, end)`, which are read in groups."""
+        frames = read_decoded(self.film, beg, end)
+        groups = iter(lambda: list(islice(frames, GROUP)), [])
+        for group in self.profile.timed("decode", groups):
+            yield from (decoded for decoded in group if decoded.number >= beg)
+
     def _add(self, batch: Batch, decoded: DecodedFrame, detect: bool, yuv: YuvTables | None) -> None:
-        """Add a frame to a batch and start its conversion."""
+        """Add a frame to a batch."""
         frame, target = Frame(decoded.number), None
         batch.frames.append(frame)
         if detect:
@@ -201,27 +174,14 @@ class FrameSteps:
                 assert batch.pixels is not None
                 target = batch.pixels[len(batch.detected)]
             batch.detected.append(frame)
-        batch.conversions.append(self.pool.submit(self._convert, frame, decoded, detect, target))
-
-    def _convert(
-        self, frame: Frame, decoded: DecodedFrame, detect: bool, target: NDArray[np.uint8] | None
-    ) -> None:
-        """Make what is needed of a frame; runs in the pool."""
         saved = frame.number % self.save_every == 0
-        with _conversion_errors(decoded):
-            with self.profile.time("miniature"):
-                frame.miniature = decoded.miniature()
-            if not detect:
-                return
-            with self.profile.time("convert"):
-                if target is not None and target.ndim == 1:
-                    decoded.copy_planes(target)
-                    frame.decoded = decoded if saved else None
-                else:
-                    frame.image = decoded.image()
-                    if target is not None:
-                        np.copyto(target, frame.image)
-                        frame.image = frame.image if saved else None
+        batch.unconverted.append(Conversion(frame, decoded, detect, saved, target))
+
+    def _start_conversions(self, batch: Batch) -> None:
+        """Hand the frames that were added to a batch over to the pool."""
+        if batch.unconverted:
+            batch.conversions.append(self.pool.submit(convert, batch.unconverted, self.profile))
+            batch.unconverted = []
 
     def detect(self, batches: Iterator[Batch]) -> Iterator[list[Frame]]:
         """Yield the frames of each batch with their detections.

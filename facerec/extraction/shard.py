@@ -17,7 +17,8 @@ import numpy as np
 
 from facerec.errors import PlanError
 from facerec.extraction import faces
-from facerec.extraction.frames import DEPTH, Frame, frame_steps
+from facerec.extraction.conversions import Frame
+from facerec.extraction.frames import DEPTH, frame_steps
 from facerec.extraction.shard_log import ShardLog
 from facerec.folder.documents import scene_changes_bytes
 from facerec.folder.face_archive import new_face_archive

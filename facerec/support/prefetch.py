@@ -35,9 +35,12 @@ class Profile:
         try:
             yield
         finally:
-            elapsed = time.perf_counter() - begun
-            with self._lock:
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
+            self.add(stage, time.perf_counter() - begun)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count seconds as work of `stage`."""
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def timed(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
         """Iterate over `items` and count the time each takes to produce as work of `stage`."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facerec.geometry import Image
 from facerec.pixels import YuvTables
 from facerec.video.conversion import copy_planes, to_rgb, yuv_tables
-from facerec.video.miniature import Miniature, miniature
+from facerec.video.miniature import reduce
 from facerec.video.orientation import Orientation, fitted_size, orientation_of, with_borders
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class DecodedFrame:
         display = film.display_width, film.display_height
         return image if size == display else with_borders(image, display)
 
-    def miniature(self) -> Miniature:
-        """Reduce to 48x27 pixels, as stored, in one pass of swscale; see `video.miniature`."""
-        return miniature(self.picture)
+    def reduced(self) -> VideoFrame:
+        """Reduce to 48x27 pixels, as stored, in one pass of swscale; `pixels_of` it is the miniature."""
+        return reduce(self.picture)
 
     def yuv_tables(self) -> YuvTables | None:
         """Return how the frame's planes become the bytes of `image`; None if they cannot."""

@@ -64,10 +64,16 @@ class FrameIndex:
     seekable: bool = True
     losses: tuple[str, ...] = ()
 
-    def number(self, pts: int | None) -> int | None:
-        """Return the number of the frame with presentation time `pts`; None if there is none."""
+    def number(self, pts: int | None, guess: int = 0) -> int | None:
+        """Return the number of the frame with presentation time `pts`; None if there is none.
+
+        Args:
+            guess: a number that is tried first, to save time.
+        """
         if pts is None:
             return None
+        if guess < len(self.pts) and self.pts.item(guess) == pts:
+            return guess
         rank = int(np.searchsorted(self.pts, pts))
         return rank if rank < len(self.pts) and self.pts[rank] == pts else None
 
@@ -218,12 +224,14 @@ class Decoding:
             DamagedFilm: in strict mode, at the first sign of damage or missing frame.
         """
         last = -1
+        earliest, latest = int(index.pts[0]), int(index.pts[-1])
         for frame, intact in self.frames():
-            if not intact or (frame.pts is not None and frame.pts < index.pts[0]):
+            pts = frame.pts
+            if not intact or (pts is not None and pts < earliest):
                 continue
-            if frame.pts is not None and frame.pts > index.pts[-1]:
+            if pts is not None and pts > latest:
                 return
-            number = index.number(frame.pts)
+            number = index.number(pts, guess=last + 1)
             first = last < 0 and self.seek_to is not None
             if number is None or number <= last or not (first or self._all_skipped(last + 1, number)):
                 self._report_damage(f"frame {number} follows frame {last}")

@@ -11,16 +11,19 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from facerec.geometry import MINIATURE
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
-    from av.video.reformatter import VideoReformatter
 
 WIDTH, HEIGHT = MINIATURE
 LUMA_BYTES = WIDTH * HEIGHT
+# plain numbers, as the arithmetic of `enum` would take longer than the arithmetic of a miniature
+_METHOD = int(Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT)
+_MATRIX, _RANGE = int(Colorspace.ITU709), int(ColorRange.JPEG)
 
 Miniature = NDArray[np.uint8]  # (`geometry.MINIATURE_BYTES`,): the rows of Y, then of Cb, then of Cr
 
@@ -36,27 +39,34 @@ class Miniatures(Protocol):
 
 
 def miniature(frame: VideoFrame) -> Miniature:
-    """Reduce a decoded frame; each pixel is the mean of those that it covers.
+    """Reduce a decoded frame, see `reduce`."""
+    return pixels_of(reduce(frame))
+
+
+def reduce(frame: VideoFrame) -> VideoFrame:
+    """Reduce a decoded frame to a picture with the pixels of the miniature: means of those that they cover.
 
     It may be called from any thread, but not while another thread converts the same frame. The result does
     not depend on the processor. The luma is used as it is, for any colour matrix of the frame.
     """
-    from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
-
     reformatter: VideoReformatter | None = getattr(_of_thread, "reformatter", None)
     if reformatter is None:
         reformatter = _of_thread.reformatter = VideoReformatter()
-    small = reformatter.reformat(
+    return reformatter.reformat(
         frame,
         WIDTH,
         HEIGHT,
         "yuv420p",
-        src_colorspace=Colorspace.ITU709,
-        dst_colorspace=Colorspace.ITU709,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
+        src_colorspace=_MATRIX,
+        dst_colorspace=_MATRIX,
+        dst_color_range=_RANGE,
+        interpolation=_METHOD,
         threads=1,
     )
+
+
+def pixels_of(small: VideoFrame) -> Miniature:
+    """Return the pixels of a picture that `reduce` made."""
     planes = [
         np.asarray(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
         for plane in small.planes

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 import facerec.extraction.frames as module
 from facerec.errors import InputError, NonFiniteError
-from facerec.extraction.frames import RING, Frame, frame_steps
+from facerec.extraction.conversions import Frame
+from facerec.extraction.frames import RING, frame_steps
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
 from facerec.pixels import FrameBatch

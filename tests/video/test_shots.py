@@ -15,7 +15,7 @@ from facerec.errors import InputError
 from facerec.geometry import MINIATURE_BYTES
 from facerec.settings import ShotSettings
 from facerec.video.film import open_film, read_decoded
-from facerec.video.miniature import HEIGHT, LUMA_BYTES, WIDTH
+from facerec.video.miniature import HEIGHT, LUMA_BYTES, WIDTH, pixels_of
 from facerec.video.shots import Transition, cuts_of, find_transitions
 
 CUTS = {
@@ -223,6 +223,6 @@ def test_a_higher_ratio_finds_fewer_cuts() -> None:
 @pytest.mark.parametrize("clip", CUTS)
 def test_transitions_of_real_film(clip: str, shared: Path) -> None:
     opened = open_film(shared / "data" / "clips" / f"{clip}.mp4")
-    read = [(one.number, one.miniature()) for one in read_decoded(opened, 0, opened.frame_count)]
+    read = [(one.number, pixels_of(one.reduced())) for one in read_decoded(opened, 0, opened.frame_count)]
     found = find_transitions(np.array([n for n, _ in read]), np.stack([one for _, one in read]))
     assert found == [Transition("cut", cut, cut, cut) for cut in CUTS[clip]]
