@@ -36,7 +36,7 @@ class Frame:
     detections: Detections | None = None
 
     def rgb(self) -> Image:
-        """Return the frame, which is to be saved, in RGB."""
+        """Return a frame that is saved, in RGB."""
         if self.image is None:
             assert self.decoded is not None
             with _ConversionErrors(self.decoded):
@@ -66,7 +66,7 @@ class _ConversionErrors:
 
 @dataclass(slots=True)
 class Conversion:
-    """What is to be made of a decoded frame.
+    """The conversions that a decoded frame needs.
 
     Attributes:
         detect: whether faces are detected in it.
@@ -82,7 +82,7 @@ class Conversion:
 
 
 def convert(conversions: Sequence[Conversion], profile: Profile) -> None:
-    """Make what is needed of some frames; for any thread."""
+    """Convert some frames as needed; in any thread."""
     reduced = []
     converting, begun = 0.0, perf_counter()
     for one in conversions:

@@ -100,8 +100,8 @@ class FrameSteps:
     """Decodes, converts and detects the frames of a film.
 
     Attributes:
-        detect_every: faces are detected in frames whose number is a multiple of this.
-        save_every: faces are saved in frames whose number is a multiple of this.
+        detect_every: faces are detected in frames with a number that is a multiple of this.
+        save_every: faces are saved in frames with a number that is a multiple of this.
     """
 
     film: Film
@@ -132,7 +132,7 @@ class FrameSteps:
         return batch_detector(self.detector)
 
     def decode(self, beg: int, end: int) -> Iterator[Batch]:
-        """Yield the frames `[beg, end)` in batches, whose conversion goes on in the pool."""
+        """Yield the frames `[beg, end)` in batches; their conversion goes on in the pool."""
         batch: Batch | None = None
         size = self.detector.batch_size
         for decoded in self._read(beg, end):

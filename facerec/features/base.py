@@ -243,8 +243,8 @@ class SoundExtractor(Extractor, Protocol):
 def sample_at_rate(clip: Clip, rate: float) -> Iterator[int]:
     """Yield the frames of a clip at a constant rate, as FFmpeg's filter `fps` chooses them.
 
-    There are round(duration * rate) of them, which may be 0. The k-th is the last frame whose time, in units
-    of 1 / rate and rounded, is at most k; halves are rounded up.
+    There are round(duration * rate) of them, which may be 0. The k-th is the last frame with a time of at
+    most k, in units of 1 / rate and rounded; halves are rounded up.
 
     Args:
         rate: frames per second.

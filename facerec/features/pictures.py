@@ -38,7 +38,7 @@ class OneFrameExtractor(Protocol):
 
 
 def extract_pictures(extractor: OneFrameExtractor, pictures: Sequence[Image]) -> NDArray[np.float32]:
-    """Compute the features of pictures, one row each, by an extractor whose windows have one frame.
+    """Compute the features of pictures, one row each, by an extractor with windows of one frame.
 
     Raises:
         InputError: there are no pictures, or one is not an array (height, width, 3) uint8.

@@ -46,8 +46,8 @@ def fuse_convolutions(network: nn.Module) -> None:
     """Fuse convolutions in place; no-op where torch or the CPU lacks the operators.
 
     Args:
-        network: on the CPU, with batch normalisations folded (`loading.fold_batch_norms`). A block whose
-            only children are a convolution and a ReLU must apply them in this order.
+        network: on the CPU, with batch normalisations folded (`loading.fold_batch_norms`). A block
+            with only a convolution and a ReLU as children must apply them in this order.
     """
     if not can_fuse(next(network.parameters()).dtype):
         return

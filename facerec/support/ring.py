@@ -1,4 +1,4 @@
-"""What bounds the memory of a pipeline: a ring of reusable buffers, and a pool with few waiting calls."""
+"""Bounds for the memory of a pipeline: a ring of reusable buffers, and a pool with few waiting calls."""
 
 from __future__ import annotations
 

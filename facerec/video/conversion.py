@@ -77,7 +77,7 @@ def yuv_tables(frame: VideoFrame) -> YuvTables | None:
     """Return how the planes of a picture become the bytes of `to_rgb` at its own size.
 
     Returns:
-        None if they do not: in other pixel formats, and with interlaced fields, whose rows have chroma of
+        None if they do not: in other pixel formats, and with interlaced fields, which have chroma of
         their own.
     """
     if frame.format.name not in PLANAR or frame.interlaced_frame or frame.width % 2 or frame.height % 2:

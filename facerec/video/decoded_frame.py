@@ -1,4 +1,4 @@
-"""A decoded frame of a film, converted to what is needed of it, and only when it is needed."""
+"""A decoded frame of a film, which is converted to RGB, planes or a miniature only when it is needed."""
 
 from __future__ import annotations
 

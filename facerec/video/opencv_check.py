@@ -16,7 +16,7 @@ HDR = {16, 18}  # transfer functions PQ and HLG, by ITU-T H.273
 # luma weights of red, green and blue by ITU-R BT.601, BT.709 and BT.2020
 LUMA = np.array([[0.299, 0.587, 0.114], [0.2126, 0.7152, 0.0722], [0.2627, 0.678, 0.0593]], np.float32)
 MAX_DIFFERENCE = 3.0  # mean grey levels between two decodings of the same frame
-MAX_DIFFERENCE_HDR = 10.0  # the same for films of high dynamic range, whose colours OpenCV may change
+MAX_DIFFERENCE_HDR = 10.0  # the same for films of high dynamic range: OpenCV may change their colours
 
 
 def opencv_seek_mismatches(film: Film, samples: int = 6) -> list[int]:

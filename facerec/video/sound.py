@@ -40,8 +40,9 @@ RATE = 16000  # samples per second
 BLOCK = RATE  # samples in a block at most
 LOUDEST = 1e30  # sample; sums of louder ones could exceed float32
 STORED_RATES = 1000, 768_000  # samples per second; others are errors of a header
-# Sound whose time differs by this from the end of the sound before it is moved to its time, in seconds. Less
-# is the rounding of times in containers. A lost packet leaves a gap of 20 ms (Opus), 21 ms (AAC) or more.
+# seconds; sound with a time that differs by this from the end of the sound before it is moved to its time.
+# Less is the rounding of times in containers. A lost packet leaves a gap of 20 ms (Opus), 21 ms (AAC) or
+# more.
 TOLERANCE = Fraction(15, 1000)
 TOLERANCE_AFTER_DAMAGE = Fraction(2, 1000)
 LONGEST_GAP = 3600  # seconds; a longer one in a file without film is taken for an error in its times
