@@ -207,6 +207,26 @@ def test_damage_is_reported_and_the_rest_stays_in_time(tmp_path: Path, codec: st
     assert np.array_equal(read(damaged, 111111, 222222, film), samples[111111:222222])
 
 
+def test_damage_at_the_end_of_a_sound_is_reported_and_gives_no_sample(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.mka", noise(5, RATE), RATE, codec="flac")
+    whole, data = read(path), bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        last = [packet for packet in container.demux(audio=0) if packet.size][-2:]
+    for packet in last:
+        at = data.index(bytes(packet)) + packet.size // 2
+        data[at : at + 20] = bytes(value ^ 255 for value in data[at : at + 20])
+    (tmp_path / "b.mka").write_bytes(data)
+    sound = open_sound(tmp_path / "b.mka")
+    assert sound is not None
+    reading = SoundReading(sound)
+    samples = np.concatenate(list(reading.blocks()))
+    assert len(samples) == len(whole) - sum(
+        round(packet.duration * packet.time_base * RATE) for packet in last
+    )
+    assert np.array_equal(samples, whole[: len(samples)])
+    assert reading.damaged_packets(0, len(samples) + 1) == 2 and reading.damaged_packets(0, len(samples)) == 0
+
+
 def test_memory_does_not_grow_with_the_sound(tmp_path: Path) -> None:
     program = (
         "import resource, sys\n"
