@@ -5,8 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from facerec.folder.images import thumbnail_hashes, thumbnails_digest
+import numpy as np
+
+from facerec.folder.images import thumbnail_hashes, thumbnail_tags, thumbnails_digest
 from facerec.folder.layout import MovieFolder
+from facerec.folder.records import Trajectory
 
 
 def test_links_are_named_and_not_followed(tmp_path: Path) -> None:
@@ -22,6 +25,19 @@ def test_links_are_named_and_not_followed(tmp_path: Path) -> None:
         "link.jpg": "",
         "broken.jpg": "",
     }
+
+
+def test_the_thumbnails_of_a_trajectory_are_those_in_the_folder_by_frame(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    boxes = np.array([[1, 2, 30, 40], [2, 2, 31, 40], [3, 2, 32, 40]])
+    trajectories = [
+        Trajectory(index, 7, start, boxes, np.ones(3, bool), 320, 180) for index, start in ((0, 9), (1, 50))
+    ]
+    assert thumbnail_tags(folder, trajectories) == {0: (), 1: ()}
+    folder.create()
+    for tag in ("7:11:3_2_32_40", "7:9:1_2_30_40", "7:10:1_2_30_40", "8:10:2_2_31_40"):
+        (folder.images / f"{tag}.jpeg").touch()
+    assert thumbnail_tags(folder, trajectories) == {0: ("7:9:1_2_30_40", "7:11:3_2_32_40"), 1: ()}
 
 
 def test_the_digest_is_that_of_names_and_hashes_in_order_of_name() -> None:

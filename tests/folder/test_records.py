@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from facerec.errors import ContractError, FacerecError
 from facerec.folder.frame_records import FaceRecord, FrameRecord, QualityRecord
-from facerec.folder.readers import read_features, read_trajectories, scan_trajectories
+from facerec.folder.layout import MovieFolder
+from facerec.folder.readers import read_display_size, read_features, read_trajectories, scan_trajectories
 from facerec.folder.records import Record, SavedFace, Trajectory, to_line
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests.strategies import ANY_JSON, FRAMES, QUALITIES, damaged, features, trajectories
@@ -51,6 +52,18 @@ def test_a_trajectory_is_read_as_it_was_written(file: Path, record: Trajectory) 
         record.w,
         record.h,
     )
+
+
+def test_the_display_size_is_that_of_the_first_readable_trajectory(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    folder.create()
+    assert read_display_size(folder) is None
+    folder.trajectories.write_bytes(b"{}\n")
+    assert read_display_size(folder) is None
+    folder.trajectories.write_bytes(
+        b"{}\n" + to_line(TRAJECTORY) + to_line(replace(TRAJECTORY, w=640, h=360))
+    )
+    assert read_display_size(folder) == (320, 180)
 
 
 @given(features())

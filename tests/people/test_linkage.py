@@ -49,3 +49,22 @@ def test_the_clusters_are_those_of_the_definition(n: int, seed: int, spread: flo
     labels = agglomerate(groups, pairs, 3.0)
     clusters = {frozenset(np.flatnonzero(labels == c).tolist()) for c in set(labels.tolist())}
     assert clusters == slow_agglomerate(vectors, reliabilities, {(i, j) for i, j in pairs.tolist()}, 3.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 10_000), st.sampled_from([0.5, 2.0, 8.0]))
+def test_bounded_precision_of_large_clusters_is_that_of_their_ratios(
+    n: int, seed: int, max_precision: float
+) -> None:
+    vectors, reliabilities = observations(n, seed, 0.4)
+    groups = Groups.from_observations(vectors, reliabilities, SAME_PERSON, max_precision)
+    labels = np.arange(n)
+    while (m := int(labels.max()) + 1) > 1:
+        pairs = np.column_stack(np.triu_indices(m, 1))
+        ratios = groups.merged(labels).pair_log_likelihood_ratio(pairs)
+        if ratios.max() < 1.0:
+            break
+        i, j = pairs[ratios.argmax()]
+        labels = np.unique(np.where(labels == j, i, labels), return_inverse=True)[1]
+    found = agglomerate(groups, np.empty((0, 2), np.int64), 1.0)
+    assert np.unique(found, return_inverse=True)[1].tolist() == labels.tolist()
