@@ -73,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not database.folder.is_dir():
         raise InputError(f"{database.folder}: no such folder; give the actor database: --actor-db DIR")
     folders = [MovieFolder.existing(path) for path in args.path]
+    if not folders:
+        logging.warning("no movie folder was given (--path): only the database is changed and searched")
     with nullcontext() if args.dry_run else locked(database.lock):
         subject = find_subject(database, args.actor, args.name)
         typed = {name for folder in folders for name in typed_names(folder, subject)}

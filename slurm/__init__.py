@@ -31,6 +31,7 @@ Modules, the lower layers first (films are found by facerec.folder.films):
     features       choose the shards of features
     scheduler      where a command submits: queued tasks, free places
     launch         submit to SLURM
+    pool_progress  frames done by a pool of local workers
     local          run without SLURM
     preflight      try all stages with --dry-run
     sizing         measure a film, recommend options

@@ -154,7 +154,9 @@ def progress(
     if stream.isatty():
         from tqdm import tqdm
 
-        with tqdm(total=total, desc=label, unit=f" {unit}", file=stream, dynamic_ncols=True) as bar:
+        # smoothing=0: the rate since the beginning, as in a log; work may be reported in bursts
+        look = {"unit": f" {unit}", "dynamic_ncols": True, "smoothing": 0}
+        with tqdm(total=total, desc=label, file=stream, **look) as bar:
             yield lambda n: (bar.update(n), None)[1]
         return
     begun = logged = time.monotonic()

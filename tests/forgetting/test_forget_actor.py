@@ -295,6 +295,15 @@ def test_a_film_named_like_the_person_is_no_trace(folder: MovieFolder, database:
     assert "Zoë Marsh.mp4" in database.aspect_ratios.read_text()
 
 
+def test_a_run_without_movie_folders_says_that_it_left_them_out(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(forget_actor.main, [ZOE, "--actor-db", str(database.folder)]) == 0
+    said = capsys.readouterr()
+    assert "no movie folder was given" in said.err and "in the database and 0 movies" in said.out
+    assert ZOE in folder.predictions.read_text()
+
+
 def test_nobody_of_that_name(
     folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,18 @@ def test_a_terminal_gets_a_progress_bar() -> None:
     assert "movie 7 shard 0: 100%" in terminal.getvalue() and "20/20" in terminal.getvalue()
 
 
+def test_the_rate_on_a_terminal_is_that_since_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local workers report frames every ten seconds: the last burst says nothing about the time left."""
+    now = 0.0
+    monkeypatch.setattr("tqdm.std.time", lambda: now)
+    terminal = Terminal()
+    with cli.progress("x", 100, stream=terminal) as advance:
+        for done in (0, 20, 0, 0, 20):
+            now += 5.0
+            advance(done)
+    assert "40/100 [00:25<00:37,  1.60 frames/s]" in terminal.getvalue()
+
+
 def test_a_log_file_gets_lines_with_rate_and_time_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
