@@ -17,6 +17,7 @@ from facerec.catalogues.base import CastList, Format, Source, Wanted
 from facerec.catalogues.columns import find_columns
 from facerec.catalogues.table import cast_of_table
 from facerec.errors import ContractError
+from facerec.support.text import counted
 
 _SEPARATORS = ",;\t|"
 _ROWS_ABOVE = 20  # rows among which the header is looked for
@@ -178,6 +179,6 @@ def _padded(path: Path, rows: Iterable[tuple[int, list[str]]], width: int) -> It
         while len(row) > width and not row[-1].strip():
             row = row[:-1]
         if len(row) > width:
-            rule = f"the row has {len(row)} cells, but the header has {width}; are quotes missing?"
+            rule = f"the row has {counted(len(row), 'cell')}, but the header has {width}; are quotes missing?"
             raise ContractError(path, rule, line)
         yield line, row + [""] * (width - len(row))

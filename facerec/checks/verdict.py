@@ -36,7 +36,7 @@ def list_violations(path: Path, violations: Violations) -> None:
     for error in violations.kept[:MAX_LISTED]:
         logging.error("%s", error)
     if violations.count > MAX_LISTED:
-        logging.error("%s: %d more violations", path, violations.count - MAX_LISTED)
+        logging.error("%s: %s", path, counted(violations.count - MAX_LISTED, "more violation"))
     for warning in violations.warnings:
         logging.warning("%s", warning)
 

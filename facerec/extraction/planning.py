@@ -28,6 +28,7 @@ from facerec.models.base import identity_of
 from facerec.settings import ExtractSettings
 from facerec.support.locks import locked, locked_within
 from facerec.support.shell import option
+from facerec.support.text import counted
 from facerec.video.container import open_video
 from facerec.video.film import open_film
 from facerec.video.identity import HashedFile, Stamp, file_stamp, probe_sha256, sha256_if_changed
@@ -202,7 +203,11 @@ def build_plan(
         film = open_film(path, display_aspect, file)
         whole = file.sha256()
     log.info(
-        "%s: %d frames, shown at %dx%d", path.name, film.frame_count, film.display_width, film.display_height
+        "%s: %s, shown at %dx%d",
+        path.name,
+        counted(film.frame_count, "frame"),
+        film.display_width,
+        film.display_height,
     )
     notes = film_notes(film)
     identity = {**requested["film"], "sha256": whole, "mtime_ns": stamp[-1]}

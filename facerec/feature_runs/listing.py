@@ -24,6 +24,7 @@ from pathlib import Path
 
 from facerec.errors import InputError
 from facerec.feature_runs.media import is_media_file, without_suffix
+from facerec.support.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -254,7 +255,7 @@ def _item(path: Path, line: str | _BadLine, header: list[str] | None, places: Pl
     else:
         cells = _cells(line)
         if len(cells) != len(header):
-            raise _BadLine(f"the row has {len(cells)} cells, but the header has {len(header)}")
+            raise _BadLine(f"the row has {counted(len(cells), 'cell')}, but the header has {len(header)}")
         row = dict(zip(header, cells, strict=True))
     for column in (VIDEO, OUTPUT):
         if column in row and not row[column]:

@@ -15,6 +15,7 @@ from facerec.actors.pictures import read_picture
 from facerec.errors import InputError
 from facerec.feature_runs.sources import Frame
 from facerec.geometry import Image
+from facerec.support.text import counted
 from facerec.video.film import LONGEST_SIDE
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,9 @@ class Stills:
                 return _read(path)
             except InputError as error:
                 reason = reason or str(error)
-        more = f", nor can the other {len(self._paths) - 1} pictures" if len(self._paths) > 1 else ""
+        more = (
+            f", nor can the other {counted(len(self._paths) - 1, 'picture')}" if len(self._paths) > 1 else ""
+        )
         raise InputError(f"{reason}{more}")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.masters.sources import Source
+from facerec.support.text import counted
 from facerec.video.film import Film, open_film, read_decoded, read_frames
 from facerec.video.opencv_check import opencv_decodes, opencv_seek_mismatches
 
@@ -66,7 +67,7 @@ def _check_readable(path: Path, count: int) -> Film:
     film = open_film(path)
     if film.frame_count != count:
         raise InputError(
-            f"{path.name}: has {film.frame_count} frames, the source {count}; "
+            f"{path.name}: has {counted(film.frame_count, 'frame')}, the source {count}; "
             "run the command again with --encode"
         )
     if film.losses:

@@ -27,6 +27,7 @@ from facerec.people.loading import trajectory_of_face
 from facerec.people.quality import saved_face_quality
 from facerec.settings import VectorSettings
 from facerec.support.jsonl import read_lines
+from facerec.support.text import counted
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -109,10 +110,10 @@ class Movie:
         self.unnamed = frozenset(cast.unnamed)
 
     def __repr__(self) -> str:
-        return (
-            f"<Movie {self.movie_id} {self.title!r}: {self.frame_count} frames, {self.times.duration:.1f} s, "
-            f"{len(self._records.trajectories)} trajectories, {len(self._people)} people>"
-        )
+        trajectories = counted(len(self._records.trajectories), "trajectory", "trajectories")
+        length = f"{counted(self.frame_count, 'frame')}, {self.times.duration:.1f} s"
+        people = counted(len(self._people), "person", "people")
+        return f"<Movie {self.movie_id} {self.title!r}: {length}, {trajectories}, {people}>"
 
     @property
     def frame_count(self) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from facerec.errors import ContractError, InputError
+from facerec.support.text import counted
 
 MAX_ROW_BYTES = 1 << 20  # a real row has a few hundred
 
@@ -95,7 +96,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
                 raise ContractError(path, f"has the column {', '.join(repeated)} more than once", line)
             continue
         if len(cells) != len(header):
-            rule = f"the row has {len(cells)} cells, but the header has {len(header)}"
+            rule = f"the row has {counted(len(cells), 'cell')}, but the header has {len(header)}"
             raise ContractError(path, rule, line)
         yield line, dict(zip(header, cells, strict=True))
     if header is None:

@@ -154,7 +154,7 @@ def test_the_other_lines_of_a_table_are_items(places: Places, caplog: pytest.Log
     assert _outputs(found) == [("a.mp4", "out/a.npy"), ("z.mp4", "out/z.npy")]
     problems = dict(_problems(found))
     for line, reason in {
-        3: "the row has 1 cells, but the header has 2",
+        3: "the row has 1 cell, but the header has 2",
         5: "line 2 has the same feature_path a.npy for a.mp4; change one of them",
         6: "feature_path ../d.npy leads out of out; give its absolute path",
         7: "feature_path x/../../e.npy leads out of out",

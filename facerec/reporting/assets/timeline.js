@@ -1,7 +1,7 @@
 "use strict";
 // Who is on screen when: a canvas that draws the visible rows of the visible span, and the span over the whole film.
 (() => {
-  const { data, movie, people, seconds, timeOf, frameAt } = facerec;
+  const { data, movie, people, seconds, timeOf, frameAt, count } = facerec;
   const ROW = 26, RULER = 26, MIN_SPAN = 0.2; // pixels, pixels, seconds
   const scroller = document.getElementById("timeline"), spacer = document.getElementById("timeline-space");
   const canvas = document.getElementById("timeline-canvas"), overview = document.getElementById("overview");
@@ -154,7 +154,7 @@
       if (x + pen.measureText(text).width / 2 < width - 2 && x - 20 > gutter - 26)
         pen.fillText(text, Math.max(gutter, x - pen.measureText(text).width / 2), RULER / 2 - 2);
     }
-    if (width > 600) pen.fillText(`${rows.length.toLocaleString("en")} rows`, 10, RULER / 2 - 1);
+    if (width > 600) pen.fillText(count(rows.length, "row"), 10, RULER / 2 - 1);
   }
 
   // --- the whole film above: how many are on screen, and the visible span -----------------------------
