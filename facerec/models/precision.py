@@ -7,9 +7,9 @@ precision what `measure_precision.py` found. `--precision auto` reads it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +47,14 @@ def read_records() -> Records:
         return {}
     except (ValueError, OSError) as error:
         raise ModelError(f"{path}: damaged or unreadable ({error}); delete it and measure again") from error
-    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+    if not _is_table(found, lambda one: _is_table(one, lambda values: isinstance(values, dict))):
         raise ModelError(f"{path}: not a record of precisions; delete it and measure again")
-    return found
+    return cast("Records", found)
+
+
+def _is_table(value: object, valid: Callable[[object], bool]) -> bool:
+    """Whether a value is a dictionary of valid values."""
+    return isinstance(value, dict) and all(map(valid, value.values()))
 
 
 def add_record(measured: Mapping[str, Mapping[str, Any]], precision: str) -> None:

@@ -71,7 +71,7 @@ def test_auto_without_a_gpu_or_a_model_that_reduces_is_float32_without_a_message
     assert not caplog.records
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"float16": 3}}', '{"a": {"float16": null}}'])
 def test_a_damaged_record_is_an_error(folder, text) -> None:
     folder.mkdir()
     (folder / precision.FILE).write_text(text)
