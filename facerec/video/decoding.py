@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from facerec.support.limits import cpu_threads
 from facerec.video.container import open_video, packets
+from facerec.video.h264_headers import MissingReferences
 from facerec.video.skipping import DamagedPackets, UnwantedPackets
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ PREROLL = 1.0  # minimum seconds decoded before a requested frame, for the leadi
 FRAME_THREADS = {"h264", "vp9", "libdav1d"}
 MAX_THREADS = 12  # of a decoder; H.264's reordering buffer holds 16 frames
 # Least and most threads of decoders that notice and conceal damage in another way if one thread decodes all
-# of a frame (HEVC's rows), or depending on where the part of each thread ends (MPEG's).
-SLICE_THREADS = {"hevc": (2, MAX_THREADS), "mpeg2video": (1, 1), "mpeg1video": (1, 1)}
+# of a frame (HEVC's rows), or depending on where the part of each thread ends.
+SLICE_THREADS = {"hevc": (2, MAX_THREADS), "mpeg2video": (1, 1), "mpeg1video": (1, 1), "vp8": (1, 1)}
 MAX_B_FRAMES = 16  # consecutive bidirectionally predicted frames: x264's maximum
 MAX_LATENCY = 64  # packets after which one without a frame will not get one; more than any decoder holds back
 # Decoders that conceal damage within a frame from its surroundings, deterministically. With the others,
@@ -128,6 +129,7 @@ class Decoding:
         self._key_pts: int | None = None  # of the key frame where decoding started or resumed
         self._settled = False  # past the leading pictures, which refer to frames before `seek_to`
         self._is_h264 = False
+        self._lacks_picture = False  # a reference picture, before the last packet
         self._conceals = False
         self._waits_for_key_packet = False  # after damage, until the next key frame is fed to the decoder
         self._drops_frames = False  # after damage, until that key frame comes out of the decoder
@@ -166,12 +168,15 @@ class Decoding:
                     return
             if self._skipping is not None:
                 self._skipping.open(context)
+            missing = MissingReferences(context) if self._is_h264 and self.strict else None
             for place, packet in enumerate(packets(container, stream)):
                 if self.damaged and self.fails_for_ever:
                     return
                 if packet.is_keyframe and (self._key_pts is None or self._waits_for_key_packet):
                     self._key_pts, self._waits_for_key_packet = packet.pts, False
+                self._lacks_picture |= missing is not None and missing.before(packet)
                 if self._lacks_references(packet):
+                    self._lacks_picture = False
                     continue
                 if packet.is_corrupt:
                     self._interrupt("a packet is corrupt", packet.pts)
@@ -181,6 +186,8 @@ class Decoding:
                     self._fed[packet.pts] = place
                     if place - self.first_missing > MAX_LATENCY:
                         del self._fed[next(iter(self._fed))]
+                if self._lacks_picture:
+                    self._report_damage("a picture is missing that others refer to")
                 yield from self._feed(context, packet)
             yield from self._feed(context, None)
 

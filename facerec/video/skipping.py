@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec.video.h264_headers import SLICE, unit_reader
+
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
-_START_CODE = b"\0\0\1"
-_AVC_CONFIGURATION = 1  # first byte of H.264's extradata if its packets have lengths in place of start codes
-_H264_SLICE, _H264_IGNORABLE = 1, {6, 9, 12}  # NAL types; supplemental information, delimiter, filler
+_H264_IGNORABLE = {6, 9, 12}  # types of NAL units: supplemental information, delimiter, filler
 
 
 class UnwantedPackets:
@@ -105,49 +105,24 @@ def reference_test(context: VideoCodecContext) -> Callable[[Packet[VideoStream]]
     if context.codec.intra_only:
         return lambda _: True
     if context.name == "h264":
-        extradata = context.extradata or b""
-        if len(extradata) > 4 and extradata[0] == _AVC_CONFIGURATION:
-            size = (extradata[4] & 3) + 1
-            return lambda packet: _is_no_h264_reference(_by_lengths(memoryview(packet), size))
-        return lambda packet: _is_no_h264_reference(_by_start_codes(bytes(packet)))
+        units = unit_reader(context)
+        return lambda packet: _is_no_h264_reference(units(packet))
     return None
 
 
-def _is_no_h264_reference(headers: Iterator[int | None]) -> bool:
+def _is_no_h264_reference(units: Iterator[bytes]) -> bool:
     """Return whether a packet has nothing but pictures that are no references.
 
     Args:
-        headers: first byte of each NAL unit; None where the packet is damaged.
+        units: the NAL units; b"" where the packet is damaged.
     """
     pictures = 0
-    for header in headers:
-        if header is None:
+    for unit in units:
+        if not unit:
             return False
-        kind, reference = header & 31, header >> 5
-        if kind == _H264_SLICE and reference == 0:
+        kind, reference = unit[0] & 31, unit[0] >> 5
+        if kind == SLICE and reference == 0:
             pictures += 1
         elif kind not in _H264_IGNORABLE:
             return False
     return pictures > 0
-
-
-def _by_lengths(data: memoryview, size: int) -> Iterator[int | None]:
-    """Yield the first byte of each NAL unit; lengths have `size` bytes."""
-    position = 0
-    while position < len(data):
-        begin = position + size
-        length = int.from_bytes(data[position:begin], "big")
-        position = begin + length
-        if not length or position > len(data):
-            yield None
-            return
-        yield data[begin]
-
-
-def _by_start_codes(data: bytes) -> Iterator[int | None]:
-    """Yield the first byte of each NAL unit, or the byte after each start code."""
-    position = data.find(_START_CODE)
-    while position >= 0:
-        begin = position + len(_START_CODE)
-        yield data[begin] if begin < len(data) else None
-        position = data.find(_START_CODE, begin)
