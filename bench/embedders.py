@@ -39,6 +39,7 @@ from facerec.actors.database import ActorDatabase
 from facerec.actors.pictures import read_picture
 from facerec.annotations.identities import is_person, plain_name
 from facerec.annotations.matching import MATCH_IOU
+from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.models import load_detector, load_embedder
 from facerec.models.base import Detector, Embedder
@@ -90,11 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--embedder", nargs="+", required=True, metavar="SPEC", help="as in extract.py")
     args = made.parse_args(argv)
     configure_logging(args.verbose)
+    if not args.truth.is_dir():
+        raise InputError(f"{args.truth}: no such folder")
     detector = load_detector(args.detector, device="cpu")
     embedders = [load_embedder(spec, device="cpu") for spec in args.embedder]
     faces = list(portrait_faces(ActorDatabase(args.actor_db), detector, embedders))
     for film in args.film:
         faces += film_faces(film, args.truth, detector, embedders)
+    if len({face.source for face in faces}) < 2:
+        raise InputError("these films and portraits show no two faces of known people: nothing to compare")
     logging.info("%d faces of %d people", len(faces), len({face.person for face in faces}))
     for i, (spec, embedder) in enumerate(zip(args.embedder, embedders, strict=True)):
         lines = table(faces, [face.vectors[i] for face in faces], embedder.same_person)

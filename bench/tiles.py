@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     limit_threads()
     film = open_film(args.clip)
     frames = [frame for number, frame in read_frames(film, 0, film.frame_count) if number % args.every == 0]
+    if len(frames) < 4:
+        raise InputError(f"{args.clip}: {len(frames)} frames are too few for a mosaic of 4; lower --every")
     sets = {
         "as it is": frames,
         "enlarged": [cv2.resize(one, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC) for one in frames[::2]],

@@ -42,8 +42,9 @@ def outcome(name: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
         ("gpu", ["--device", "cpu", "--embedder", "facenet:no.pt"], "no.pt: no such file"),
         ("tiles", ["no.mp4", "--detector", "yunet"], "no.mp4: no such film"),
         ("tiles", ["FILM"], "no detector: give --detector NAME[:FILE]"),
-        ("tiles", ["FILM", "--detector", "yolo"], "unknown detector 'yolo'"),
+        ("tiles", ["FILM", "--every", "1", "--detector", "yolo"], "unknown detector 'yolo'"),
         ("tiles", ["FILM", "--detector", "yunet", "--every", "0"], "'0' is not a whole number of at least 1"),
+        ("tiles", ["FILM", "--detector", "yunet"], "1 frames are too few for a mosaic of 4; lower --every"),
         ("shots", ["no"], "no: has no film 10001-*.mp4, 10002-*.mp4"),
         ("shots", ["no", "--seeds", "-1"], "'-1' is not a whole number of at least 0"),
         ("onnx_loops", ["1-no.mp4", "--scrfd", "a", "--arcface", "b"], "1-no.mp4: no such film"),
@@ -52,6 +53,11 @@ def outcome(name: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
         ("feed", ["no.mp4"], "no.mp4: no such film"),
         ("feed", ["--threads", "0"], "'0' is not a whole number of at least 1"),
         ("pipeline", ["no.mp4", "--frames", "-5"], "'-5' is not a whole number of at least 1"),
+        (
+            "embedders",
+            ["FILM", "--truth", "no", *["--actor-db", "a", "--detector", "b", "--embedder", "c"]],
+            "no: no such",
+        ),
         ("detectors", ["speed", "FILM", "--detector", "yunet"], "expected NAME=SPEC"),
         ("detectors", ["speed", "FILM", "--rounds", "0"], "'0' is not a whole number of at least 1"),
     ],
@@ -66,7 +72,7 @@ def test_a_wrong_argument_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if "FILM" in words:
-        make_film(tmp_path / "1-film.mp4", 3)
+        make_film(tmp_path / "1-film.mp4", 4)
     status, line = outcome(name, ["1-film.mp4" if word == "FILM" else word for word in words], capsys)
     assert status != 0 and "error: " in line and message in line
 
