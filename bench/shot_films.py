@@ -256,6 +256,35 @@ def _disturbed(shot: Frames, rng: np.random.Generator) -> tuple[Frames, tuple[st
     return frames, (kind, begin, begin + n)
 
 
+def make_title(shots: Sequence[Frames], seed: int) -> Frames:
+    """Make a title without a transition: a still that grows, or shrinks, over a plain background."""
+    rng = np.random.default_rng(seed)
+    shot = shots[int(rng.integers(len(shots)))]
+    still = shot[int(rng.integers(len(shot)))]
+    length = int(rng.choice([10, 16, 24, 36, 48]))
+    small, large = float(rng.uniform(0.05, 0.5)), float(rng.choice([1.0, 1.0, rng.uniform(0.7, 1.2)]))
+    plain = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), still.shape)
+    start, middle = rng.uniform(0.35, 0.65, 2) * (WIDTH, HEIGHT), np.array([WIDTH, HEIGHT]) / 2
+    grown = np.clip((np.arange(length + 80) - 40) / length, 0, 1)
+    if rng.random() < 0.5:
+        grown = (1 - np.cos(np.pi * grown)) / 2
+    frames = []
+    for share in grown:
+        scale = small + (large - small) * share
+        shift = start + (middle - start) * share - scale * middle
+        matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+        frames.append(plain.copy())
+        cv2.warpAffine(
+            still,
+            matrix,
+            (WIDTH, HEIGHT),
+            dst=frames[-1],
+            flags=cv2.INTER_AREA,
+            borderMode=cv2.BORDER_TRANSPARENT,
+        )
+    return np.stack(frames[:: int(rng.choice([-1, 1]))])
+
+
 def _silent(frames: Frames, rng: np.random.Generator) -> None:
     """Make frames those of an old film, in place."""
     light = 1.0

@@ -6,6 +6,8 @@ CLIPS is a folder with the clips of `shot_films.CUTS`. Each seed makes a film of
 encoded with x264 and decoded again. Settings were chosen on seeds 0 to 7. Prints a table in Markdown: F1 of
 hard cuts at a tolerance of 0 and 2 frames; recall and precision of gradual transitions, found if a cut lies
 in them or at most 2 frames outside; false cuts an hour and what is at them; CPU a frame without decoding.
+With --titles N it prints instead in how many of N titles, pictures that grow over a plain background, there
+are transitions; there should be none.
 `adaptive` is PySceneDetect's AdaptiveDetector with luma_only, with decoding; `union` has what the rule or the
 network finds.
 """
@@ -26,7 +28,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.shot_films import FPS, HARD, MadeFilm, Transition, encode, find_clips, make, read_shots
+from bench.shot_films import FPS, HARD, MadeFilm, Transition, encode, find_clips, make, make_title, read_shots
 from facerec.demo.film import cut_frames, demo_shots, write_film
 from facerec.settings import BOTH, RULE, TRANSNET, ShotSettings
 from facerec.support.cli import run_main
@@ -165,6 +167,19 @@ def row(method: str, counts: Counter[str], ms: float) -> str:
     )
 
 
+def measure_titles(
+    shots: Sequence[NDArray[np.uint8]], seeds: Sequence[int], chosen: Sequence[str], work: Path
+) -> None:
+    """Print in how many titles each method finds a transition."""
+    wrong: Counter[str] = Counter()
+    for seed in seeds:
+        encode(path := work / f"title{seed}.mp4", make_title(shots, seed))
+        methods = Methods(path)
+        wrong.update(method for method in chosen if methods.find(method))
+    for method in chosen:
+        sys.stdout.write(f"{method}: transitions in {wrong[method]} of {len(seeds)} titles\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -174,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seeds", type=seed_number, nargs="+", default=[8, 9, 10, 11, 12], help="one film each"
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
+    parser.add_argument("--titles", type=int, metavar="N", help="seeds from the first of --seeds on")
     parser.add_argument("--list", action="store_true", help="also print what is missed and what is false")
     args = parser.parse_args(argv)
     clips = find_clips(args.clips)
@@ -182,6 +198,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as work:
         write_film(demo := Path(work) / "demo.mp4", demo_shots())
         shots = read_shots(clips, [(demo, cut_frames(demo_shots()))])
+        if args.titles:
+            measure_titles(shots, range(args.seeds[0], args.seeds[0] + args.titles), args.methods, Path(work))
+            return 0
         for seed in args.seeds:
             film = make(shots, seed)
             encode(path := Path(work) / f"{seed}.mp4", film.frames)

@@ -36,10 +36,22 @@ class ShotSettings:
         max_side_change: how much the calmer side of a gradual transition may change, as a share of it.
         max_return_gradual: as `max_return`, of pictures within a second around a gradual transition.
         max_flat_contrast: contrast in grey levels below which a picture is flat, as in the middle of a fade.
-        max_shared_parts: maximum share of the picture that may stay through a gradual transition.
-        min_left_by_motion, min_left_in_steps: minimum share of its changes that motion does not explain, over
-            thirds of it and over single frames. Higher: fewer whip pans and zooms become transitions, and
+        max_shared_parts, max_shared_in_extent: maximum share of the picture that may stay through the window
+            that a gradual transition lies in, and through itself. Higher: a title that appears may become
+            one.
+        min_left_by_motion, min_left_in_extent, min_left_in_steps: minimum share of its changes that motion
+            does not explain: over thirds of the window that it lies in, over its own thirds and over its
+            single frames. Higher: fewer whip pans, zooms and growing pictures become transitions, and
             transitions between moving pictures are lost.
+        max_badness: maximum of what speaks against a gradual transition: the error of its mix, changes on its
+            sides and similar ends. Higher: more of them, also false ones between moving pictures.
+        pure_share: share of the other shot up to which a frame is of one shot alone; sets the extent.
+        wipe_ratio: how many times smaller than the error of a dissolve that of a wipe must be. Higher: fewer
+            gradual transitions are called wipes.
+        abrupt: frames below which a gradual transition needs calm sides and a clear mix. Higher: fast motion
+            is taken for a short dissolve less often, and short dissolves are lost.
+        max_abrupt_side, max_abrupt_error: what those sides may change, and the error of that mix, as shares
+            of the transition's change.
     """
 
     shots: str = RULE
@@ -61,8 +73,16 @@ class ShotSettings:
     max_return_gradual: float = 0.65
     max_flat_contrast: float = 6.0
     max_shared_parts: float = 0.15
+    max_shared_in_extent: float = 0.2
     min_left_by_motion: float = 0.6
+    min_left_in_extent: float = 0.57
     min_left_in_steps: float = 0.35
+    max_badness: float = 0.53
+    pure_share: float = 0.06
+    wipe_ratio: float = 1.6
+    abrupt: int = 4
+    max_abrupt_side: float = 0.3
+    max_abrupt_error: float = 0.12
 
     def __post_init__(self) -> None:
         if self.shots not in SHOT_METHODS:

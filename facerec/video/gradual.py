@@ -25,9 +25,9 @@ _SAMPLES = 13  # frames of a window that are compared with its ends
 _REACH = 24  # frames before and after a transition that are compared with each other
 _UNLIKELY = 9.0  # error of a mix that is none
 _SAME_WINDOW = 0.8  # overlap from which two windows are decided alike
+_DRIFT = 2  # pixels by which a camera moves while a title appears
 _STEPS = 12  # in which a transition is compared with motion
-_ABRUPT = 4  # a transition of fewer frames needs calm sides and a clear mix
-_CALM_SIDE, _CLEAR_MIX = 0.3, 0.12
+_EXPLAINED = 0.7  # share of the change of a window that is left if motion explains it
 
 Coarse = NDArray[np.float32]  # (n, 144): pictures of 16x9 pixels
 
@@ -40,7 +40,7 @@ class Window:
         begin, end: its ends: the last frame of the old shot and the first one of the new.
         dissolve, wipe: error of the two mixes as a share of the ends' difference; `_UNLIKELY` if it is none.
         side: how much the less calm of the two sides changes, as a share of the ends' difference.
-        score: lower is better.
+        badness: what speaks against it.
     """
 
     begin: int
@@ -48,7 +48,7 @@ class Window:
     dissolve: float
     wipe: float
     side: float = 0.0
-    score: float = 0.0
+    badness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,24 +84,24 @@ def find_gradual(
             part of it is given.
     """
     checked = [
-        scored
+        weighed
         for window in _windows(small, borders, settings, first)
-        if (scored := _checked(pictures, window, borders, settings))
+        if (weighed := _checked(pictures, window, borders, settings))
     ]
     taken: list[tuple[Window, Found]] = []
     motion: list[Window] = []
-    for window in sorted(checked, key=lambda window: (window.score, window.begin, window.end)):
+    for window in sorted(checked, key=lambda window: (window.badness, window.begin, window.end)):
         if any(window.end > one.begin + 1 and window.begin < one.end - 1 for one, _ in taken):
             continue
         if any(_overlap(window, one) > _SAME_WINDOW for one in motion):
             continue
-        found = _measured(small, window)
-        abrupt = found.end - found.begin < _ABRUPT
-        if abrupt and (window.side > _CALM_SIDE or min(window.dissolve, window.wipe) > _CLEAR_MIX):
-            continue
-        if _is_motion(pictures, window.begin, window.end, settings) or (
-            _left_by_motion(pictures, found.begin - 1, found.end, _STEPS) < settings.min_left_in_steps
+        found = _measured(small, window, settings)
+        if found.end - found.begin < settings.abrupt and (
+            window.side > settings.max_abrupt_side
+            or min(window.dissolve, window.wipe) > settings.max_abrupt_error
         ):
+            continue
+        if _is_motion(pictures, window, found, settings):
             motion.append(window)
         else:
             taken.append((window, found))
@@ -229,7 +229,7 @@ def spread(first: int, last: int, count: int) -> NDArray[np.int64]:
 def _checked(
     pictures: Pictures, window: Window, borders: Sequence[int], settings: ShotSettings
 ) -> Window | None:
-    """Return the window with its score, None if its ends are not unrelated pictures."""
+    """Return the window with its badness; None if that is too high or its ends are not unrelated pictures."""
     begin, end = window.begin, window.end
     old, new = pictures[begin], pictures[end]
     apart = float(distance(old, new))
@@ -251,19 +251,36 @@ def _checked(
     limit = settings.max_return_gradual * apart
     if not (unrelated(pictures, before, after, limit) and unrelated(pictures, *far, limit)):
         return None
-    score = 1.5 * min(window.dissolve, 1.5 * window.wipe) + 0.3 * moves[1] - 0.3 * min(1.0, apart / 40)
-    return replace(window, side=moves[1], score=score)
+    badness = 1.5 * min(window.dissolve, 1.5 * window.wipe) + 0.3 * moves[1] - 0.3 * min(1.0, apart / 40)
+    if badness > settings.max_badness:
+        return None
+    return replace(window, side=moves[1], badness=badness)
 
 
-def _is_motion(pictures: Pictures, begin: int, end: int, settings: ShotSettings) -> bool:
-    """Whether motion, or an object that moves before a picture that stays, explains the change."""
-    old, new = pictures[begin], pictures[end]
-    if shared_parts(old, new) > settings.max_shared_parts:
+def _is_motion(pictures: Pictures, window: Window, found: Found, settings: ShotSettings) -> bool:
+    """Whether motion, or something that moves or appears before a picture that stays, explains the change.
+
+    Both the window and the transition in it are examined: in the window a camera may drift before a title
+    appears, and parts of a picture that grows may stand still.
+    """
+    begin, end = found.begin - 1, found.end
+    old, new = pictures[window.begin], pictures[window.end]
+    if shared_parts(old, new) > settings.max_shared_parts or (
+        shared_parts(pictures[begin], pictures[end], _DRIFT) > settings.max_shared_in_extent
+    ):
         return True
-    if distance_after_motion(old, new) < 0.7 * float(distance(old, new)):
+    if distance_after_motion(old, new) < _EXPLAINED * float(distance(old, new)):
         return True
-    left = [_left_by_motion(pictures, begin, end, parts) for parts in (2, 3, 4)]
-    return float(np.mean(left)) < settings.min_left_by_motion
+    return (
+        _left_in_thirds(pictures, window.begin, window.end) < settings.min_left_by_motion
+        or _left_in_thirds(pictures, begin, end) < settings.min_left_in_extent
+        or _left_by_motion(pictures, begin, end, _STEPS) < settings.min_left_in_steps
+    )
+
+
+def _left_in_thirds(pictures: Pictures, begin: int, end: int) -> float:
+    """Return the mean of what motion does not explain in halves, thirds and quarters."""
+    return float(np.mean([_left_by_motion(pictures, begin, end, parts) for parts in (2, 3, 4)]))
 
 
 def _left_by_motion(pictures: Pictures, begin: int, end: int, parts: int) -> float:
@@ -274,15 +291,15 @@ def _left_by_motion(pictures: Pictures, begin: int, end: int, parts: int) -> flo
     return left / max(float(sum(distance(*pair) for pair in pairs)), 1e-6)
 
 
-def _measured(small: Coarse, window: Window) -> Found:
+def _measured(small: Coarse, window: Window, settings: ShotSettings) -> Found:
     """Find where the mix begins and ends, and where the new shot takes over."""
     frames = small[window.begin : window.end + 1]
     old, new = frames[:1], frames[-1:]
-    kind = DISSOLVE if window.dissolve <= 1.6 * window.wipe else WIPE
+    kind = DISSOLVE if window.dissolve <= settings.wipe_ratio * window.wipe else WIPE
     share = (_dissolve if kind == DISSOLVE else _wipe)(frames, old, new)[0]
     cut = int(np.flatnonzero(share >= 0.5)[0])
-    begin = int(np.flatnonzero(share[: cut + 1] <= 0.06)[-1]) + 1
-    end = cut + int(np.flatnonzero(share[cut:] >= 0.94)[0])
+    begin = int(np.flatnonzero(share[: cut + 1] <= settings.pure_share)[-1]) + 1
+    end = cut + int(np.flatnonzero(share[cut:] >= 1 - settings.pure_share)[0])
     begin = min(begin, cut)
     end = max(end, cut, begin + 1)
     return Found(kind, window.begin + begin, window.begin + end, window.begin + cut)

@@ -179,6 +179,35 @@ def test_a_ball_before_the_lens_a_fast_pan_and_a_subtitle_are_no_transition() ->
     assert transitions(subtitle) == []
 
 
+def grown(number: int, length: int) -> Pictures:
+    """A picture that grows over a plain background, with still frames before and after."""
+    frames = []
+    for share in np.clip((np.arange(length + 60) - 30) / length, 0, 1):
+        size = 0.2 + 0.8 * share
+        matrix = np.array([[size / 3, 0, (1 - size) * WIDTH / 2], [0, size / 3, (1 - size) * HEIGHT / 2]])
+        frame = cv2.warpAffine(scene(number), matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderValue=110)
+        frames.append(frame)
+    return np.asarray(np.stack(frames), np.float32)
+
+
+def test_a_picture_that_grows_over_a_plain_background_is_no_transition() -> None:
+    for number in (1, 2):
+        frames = grown(number, 36)
+        assert transitions(frames) == [] and transitions(frames[::-1]) == [], number
+
+
+@pytest.mark.parametrize("speed", [0.06, 0.1])
+def test_a_title_that_appears_while_the_camera_drifts_is_no_transition(speed: float) -> None:
+    rows = 13
+    share = np.clip((np.arange(120) - 50) / 20, 0, 1)[:, None, None]
+    for number in (7, 8):
+        frames = shot(number, 120, speed)
+        letters = (np.random.default_rng(number).random((4, 12)) > 0.5).astype(np.float32)
+        title = 60 + 180 * cv2.resize(letters, (WIDTH, rows), interpolation=cv2.INTER_NEAREST)
+        frames[:, :rows] = frames[:, :rows] * (1 - share) + title * share
+        assert transitions(frames) == [], number
+
+
 def test_a_frame_after_lost_ones_is_compared_across_the_gap() -> None:
     def cuts(pictures: Pictures) -> list[int]:
         miniatures = np.full((len(pictures), MINIATURE_BYTES), 128, np.uint8)
