@@ -68,7 +68,8 @@ class DamagedPackets:
 
     FFmpeg's H.264 decoder keeps the coefficients of a block that it could not read, and adds them to the next
     picture, from which they spread to all frames up to the next key frame. A flipped bit in the header of a
-    picture may still change the frames after it without any sign.
+    picture may still change the frames after it without any sign; one in its number is noticed, see
+    `h264_headers`.
     """
 
     def __init__(self) -> None:
