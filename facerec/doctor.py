@@ -44,7 +44,7 @@ def diagnose(films: Path, actor_db: Path, out: Path, detector: str, embedder: st
     yield from hardware.check_disk(out)
     if all(finding.state is not State.MISSING for finding in packages):
         yield from software.check_models(detector, embedder)
-        yield from inputs.check_films(films)
+        yield from inputs.check_films(films, actor_db)
         yield from inputs.check_actor_database(actor_db, films, detector, embedder)
 
 

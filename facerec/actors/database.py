@@ -253,13 +253,15 @@ class ActorDatabase:
 
     def empty(self) -> str:
         """Return the clause that says that the database has nobody, with the command that adds a cast."""
-        return f"{self.actors} has no row, so nobody can be named; add a movie's cast: {add_movie_command()}"
+        add = add_movie_command(self.folder)
+        return f"{self.actors} has no row, so nobody can be named; add a movie's cast: {add}"
 
     def unlisted(self, movie_id: int) -> str:
         """Return the clause that says that a movie has no row in `actors.csv`."""
         return (
             f"{self.actors.name} has no row for movie {movie_id}, so no cluster gets a name, and the "
-            "labeling backend does not start with its folder; add a row for each actor of the movie"
+            "labeling backend does not start with its folder; add its cast: "
+            f"{add_movie_command(self.folder, movie_id)}"
         )
 
     def without_pictures(

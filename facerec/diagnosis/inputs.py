@@ -19,7 +19,7 @@ MOST_FILMS = 200  # that are opened; on a network file system each may take a se
 _SHOWN = 5  # names in one line, and films that cannot be read
 
 
-def check_films(films: Path) -> Iterator[Finding]:
+def check_films(films: Path, actor_db: Path) -> Iterator[Finding]:
     """Check the films: decode the first frame of each, of the first `MOST_FILMS` if there are more."""
     from facerec.folder.films import (
         files_without_movie_id,
@@ -64,7 +64,7 @@ def check_films(films: Path) -> Iterator[Finding]:
         yield missing("films", text, "correct those above, and run this again")
     if unnamed:
         words = ("--film", str(unnamed[0]), "--name", "TITLE", "--year", "YEAR", "--cast", "FILE")
-        fix = add_movie_command(None, *words)
+        fix = add_movie_command(actor_db, None, *words)
         yield note("films", f"without a movie id in the name: {_some([file.name for file in unnamed])}", fix)
     for folder in folders:
         text = f"{folder}: is a folder of frames or parts, not a film"
@@ -88,7 +88,7 @@ def check_actor_database(actor_db: Path, films: Path, detector: str, embedder: s
 
     database = ActorDatabase(actor_db)
     if not database.actors.is_file():
-        yield missing("actors", f"{database.actors}: no such file", add_movie_command())
+        yield missing("actors", f"{database.actors}: no such file", add_movie_command(actor_db))
         return
     try:
         casts = {movie for _, movie, _ in database.read_actors()}
@@ -97,8 +97,13 @@ def check_actor_database(actor_db: Path, films: Path, detector: str, embedder: s
     except (FacerecError, OSError) as error:
         yield missing("actors", _sentence(error), "actor_db/README.md describes the tables")
         return
+    try:
+        uncast = sorted(set(films_of_all(films)) - casts)
+    except (FacerecError, OSError):  # check_films says it
+        uncast = []
     if not casts:
-        yield missing("actors", f"{database.actors}: has no row yet", add_movie_command())
+        fix = add_movie_command(actor_db, uncast[0] if uncast else None)
+        yield missing("actors", f"{database.actors}: has no row yet", fix)
         return
     prepare = prepare_command(actor_db, embedder, detector)
     if absent:
@@ -112,13 +117,9 @@ def check_actor_database(actor_db: Path, films: Path, detector: str, embedder: s
         )
     else:
         yield _gallery(database, casts, pictures, embedder, prepare)
-    try:
-        uncast = sorted(set(films_of_all(films)) - casts)
-    except (FacerecError, OSError):  # check_films says it
-        return
     if uncast:
         text = f"no cast for movie {_some([str(movie) for movie in uncast])}"
-        yield note("actors", text, add_movie_command(uncast[0]))
+        yield note("actors", text, add_movie_command(actor_db, uncast[0]))
 
 
 def _gallery(
@@ -138,7 +139,7 @@ def _gallery(
     people = counted(len(gallery.actors), "person", "people")
     text = f"{database.folder}: a cast for {counted(len(casts), 'movie')}, {people} with pictures"
     if not gallery.actors:
-        return note("actors", f"{text}: nobody can be named", add_movie_command())
+        return note("actors", f"{text}: nobody can be named", add_movie_command(database.folder))
     return found("actors", text)
 
 

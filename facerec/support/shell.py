@@ -80,18 +80,18 @@ def _double_quoted(word: str) -> str:
     return '"' + re.sub(r'[\\"]', r"\\\g<0>", word) + '"'
 
 
-def add_movie_command(movie: int | None = None, *words: str) -> str:
-    """Return the command line that adds a movie to the actor database, as an example.
+def add_movie_command(actor_db: Path, movie: int | None = None, *words: str) -> str:
+    """Return the command line that adds a movie to an actor database, as an example.
 
     Args:
         movie: its id; None for any.
         words: further arguments, by default a cast list and a folder of pictures.
     """
-    given = words or ("--cast", "cast.csv", "--pictures", "pictures")
-    given_text = " ".join(map(_double_quoted, given))
-    return launcher_command(
-        "add-movie", f"MOVIE={12345 if movie is None else movie}", f"ADD_ARGS={given_text}"
-    )
+    default = actor_db.absolute() == Path("actor_db").absolute()
+    place = [] if default else [f"ACTOR_DB={actor_db}"]
+    number = 12345 if movie is None else movie
+    given = " ".join(map(_double_quoted, words or ("--cast", "cast.csv", "--pictures", "pictures")))
+    return launcher_command("add-movie", f"MOVIE={number}", *place, f"ADD_ARGS={given}")
 
 
 def prepare_command(actor_db: Path, embedder: str = "", detector: str = "") -> str:

@@ -245,7 +245,10 @@ def test_movie_without_rows_in_the_cast_has_its_own_message(
     db.actors.write_text(db.actors.read_text().replace(f"\n{folder.movie_id},", "\n4711,"))
     assert run(folder, db) == 0
     said = capsys.readouterr().err
-    assert f"actors.csv has no row for movie {folder.movie_id}" in said and "add a row for each actor" in said
+    assert (
+        f"actors.csv has no row for movie {folder.movie_id}" in said
+        and "add its cast: make add-movie MOVIE=7 " in said
+    )
     assert "usable picture" not in said
 
 

@@ -55,7 +55,7 @@ def test_missing_films_and_actors_are_reported_with_the_commands_that_add_them(
     assert status == 1
     assert f"films      MISSING  {tmp_path}/films has no film" in report
     assert f"actors     MISSING  {tmp_path}/actor_db/actors.csv: no such file" in report
-    assert "→ make add-movie MOVIE=12345" in report
+    assert "→ make add-movie MOVIE=12345 ACTOR_DB=" in report
     assert report.splitlines()[-1].startswith("2 missing, ")
     assert not (tmp_path / "actor_db").exists() and not (tmp_path / "data").exists(), "nothing is changed"
 
@@ -132,7 +132,8 @@ def test_a_film_without_a_number_is_no_fault_but_gets_the_command_that_numbers_i
     make_film(films / "Cool Movie Film (1998).mp4", frames=4)
     _, report = run(tmp_path, capsys)
     assert "note     without a movie id in the name: Cool Movie Film (1998).mp4" in report
-    assert "make add-movie MOVIE=12345 'ADD_ARGS=--film " in report
+    command = f"make add-movie MOVIE=12345 ACTOR_DB={tmp_path}/actor_db 'ADD_ARGS=--film "
+    assert command in report
 
 
 def test_pictures_that_were_not_embedded_are_missing(
@@ -154,7 +155,7 @@ def test_an_empty_database_lacks_a_cast(
     )
     status, report = run(tmp_path, capsys)
     assert status == 1 and "actor_db/actors.csv: has no row yet" in report
-    assert "→ make add-movie MOVIE=12345" in report.partition("has no row yet")[2]
+    assert "→ make add-movie MOVIE=77 " in report.partition("has no row yet")[2]
 
 
 def test_pictures_that_are_not_there_are_missing_although_they_were_embedded(

@@ -69,8 +69,9 @@ def test_printed_options_can_be_pasted_where_the_user_types_them(
 
 def test_a_command_that_adds_a_movie_is_read_by_bash_and_the_launcher() -> None:
     words = ("--film", "films/Zoë's “Film”.mkv", "--name", "TITLE")
-    *make, argument = shlex.split(add_movie_command(7, *words))
+    *make, argument = shlex.split(add_movie_command(Path("actor_db"), 7, *words))
     assert make == ["make", "add-movie", "MOVIE=7"]
+    assert shlex.split(add_movie_command(Path("my db"), 7, *words)) == [*make, "ACTOR_DB=my db", argument]
     assert shlex.split(argument.removeprefix("ADD_ARGS=")) == list(words)
 
 
