@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -126,6 +127,16 @@ class FeatureFolder:
     def add_failure(self, item: str, feature: str, reason: str, facts: Mapping[str, Any]) -> None:
         """Record that an item failed."""
         self.index.add([{"item": item, "feature": feature, "output": None, "reason": reason, **facts}])
+
+    def remove_output(self, item: str, feature: str) -> None:
+        """Remove the output of an item that was made from another source; to be called before a new entry."""
+        entry = self.entry(item, feature)
+        if entry is None or entry["output"] is None:
+            return
+        output = self.path / entry["output"]
+        with suppress(OSError):
+            if output.stat().st_size == entry["bytes"]:
+                output.unlink()
 
     def name_of(self, output: Path) -> str:
         """Return the path of an output as the index has it: from this folder, or absolute outside it."""

@@ -185,6 +185,7 @@ class ListUnit:
         """Write what the engine computed, see `sources.Finished`."""
         if isinstance(rows, NoSoundError):
             log.warning("%s (no %s)", with_label(self.label, str(rows)), feature)
+            self._folder.remove_output(self.name, feature)
             self._folder.add_without_output(self.name, feature, str(rows), self._facts)
         elif isinstance(rows, FacerecError):
             self._fail([feature], str(rows))
@@ -194,6 +195,7 @@ class ListUnit:
     def _fail(self, features: Sequence[str], reason: str) -> None:
         log.error("%s (no %s)", with_label(self.label, reason), ", ".join(features))
         for feature in features:
+            self._folder.remove_output(self.name, feature)
             self._folder.add_failure(self.name, feature, reason, self._facts)
 
     def _output(self, feature: str) -> Path:

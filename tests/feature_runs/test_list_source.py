@@ -260,6 +260,24 @@ def test_a_video_that_was_replaced_is_done_again(film: Path) -> None:
     assert run("videos.txt") == {"finished": 1, "failed": 0, "unfinished": 0}
 
 
+def test_features_of_a_video_that_was_replaced_by_a_bad_one_are_removed_until_it_is_good_again(
+    film: Path,
+) -> None:
+    Path("videos.txt").write_text("a.mp4\n")
+    for source, there in ((film.read_bytes(), True), (b"no video", False), (film.read_bytes(), True)):
+        Path("a.mp4").write_bytes(source)
+        assert run("videos.txt")["finished"] == there
+        assert Path("out/a_1.npy").exists() == there
+
+
+def test_sound_of_a_video_that_was_replaced_by_a_silent_one_is_removed(film: Path) -> None:
+    Path("videos.txt").write_text("a.mp4\n")
+    for frames, has_sound in ((25, True), (20, False), (25, True)):
+        make_film(Path("a.mp4"), frames, audio=has_sound)
+        assert run("videos.txt", "loudness")["finished"] == 1
+        assert bool(list(Path("out").glob("a*.npy"))) == has_sound
+
+
 def test_files_of_others_are_not_overwritten(film: Path, tmp_path: Path) -> None:
     shutil.copy(film, "precious.mp4")
     np.save("old.npy", np.zeros(3))
