@@ -62,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.out = args.out or ("features" if is_list else "data")
     if is_list:
         return _with_files(args)
+    if (args.list or args.tars) and not (args.movie or args.movies):
+        again = "; make features LIST=… tries again what failed" if args.command == "retry" else ""
+        raise InputError(f"LIST and TARS are for make features and status, not {args.command}{again}")
     if args.movie and args.movies:
         raise InputError("give MOVIE or MOVIES, not both")
     if args.movie and len(args.movie.split()) > 1:

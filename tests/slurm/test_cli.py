@@ -143,6 +143,12 @@ def test_a_wrong_option_is_reported(slurm: MockSlurm, argv: list[str], answer: s
     assert answer in str(caught.value)
 
 
+def test_retry_of_a_list_says_how_its_failed_items_are_tried_again(slurm: MockSlurm) -> None:
+    for source in ("--list", "--tars"):
+        with pytest.raises(InputError, match="not retry; make features LIST=… tries again what failed"):
+            cli.main(["retry", source, "videos.csv", "--features", "place"])
+
+
 def test_misspelt_variables_of_make_are_reported_and_unrelated_ones_ignored(
     slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
