@@ -11,6 +11,7 @@ import pytest
 from facerec.folder import film_hash
 from facerec.folder.film_hash import hash_once
 from facerec.folder.layout import MovieFolder
+from facerec.support.locks import try_lock
 
 
 @pytest.fixture
@@ -51,6 +52,15 @@ def test_a_film_is_read_once_and_again_when_it_changes(
     assert hash_once(folder, film) == sha256(b"longer").hexdigest() and len(read) == 3
     other = film.rename(film.with_name("7-other.mp4"))
     assert hash_once(folder, other) == sha256(b"longer").hexdigest() and len(read) == 4
+
+
+def test_a_task_that_waited_too_long_for_another_one_hashes_the_film_itself(
+    folder: MovieFolder, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(film_hash, "WAIT_S", 0.0)
+    with folder.film_hash_lock.open("ab") as held:
+        assert try_lock(held.fileno())
+        assert hash_once(folder, film) == sha256(b"film").hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,20 @@ def test_shard_files_are_named_by_their_frames(tmp_path: Path) -> None:
     )
 
 
+def test_files_of_a_movie_have_the_names_of_the_contract(tmp_path: Path) -> None:
+    made = MovieFolder(tmp_path / "7-data")
+    files = [value for value in vars(made).values() if isinstance(value, Path)]
+    assert {path.name for path in files if path.parent == made.path} == {
+        "images", "features.jsonl", "quality.jsonl", "trajectories.jsonl", "scene_changes.json",
+        "transitions.json", "clusters.json", "predictions.json", "people.json", "plan.json", "manifest.json",
+        "previous", ".lock", ".planning", ".film.json", ".film.lock", "contact_sheet.png", "report.html",
+        "report-standalone.html", "exports", "shot_features",
+    }  # fmt: skip
+    assert (made.index, made.logs) == (tmp_path / "index.html", tmp_path / "logs" / "7")
+    names = ["features", "trajectories", "scene_changes", "evidence", "faces", "miniatures", "done"]
+    assert [path.relative_to(made.path).as_posix() for path in made.shard_dirs] == names
+
+
 def test_a_thumbnail_is_named_by_its_tag(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     assert folder.relative(folder.thumbnail("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"

@@ -108,6 +108,12 @@ def test_a_fade_is_one_transition(level: float, kind: str, length: int) -> None:
     assert found.kind == kind and abs(found.cut - (60 + length // 2)) <= 2
 
 
+def test_fades_are_found_in_a_film_that_begins_and_ends_with_black_frames() -> None:
+    old, new, black = shot(0, 72), shot(1, 72), np.zeros((12, HEIGHT, WIDTH), np.float32)
+    (found,) = transitions(black, old[:60], fade(old[60:], new[:12], 0), new[12:], black)[1:-1]
+    assert found.kind == "fade through black" and abs(found.cut - 78) <= 2
+
+
 @pytest.mark.parametrize("more", [0, 1, 2, 3])
 def test_a_fade_may_begin_and_end_with_the_film(more: int) -> None:
     old, new = shot(0, 12 + more), shot(1, 12 + more)
