@@ -128,6 +128,14 @@ def test_every_cluster_has_an_entry_and_every_trajectory_a_cluster(file: Path) -
         read_clusters(file, 7, 3)
 
 
+def test_a_probability_may_be_written_as_a_whole_number(file: Path) -> None:
+    file.write_bytes(b'{"movie_id":7,"predictions":{"0":{"nm1":1}}}')
+    assert read_predictions(file, 7, 1) == {0: {"nm1": 1}}
+    file.write_bytes(b'{"movie_id":7,"predictions":{"0":{"nm1":2}}}')
+    with pytest.raises(ContractError, match="not a probability"):
+        read_predictions(file, 7, 1)
+
+
 def test_an_empty_movie_has_valid_documents(file: Path) -> None:
     file.write_bytes(clusters_bytes(7, []))
     assert read_clusters(file, 7, 0) == []

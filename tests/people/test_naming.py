@@ -57,6 +57,22 @@ def probes_of(*people: int, spread: float = 0.6, seed: int = 1) -> Floats:
     return np.array([near(person(who, 32), rng, spread) for who in people])
 
 
+def test_weights_of_pictures_and_settings_change_the_probabilities_of_names() -> None:
+    gallery, actor_of = gallery_of([4, 4])
+    every, who = np.ones(2, bool), probes_of(0, 1)
+
+    def of(settings: NamingSettings | None, weights: NDArray[np.float64] | None) -> list[dict[str, float]]:
+        return name_clusters(
+            who, every, NO_PAIRS, gallery, actor_of, ["a", "b"], SAME_PERSON, settings, weights
+        )
+
+    plain = of(None, None)
+    assert [max(names, key=lambda actor: names[actor]) for names in plain] == ["a", "b"]
+    assert of(None, np.ones(8)) == [pytest.approx(names) for names in plain]
+    assert of(None, np.array([1, 0.01, 0.01, 0.01, 1, 0.01, 0.01, 0.01])) != plain
+    assert of(NamingSettings(unknown_odds=1e9), None) == [{}, {}] != plain
+
+
 def test_only_people_of_the_cast_are_named() -> None:
     first, second, unknown = named(probes_of(0, 1, 9), [1, 3, 2])
     assert first["nm0"] > DISPLAY_THRESHOLD
