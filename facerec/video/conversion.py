@@ -48,6 +48,9 @@ def _reformat(frame: VideoFrame, width: int, height: int) -> Image:
     converted = frame.reformat(
         width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1
     )
+    plane = converted.planes[0]
+    if converted is not frame and plane.line_size == 3 * width:  # its memory, without padding, is not copied
+        return np.frombuffer(memoryview(plane), np.uint8, 3 * width * height).reshape(height, width, 3)
     return np.asarray(converted.to_ndarray(), dtype=np.uint8)
 
 
