@@ -25,7 +25,6 @@ _SAMPLES = 13  # frames of a window that are compared with its ends
 _REACH = 24  # frames before and after a transition that are compared with each other
 _UNLIKELY = 9.0  # error of a mix that is none
 _SAME_WINDOW = 0.8  # overlap from which two windows are decided alike
-_DRIFT = 2  # pixels by which a camera moves while a title appears
 _STEPS = 12  # in which a transition is compared with motion
 _EXPLAINED = 0.7  # share of the change of a window that is left if motion explains it
 
@@ -266,7 +265,7 @@ def _is_motion(pictures: Pictures, window: Window, found: Found, settings: ShotS
     begin, end = found.begin - 1, found.end
     old, new = pictures[window.begin], pictures[window.end]
     if shared_parts(old, new) > settings.max_shared_parts or (
-        shared_parts(pictures[begin], pictures[end], _DRIFT) > settings.max_shared_in_extent
+        shared_parts(pictures[begin], pictures[end]) > settings.max_shared_in_extent
     ):
         return True
     if distance_after_motion(old, new) < _EXPLAINED * float(distance(old, new)):

@@ -58,24 +58,16 @@ def unlikeness(one: Pictures, other: Pictures) -> NDArray[np.float32]:
     return np.asarray(found / np.maximum(np.maximum(contrast(one), contrast(other)), 1))
 
 
-def shared_parts(one: Pictures, other: Pictures, drift: int = 0) -> float:
+def shared_parts(one: Pictures, other: Pictures) -> float:
     """Compute the share of textured blocks that two pictures have in common, 0..1.
 
     An object that moves, or a title that appears, leaves the rest of the picture as it was; a transition
     leaves nothing.
-
-    Args:
-        drift: pixels by which the camera may have moved on each axis; the most alike position counts.
     """
-    blocks = _blocks(one)
-    padded = np.pad(other.reshape(HEIGHT, WIDTH), drift, mode="edge")
-    found = 0.0
-    for y, x in np.ndindex(2 * drift + 1, 2 * drift + 1):
-        moved = _blocks(padded[y : y + HEIGHT, x : x + WIDTH])
-        textured = np.minimum(contrast(blocks), contrast(moved)) >= _TEXTURE
-        same = textured & (unlikeness(blocks, moved) < _SAME_BLOCK)
-        found = max(found, float(same.sum() / max(textured.sum(), 1)))
-    return found
+    blocks = [_blocks(picture) for picture in (one, other)]
+    textured = np.minimum(*map(contrast, blocks)) >= _TEXTURE
+    same = textured & (unlikeness(*blocks) < _SAME_BLOCK)
+    return float(same.sum() / max(textured.sum(), 1))
 
 
 def _blocks(picture: Pictures) -> Pictures:

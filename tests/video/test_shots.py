@@ -202,16 +202,19 @@ def test_a_picture_that_grows_over_a_plain_background_is_no_transition() -> None
         assert transitions(frames) == [] and transitions(frames[::-1]) == [], number
 
 
-@pytest.mark.parametrize("speed", [0.06, 0.1])
-def test_a_title_that_appears_while_the_camera_drifts_is_no_transition(speed: float) -> None:
-    rows = 13
-    share = np.clip((np.arange(120) - 50) / 20, 0, 1)[:, None, None]
-    for number in (7, 8):
-        frames = shot(number, 120, speed)
-        letters = (np.random.default_rng(number).random((4, 12)) > 0.5).astype(np.float32)
-        title = 60 + 180 * cv2.resize(letters, (WIDTH, rows), interpolation=cv2.INTER_NEAREST)
-        frames[:, :rows] = frames[:, :rows] * (1 - share) + title * share
-        assert transitions(frames) == [], number
+def titled(number: int) -> Pictures:
+    """A camera that moves and then rests while a title appears over half of the picture."""
+    rows, share = 13, np.clip((np.arange(120) - 60) / 16, 0, 1)[:, None, None]
+    frames = filmed(number, [0.15 * min(k, 58) for k in range(120)])
+    letters = (np.random.default_rng(number).random((4, 12)) > 0.5).astype(np.float32)
+    title = 60 + 180 * cv2.resize(letters, (WIDTH, rows), interpolation=cv2.INTER_NEAREST)
+    frames[:, :rows] = frames[:, :rows] * (1 - share) + title * share
+    return frames
+
+
+@pytest.mark.parametrize("number", [6, 7])
+def test_a_title_that_appears_after_the_camera_has_moved_is_no_transition(number: int) -> None:
+    assert transitions(titled(number)) == []
 
 
 def test_a_frame_after_lost_ones_is_compared_across_the_gap() -> None:
