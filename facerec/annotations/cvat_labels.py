@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from facerec.folder.records import Trajectory
 from facerec.interchange.cvat import read_cvat
 
 PERSON = "person"  # attribute with the identity
+PROPOSED = "proposed"  # attribute with the identity that export.py wrote and no annotator gave
 _UNNAMED = re.compile(r"unknown( \d+|, trajectory \d+)?")  # what export.py calls people without a name
 _LINE = 1  # of an XML file, in which an annotation has no line of its own
 
@@ -33,7 +35,8 @@ class CvatTruth:
         frames: (n,) film frame.
         boxes: (n, 4) x1, y1, x2, y2 in display pixels.
         tracks: id of the track of each box.
-        persons: what each box's track has as `person`; empty for people without a name.
+        persons: what each box's track has as `person`; empty for people without a name, and where it is
+            still the proposed one, which nobody confirmed.
     """
 
     frames: NDArray[np.int64]
@@ -52,21 +55,30 @@ def read_cvat_truth(path: Path, display_size: tuple[int, int]) -> CvatTruth:
         ContractError: the file is not one of CVAT for video, or no box has the attribute `person`.
     """
     frames, boxes, tracks, persons = [], [], [], []
-    labeled = False
+    labeled = marked = False
     task, cvat_tracks = read_cvat(path)
     for track in cvat_tracks:
         for box in track.visible():
             person = box.attributes.get(PERSON)
             labeled |= person is not None
+            marked |= PROPOSED in box.attributes
             frames.append(box.frame)
             boxes.append(box.corners)
             tracks.append(str(track.index))
-            persons.append("" if _UNNAMED.fullmatch(person or "") else (person or "").strip())
+            persons.append(_answer((person or "").strip(), box.attributes.get(PROPOSED, "").strip()))
     if frames and not labeled:
         raise ContractError(path, f"no box has the attribute {PERSON!r}, which says who it is")
+    if frames and not marked:
+        message = "%s: no box has the attribute %r: every name counts as an annotator's answer"
+        logging.warning(message, path, PROPOSED)
     scale = [shown / size if size else 1.0 for shown, size in zip(display_size, task.size, strict=True)]
     corners = np.array(boxes, float).reshape(-1, 4) * (scale * 2)
     return CvatTruth(np.array(frames, np.int64), corners, tracks, persons)
+
+
+def _answer(person: str, proposed: str) -> str:
+    """Return the identity that an annotator gave; empty without one."""
+    return "" if person == proposed or _UNNAMED.fullmatch(person) else person
 
 
 def read_cvat_labels(path: Path, folder: MovieFolder, trajectories: Sequence[Trajectory]) -> list[Annotation]:

@@ -57,7 +57,7 @@ def test_what_cvats_importer_asks_for(movie: facerec.Movie, tmp_path: Path) -> N
     root = ElementTree.parse(written(movie, tmp_path)).getroot()
     attributes = root.findall("meta/task/labels/label/attributes/attribute")
     declared = {one.findtext("name") for one in attributes}
-    assert declared == {"person", "uri", "trajectory"}
+    assert declared == {"person", "uri", "trajectory", "proposed"}
     assert root.findtext("meta/task/labels/label/name") == "face"
     assert (root.findtext("meta/task/size"), root.findtext("meta/task/stop_frame")) == ("100", "99")
     tracks = root.findall("track")
@@ -96,11 +96,11 @@ def test_what_is_read_is_written_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_file_that_comes_back_uncorrected_changes_no_name(tmp_path: Path) -> None:
-    """Exported, taken as labels, exported again: the same bytes."""
+    """Exported, taken as labels, exported again: the same bytes, and predictions stay predictions."""
     movie = open_with_name(tmp_path, "Ada Lovelace")
     path = written(movie, tmp_path)
     labeled = facerec.open_movie(movie.path, actor_db=tmp_path / "actors7", labels=path)
-    assert labeled.people["source"].tolist() == ["annotator", "none"]
+    assert labeled.people["source"].tolist() == ["prediction", "none"]
     assert exported([labeled], "cvat", "xml") == path.read_bytes()
 
 
@@ -127,12 +127,42 @@ def rename(track: ElementTree.Element, name: str) -> None:
             one.text = name
 
 
+def confirm(track: ElementTree.Element) -> None:
+    """Confirm the proposed name, as a person does: empty the attribute."""
+    for one in track.iter("attribute"):
+        if one.get("name") == "proposed":
+            one.text = None
+
+
+def test_a_proposed_name_is_an_answer_once_it_is_confirmed_or_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    movie = open_with_name(tmp_path, "Ada Lovelace")
+    folder, database = MovieFolder(movie.path), ActorDatabase(tmp_path / "actors7")
+    path = written(movie, tmp_path)
+    assert "0 with an annotator's answer, 2 with a predicted name" in apply_labels(folder, path, database)
+    labels = corrected(path, lambda root: confirm(root.findall("track")[0]))
+    assert "1 with an annotator's answer, 1 with a predicted name" in apply_labels(folder, labels, database)
+    labels = corrected(path, lambda root: rename(root.findall("track")[2], "Bob"))
+    rows = read_cvat_labels(labels, folder, read_trajectories(folder.trajectories, 7))
+    assert {(row.trajectory, row.label) for row in rows} == {(2, "Bob")}
+    again = facerec.open_movie(folder.path, actor_db=tmp_path / "actors7")
+    proposed = [track.boxes[0].attributes["proposed"] for track in read_cvat(written(again, tmp_path))[1]]
+    assert proposed == ["", "unknown 1", "Ada Lovelace", "unknown 1"]  # the confirmed one stays an answer
+    assert not caplog.messages
+    path.write_text(path.read_text().replace('name="proposed"', 'name="other"'))
+    assert "2 with an annotator's answer" in apply_labels(folder, path, database)
+    assert "no box has the attribute 'proposed'" in caplog.text
+
+
 def test_corrections_are_ground_truth(tmp_path: Path) -> None:
     movie = open_with_name(tmp_path, "Ada Lovelace")
 
     def change(root: ElementTree.Element) -> None:
         tracks = root.findall("track")
+        confirm(tracks[0])
         rename(tracks[1], "Bob")
+        confirm(tracks[2])
         rename(tracks[3], "NOT_A_FACE")
         for box in tracks[2].iter("box"):
             box.set("xtl", str(float(box.attrib["xtl"]) + 3))
@@ -194,7 +224,10 @@ def test_corrected_faces_are_learnt(tmp_path: Path) -> None:
     database.embeddings_meta.write_text(json.dumps(meta))
 
     def change(root: ElementTree.Element) -> None:
-        rename(root.findall("track")[3], "NOT_A_FACE")
+        tracks = root.findall("track")
+        rename(tracks[3], "NOT_A_FACE")
+        confirm(tracks[0])
+        confirm(tracks[2])
 
     labels = corrected(written(movie, tmp_path), change)
     summary = learn_folder(folder, labels, database)
