@@ -1,11 +1,11 @@
 """`cvat`: boxes and identities to be corrected in CVAT (CVAT for video 1.1), one track per trajectory.
 
 In CVAT, create a task with the film and a label `face` with the text attributes `person`, `uri`,
-`trajectory` and `proposed` (not mutable), and upload the file as annotations. Every box is a keyframe; `occluded` marks
-boxes that were interpolated; `outside` ends each track. Boxes are in stored pixels, as CVAT decodes the
-film. `person` is the name, or the actor id where two people have one name; `unknown 17` where nobody is
-known, and `NOT_A_FACE` where annotators said so. `proposed` repeats `person` where it is no annotator's
-answer: it becomes one when `person` is changed, or `proposed` is emptied.
+`trajectory` and `proposed` (not mutable), and upload the file as annotations. Every box is a keyframe;
+`occluded` marks boxes that were interpolated; `outside` ends each track. Boxes are in stored pixels, as CVAT
+decodes the film. `person` is the name, or the actor id where two people have one name; `unknown 17` where
+nobody is known, and `NOT_A_FACE` where annotators said so. `proposed` repeats `person` where it is no
+annotator's answer: it becomes one when `person` is changed, or `proposed` is emptied.
 
 After corrections, export the task as "CVAT for video 1.1". `evaluate.py --truth`, `learn_from_labels.py
 --labels`, `apply_labels.py --labels` and `export.py --labels` take the file. They use `person`,

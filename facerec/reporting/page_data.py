@@ -53,6 +53,7 @@ from facerec.movies.tables import Span, union
 
 FACES_SHOWN = 8  # best faces of a person or a cluster
 _HEIGHTS, _QUALITIES = 12, 10  # bars of the histograms
+_NAMELESS = ("unknown:", "unnamed:", "trajectory:")  # ids of people whose name is not known or not shown
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _people(movie: Movie, owners: Sequence[int], faces: Faces) -> list[dict[str,
 
 def is_named(person: str, source: str) -> bool:
     """Return whether a person has a name; annotators may set somebody apart without giving one."""
-    return source != NONE and not person.startswith("trajectory:")
+    return source != NONE and not person.startswith(_NAMELESS)
 
 
 def _clusters(movie: Movie, folder: MovieFolder, faces: Faces) -> list[dict[str, Any]]:

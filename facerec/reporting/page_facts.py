@@ -165,7 +165,8 @@ def _clustering(movie: Movie) -> Row:
 
 def _naming(movie: Movie) -> Row:
     report = _report(movie, "classify_knn")
-    annotated = int((movie.trajectories["source"] == "annotator").sum())
+    known = movie.trajectories.query("source == 'annotator'")
+    annotated = sum(map(is_named, known["person"], known["source"]))
     rows = _known(
         ("Actors with pictures", report.get("actors_with_pictures")),
         ("Their pictures", report.get("pictures")),

@@ -249,3 +249,21 @@ def test_annotators_names_come_before_predictions(tmp_path: Path) -> None:
         "unknown, trajectory 5": ("annotator", False),
     }
     assert data["trajectories"]["person"] == [0, 1, 0, 0, -1, 2]  # -1: no face
+
+
+def test_a_person_whom_annotators_do_not_know_is_not_named(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    inputs = {
+        path.name: sha256_of(path) for path in (folder.trajectories, folder.clusters, folder.predictions)
+    }
+    said = (
+        Person("nm1", "Ada Lovelace", "nm1", "prediction", (0, 2, 3)),
+        Person("unknown:1", "unknown 1", None, "annotator", (1, 4)),
+        Person("unnamed:forgotten", "unnamed", None, "annotator", (5,)),
+    )
+    people = People(7, inputs | {"labels": "0" * 64}, said, no_face=(), mixed=())
+    folder.people.write_bytes(people_bytes(people, len(SHOWN)))
+    page = report_page(open_movie(folder.path), folder.report)
+    assert [person["named"] for person in data_of(page)["people"]] == [True, False, False]
+    assert "<dd>3 <small>1 named</small></dd>" in page.decode()
+    assert b'"unnamed":2' in page  # in the summary for the index, too

@@ -40,6 +40,7 @@
   const badge = (person) => {
     const kind = facerec.certainty(person);
     if (kind === "shared") return el("span", { class: "badge" }, "not one person");
+    if (kind === "unknown" && person.source === "annotator") return el("span", { class: "badge unknown" }, "no name, by an annotator");
     if (kind === "unknown") {
       const [best] = person.clusters.flatMap((id) => clusters[id].names).sort((a, b) => b[2] - a[2]);
       return el("span", { class: "badge unknown" }, best ? ["perhaps ", bdi(best[1]), ` ${facerec.sureness(best[2])}`] : "no likely name");
