@@ -77,7 +77,7 @@ def plan_film(film: Path, movie_id: int, name: str, films: Path | None, *, renam
     named = folder / f"{movie_id}-{film_title(name)}{film.suffix}"
     if rename and not film.exists() and named.is_file():
         film = named  # an earlier run renamed it
-    check_film_exists(film)
+    check_film_exists(film, movie_id, film_title(name) if name else "")
     if number := _id_in_name(film):
         if number != movie_id:
             raise InputError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from facerec.diagnosis.findings import Finding, found, missing, note
 from facerec.errors import FacerecError
 from facerec.support.cli import progress
-from facerec.support.shell import add_movie_command, option, prepare_command, stage_command
+from facerec.support.shell import add_movie_command, option, prepare_command
 from facerec.support.text import counted
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _SHOWN = 5  # names in one line, and films that cannot be read
 
 def check_films(films: Path, actor_db: Path) -> Iterator[Finding]:
     """Check the films: decode the first frame of each, of the first `MOST_FILMS` if there are more."""
+    from facerec.folder.film_commands import film_command
     from facerec.folder.films import (
         files_without_movie_id,
         films_of_all,
@@ -67,8 +68,10 @@ def check_films(films: Path, actor_db: Path) -> Iterator[Finding]:
         fix = add_movie_command(actor_db, None, *words)
         yield note("films", f"without a movie id in the name: {_some([file.name for file in unnamed])}", fix)
     for folder in folders:
-        text = f"{folder}: is a folder of frames or parts, not a film"
-        yield note("films", text, stage_command("make_film", str(folder)))
+        command = film_command(folder)
+        rate = "; --fps: their frame rate" if " --fps " in command else ""
+        text = f"{folder}: is a folder of frames or parts, not a film{rate}"
+        yield note("films", text, command)
     if readable:
         yield found(
             "films", f"{len(readable)} in {films} can be read: {_some([film.name for film in readable])}"

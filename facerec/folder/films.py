@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facerec.errors import InputError
+from facerec.folder.film_commands import id_in_name, needs_film_of
 from facerec.folder.names import MAX_MOVIE_ID, film_movie_id
-from facerec.support.shell import stage_command
 
 log = logging.getLogger(__name__)
 
@@ -123,18 +123,16 @@ def folders_of_films(films: Path) -> list[Path]:
         return sorted(films / one.name for one in entries if wanted(one.name) and one.is_dir())
 
 
-def check_film_exists(path: Path) -> None:
-    """Raise InputError if a path is not a file; the message for a folder says how to make a film of it."""
+def check_film_exists(path: Path, movie_id: int | None = None, title: str = "") -> None:
+    """Raise InputError if a path is not a file; the message for a folder says how to make a film of it.
+
+    Args:
+        movie_id: that the film is to have in its name, with `title`; None for the folder's.
+    """
     if path.is_dir():
-        raise InputError(needs_film_of(path))
+        raise InputError(needs_film_of(path, movie_id, title))
     if not path.is_file():
         raise InputError(f"{path}: no such film")
-
-
-def needs_film_of(folder: Path) -> str:
-    """Return a message about a folder in the place of a film."""
-    command = stage_command("make_film", str(folder))
-    return f"{folder}: is a folder, not a film; make one film of its frames or parts with: {command}"
 
 
 def has_film_suffix(file: Path) -> bool:
@@ -186,6 +184,4 @@ def _all_files(films: Path, wanted: Callable[[str], bool]) -> list[Path]:
 
 
 def _has_movie_id(name: str) -> bool:
-    head, dash, _ = name.partition("-")
-    number = head if dash and head.isascii() and head.isdigit() else ""
-    return 0 < len(number) < 20 and int(number) <= MAX_MOVIE_ID  # a clip named by its date has no movie id
+    return id_in_name(name) is not None

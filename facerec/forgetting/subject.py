@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from facerec.actors.people import KnownPerson, known_people, name_key
 from facerec.actors.provenance import read_origins
 from facerec.errors import InputError
 from facerec.support.atomic import sha256_of
+
+
+class UnknownPersonError(InputError):
+    """No row of `actors.csv` has the person."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Subject:
         others_pictures: those of `pictures` that rows of other people name as well.
         hashes: SHA-256 of the pictures that exist.
         vectors: (m, d) float32, embeddings of the faces in the pictures.
+        learnt_hashes: those of `hashes` that belong to faces learnt from films.
+        own_vectors: (n, d) float32, those of `vectors` that belong to other pictures.
     """
 
     actor_id: str
@@ -39,11 +45,17 @@ class Subject:
     others_pictures: frozenset[str]
     hashes: frozenset[str]
     vectors: NDArray[np.float32]
+    learnt_hashes: frozenset[str]
+    own_vectors: NDArray[np.float32]
 
     def bears(self, name: str) -> bool:
         """Return whether `name` is a spelling of theirs that nobody else has."""
         own = {name_key(one) for one in self.names} - {name_key(one) for one in self.shared_names}
         return name_key(name) in own
+
+    def without_learnt_faces(self) -> Subject:
+        """Return the person without the faces learnt from films, which are faces of these films too."""
+        return replace(self, hashes=self.hashes - self.learnt_hashes, vectors=self.own_vectors)
 
 
 def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str] = ()) -> Subject:
@@ -53,7 +65,8 @@ def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str
         more_names: other spellings; with them `actor` may be an id that `actors.csv` does not have any more.
 
     Raises:
-        InputError: nobody, or several people, are meant.
+        UnknownPersonError: nobody has the id or the name.
+        InputError: several people are meant.
         ContractError: a table cannot be read.
     """
     people = known_people(database)
@@ -63,7 +76,7 @@ def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str
     if len(meant) > 1:
         raise InputError(f"{actor!r} is the name of {len(meant)} people: give an id: {', '.join(meant)}")
     if not meant:
-        raise InputError(
+        raise UnknownPersonError(
             f"{database.actors}: no row has the id or the name {actor!r}; for an id that was there, add the "
             "name: --name NAME"
         )
@@ -83,13 +96,14 @@ def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str
         else:
             of_others.add(row["filename"])
     origins = read_origins(database).values()
-    own |= {one.filename: None for one in origins if one.learnt and one.actor_id == found.actor_id}
-    paths = [database.picture(name) for name in own]
-    vectors = [
-        faces.vectors
+    learnt = {one.filename for one in origins if one.learnt and one.actor_id == found.actor_id}
+    own |= dict.fromkeys(sorted(learnt))
+    hashes = {name: sha256_of(path) for name in own if (path := database.picture(name)).is_file()}
+    vectors = {
+        faces.image: faces.vectors
         for _, faces in (database.read_embeddings() if database.embeddings.exists() else ())
         if faces.image in own and len(faces.vectors)
-    ]
+    }
     return Subject(
         found.actor_id,
         names,
@@ -97,9 +111,15 @@ def find_subject(database: ActorDatabase, actor: str, more_names: Collection[str
         frozenset(title for title in titles if title.strip()),
         tuple(own),
         frozenset(own.keys() & of_others),
-        frozenset(sha256_of(path) for path in paths if path.is_file()),
-        np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32),
+        frozenset(hashes.values()),
+        _together(list(vectors.values())),
+        frozenset(digest for name, digest in hashes.items() if name in learnt),
+        _together([rows for name, rows in vectors.items() if name not in learnt]),
     )
+
+
+def _together(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32)
 
 
 def _namesakes(people: Mapping[str, KnownPerson], name: str) -> list[str]:

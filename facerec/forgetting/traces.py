@@ -44,23 +44,39 @@ _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # of Windows, and 
 
 @dataclass(frozen=True)
 class Trace:
-    """A file or folder that still refers to the person, or cannot be searched."""
+    """A file or folder that still refers to the person, or cannot be searched.
+
+    Attributes:
+        of_film: it only has saved faces of a film that were learnt from it; they stay, without a name.
+    """
 
     path: Path
     what: str
+    of_film: bool = False
 
 
-def find_traces(root: Path, subject: Subject, advance: Callable[[int], None]) -> Iterator[Trace]:
+def find_traces(
+    root: Path, subject: Subject, advance: Callable[[int], None], database: Path | None = None
+) -> Iterator[Trace]:
     """Search `root`, or the names of everything below it, all files, and the members of archives.
 
     Args:
         advance: called with 1 after each file.
+        database: folder of the actor database; the saved faces of movie folders outside it are of films.
+            None to take no face as a film's.
     """
+    without_faces = subject.without_learnt_faces()
     for path in (root,) if root.is_file() else sorted(root.rglob("*")):
         if what := trace_in(path, subject):
-            yield Trace(path, what)
+            of_film = database is not None and database not in path.parents and _has_saved_faces(path)
+            yield Trace(path, what, of_film and not trace_in(path, without_faces))
         if path.is_file():
             advance(1)
+
+
+def _has_saved_faces(path: Path) -> bool:
+    """Return whether a file is where a movie folder, or an earlier version of one, has saved faces."""
+    return path.name == "features.jsonl" or path.parent.name in ("images", "features")
 
 
 def trace_in(path: Path, subject: Subject) -> str:

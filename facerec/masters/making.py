@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from facerec.errors import InputError, StaleError
+from facerec.folder.film_commands import id_in_name
 from facerec.folder.names import film_movie_id
 from facerec.masters.checking import check_encoded, check_joined, duration_text, has_constant_rate
 from facerec.masters.dcp import Reel, read_package
@@ -25,7 +26,7 @@ from facerec.masters.sources import FilmRange, FilmSource, PictureSource, Source
 from facerec.masters.views import View
 from facerec.support.atomic import remove_stale_temporaries, sync_files, sync_folder, temporary_dir
 from facerec.support.cli import progress
-from facerec.support.shell import option
+from facerec.support.shell import command_line, option
 from facerec.support.signals import stop_on_signals
 from facerec.support.text import counted
 from facerec.video.film import Film, open_film, read_decoded
@@ -117,6 +118,11 @@ def _out(master: Master, wishes: FilmOptions, suffix: str) -> Path:
         folder = master.folder.absolute()
         out = folder.parent / (folder.name + suffix)
         out = Path(os.path.relpath(out)) if not master.folder.is_absolute() else out
+        if id_in_name(out.name) is None:
+            raise InputError(
+                f"{master.folder}: has no movie id in its name, which the film would get; name the film: "
+                f"{command_line('--out', str(out.with_name(f'12345-{out.name}')))} with its id for 12345"
+            )
     film_movie_id(out)
     if out.suffix not in CONTAINERS:
         raise InputError(f"{out}: the name must end in {', '.join(CONTAINERS)}")

@@ -289,6 +289,54 @@ def test_what_the_command_cannot_clean_fails_the_proof(
         assert name in said.err
 
 
+def test_a_learnt_face_stays_in_its_film_without_a_name_and_is_no_error(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learnt = next(faces.vectors for _, faces in database.read_embeddings() if faces.image == LEARNT)
+    shard = folder.shard_dirs[0] / "features_7_0-9.jsonl"
+    shard.parent.mkdir(exist_ok=True)
+    shard.write_bytes(to_line("face", learnt) + b"\n")
+    thumbnail = folder.thumbnail("7:5:1_2_30_40")
+    shutil.copy(database.picture(LEARNT), thumbnail)
+    assert forget(folder, database, ZOE) == 0
+    said = capsys.readouterr()
+    assert "2 files of movie folders have faces of the film that were learnt" in said.out
+    assert "0 of " in said.out and "ERROR" not in said.err
+    assert thumbnail.exists() and shard.exists()
+    assert not database.picture(LEARNT).exists() and LEARNT not in database.origins.read_text()
+
+
+def test_a_portrait_or_a_learnt_face_elsewhere_is_an_error_with_a_remedy(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(database.picture(f"{ZOE}-0.jpg"), folder.thumbnail("7:5:1_2_30_40"))
+    shutil.copy(database.picture(LEARNT), database.folder / "copy.jpg")
+    with database.picture(f"{ADA}-0.jpg").open("ab") as file:
+        file.write(b"caption: Ada and Zo\xc3\xab Marsh")
+    capsys.readouterr()
+    assert forget(folder, database, ZOE) == 1
+    said = capsys.readouterr()
+    assert "3 of " in said.out and said.err.count("one of their pictures; delete it") == 2
+    assert f"exiftool -all= -overwrite_original {database.picture(f'{ADA}-0.jpg')}" in said.err
+    command = said.out.splitlines()[-1]
+    assert f"forget_actor.py {ZOE} --name" in command
+    database.picture(f"{ADA}-0.jpg").write_bytes(b"without the caption")
+    words = shlex.split(command)
+    assert run_main(forget_actor.main, words[words.index(ZOE) :]) == 0
+
+
+def test_the_same_command_again_searches_again(
+    folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert forget(folder, database, ZOE) == 0
+    capsys.readouterr()
+    assert forget(folder, database, ZOE) == 0 and forget(folder, database, "Zoë Marsh") == 0
+    assert capsys.readouterr().out.count("forgotten already") == 2
+    (folder.logs / "late.txt").write_text(f"person {ZOE}, Zoë Marsh")
+    assert forget(folder, database, ZOE) == 1 and forget(folder, database, "Zoë Marsh") == 1
+    assert "1 file refers to 'Zoë Marsh'" in capsys.readouterr().err
+
+
 def test_a_film_named_like_the_person_is_no_trace(folder: MovieFolder, database: ActorDatabase) -> None:
     assert forget(folder, database, ZOE) == 0
     assert "Zoë Marsh Story" in database.actors.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 
 from facerec.errors import FacerecError, InputError, StaleError
+from facerec.folder.film_commands import FRAME_SUFFIXES, film_command
 from facerec.folder.films import find_film, movie_ids
 from facerec.geometry import Image
 from facerec.make_film import main
 from facerec.masters import encoding
+from facerec.masters.numbered import DECODERS
 from facerec.video import open_film, read_frames
 from facerec.video.opencv_check import opencv_decodes, opencv_seek_mismatches
 from tests.films import make_film, number_in, picture
@@ -343,6 +346,34 @@ def test_packages_that_cannot_be_shown_are_refused(tmp_path: Path) -> None:
     assert "is not XML" in _error(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "suffix", "wanted"),
+    [
+        ("7-Scan", ".png", ["--fps", "24"]),
+        ("Our Scan (1998)", ".png", ["--fps", "24", "--out", "9-OurFilm.mp4"]),
+        ("8-Scan", ".dpx", ["--out", "9-OurFilm.mp4"]),
+    ],
+)
+def test_the_printed_command_makes_the_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str, wanted: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_frames(Path(name), range(2), suffix=suffix)
+    if suffix == ".dpx":
+        for picture in folder.iterdir():
+            data = picture.read_bytes()
+            assert data[:8] == b"XPDS" + struct.pack("<I", 1664), "without the header of film and television"
+            header = data[:4] + struct.pack("<I", 2048) + data[8:1664] + bytes(60) + struct.pack("<f", 25)
+            picture.write_bytes(header.ljust(2048, b"\0") + data[1664:])
+    movie = 7 if name == "7-Scan" else 9
+    words = shlex.split(film_command(folder, movie, "OurFilm"))
+    words = words[words.index(name) :]
+    assert words == [name, *wanted]
+    assert main(words) == 0
+    assert find_film(tmp_path, movie).is_file()
+    assert set(DECODERS) == FRAME_SUFFIXES
+
+
 def test_a_folder_among_the_films_says_which_command_makes_a_film_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -357,7 +388,7 @@ def test_a_folder_among_the_films_says_which_command_makes_a_film_of_it(
         extract([str(folder), "--out", str(tmp_path / "data")])
     with pytest.raises(InputError, match=r"make_film.*7-Scan"):
         plan_film(folder, 7, "Scan", None, rename=False)
-    assert any("make_film" in str(finding) for finding in check_films(tmp_path))
+    assert any("make_film" in str(finding) for finding in check_films(tmp_path, tmp_path / "actor_db"))
     make_film(tmp_path / "8-Film.mp4", 3)
     assert movie_ids("all", tmp_path) == [8]
     assert "make_film" in capsys.readouterr().err
