@@ -126,9 +126,14 @@ def test_every_answer_has_a_key_and_is_saved_as_the_backend_exports_it(
     press(page, "l")
     assert title(page) == "Too poor to compare: is there one person in all of them?"
     press(page, "s")
+    assert title(page) == "Everything else is decided: 1 group to be asked later."
+    assert "100 % of the time on screen decided" not in page.texts("[data-part=left]")
+    text = save(page)
+    page.click("[data-part=again]")
+    assert "cluster 4 · " in note(page)
+    press(page, "s")
     assert title(page) == "Everything is decided."
     assert "100 % of the time on screen decided" in page.texts("[data-part=left]")
-    text = save(page)
     assert text.splitlines()[0] == COLUMNS
     assert said(text) == {
         0: {("0", "labeled", "nm1", "same")}, 1: {("0", "labeled", "nm1", "same")},

@@ -116,7 +116,7 @@
   }
   const suggested = () => question?.kind === "who" && question.likely[0]?.p >= PAIR ? question.likely[0] : null;
   function confirm() {
-    if (!question) return;
+    if (!question) return $("again")?.click();
     if (question.kind === "same") {
       const yes = question.options.filter(({ group }) => ticked.has(group.id)).map(({ group }) => group);
       const no = question.options.filter(({ group }) => !ticked.has(group.id)).map(({ group }) => group.id);
@@ -329,7 +329,12 @@
     drawDecided();
     const body = $("question");
     if (!question) {
-      body.replaceChildren(heading("Everything is decided.", "Save labels.csv, then run apply_labels.py with it."));
+      const later = [...work.groups.values()].filter(({ status }) => status === "later").sort((a, b) => a.at - b.at);
+      const use = "Save labels.csv, then run apply_labels.py with it.";
+      if (!later.length) body.replaceChildren(heading("Everything is decided.", use));
+      else body.replaceChildren(heading(`Everything else is decided: ${count(later.length, "group")} to be asked later.`, use),
+        el("div", { class: "review-answers" }, el("button", { type: "button", class: "suggestion main", "data-part": "again",
+          onclick: () => { chosen = later[0].id; next(); } }, "Ask now ", key("Enter"))));
     } else {
       body.replaceChildren(...(question.kind === "who" ? drawWho() : drawSame()).filter(Boolean));
       if (question.kind === "who") drawLeaving(); else drawCount();

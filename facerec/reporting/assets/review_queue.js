@@ -188,7 +188,7 @@ const ReviewQueue = (() => {
         if (this.isPoor(group)) continue;
         const seconds = work.secondsOf(group);
         total += seconds;
-        if (group.status !== "open") decided += seconds;
+        if (group.status !== "open" && group.status !== "later") decided += seconds;
       }
       let questions = 0, left = total * GOAL - decided;
       const asked = new Set();
