@@ -4,8 +4,10 @@ Removes the person from the actor database and from all movie folders that are g
 handover.py: predictions, people.json, reports, exports, contact sheets, logs and earlier versions. Then all
 files of the database and the folders are searched for the id, the names, the names of the pictures and the
 embeddings; the exit status is 1 if anything is found, and each finding says how to remove it. Faces in a film
-stay, without a name. --dry-run only searches. For a person without a row, the
-command only searches again.
+stay, without a name. --dry-run only searches. For a person without a row, the command only searches again.
+
+Annotators' files (labels.csv, CVAT) bring a name back when they are applied again. Those in the current
+folder and beside the movie folders are searched and listed, and not changed.
 
 Stop running stages of these movies and the labeling backend first, and give it its folder again afterwards:
 its own database is not changed.
@@ -72,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.actors.database import ActorDatabase
     from facerec.folder.layout import MovieFolder
     from facerec.forgetting.database import forget_in_database
+    from facerec.forgetting.label_files import label_files
     from facerec.forgetting.movie_folder import forget_in_folder, shown_files, typed_names
     from facerec.forgetting.remaking import remaking_commands
     from facerec.forgetting.remedies import remedy
@@ -105,6 +108,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                     deleted[folder.path] = [path for path in pages if not path.exists()]
                     advance(1)
             changed += forget_in_database(database, subject)
+    around = {Path.cwd(), *(folder.path.parent for folder in folders)}
+    for path in label_files(around, subject):
+        logging.warning(
+            "%s: annotators' labels with the name or id; applying or learning from them brings the person "
+            "back: take it out of the file, or delete the file",
+            path,
+        )
     traces, faces, searched = _search(database, folders, subject)
     for trace in traces:
         what = "; ".join(filter(None, (trace.what, "" if args.dry_run else remedy(trace, database))))

@@ -25,6 +25,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.manifest import checked_stages, read_manifest, recorded_poor_pages
 from facerec.folder.people import (
     ANNOTATOR,
+    FORGOTTEN,
     INPUTS,
     NONE,
     PREDICTION,
@@ -32,7 +33,9 @@ from facerec.folder.people import (
     People,
     Person,
     people_bytes,
+    read_people,
 )
+from facerec.folder.publish import keep_file
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
 from facerec.interchange.cvat import is_cvat
@@ -68,6 +71,12 @@ def apply_labels(
     made = people_from_labels(folder, labels, database, trajectories, clusters, predictions, least)
     data = people_bytes(made, len(trajectories))
     with locked(folder.lock, 0):
+        if replaced := _replaced_answers(folder, made, labels):
+            answers = counted(replaced, "trajectory has", "trajectories have")
+            message = (
+                "%s: %s another answer than before, or none any more; the earlier answers are kept in %s"
+            )
+            logging.warning(message, labels, answers, keep_file(folder, folder.people))
         changed = write_changed({folder.people: data})
     counts = dict.fromkeys(SOURCES, 0)
     for one in made.people:
@@ -79,6 +88,35 @@ def apply_labels(
         f"{len(made.no_face)} without a face, {len(made.mixed)} of several people"
         f"{'' if changed else '; nothing changed'}"
     )
+
+
+def _replaced_answers(folder: MovieFolder, made: People, labels: Path) -> int:
+    """Count the trajectories of which the answer in people.json is not the one in `made`.
+
+    All of them count if the trajectories are others by now. Warns where a name that was forgotten comes back.
+    """
+    if not folder.people.exists():
+        return 0
+    try:
+        before = read_people(folder.people, folder.movie_id)
+    except ContractError as error:
+        logging.warning("%s: replaced, because it cannot be read", error)
+        return 0
+    trajectories = INPUTS[0]
+    same = before.inputs[trajectories] == made.inputs[trajectories]
+    earlier, after = _answers(before), _answers(made) if same else {}
+    named = {index for index, answer in after.items() if not answer.startswith(("unnamed:", "unknown:"))}
+    if again := {index for index in named if earlier.get(index) == FORGOTTEN}:
+        count = counted(len(again), "trajectory of a person", "trajectories of people")
+        message = "%s: names %s whom forget_actor.py removed: if it is the same name, take it out of the file"
+        logging.warning(message, labels, count)
+    return sum(after.get(index) != answer for index, answer in earlier.items())
+
+
+def _answers(people: People) -> dict[int, str]:
+    """Return what annotators said of each trajectory: the id of a person, `NO_FACE` or `MIXED`."""
+    named = {i: one.person for one in people.people if one.source == ANNOTATOR for i in one.trajectories}
+    return named | dict.fromkeys(people.no_face, NO_FACE) | dict.fromkeys(people.mixed, MIXED)
 
 
 def people_from_labels(

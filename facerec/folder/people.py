@@ -19,6 +19,7 @@ from facerec.support.jsonl import is_int, read_json, require, require_keys
 ANNOTATOR, PREDICTION, NONE = "annotator", "prediction", "none"
 SOURCES = (ANNOTATOR, PREDICTION, NONE)  # of a name; `none`: there is no name
 INPUTS = ("trajectories.jsonl", "clusters.json", "predictions.json")
+FORGOTTEN = "unnamed:forgotten"  # id of the people whose names forget_actor.py removed
 _HASH = re.compile("[0-9a-f]{64}")
 
 

@@ -163,11 +163,28 @@ def _retire_previous(folder: MovieFolder, downstream: Sequence[str], overwrite: 
     sync_folder(folder.path)
 
 
-def _keep_version(folder: MovieFolder) -> None:
-    """Copy the published results and thumbnails to `previous/<time>`, atomically."""
+def keep_file(folder: MovieFolder, path: Path) -> Path:
+    """Copy a file that is no stage's result to `previous/<time>`, atomically; returns the copy."""
+    version = _new_version(folder)
+    with staging(folder) as directory:
+        _link_or_copy(path, directory / path.name)
+        sync_folder(directory)
+        ensure_dir(folder.previous)
+        directory.replace(version)
+    sync_folder(folder.previous)
+    return version / path.name
+
+
+def _new_version(folder: MovieFolder) -> Path:
+    """Return the path of the next earlier version, `previous/<time>`."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (folder.previous / (stamp if not i else f"{stamp}-{i}") for i in count())
-    version = next(path for path in names if not path.exists())
+    return next(path for path in names if not path.exists())
+
+
+def _keep_version(folder: MovieFolder) -> None:
+    """Copy the published results and thumbnails to `previous/<time>`, atomically."""
+    version = _new_version(folder)
     with staging(folder) as directory:
         results = (file for stage in stages.PIPELINE.recorded for file in outputs_of(folder, stage.name))
         for path in (*results, folder.manifest):

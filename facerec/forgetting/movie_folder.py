@@ -12,7 +12,7 @@ import orjson
 
 from facerec.folder.documents import predictions_bytes, read_clusters, read_predictions
 from facerec.folder.layout import INDEX_MARK, MovieFolder
-from facerec.folder.people import ANNOTATOR, NONE, People, Person, people_bytes, read_people
+from facerec.folder.people import ANNOTATOR, FORGOTTEN, NONE, People, Person, people_bytes, read_people
 from facerec.forgetting.subject import Subject
 from facerec.forgetting.traces import is_short, trace_in, without_traces
 from facerec.support.atomic import write_bytes
@@ -31,9 +31,8 @@ def earlier_versions(folder: MovieFolder) -> list[Path]:
 
 def typed_names(folder: MovieFolder, subject: Subject) -> set[str]:
     """Return the spellings of the person's name that annotators typed."""
-    if not folder.people.exists():
-        return set()
-    people = read_people(folder.people, folder.movie_id).people
+    files = (place / folder.people.name for place in (folder.path, *earlier_versions(folder)))
+    people = (one for path in files if path.exists() for one in read_people(path, folder.movie_id).people)
     return {one.name for one in people if subject.bears(one.name)}
 
 
@@ -51,9 +50,8 @@ def forget_in_folder(folder: MovieFolder, subject: Subject) -> list[str]:
                 path.unlink()
                 changed.append(path)
         changed += _forget_logs(folder.logs, subject)
-        _, before, after = _predictions_without(folder, folder.path, subject)
-        changed += _forget_people(folder, subject, before, after)
         for place in (*earlier_versions(folder), folder.path):
+            changed += _forget_people(folder, place, subject)
             changed += _forget_results(folder, place, subject)
     return [os.path.relpath(path, folder.path.parent) for path in changed]
 
@@ -118,16 +116,18 @@ def _without_actor(record: object, subject: Subject) -> object:
     }
 
 
-def _forget_people(folder: MovieFolder, subject: Subject, before: str, after: str) -> list[Path]:
-    """Take the person's name out of people.json; the trajectories stay together.
+def _forget_people(folder: MovieFolder, place: Path, subject: Subject) -> list[Path]:
+    """Take the person's name out of people.json in the folder, or in an earlier version of it.
 
-    Args:
-        before: hash of the predictions before the person is taken out of them; `after` likewise.
+    The trajectories stay together. The predictions must still have the person.
     """
-    if not folder.people.exists():
+    path = place / folder.people.name
+    if not path.exists():
         return []
-    people = read_people(folder.people, folder.movie_id)
-    clusters = read_clusters(folder.clusters, folder.movie_id) if folder.clusters.exists() else []
+    _, before, after = _predictions_without(folder, place, subject)
+    people = read_people(path, folder.movie_id)
+    grouped = place / folder.clusters.name
+    clusters = read_clusters(grouped, folder.movie_id) if grouped.exists() else []
     kept: list[Person] = []
     freed: dict[tuple[str, str], Person] = {}
     for one in people.people:
@@ -136,7 +136,7 @@ def _forget_people(folder: MovieFolder, subject: Subject, before: str, after: st
             continue
         for index in one.trajectories:
             if one.source == ANNOTATOR or index >= len(clusters):
-                fresh = Person("unnamed:forgotten", "unnamed", None, ANNOTATOR, ())
+                fresh = Person(FORGOTTEN, "unnamed", None, ANNOTATOR, ())
             else:
                 cluster = clusters[index]
                 fresh = Person(f"unknown:{cluster}", f"unknown {cluster}", None, NONE, ())
@@ -149,10 +149,10 @@ def _forget_people(folder: MovieFolder, subject: Subject, before: str, after: st
     found = People(people.movie_id, inputs, merged, people.no_face, people.mixed)
     total = sum(len(one.trajectories) for one in merged) + len(people.no_face) + len(people.mixed)
     data = people_bytes(found, total)
-    if data == folder.people.read_bytes():
+    if data == path.read_bytes():
         return []
-    write_bytes(folder.people, data)
-    return [folder.people]
+    write_bytes(path, data)
+    return [path]
 
 
 def _merged(people: list[Person]) -> list[Person]:

@@ -247,3 +247,21 @@ def test_a_broken_file_is_a_violation_that_the_backend_does_not_mind(
     (found,) = violations_of(folder.path)
     assert found.path == folder.people and rule in found.rule
     assert inspect_folder(folder.path).backend_accepts
+
+
+def test_answers_that_another_file_does_not_have_are_counted_and_kept(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write(folder, (0, 0, "labeled", "nm2", "same"), (1, 0, "labeled", "The Waiter", "same"))
+    assert apply(folder, first) == 0
+    more = ((0, 0, "labeled", "nm2", "same"), (1, 0, "labeled", "The Waiter", "same"))
+    assert apply(folder, write(folder, *more, (2, 0, "labeled", "nm1", "same"))) == 0
+    assert not folder.previous.exists() and "WARNING" not in capsys.readouterr().err, "nothing was lost"
+    assert apply(folder, write(folder, (0, 0, "labeled", "nm1", "same"))) == 0
+    (kept,) = folder.previous.glob("*/people.json")
+    assert {one.person for one in read_people(kept, MOVIE).people} == {"nm1", "nm2", "typed:the_waiter"}
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "3 trajectories have another answer than before, or none any more" in warning
+    assert warning.endswith(f"the earlier answers are kept in {kept}")
+    folder.people.write_text("[]")
+    assert apply(folder, first) == 0 and "people.json" in capsys.readouterr().err

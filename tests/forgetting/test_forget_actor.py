@@ -492,3 +492,25 @@ def test_a_kill_before_the_predictions_leaves_a_folder_that_the_next_run_makes_w
     assert "not the file that" not in capsys.readouterr().err
     where = ["--path", str(folder.path), "--actor-db", str(database.folder)]
     assert run_main(report.main, where) == 0 and "other predictions" not in capsys.readouterr().err
+
+
+def test_earlier_answers_are_forgotten_and_labels_that_bring_the_name_back_are_told(
+    folder: MovieFolder, database: ActorDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    where = ["--path", str(folder.path), "--actor-db", str(database.folder), "--labels"]
+    labels, others = tmp_path / "labels.csv", tmp_path / "others.csv"
+    others.write_text(labels.read_text().replace(ZOE, "Bob"))
+    assert run_main(apply_labels.main, [*where, str(others)]) == 0
+    (kept,) = folder.previous.glob("*/people.json")
+    assert ZOE in kept.read_text()
+    assert run_main(apply_labels.main, [*where, str(labels)]) == 0
+    capsys.readouterr()
+    assert forget(folder, database, ZOE) == 0
+    assert ZOE not in kept.read_text() and "Zoë" not in kept.read_text()
+    said = capsys.readouterr().err
+    assert f"{labels}: annotators' labels with the name or id" in said and str(others) not in said
+    assert run_main(apply_labels.main, [*where, str(labels)]) == 0
+    message = f"{labels}: names 1 trajectory of a person whom forget_actor.py removed"
+    assert message in capsys.readouterr().err

@@ -1,0 +1,34 @@
+"""Find annotators' files that still have a person's name: applied again, they bring it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from facerec.forgetting.subject import Subject
+from facerec.forgetting.traces import trace_in
+
+_COLUMNS = {"cluster_status", "label", "tag", "image_status"}  # of a table of labels, among others
+_HEAD = 1 << 16  # bytes; the header of a table lies within
+
+
+def label_files(folders: Iterable[Path], subject: Subject) -> Iterator[Path]:
+    """Yield the labels in `folders`, not below them, that refer to the person.
+
+    Labels are tables with the columns of the backend's export, and XML files of annotations.
+    """
+    for folder in sorted(folders):
+        for path in sorted((*folder.glob("*.csv"), *folder.glob("*.xml"))):
+            if path.is_file() and _is_labels(path) and trace_in(path, subject):
+                yield path
+
+
+def _is_labels(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD).decode("utf-8-sig", "replace")
+    except OSError:
+        return False
+    if path.suffix == ".xml":
+        return "<annotations" in head
+    return {cell.strip().strip('"') for cell in head.partition("\n")[0].split(",")} >= _COLUMNS
