@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from facerec.errors import FacerecError, InputError, Interrupted
 from facerec.folder.films import movie_ids
-from facerec.stages import LAUNCHED
+from facerec.stages import LAUNCHED, PIPELINE
 from facerec.support.cli import configure_logging, run_main
 from facerec.support.installation import PACKAGE
 from facerec.support.shell import launched_environment, launcher_command
@@ -92,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed_only = args.command == "retry"
     todo = movies_to_run(options, movies, stages, scheduler, echo, failed_only=failed_only)
     ready = movies_that_can_run(options, todo) if todo else []
-    run_movie = partial(_run_movie, runner, options, stages, scheduler)
+    repeated = _variables_to_repeat(args)
+    run_movie = partial(_run_movie, runner, options, stages, scheduler, repeated=repeated)
     status = _run_each(ready, run_movie, None if local else scheduler, len(movies) > 1)
     return max(int(len(ready) < len(todo)), status)
 
@@ -196,9 +197,18 @@ def _variables_to_repeat(args: argparse.Namespace) -> list[str]:
 
 
 def _run_movie(
-    runner: Runner, options: RunOptions, stages: Sequence[str], scheduler: Scheduler, movie: int
+    runner: Runner,
+    options: RunOptions,
+    stages: Sequence[str],
+    scheduler: Scheduler,
+    movie: int,
+    repeated: Sequence[str] = (),
 ) -> int:
-    """Run the stages of one movie, and say where its report is; return the exit status."""
+    """Run the stages of one movie, and say where its report is, or what is next; return the exit status.
+
+    Args:
+        repeated: variables that the next command needs as well.
+    """
     report = RunFolder(options.out, movie).movie_folder.report
     before = report.stat().st_mtime_ns if report.exists() else None
     status = runner(options, movie, stages, echo, scheduler)
@@ -206,7 +216,15 @@ def _run_movie(
         echo(f"movie {movie}: report when done: {report}")
     elif "report" in stages and before and report.exists() and report.stat().st_mtime_ns == before:
         echo(f"movie {movie}: report: {report}")  # else the stage has just printed it
+    elif runner is run_local and not status and (following := _after(stages[-1])):
+        echo(f"movie {movie}: next: {launcher_command(following, f'MOVIE={movie}', *repeated)}")
     return status
+
+
+def _after(stage: str) -> str:
+    """Return the stage that follows in the pipeline; empty for the last one."""
+    names = list(PIPELINE.short_names)
+    return next(iter(names[names.index(stage) + 1 :]), "")
 
 
 def _submit(options: RunOptions, movie: int, stages: Sequence[str], echo: Echo, scheduler: Scheduler) -> int:

@@ -54,7 +54,12 @@ def require_inputs(options: RunOptions, run: RunFolder, stages: Sequence[str]) -
         find_film(options.films, run.movie_id)
     elif not run.movie_folder.path.is_dir() and not run.submissions():
         first = launcher_command("extract", f"MOVIE={run.movie_id}")
-        raise InputError(f"{run.movie_folder.path}: nothing was extracted yet; first run: {first}")
+        problem = f"{run.movie_folder.path}: nothing was extracted yet; first run: {first}"
+        try:
+            find_film(options.films, run.movie_id)
+        except InputError as error:
+            problem += f", which needs the film: {error}"
+        raise InputError(problem)
 
 
 def plan_extraction(options: RunOptions, run: RunFolder, movie: MovieStatus, echo: Echo) -> Extraction:

@@ -169,7 +169,10 @@ def read_finished(run: RunFolder, queued: Mapping[str, QueuedTask] | None) -> Mo
             return None
     stages = newest_of_stages(run, tasks, finished)
     shards = dict.fromkeys(range(plan.n), ShardStatus("done"))  # one object for all; it is never changed
-    return MovieStatus(run, plan.n, shards, stages, tasks, {}, plan.frame_count, finished=True)
+    to_make = [stage.short_name for stage in PIPELINE if stage.short_name not in finished]
+    return MovieStatus(
+        run, plan.n, shards, stages, tasks, {}, plan.frame_count, finished=True, to_make=to_make
+    )
 
 
 def _is_queued(key: str, queued: Mapping[str, QueuedTask] | None) -> bool:

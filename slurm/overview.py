@@ -83,8 +83,18 @@ def row_of(movie: MovieStatus, give_up: int) -> Row:
     else:
         condition = "finished"
         optional = next((task for task in movie.stages.values() if task and task.state == "failed"), None)
-        note = f"{optional.submission.stage} failed; all results are there" if optional else ""
+        note = (
+            f"{optional.submission.stage} failed; all results are there"
+            if optional
+            else _pages_to_make(movie)
+        )
     return Row(movie, condition, stage, note, failures)
+
+
+def _pages_to_make(movie: MovieStatus) -> str:
+    """Return which optional stages have no results of the latest files, and the commands that make them."""
+    commands = {stage: launcher_command(stage, *movie.run.variables()) for stage in movie.to_make}
+    return "; ".join(f"{stage} missing or out of date: {command}" for stage, command in commands.items())
 
 
 def _current_stage(movie: MovieStatus, open_shards: bool) -> str:

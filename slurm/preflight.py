@@ -7,6 +7,7 @@ stage cannot use, or a misspelt argument, is found first.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import subprocess
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facerec.errors import FacerecError, InputError
-from facerec.folder.films import find_film
+from facerec.folder.films import films_of_all, find_film
 from facerec.models.packs import choose_models
 from facerec.settings import ExtractSettings
 from facerec.stages import PIPELINE
@@ -25,6 +26,7 @@ from facerec.support.shell import launched_environment
 from slurm.options import RunOptions
 from slurm.records import RunFolder
 
+log = logging.getLogger(__name__)
 _READY = re.compile(r"movie (\d+): ")
 _ERROR, _WARNING = ": error: ", " WARNING "
 
@@ -32,7 +34,7 @@ _ERROR, _WARNING = ": error: ", " WARNING "
 def movies_that_can_run(options: RunOptions, todo: Mapping[int, Sequence[str]]) -> list[int]:
     """Return the movies of `todo` with stages that can all run, as far as that is known now.
 
-    What is wrong with the others, and warnings, go to standard error. Missing films are not reported here.
+    What is wrong with the others, and warnings, go to standard error.
 
     Args:
         todo: the stages to do, by movie id. Each stage is tried once, for the movies that need it.
@@ -40,6 +42,7 @@ def movies_that_can_run(options: RunOptions, todo: Mapping[int, Sequence[str]]) 
     Raises:
         InputError: a stage refuses its arguments, or no movie can run.
     """
+    todo = _with_films(options, todo)
     trials = _trials(options, todo)
     env = launched_environment(os.environ)
     running = [
@@ -62,6 +65,29 @@ def movies_that_can_run(options: RunOptions, todo: Mapping[int, Sequence[str]]) 
     if refusal:
         raise InputError(refusal)
     return ready
+
+
+def _with_films(options: RunOptions, todo: Mapping[int, Sequence[str]]) -> dict[int, Sequence[str]]:
+    """Return the movies of `todo` that have the film that they need; the others are reported.
+
+    Raises:
+        InputError: it is the only movie, so that a wrong id is not reported as a missing cast.
+    """
+    films: Mapping[int, Path] = {}
+    with suppress(InputError, OSError):  # reported for each movie
+        films = films_of_all(options.films)
+    found = dict(todo)
+    for movie, stages in todo.items():
+        if movie in films or not any(PIPELINE[stage].sharded for stage in stages):
+            continue
+        try:
+            find_film(options.films, movie)
+        except InputError as error:
+            if len(todo) == 1:
+                raise
+            log.error("%s", error)
+            del found[movie]
+    return found
 
 
 @dataclass(frozen=True)

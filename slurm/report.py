@@ -76,6 +76,7 @@ def status_lines(movie: MovieStatus) -> Iterator[str]:
         return
     frames = f", {counted(movie.frame_count, 'frame')}" if movie.frame_count is not None else ""
     yield f"{title}: {counted(movie.n, 'shard')}{frames}"
+    yield f"  {'shards':<10}{'number':>6}  which"
     for state in STATES:
         shards = movie.shards_in(state)
         if shards or state in ("done", "running", "queued"):
@@ -87,6 +88,8 @@ def status_lines(movie: MovieStatus) -> Iterator[str]:
     frames_per_s, seconds = throughput(movie)
     if frames_per_s:
         yield f"  {frames_per_s:.1f} frames/s, done about {local_time_in(seconds)}"
+    if any(movie.stages.values()):
+        yield f"  {'stage':<10}{'state':>9}  where"
     for stage, task in movie.stages.items():
         if task:
             yield f"  {stage:<10}{task.state:>9}  {_where(task)}".rstrip()
@@ -132,7 +135,7 @@ def _explained(reason: str) -> str:
 
 
 def _where(task: TaskStatus) -> str:
-    job = "here" if task.submission.local else f"job {task.job}"
+    job = "on this machine" if task.submission.local else f"job {task.job}"
     node = f" on {task.node}" if task.node and not task.submission.local else ""
     reason = f" ({_explained(task.reason)})" if task.reason and task.state != "failed" else ""
     return f"{job}{node}{reason}"

@@ -51,6 +51,7 @@ class MovieStatus:
         markers: markers of the shards that are done.
         frame_count: frames of the film; None before the first shard has written the plan.
         finished: the manifest has the results of all stages, see slurm.finished.
+        to_make: of a finished movie, the optional stages without results of the latest files.
     """
 
     run: RunRecords
@@ -61,6 +62,7 @@ class MovieStatus:
     markers: Mapping[int, Mapping[str, Any]]
     frame_count: int | None
     finished: bool = False
+    to_make: Sequence[str] = ()
 
     def shard_tasks(self) -> list[TaskStatus]:
         """Return the tasks of the stage that takes shards, oldest first."""

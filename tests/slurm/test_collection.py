@@ -65,6 +65,20 @@ def test_finished_movies_start_no_process(
     assert slurm.states() == {}
 
 
+def test_a_finished_movie_without_its_report_names_the_command(
+    slurm: MockSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for movie in (1, 2):
+        folder = make_finished_movie(tmp_path / "films", tmp_path / "out", movie, 4)
+    assert cli.main(["status", "--movies", "all"]) == 0
+    assert "make report" not in capsys.readouterr().out
+    folder.report.unlink()
+    assert cli.main(["status", "--movies", "all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (noted,) = (line for line in lines if "report missing or out of date: make report MOVIE=2" in line)
+    assert noted.split()[:2] == ["2", "finished"]
+
+
 def test_each_file_of_a_finished_movie_is_looked_at_once(
     slurm: MockSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -330,6 +330,8 @@ def test_missing_inputs_are_reported_before_anything_is_submitted(site: Site) ->
         site.launch()
     with pytest.raises(InputError, match="nothing was extracted yet; first run: make extract MOVIE=77"):
         site.launch("merge")
+    with pytest.raises(InputError, match="which needs the film: no film of movie 77: no file matches"):
+        site.launch("report")
     assert site.mock.states() == {} and not (site.folder / "out").exists()
 
 

@@ -14,6 +14,7 @@ import pytest
 from bench.collection import make_finished_movie
 from facerec.actors.database import ActorDatabase
 from facerec.demo.film import write_gallery, write_tables
+from facerec.errors import InputError
 from facerec.stages import PIPELINE
 from slurm.collection import movies_to_run
 from slurm.options import RunOptions
@@ -150,6 +151,22 @@ def test_extract_tries_other_options_than_the_plans_before_it_submits(films: Pat
     done = make("extract", films, **given, EXTRACT_ARGS="--save-every 10")
     assert done.returncode and "or use FRESH=1 to discard" in done.stderr
     assert not marker.exists()
+
+
+def test_a_wrong_movie_id_is_reported_as_a_missing_film_before_any_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def popen(*_: Any, **__: Any) -> None:
+        pytest.fail("a stage was tried")
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    (tmp_path / "films").mkdir()
+    site = load_site(ROOT / "slurm" / "cluster.toml", [])
+    options = RunOptions(tmp_path / "films", tmp_path / "out", tmp_path / "actor_db", site)
+    with pytest.raises(InputError, match="no film of movie 77777: no file matches"):
+        movies_that_can_run(options, {77777: PIPELINE.short_names})
+    assert movies_that_can_run(options, {7: PIPELINE.short_names, 8: PIPELINE.short_names}) == []
+    assert "no film of movie 8" in caplog.text
 
 
 def test_only_stages_that_are_not_finished_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,7 +319,9 @@ def test_a_stage_with_removed_results_is_missing(movie: Movie) -> None:
         "classify": "missing",
         "report": None,
     }
-    assert "classify    missing  here (its results were removed; run the stage again)" in text(status)
+    assert "classify    missing  on this machine (its results were removed; run the stage again)" in text(
+        status
+    )
 
 
 def test_a_shard_that_can_never_start_is_shown_with_slurms_reason(movie: Movie) -> None:
