@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from facerec.support.shell import command_line
 from facerec.video.film import Film
+from facerec.video.held_frames import held_frames
 from facerec.video.opencv_check import opencv_decodes, opencv_seek_mismatches, video_codec
 from facerec.video.stereo import SIDE_BY_SIDE, stereo_layout
 
@@ -18,6 +19,10 @@ def film_notes(film: Film) -> tuple[str, ...]:
     The notes are a part of the fingerprint of the film's plan: other words would make it another plan.
     """
     notes = list(film.losses)
+    if frames := held_frames(film):
+        notes.append(
+            f"frames that were missing or damaged in its source, which show the frame before them: {frames}"
+        )
     if not film.seekable:
         notes.append(
             "its frames cannot be found by time, so every shard decodes it from its start: give few shards, "

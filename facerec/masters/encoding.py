@@ -18,12 +18,14 @@ from typing import Any
 import av
 
 from facerec.errors import InputError, StaleError
+from facerec.folder.plan import format_ranges
 from facerec.masters.joining import join_segments
 from facerec.masters.sources import Source
 from facerec.support.atomic import remove_stale_temporaries, temporary_name
 from facerec.support.limits import cpu_threads
 from facerec.support.locks import locked_within
 from facerec.support.signals import StopRequest
+from facerec.video.held_frames import held_frames_tags
 
 GOP = 48  # frames from one key frame to the next
 SEGMENT = 10 * GOP
@@ -33,11 +35,16 @@ _BT709, _LIMITED = 1, 1  # of FFmpeg: colour space, primaries and transfer of Re
 
 def encode_film(
     source: Source, staged: Path, out: Path, crf: int, stop: StopRequest, advance: Callable[[int], None]
-) -> None:
+) -> str:
     """Encode a source into the file `staged`, a temporary name of `out`.
+
+    The frames that show the one before are recorded beside each segment, and in a tag of the film.
 
     Args:
         advance: called with the number of frames that were encoded, or found from an earlier run.
+
+    Returns:
+        These frames, as in `3,7-9`; empty for none.
 
     Raises:
         InputError: a frame is missing, damaged or of another size.
@@ -46,20 +53,28 @@ def encode_film(
     """
     with _work_folder(out) as folder:
         segments = []
+        held: list[int] = []
         for beg in range(0, source.frame_count, SEGMENT):
             end = min(beg + SEGMENT, source.frame_count)
             path = folder / f"{beg:08d}-{_fingerprint(source, beg, end, crf)}.mp4"
             segments.append((path, end - beg))
-            if path.exists():
+            record = path.with_suffix(".held.json")
+            if path.exists() and record.exists():
+                held += json.loads(record.read_bytes())
                 advance(end - beg)
                 continue
             partial = folder / temporary_name(path.name)
             try:
                 _encode(source, partial, beg, end, crf, stop, advance)
+                here = sorted(number for number in source.held if beg <= number < end)
+                record.write_text(json.dumps(here))
                 partial.rename(path)
+                held += here
             finally:
                 partial.unlink(missing_ok=True)
-        join_segments(segments, staged, out.suffix, source.rate)
+        ranges = format_ranges(held)
+        join_segments(segments, staged, out.suffix, source.rate, held_frames_tags(ranges))
+        return ranges
 
 
 def _fingerprint(source: Source, beg: int, end: int, crf: int) -> str:

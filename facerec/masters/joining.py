@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -40,9 +40,16 @@ class Joined:
     sound: bool
 
 
-def join_segments(segments: Sequence[tuple[Path, int]], staged: Path, suffix: str, rate: Fraction) -> None:
-    """Join segments (film, frames) without B-frames into the file `staged`, a frame every 1/rate seconds."""
+def join_segments(
+    segments: Sequence[tuple[Path, int]], staged: Path, suffix: str, rate: Fraction, tags: Mapping[str, str]
+) -> None:
+    """Join segments (film, frames) without B-frames into the file `staged`, a frame every 1/rate seconds.
+
+    Args:
+        tags: of the container.
+    """
     with av.open(str(staged), "w", format=CONTAINERS[suffix]) as target:
+        target.metadata.update(tags)
         stream: Any = None
         first = 0
         for path, frames in segments:

@@ -99,9 +99,10 @@ def make_film(master: Master, wishes: FilmOptions, *, dry_run: bool = False) -> 
         return f"dry run: {out} would have {counted(source.frame_count, 'frame')}{notes}"
     with _published(out) as staged, stop_on_signals() as stop:
         with progress(out.name, source.frame_count) as advance:
-            encode_film(source, staged, out, wishes.crf, stop, advance)
+            held = encode_film(source, staged, out, wishes.crf, stop, advance)
         film = check_encoded(staged, source)
     remove_segments(out)
+    notes += f"; held frames: {held}, as a tag of the film says" if held else ""
     return f"{out}: {counted(film.frame_count, 'frame')}, {duration_text(film, source.rate)}{notes}"
 
 

@@ -47,6 +47,10 @@ class Source(Protocol):
     def sample_aspect(self) -> Fraction:
         """Width / height of a pixel."""
 
+    @property
+    def held(self) -> set[int]:
+        """Those of the frames yielded so far that show the frame before them."""
+
     def images(self, beg: int, end: int) -> Iterator[Image]:
         """Yield the frames `[beg, end)` as RGB (height, width, 3) uint8."""
 
@@ -70,6 +74,7 @@ class PictureSource:
     view: View
     hold: bool
     files: Sequence[Path] = field(repr=False)
+    held: set[int] = field(default_factory=set, repr=False)
 
     @property
     def frame_count(self) -> int:
@@ -92,6 +97,8 @@ class PictureSource:
                 if earlier == number:
                     log.warning("frame %d: %s; the frame before is held", number, error)
             else:
+                if number and self.files[earlier] == self.files[number - 1]:
+                    self.held.add(number)
                 return apply_view(self.view, *codes_of(frame))
         raise InputError(f"{self.files[0]}: neither it nor a frame up to number {number} can be decoded")
 
@@ -117,6 +124,7 @@ class FilmSource:
     rate: Fraction
     view: View
     hold: bool
+    held: set[int] = field(default_factory=set, repr=False)
 
     @property
     def frame_count(self) -> int:
@@ -141,7 +149,7 @@ class FilmSource:
             if first < end and first + count > beg:
                 wanted = part.beg + max(0, beg - first), part.beg + min(count, end - first)
                 image: Image | None = None
-                for found in in_threads(self._image, self._frames(part, *wanted)):
+                for found in in_threads(self._image, self._frames(part, first, *wanted)):
                     image = found if found is not None else image
                     assert image is not None
                     yield image
@@ -151,21 +159,25 @@ class FilmSource:
         parts = [[str(one.film.path.absolute()), one.film.stamp, one.beg, one.end] for one in self.ranges]
         return [parts, self.view, self.hold]
 
-    def _frames(self, part: FilmRange, beg: int, end: int) -> Iterator[DecodedFrame | None]:
-        """Yield the frames `[beg, end)` of a part's film; None for one that repeats the one before."""
+    def _frames(self, part: FilmRange, first: int, beg: int, end: int) -> Iterator[DecodedFrame | None]:
+        """Yield the frames `[beg, end)` of a part's film; None for one that repeats the one before.
+
+        Args:
+            first: number of the part's first frame.
+        """
         before: DecodedFrame | None = None
         due = beg
         for frame in read_decoded(part.film, beg, end):
             if frame.number < beg:
                 before = frame
                 continue
-            yield from self._held(part, before, range(due, frame.number), begun=due > beg)
+            yield from self._repeated(part, first, before, range(due, frame.number), begun=due > beg)
             yield frame
             before, due = frame, frame.number + 1
-        yield from self._held(part, before, range(due, end), begun=due > beg)
+        yield from self._repeated(part, first, before, range(due, end), begun=due > beg)
 
-    def _held(
-        self, part: FilmRange, before: DecodedFrame | None, missing: range, *, begun: bool
+    def _repeated(
+        self, part: FilmRange, first: int, before: DecodedFrame | None, missing: range, *, begun: bool
     ) -> Iterator[DecodedFrame | None]:
         if not missing:
             return
@@ -176,6 +188,7 @@ class FilmSource:
         if before is None:
             raise InputError(f"{where}, and no frame before them")
         log.warning("%s; the frame before is held", where)
+        self.held.update(first - part.beg + number for number in missing)
         if not begun:  # the frame before was read, but is not one of those to yield
             yield before
         yield from [None] * (len(missing) - (not begun))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from facerec.errors import FacerecError, InputError, StaleError
+from facerec.extraction.film_notes import film_notes
 from facerec.folder.film_commands import FRAME_SUFFIXES, film_command
 from facerec.folder.films import find_film, movie_ids
 from facerec.geometry import Image
@@ -21,6 +22,7 @@ from facerec.make_film import main
 from facerec.masters import encoding
 from facerec.masters.numbered import DECODERS
 from facerec.video import open_film, read_frames
+from facerec.video.held_frames import held_frames
 from facerec.video.opencv_check import opencv_decodes, opencv_seek_mismatches
 from tests.films import make_film, number_in, picture
 from tests.masters.pictures import write_cinema_film, write_frames, write_package, write_picture
@@ -43,6 +45,10 @@ def _error(*arguments: object) -> str:
     with pytest.raises(FacerecError) as error:
         main([str(one) for one in arguments])
     return str(error.value)
+
+
+def _refuse(*_: object) -> None:
+    raise InputError("stopped")
 
 
 def _made(*arguments: object) -> None:
@@ -76,6 +82,31 @@ def test_a_gap_is_refused_or_held(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.mp4"))
     _made(folder, "--fps", "24", "--gaps", "hold")
     assert _numbers(tmp_path / "7-Scan.mp4") == [0, 1, 1, 1, 4, 5]
+    assert held_frames(open_film(tmp_path / "7-Scan.mp4")) == "2-3"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov"])
+def test_held_frames_are_recorded_also_after_a_stop(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(encoding, "SEGMENT", 3)
+    folder, out = write_frames(tmp_path / "7-Scan", range(7)), tmp_path / f"7-Scan{suffix}"
+    (folder / "scan_00001.png").write_bytes(b"torn")
+    (folder / "scan_00003.png").unlink()
+    whole = (folder / "scan_00006.png").read_bytes()
+    (folder / "scan_00006.png").write_bytes(b"torn")
+    monkeypatch.setattr(encoding, "join_segments", _refuse)
+    words = ["--fps", "24", "--gaps", "hold", "--out", out]
+    assert "stopped" in _error(folder, *words)
+    monkeypatch.undo()
+    monkeypatch.setattr(encoding, "SEGMENT", 3)
+    (folder / "scan_00006.png").write_bytes(whole)
+    capsys.readouterr()
+    _made(folder, *words)
+    assert "held frames: 1,3," in capsys.readouterr().out
+    film = open_film(out)
+    assert held_frames(film) == "1,3"
+    assert film_notes(film)[0].endswith("which show the frame before them: 1,3")
 
 
 def test_a_damaged_frame_is_refused_or_held(tmp_path: Path) -> None:
