@@ -160,9 +160,22 @@ def write(movies: Sequence[Movie], chosen: Format, path: Path, url: str | None =
     with atomic_write(path) as file:
         for part in chosen.export(movies, path.suffix[1:], url):
             file.write(part)
-    people = sum(len(movie.people) for movie in movies)
+    if chosen.url and url is None:
+        logging.warning(
+            "%s: its addresses begin with https://example.org/; give the address under which you publish it: "
+            "--url",
+            path,
+        )
+    people, shared = set(), 0
+    for movie in movies:
+        table = movie.people[["person", "actor_id", "shared"]]
+        for person, actor, several in table.itertuples(index=False):
+            shared += bool(several)
+            if not several:  # an actor is one person in all movies
+                people.add(actor if isinstance(actor, str) else (movie.movie_id, person))
+    more = f" and {counted(shared, 'entry', 'entries')} of several people" if shared else ""
     where = f" in {len(movies)} movies" if len(movies) > 1 else ""
-    return f"{counted(people, 'person', 'people')}{where}, written to {path}"
+    return f"{counted(len(people), 'person', 'people')}{more}{where}, written to {path}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -115,7 +116,7 @@ def _draw_card(
 def _card_lines(cluster: ClusterView, overview: Overview, names: Mapping[str, str]) -> tuple[str, ...]:
     """Return the lines of text below the title of a cluster's card."""
     likely = ", ".join(
-        f"{100 * p:.0f} % {'' if actor == cluster.name else drawable(names.get(actor, actor), actor)}".strip()
+        f"{_sureness(p)} {'' if actor == cluster.name else drawable(names.get(actor, actor), actor)}".strip()
         for actor, p in cluster.names[:2]
     )
     trajectories = counted(len(cluster.trajectories), "trajectory", "trajectories", ",")
@@ -126,6 +127,11 @@ def _card_lines(cluster: ClusterView, overview: Overview, names: Mapping[str, st
         f"{trajectories}, {thumbnails}",
         f"{format_duration(cluster.frames, overview)} on screen",
     )
+
+
+def _sureness(probability: float) -> str:
+    """Return a probability as the report shows it: never rounded up."""
+    return "over 99 %" if probability > 0.99 else f"{math.floor(100 * probability)} %"
 
 
 def _draw_face(sheet: PIL.Image.Image, corner: tuple[int, int], path: Path) -> None:

@@ -12,6 +12,8 @@ from facerec.support.text import counted
 
 Row = dict[str, Any]  # label, value, note
 
+_LATE = 0.05  # seconds; from here on times on the page show that the clock does not begin at 0
+
 _STAGES = {
     "extract": "extract.py",
     "merge_shards": "merge_shards.py",
@@ -66,8 +68,10 @@ def _headline(movie: Movie) -> list[Row]:
     missing = _missing_frames(movie.manifest)
     seen = 1 - missing / max(1, movie.frame_count)
     varying = "" if movie.times.constant else ", varying"
+    frames, begin = counted(movie.frame_count, "frame", digits=","), float(movie.times.seconds[0])
+    late = f", from {begin:.1f} s of the film's clock" if abs(begin) >= _LATE else ""
     return [
-        _fact("Length", format_seconds(movie.duration_s), counted(movie.frame_count, "frame", digits=",")),
+        _fact("Length", format_seconds(movie.duration_s), f"{frames}{late}"),
         _fact("Picture", f"{movie.width} × {movie.height}", f"{movie.frame_rate:.5g} frames/s{varying}"),
         _fact("Shots", len(movie.shots)),
         _fact("People", len(single), f"{named} named"),

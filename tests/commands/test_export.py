@@ -134,3 +134,18 @@ def test_an_interrupted_export_leaves_the_old_file(
     monkeypatch.setattr(presence, "export", half)
     assert export(folders, "--format", "presence", "--out", out) == 1
     assert out.read_bytes() == before and list(out.parent.iterdir()) == [out]
+
+
+def test_the_summary_counts_people_as_networks_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An actor of two movies once, what is not one person apart."""
+    shown = [Shown(0, 0, 10), Shown(1, 20, 30)]
+    made = [
+        movie_folder(tmp_path, shown, {0: {"nm1": 0.9}, 1: {}}, poor_pages=(1,), movie_id=number)
+        for number in (7, 8)
+    ]
+    assert export(made, "--format", "co-presence", "--out", tmp_path / "all.csv") == 0
+    assert capsys.readouterr().out.startswith("1 person and 2 entries of several people in 2 movies, written")
+    assert export(made[:1], "--format", "iiif") == 0
+    assert "begin with https://example.org/" in capsys.readouterr().err
+    assert export(made[:1], "--format", "iiif", "--url", "https://a.org/") == 0
+    assert "WARNING" not in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec.reporting.contact_sheet import draw_contact_sheet, format_duration
+from facerec.reporting.contact_sheet import _sureness, draw_contact_sheet, format_duration
 from facerec.reporting.overview import Overview
 from tests.finished_folder import finished_folder
 
@@ -57,3 +57,7 @@ def test_long_names_do_not_reach_the_faces(tmp_path: Path) -> None:
     assert np.array_equal(
         np.asarray(plain)[:, 340:], np.asarray(long)[:, 340:]
     )  # no name runs into the faces
+
+
+def test_a_probability_is_never_rounded_up_as_in_the_report() -> None:
+    assert [_sureness(p) for p in (0.978, 0.0685, 0.995, 0.4)] == ["97 %", "6 %", "over 99 %", "40 %"]

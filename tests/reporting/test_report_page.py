@@ -267,3 +267,15 @@ def test_a_person_whom_annotators_do_not_know_is_not_named(tmp_path: Path) -> No
     assert [person["named"] for person in data_of(page)["people"]] == [True, False, False]
     assert "<dd>3 <small>1 named</small></dd>" in page.decode()
     assert b'"unnamed":2' in page  # in the summary for the index, too
+
+
+def test_a_film_of_which_the_clock_begins_later_says_so(tmp_path: Path) -> None:
+    late = movie_folder(tmp_path, [Shown(0, 0, 10)], frames=50, pts=range(20, 70))
+    page = report_page(open_movie(late.path), late.report).decode()
+    assert "<dd>2.0 s <small>50 frames, from 0.8 s of the film&#39;s clock</small></dd>" in page
+    assert (
+        "50 frames</small>"
+        in report_page(
+            open_movie(movie_folder(tmp_path / "on", [Shown(0, 0, 10)], frames=50).path), late.report
+        ).decode()
+    )

@@ -201,6 +201,12 @@
     return el("fieldset", { class: "chips" }, el("legend", null, "Clicking a face"), options.map(([value, text]) => el("label", null,
       el("input", { type: "radio", name: "review-mode", value, checked: mode === value, onchange: () => { mode = value; } }), el("span", { class: "chip" }, text))));
   }
+  // The two kinds of percentages, and what the cards say of this group.
+  const numbers = (group) => {
+    const names = queue.predicted(group).slice(0, 2).flatMap(([actor, p], i) => [i ? ", " : "", bdi(queue.nameOf(actor)), ` ${facerec.sureness(p)}`]);
+    return el("p", { class: "quiet" }, "Percentages here also weigh this film’s faces, places and scenes, and your answers. By the pictures of the actor database alone, as on the cards: ",
+      ...(names.length ? names : ["no likely name"]), ".");
+  };
   const key = (text) => el("kbd", null, text);
   const act = (text, letter, action, part) => el("button", { type: "button", onclick: action, "data-part": part || null }, text, " ", key(letter));
 
@@ -221,6 +227,7 @@
         suggestions.map(({ label, p }, i) => el("button", { type: "button", class: i || !first || first.p < PAIR ? "suggestion" : "suggestion main", onclick: () => name(group, label) },
           known && !i ? "Yes, " : "", bdi(label.name), el("small", null, ` ${percent(p)} `), key(i || first.p < PAIR ? String(i + 1) : "Enter"))),
         first && first.p >= PAIR ? act(known ? "No, they are two" : ["No, not ", bdi(first.label.name)], "n", deny) : null),
+      suggestions.length ? numbers(group) : null,
       nameBox(group),
       el("div", { class: "review-answers" },
         act("I do not know the name", "u", () => name(group, work.unknownLabel(group))),
@@ -237,6 +244,7 @@
     const others = known ? best(known.groups.flatMap(({ trajectories }) => trajectories), 8) : [];
     return [
       heading(["Which of these are ", bdi(label.name), "?"], known ? "confirmed so far:" : "by the pictures of the actor database"),
+      el("p", { class: "quiet" }, "Percentages here also weigh this film’s faces, places and scenes, and your answers; those on the cards do not."),
       others.length ? el("div", { class: "faces" }, others.map((tag) => face(tag, `Face of ${label.name}`))) : null,
       el("div", { class: "review-answers" }, el("button", { type: "button", class: "suggestion main", onclick: confirm, "data-part": "confirm" }, "Confirm")),
       el("div", { class: "review-options" }, options.map(({ group, p }, i) => {
