@@ -111,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     around = {Path.cwd(), *(folder.path.parent for folder in folders)}
     for path in label_files(around, subject):
         logging.warning(
-            "%s: annotators' labels with the name or id; applying or learning from them brings the person "
-            "back: take it out of the file, or delete the file",
+            "%s: annotators' labels with the name or id; applying them brings the person back: take it "
+            "out of the file, or delete the file",
             path,
         )
     traces, faces, searched = _search(database, folders, subject)

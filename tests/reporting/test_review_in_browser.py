@@ -117,6 +117,9 @@ def test_every_answer_has_a_key_and_is_saved_as_the_backend_exports_it(
     press(page, "Enter")
     open_cluster(page, 0)
     assert title(page) == "Is this Ada Lovelace?"
+    assert "By the pictures of the actor database alone, as on the cards: Ada Lovelace" in " ".join(
+        page.texts("#review .quiet")
+    )
     press(page, "Enter")
     open_cluster(page, 2)
     press(page, "x")
