@@ -95,7 +95,7 @@ def check_inputs(paths: Sequence[Path], actor_db: Path, embedder: str | None, *,
     from facerec.folder.plan import read_plan
     from facerec.models import card_of
 
-    ready = ReadyDatabase(ActorDatabase(actor_db))
+    ready = ReadyDatabase(ActorDatabase(actor_db), embedder or "")
     card = asdict(card_of(embedder, "embedder")) if embedder else None
 
     def check(folder: MovieFolder) -> str:

@@ -50,9 +50,11 @@ Runner = Callable[[RunOptions, int, Sequence[str], Echo, Scheduler], int]  # ret
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    check_variables(os.environ.get(PREFIX + "MAKE_VARIABLES", "").split())
+    ignored = check_variables(os.environ.get(PREFIX + "MAKE_VARIABLES", "").split())
     args = arguments(__doc__).parse_args(argv)
     configure_logging(args.verbose)
+    for name in ignored:
+        log.warning("%s=: no variable of the launcher; ignored", name)
     if args.command == "prepare":
         return _prepare(args)
     if args.command == "add-movie":

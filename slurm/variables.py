@@ -86,6 +86,7 @@ OPTIONS = (
     ("HANDOVER_ARGS", "", "handover: further arguments of handover.py, as in --link"),
     ("FORMAT", "", "export: format of the files, as in screen-time; export.py --help lists all"),
 )
+_OF_MAKE = ("VENV", "PYTHON", "SHELL", "DEMO", "MAKEFLAGS")
 FLAGS = (
     ("LOCAL", "run on this machine without SLURM, even if it has SLURM"),
     ("FRESH", "delete the movie's shards, or features that were made with other options, and start again"),
@@ -155,11 +156,16 @@ def _flag(name: str) -> str:
     return "--" + name.lower().replace("_", "-")
 
 
-def check_variables(names: Sequence[str]) -> None:
-    """Refuse misspelt variables of make, which make itself would ignore."""
+def check_variables(names: Sequence[str]) -> list[str]:
+    """Refuse misspelt variables of make, which make itself would ignore.
+
+    Returns:
+        Other names that no program is likely to read: those of one word.
+    """
     valid = [name for name, *_ in (*OPTIONS, *FLAGS)]
     for name in names:
         close = difflib.get_close_matches(name, valid, 1, cutoff=0.75)
         if name not in valid and close:
             hint = f"did you mean {close[0]}? Valid variables: {', '.join(valid)}"
             raise InputError(f"unknown variable {name}; {hint}")
+    return [name for name in names if name not in (*valid, *_OF_MAKE) and "_" not in name]

@@ -89,7 +89,7 @@ def edit_cast(
         for number in numbers:
             _fill(edits, database, number, own[number], cells, replaced)
     if by_actor and members:
-        few = ", ".join(own[numbers[0]]["name"] for numbers in list(by_actor.values())[:_MAX_LISTED])
+        few = "; ".join(own[numbers[0]]["name"] for numbers in list(by_actor.values())[:_MAX_LISTED])
         people = counted(len(by_actor), "person", "people")
         verbs = "is not in the list and stays" if len(by_actor) == 1 else "are not in the list and stay"
         edits.notes.append(f"{people} of movie {movie_id} {verbs}: {few}")

@@ -11,6 +11,7 @@ from facerec.actors.backend_tables import first_changed_id
 from facerec.actors.database import ActorDatabase
 from facerec.errors import InputError
 from facerec.folder.names import is_film_of
+from facerec.models.packs import models_to_prepare
 from facerec.support.shell import option, prepare_command
 from facerec.support.text import counted
 
@@ -18,12 +19,15 @@ from facerec.support.text import counted
 class ReadyDatabase:
     """An actor database in which every file that `classify_knn.py` reads was read to its end.
 
+    Args:
+        embedder: of the movies, for the command that embeds the pictures; empty if it is not known.
+
     Raises:
         InputError: a file is missing.
         ContractError: a row or line cannot be used, or the labeling backend would have another id.
     """
 
-    def __init__(self, database: ActorDatabase) -> None:
+    def __init__(self, database: ActorDatabase, embedder: str = "") -> None:
         self._database = database
         for path in (database.actors, database.images):
             if not path.is_file():
@@ -32,7 +36,8 @@ class ReadyDatabase:
                     f"{path}: no such file; actor_db/README.md says how to make it, or give {other}"
                 )
         if not database.embeddings.is_file() and any(True for _ in database.read_images()):
-            run = prepare_command(database.folder, "NAME")
+            detector, other = models_to_prepare(None)
+            run = prepare_command(database.folder, embedder or other, detector)
             raise InputError(f"{database.embeddings}: no such file; embed the pictures of actors: {run}")
         if error := first_changed_id(database):
             raise error

@@ -249,7 +249,7 @@ def _id_by_name(
     who = ", ".join(f"{p.actor_id} (born {p.birthday() or 'unknown'})" for p in possible[:6])
     doubts.append(
         f"{_named(entry)}, born {entry.birthday or 'unknown'}: actors.csv has the name too: {who}. If it is "
-        f"the same person: {_choose(entry, possible[0].actor_id)}; if not, another id: "
+        f"the same person: {_choose(entry, possible[0].actor_id)}; if not, their own id: "
         f"{_choose(entry, entry.id or _slug(entry) + '-2')}"
     )
     return None

@@ -45,7 +45,7 @@ def read(sources: Sequence[Source], wanted: Wanted) -> CastList:
     first = list(islice(rows, _ROWS_ABOVE))
     if not first:
         raise ContractError(source.path, "is empty; the first row must name the columns")
-    above = next((i for i, (_, row) in enumerate(first) if _is_header(row, wanted)), 0)
+    above = _header_place([row for _, row in first], wanted)
     header = first[above]
     width = len(header[1])
     below = _padded(source.path, chain(first[above + 1 :], rows), width)
@@ -117,6 +117,17 @@ def _is_header(row: Sequence[str], wanted: Wanted) -> bool:
     return not (wanted.columns and doubts) and ("name" in columns or {"given", "family"} <= columns.keys())
 
 
+def _header_place(rows: Sequence[Sequence[str]], wanted: Wanted) -> int:
+    """Return the index of the header; without a known name, that of the first row with the most cells in use.
+
+    So a message about unknown columns does not name a title above them.
+    """
+    known = next((i for i, row in enumerate(rows) if _is_header(row, wanted)), None)
+    if known is not None:
+        return known
+    return max(range(len(rows)), key=lambda i: (sum(bool(cell.strip()) for cell in rows[i]), -i))
+
+
 def _split(path: Path, text: str, wanted: Wanted) -> tuple[Iterator[tuple[int, list[str]]], str]:
     """Return the rows that are not blank, with their last lines, and the separator of cells.
 
@@ -132,7 +143,7 @@ def _split(path: Path, text: str, wanted: Wanted) -> tuple[Iterator[tuple[int, l
     scores = []
     for separator in separators if separators in _SEPARATORS else _SEPARATORS:
         top = [row for _, row in islice(_rows(path, text, separator, skipped), _ROWS_ABOVE)]
-        header = next((row for row in top if _is_header(row, wanted)), top[0] if top else [])
+        header = top[_header_place(top, wanted)] if top else []
         columns, _ = find_columns(header, wanted.columns)
         scores.append((len(columns), len(header), separator))
     best = max(scores, key=lambda score: score[:2])[2]

@@ -47,8 +47,8 @@ def cast_of_table(
     if "name" not in columns and not {"given", "family"} <= columns.keys():
         raise InputError(
             f"{path}: no column is known to hold the names of people; it has the columns "
-            f"{', '.join(map(repr, header[:20]))}. Say which one: --column name=HEADER (the first row must "
-            "be the header; names of columns that are known are in docs/cast-lists.md)"
+            f"{', '.join(map(repr, header[:20]))}. Say which one: --column name=HEADER (docs/cast-lists.md "
+            "says which names are known; other lines may stand above the header)"
         )
     found = [(line, _cells(columns, row)) for line, row in rows]
     found, title, year = _of_film(path, found, wanted)

@@ -124,7 +124,8 @@ def publish(
         if names_only and published and not same_files:
             logging.warning(
                 "%s: published names were replaced; cluster ids and trajectory indices are the same, so "
-                "annotators' labels stay valid. Restart the labeling backend: it reads names at its start",
+                "annotators' labels stay valid. Restart the labeling backend, if it runs: it reads names "
+                "at its start",
                 folder.path,
             )
         return True

@@ -26,7 +26,7 @@ from facerec.masters.sources import FilmRange, FilmSource, PictureSource, Source
 from facerec.masters.views import View
 from facerec.support.atomic import remove_stale_temporaries, sync_files, sync_folder, temporary_dir
 from facerec.support.cli import progress
-from facerec.support.shell import command_line, option
+from facerec.support.shell import add_movie_command, command_line, option
 from facerec.support.signals import stop_on_signals
 from facerec.support.text import counted
 from facerec.video.film import Film, open_film, read_decoded
@@ -92,7 +92,7 @@ def make_film(master: Master, wishes: FilmOptions, *, dry_run: bool = False) -> 
         return (
             f"dry run: {counted(len(master.films), 'part')} can be joined"
             if dry_run
-            else _join(master.films, out)
+            else _join(master.films, out) + _next(out)
         )
     source, notes = _source(master, wishes)
     if dry_run:
@@ -103,7 +103,14 @@ def make_film(master: Master, wishes: FilmOptions, *, dry_run: bool = False) -> 
         film = check_encoded(staged, source)
     remove_segments(out)
     notes += f"; held frames: {held}, as a tag of the film says" if held else ""
-    return f"{out}: {counted(film.frame_count, 'frame')}, {duration_text(film, source.rate)}{notes}"
+    return (
+        f"{out}: {counted(film.frame_count, 'frame')}, {duration_text(film, source.rate)}{notes}{_next(out)}"
+    )
+
+
+def _next(out: Path) -> str:
+    """Return the command that gives the film its row in the actor database, for the labeling backend."""
+    return f"; next: {add_movie_command(Path('actor_db'), film_movie_id(out), '--film', str(out))}"
 
 
 def _joins(master: Master, wishes: FilmOptions) -> bool:

@@ -217,7 +217,13 @@ def _uses_cuda(device: str, specs: Sequence[str]) -> bool:
 
 def _model(spec: str) -> _Entry:
     """Return the entry of a detector or an embedder."""
-    return _entry(spec, {**DETECTORS, **EMBEDDERS}, "model")
+    name = spec.partition(":")[0]
+    if name not in {**DETECTORS, **EMBEDDERS}:
+        raise ModelError(
+            f"unknown model {name!r}; detectors are {', '.join(DETECTORS)}; "
+            f"embedders are {', '.join(EMBEDDERS)}"
+        )
+    return {**DETECTORS, **EMBEDDERS}[name]
 
 
 def reduces_precision(*specs: str) -> bool:

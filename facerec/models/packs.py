@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import InputError, ModelError
-from facerec.models.weights import CATALOGUE, fetch_command, weights_folder
+from facerec.models.weights import CATALOGUE, IN_PACKAGES, fetch_command, weights_folder
 from facerec.settings import ExtractSettings
 from facerec.support.shell import option
 
@@ -27,8 +27,6 @@ _SHA256 = {
     "w600k_r50.onnx": "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
     "w600k_mbf.onnx": "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
 }
-
-IN_PACKAGES = ("mtcnn", "dlib")  # a detector and an embedder that need no download
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ from typing import Any
 
 from facerec.errors import ModelError
 from facerec.models.base import ModelCard
+from facerec.settings import ExtractSettings
 from facerec.support.installation import default_folder, repository_root
-from facerec.support.shell import stage_command
+from facerec.support.shell import option, stage_command
 
 RECORDS = "weights.json"
+IN_PACKAGES = ("mtcnn", "dlib")  # a detector and an embedder that need no download
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,10 @@ def find_weights(kind: str, file: str | None = None) -> WeightFiles:
             f"the weights of {kind} are missing; run `{fetch_command(kind)}` on a machine with internet "
             f"access, or copy {known.files[0]} to this path, {origin}"
         )
+        if kind in (ExtractSettings.detector, ExtractSettings.embedder):
+            models = zip(("--detector", "--embedder"), IN_PACKAGES, strict=True)
+            words = " ".join(option(name, model) for name, model in models)
+            missing += f"; or choose the models that need no download: {words}"
     for path in paths:
         if not path.is_file():
             raise ModelError(f"{path}: {missing}")

@@ -102,7 +102,7 @@ def test_a_uri_that_contains_an_id_of_the_table_finds_that_person() -> None:
     [
         (one(), [known("ada", "Ada King")], "If it is the same person: --id 'Ada King=ada'; if not, "),
         (one(birthday="1950"), [known("ada", "Ada King", "01.02.1950")], "born 1950"),
-        (one(id="Q5"), [known("nm1", "Ada King")], "--id Q5=nm1; if not, another id: --id Q5=Q5"),
+        (one(id="Q5"), [known("nm1", "Ada King")], "--id Q5=nm1; if not, their own id: --id Q5=Q5"),
         (one(), [known("a", "Ada King", movie=12), known("b", "Ada King", movie=12)], "a (born unknown), b"),
         (one("Bo", id="nm1", birthday="1950"), [known("nm1", "Ada", "1960")], "is that of 'Ada', born 1960"),
         (one("Bo", id="p1"), [known("p1", "Ada")], "is that of 'Ada', born unknown"),

@@ -160,6 +160,15 @@ def test_lines_above_the_header_are_left_out(tmp_path: Path) -> None:
     assert any("the columns are named in line 4" in note for note in cast.notes)
 
 
+def test_a_title_above_unknown_columns_is_not_named_as_a_column(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it has the columns 'Wer', 'Rolle'"):
+        read(tmp_path / "cast.csv", "Besetzung des Films;\nWer;Rolle\nAda;A\n")
+    with pytest.raises(InputError, match="it has the columns 'Wer', 'Rolle'"):
+        read(tmp_path / "cast.csv", "Besetzung\nWer;Rolle\nAda;A\n")
+    cast = read(tmp_path / "cast.csv", "Besetzung\nMitwirkende/r;Rolle\nAda;A\n")
+    assert [(entry.name, entry.role) for entry in cast.entries] == [("Ada", "A")]
+
+
 def test_rows_of_another_film_are_left_out_and_several_films_need_a_choice(tmp_path: Path) -> None:
     text = "film,year,actor,role\nOther Film,1990,Bob,x\nCool movie film,1998,Ada,y\n"
     cast = read(tmp_path / "cast.csv", text)

@@ -386,8 +386,9 @@ def test_packages_that_cannot_be_shown_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_the_printed_command_makes_the_film(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str, wanted: list[str]
-) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str, wanted: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     folder = write_frames(Path(name), range(2), suffix=suffix)
     if suffix == ".dpx":
@@ -401,7 +402,10 @@ def test_the_printed_command_makes_the_film(
     words = words[words.index(name) :]
     assert words == [name, *wanted]
     assert main(words) == 0
-    assert find_film(tmp_path, movie).is_file()
+    film = find_film(tmp_path, movie)
+    assert film.is_file()
+    said = capsys.readouterr().out.strip()
+    assert said.endswith(f"; next: make add-movie MOVIE={movie} 'ADD_ARGS=--film {film.name}'")
     assert set(DECODERS) == FRAME_SUFFIXES
 
 

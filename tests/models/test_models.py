@@ -25,9 +25,20 @@ from facerec.support.limits import cpu_threads
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def test_missing_weights_of_the_default_models_name_those_that_need_no_download(monkeypatch, tmp_path):
+    monkeypatch.setenv("FACEREC_WEIGHTS", str(tmp_path))
+    for model in ("retinaface", "facenet"):
+        with pytest.raises(ModelError, match="need no download: --detector mtcnn --embedder dlib"):
+            card_of(model)
+
+
 def test_an_unknown_name_lists_the_valid_names():
     with pytest.raises(ModelError, match="unknown detector 'mtcn'; valid names are retinaface, mtcnn, yunet"):
         load_detector("mtcn")
+    with pytest.raises(
+        ModelError, match=r"unknown model 'mtcn'; detectors are retinaface, mtcnn, .*; embedders"
+    ):
+        check_device("cuda", "mtcn", "dlib")
     with pytest.raises(ModelError, match="unknown embedder 'mtcnn'; valid names are facenet, dlib, arcface"):
         load_embedder("mtcnn")
 

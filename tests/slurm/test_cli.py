@@ -91,6 +91,15 @@ def test_status_is_text_or_json(slurm: MockSlurm, capsys: pytest.CaptureFixture[
     assert "no answer; showing the last known state" in output.err and "movie 77: 4 shards" in output.out
 
 
+def test_a_variable_that_nobody_reads_is_named(
+    slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACEREC_MAKE_VARIABLES", "FOO MOVIE PYTHON CUDA_VISIBLE_DEVICES")
+    assert cli.main(["status", "--movie", str(MOVIE)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("WARNING FOO=: no variable of the launcher; ignored")
+
+
 def test_watch_ends_when_nothing_is_queued_or_running(
     slurm: MockSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
