@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +60,8 @@ class ArcFace:
         # Threads take one batch each: a single crop, or the file's fixed batch size, padded. So the bits of
         # an embedding depend neither on the other crops nor on the number of cores.
         self._tables = _preprocessed(self._preprocessing)
+        height, width = self._preprocessing.size
+        self._template = TEMPLATE * np.array([width, height]) / 112
         self._on_cpu = placement.device == "cpu"
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
         self._batch = BatchSize(self._fixed or (1 if self._on_cpu else placement.batch_size or 16))
@@ -79,8 +82,7 @@ class ArcFace:
 
     def crop(self, frame: Image, box: NDArray[np.float32], keypoints: NDArray[np.float32]) -> Image:
         """Align a face to the template by its `keypoints`; `box` is not used."""
-        size = self._preprocessing.size
-        return align(frame, keypoints, TEMPLATE * np.array(size[::-1]) / 112, size)
+        return align(frame, keypoints, self._template, self._preprocessing.size)
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """Embed crops; return (n, dimension) float32 unit vectors."""
@@ -95,8 +97,11 @@ class ArcFace:
     def _run(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         batch = pad_batch(crops, self._fixed or self._batch.value)
         if self._preprocessing.channels == "BGR":
-            batch = batch[..., ::-1]
-        pixels = np.stack([np.take(table, batch[..., i]) for i, table in enumerate(self._tables)], axis=1)
+            batch = np.ascontiguousarray(batch[..., ::-1])
+        pixels = np.empty((len(batch), 3, *batch.shape[1:3]), np.float32)
+        for crop, planes in zip(batch, pixels, strict=True):
+            for channel, table, plane in zip(cv2.split(crop), self._tables, planes, strict=True):
+                cv2.LUT(channel, table, plane)
         vectors: NDArray[np.float32] = self._session.run(None, {self._input: pixels})[0]
         vectors = vectors[: len(crops)].astype(np.float32)
         check_finite(self.card, "float32", embeddings=vectors)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from facerec.geometry import Image
 
 SIZES = 4  # sizes of images for which each thread keeps its arrays
 Rows = NDArray[np.float32]
@@ -28,6 +31,14 @@ class Arrays:
     input: NDArray[np.float32]
     outputs: dict[str, Rows] | None = None
     binding: Any = None
+    _planes: list[NDArray[np.uint8]] = field(default_factory=list)
+
+    def split(self, image: Image) -> list[NDArray[np.uint8]]:
+        """Return the channels of `image` as planes (height, width), which the next call overwrites."""
+        if not self._planes or self._planes[0].shape != image.shape[:2]:
+            self._planes = [np.empty(image.shape[:2], np.uint8) for _ in range(3)]
+        cv2.split(image, self._planes)
+        return self._planes
 
 
 class OnnxArrays:

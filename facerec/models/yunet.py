@@ -114,14 +114,15 @@ class YuNet:
         arrays = self._network.arrays(height + -height % coarsest, width + -width % coarsest)
         planes = arrays.input[0]
         planes[:, height:], planes[:, :, width:] = 0, 0
-        for target, plane in zip(planes, reversed(cv2.split(image)), strict=True):  # BGR
+        for target, plane in zip(planes, reversed(arrays.split(image)), strict=True):  # BGR
             np.copyto(target[:height, :width], plane)
         outputs = self._network.run(arrays)
         for kind, values in outputs.items():
             what = {"bbox": "boxes", "kps": "keypoints"}.get(kind, "scores")
             check_finite(self.card, "float32", **{what: values})
         rows, candidates = decode(outputs, arrays.input.shape[2], arrays.input.shape[3], threshold)
-        check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
+        if candidates:
+            check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
         return rows, 2 * candidates >= len(outputs["cls"])
 
     def _with_large_faces(self, image: Image, full: Rows) -> Rows:
@@ -203,6 +204,8 @@ def _downscale(image: Image, scale: float) -> Image:
 
 def _rescale(rows: Rows, image: Image, other: Image) -> Rows:
     """Convert detections in pixels of `image` to pixels of `other`, the same picture at another scale."""
+    if image is other:
+        return rows
     (height, width), (other_height, other_width) = image.shape[:2], other.shape[:2]
     ratio = np.array([other_width / width, other_height / height] * 7, np.float32)
     return np.hstack([rows[:, :14] * ratio, rows[:, 14:]])
@@ -224,15 +227,21 @@ def decode(
         How many cells have at least the minimum score.
     """
     cls, obj, bbox, kps = (outputs[kind] for kind in KINDS)
-    score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-    found = np.flatnonzero(score >= np.float32(threshold))
+    # neither factor of a sufficient score is below its square; the margin is for rounding
+    least = np.float32(0.99 * threshold * threshold) if threshold > 0 else -np.inf
+    found = np.flatnonzero((cls[:, 0] >= least) & (obj[:, 0] >= least))
+    score = np.sqrt(np.clip(cls[found, 0], 0, 1) * np.clip(obj[found, 0], 0, 1))
+    sufficient = score >= np.float32(threshold)
+    found, score = found[sufficient], score[sufficient]
+    if not len(found):
+        return np.empty((0, 15), np.float32), 0
     cells = _cells(height, width)[found]
     cell, stride = cells[:, :2], cells[:, 2:]
     centre, side = (bbox[found, :2] + cell) * stride, np.exp(bbox[found, 2:]) * stride
-    points = (kps[found] + np.tile(cell, 5)) * stride
-    faces = np.hstack([centre - side / 2, side, points, score[found, None]])
+    points = (kps[found].reshape(-1, 5, 2) + cell[:, None]) * stride[:, None]
+    faces = np.concatenate([centre - side / 2, side, points.reshape(-1, 10), score[:, None]], axis=1)
     whole = faces[:, :4].astype(int).tolist()  # FaceDetectorYN suppresses boxes of whole pixels
-    kept = cv2.dnn.NMSBoxes(whole, faces[:, 14].tolist(), threshold, NMS_IOU) if whole else ()
+    kept = cv2.dnn.NMSBoxes(whole, faces[:, 14].tolist(), threshold, NMS_IOU)
     return faces[np.asarray(kept, np.intp).reshape(-1)], len(faces)
 
 

@@ -39,6 +39,8 @@ def distance(one: Pictures, other: Pictures) -> NDArray[np.float32]:
     Args:
         one, other: pictures of any number of pixels, of shapes that broadcast.
     """
+    if max(one.max(initial=0), other.max(initial=0)) < _WHITE:
+        return _distance_of_all(one, other)
     used = (np.maximum(one, other) < _WHITE).astype(np.float32)
     used = np.where(used.mean(-1, keepdims=True) < _MIN_USED, np.float32(1), used)
     count = used.sum(-1, keepdims=True)
@@ -49,6 +51,18 @@ def distance(one: Pictures, other: Pictures) -> NDArray[np.float32]:
     gain = shared / ((weighted * a).sum(-1, keepdims=True) / count + _NOISE)
     inverse = shared / ((b * b * used).sum(-1, keepdims=True) / count + _NOISE)
     errors = [(np.abs(error) * used).sum(-1) / count[..., 0] for error in (b - gain * a, a - inverse * b)]
+    return np.asarray(np.maximum(*errors))
+
+
+def _distance_of_all(one: Pictures, other: Pictures) -> NDArray[np.float32]:
+    """Compute the same numbers as `distance`, in half the time, for pictures without white pixels."""
+    count = np.float32(one.shape[-1])
+    a = one - one.sum(-1, keepdims=True) / count
+    b = other - other.sum(-1, keepdims=True) / count
+    shared = np.maximum((a * b).sum(-1, keepdims=True) / count, 0)
+    gain = shared / ((a * a).sum(-1, keepdims=True) / count + _NOISE)
+    inverse = shared / ((b * b).sum(-1, keepdims=True) / count + _NOISE)
+    errors = [np.abs(error).sum(-1) / count for error in (b - gain * a, a - inverse * b)]
     return np.asarray(np.maximum(*errors))
 
 
