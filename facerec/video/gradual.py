@@ -158,7 +158,8 @@ def _mixes(
     dissolve, wipe = dissolve.mean(1) / span, wipe.mean(1) / span
     rising = [_rises(share, settings), _rises(covered, settings)]
     windows: list[Window] = []
-    for k, begin in enumerate(begins.tolist()):
+    for k in np.flatnonzero(rising[0] | rising[1]).tolist():
+        begin = int(begins[k])
         low, high = sides(begin, begin + length, len(small), borders)
         around = np.concatenate([changes[low + 1 : begin + 1], changes[begin + length + 1 : high + 1]])
         noise = float(np.median(around)) / float(span[k]) if len(around) else 0.0
