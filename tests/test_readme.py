@@ -138,7 +138,10 @@ def test_the_commands_of_features_run_as_they_stand(tmp_path: Path) -> None:
     assert np.load(folder / "shot_features" / "place" / "film.npy").shape == (3, 2048)
     assert np.load(tmp_path / "features" / "title.npy").shape == (1, 2048)
     assert len(np.load(tmp_path / "features" / "shard-000000.npz").files) == 2
-    assert "movie 12345, place, audio_stft: 64 shards\n  done          64  0-63" in done.stdout
+    assert (
+        "movie 12345, place, audio_stft: 64 shards\n  shards    number  which\n  done          64  0-63"
+        in done.stdout
+    )
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.M))))
