@@ -124,6 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         had = counted(faces, "file of a movie folder has", "files of movie folders have")
         print(f"{had} faces of the film that were learnt from it: they stay, without a name")  # noqa: T201
     if args.dry_run:
+        for path in (path for folder in folders for path in shown_files(folder) if path.suffix == ".png"):
+            logging.info("%s: a picture with names, which cannot be searched; it would be deleted", path)
         print(f"{database.folder}: {found}; nothing was changed", flush=True)  # noqa: T201
         return 0
     where = f"changed or deleted in the database and {counted(len(folders), 'movie')}"

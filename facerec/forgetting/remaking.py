@@ -14,6 +14,8 @@ def remaking_commands(
 ) -> Iterator[str]:
     """Yield one command line for each kind of file, for all movies of which such a file was deleted.
 
+    A contact sheet is made of one movie at a time.
+
     Args:
         deleted: deleted files by the movie folder that they were in.
         shown: how the user gave each folder.
@@ -24,7 +26,9 @@ def remaking_commands(
         for command in dict.fromkeys(filter(None, (_command_of(folder, file) for file in files))):
             folders_of.setdefault(command, []).append(shown[path])
     for (stage, *options), folders in folders_of.items():
-        yield stage_command(stage, *options, "--actor-db", str(actor_db), "--path", *folders)
+        groups = [[path] for path in folders] if stage == "contact_sheet" else [folders]
+        for group in groups:
+            yield stage_command(stage, *options, "--actor-db", str(actor_db), "--path", *group)
 
 
 def _command_of(folder: MovieFolder, file: Path) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facerec.actors.database import ActorDatabase
 from facerec.forgetting.traces import Trace
+from facerec.models.packs import models_to_prepare
 from facerec.support.shell import command_line, prepare_command
 
 
@@ -15,7 +16,8 @@ def remedy(trace: Trace, database: ActorDatabase) -> str:
         return "rename or delete it"
     if trace.what.startswith("it has '") and trace.path.parent == database.pictures:
         command = command_line("exiftool", "-all=", "-overwrite_original", str(trace.path))
-        prepare = prepare_command(database.folder)
+        detector, embedder = models_to_prepare(database.read_meta())
+        prepare = prepare_command(database.folder, embedder, detector)
         return f"remove the text that is stored in the picture: {command}; then: {prepare}"
     if trace.what.startswith("it has '"):
         return "remove these words from it, or delete it"

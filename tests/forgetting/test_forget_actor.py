@@ -31,6 +31,7 @@ from facerec.exporting.registry import FORMATS
 from facerec.folder.layout import MovieFolder
 from facerec.folder.people import read_people
 from facerec.forgetting.movie_folder import forget_in_folder
+from facerec.forgetting.remaking import remaking_commands
 from facerec.forgetting.subject import find_subject
 from facerec.forgetting.traces import find_traces, trace_in, without_traces
 from facerec.support.atomic import write_bytes
@@ -166,6 +167,18 @@ def test_the_commands_that_make_the_deleted_files_again_are_printed_and_run(
     assert forget(folder, database, ADA, "--dry-run") == 0 and forget(folder, database, ADA) == 0
 
 
+def test_contact_sheets_of_several_movies_have_a_command_each(tmp_path: Path) -> None:
+    folders = [MovieFolder(tmp_path / f"{number}-data") for number in (12, 13)]
+    deleted = {folder.path: [folder.report, folder.contact_sheet] for folder in folders}
+    shown = {folder.path: folder.path.name for folder in folders}
+    commands = [line.split("/")[-1] for line in remaking_commands(deleted, Path("actor_db"), shown)]
+    assert commands == [
+        "report.py --actor-db actor_db --path 12-data 13-data",
+        "contact_sheet.py --actor-db actor_db --path 12-data",
+        "contact_sheet.py --actor-db actor_db --path 13-data",
+    ]
+
+
 def test_the_index_of_all_movies_is_cleaned_too(
     folder: MovieFolder, database: ActorDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +245,7 @@ def test_a_dry_run_lists_the_files_and_changes_none(
     assert forget(folder, database, ZOE, "--dry-run") == 0
     said = capsys.readouterr()
     assert "nothing was changed" in said.out and "predictions.json" in said.err
+    assert f"{folder.contact_sheet}: a picture with names" in said.err
     assert before == {p: p.read_bytes() for p in folder.path.parent.parent.rglob("*") if p.is_file()}
 
 
