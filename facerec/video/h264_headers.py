@@ -77,7 +77,7 @@ class MissingReferences:
         return False
 
     def _are_missing(self, unit: bytes) -> bool:
-        """Compare the number of a slice's picture with the last one (7.4.3); 0 and 1 may begin anew."""
+        """Compare the number of a slice's picture with the last one (7.4.3); 0 and 1 may restart."""
         bits, last = _Bits(unit), self._last
         try:
             bits.exponential(), bits.exponential()  # first macroblock, slice type
