@@ -92,7 +92,7 @@ class MissingReferences:
             return False
         if unit[0] >> 5 & 3:
             self._last = number
-        return not (last is None or number <= 1 or number in (last, (last + 1) % (1 << size)))
+        return not (last is None or number in (0, 1, last, last + 1))
 
     def _add_parameters(self, unit: bytes) -> None:
         kind = unit[0] & 31 if unit else 0
