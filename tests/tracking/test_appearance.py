@@ -47,6 +47,22 @@ def test_across_a_gap_the_mean_of_an_end_counts():
     assert labels(frames[4:6], [BOX] * 2, degrees[4:6]) == [0, 1]
 
 
+def test_an_end_of_one_box_looks_like_that_box_alone():
+    """Not like the detections that happen to be the first of the film."""
+    boxes = [BOX, [300, 20, 340, 100], *[BOX] * 5]
+    assert labels([0, 0, 3, 4, 5, 6, 7], boxes, [0, 90, 0, 0, 0, 0, 0]) == [0, 1, 0, 0, 0, 0, 0]
+
+
+def test_the_length_of_a_mean_says_nothing() -> None:
+    """Detections that differ have a short mean; only its direction counts. −1 stands for no detection."""
+    looks = Appearance(unit(np.array([-60, 60, 40, 80, 95, 0])).__getitem__, 0.5)
+    one = np.array([[0, 1], [5, -1], [4, -1], [4, -1]])
+    other = np.array([[5, -1], [0, 1], [2, -1], [3, 4]])
+    assert looks.alike(one, other).tolist() == [True, True, False, True]
+    assert looks.alike(one[:1], np.array([[2, -1]])).tolist() == [False]  # 40 degrees, 0.68 apart
+    assert Appearance(looks.vectors, 0.69).alike(one[:1], np.array([[2, -1]])).tolist() == [True]
+
+
 def test_the_order_of_the_input_does_not_matter():
     """The vectors follow the detections through the sorting."""
     rng = np.random.default_rng(2)

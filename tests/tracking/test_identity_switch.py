@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facerec.errors import InputError
 from facerec.models import load_detector, load_embedder
 from facerec.settings import SplitSettings
+from facerec.tracking import identity_switch
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track, track
 from facerec.video.film import open_film, read_frames
@@ -123,9 +124,85 @@ def test_faces_far_from_each_other_do_not_split_a_track():
 
 
 def test_a_long_track_is_split_by_a_sample_of_its_faces(monkeypatch):
-    monkeypatch.setattr("facerec.tracking.identity_switch._MAX_FACES", 10)
+    monkeypatch.setattr(identity_switch, "_MAX_FACES", 10)
+    compared = []
+    found = identity_switch._change_points
+    monkeypatch.setattr(
+        identity_switch,
+        "_change_points",
+        lambda table, *rest: compared.append(table.shape) or found(table, *rest),
+    )
     faces = embeddings_of(np.random.default_rng(4), (0, 60), (1, 40))
     assert first_frames(still_face(100, jump=60), faces, every=1) == [0, 60]
+    assert compared == [(10, 10)]
+
+
+def test_a_track_is_not_split_beyond_the_faces_around_a_change():
+    """Its largest move is a frame after the first face of the other person."""
+    whole, faces = still_face(70), embeddings_of(np.random.default_rng(0), (0, 8), (1, 6))
+    for frame, by in ((37, 12.0), (39, 8.0), (40, 8.0), (41, 20.0)):
+        whole.boxes[frame:, ::2] += by
+    assert first_frames(whole, faces) == [0, 37]
+
+
+def test_single_faces_of_two_people_are_split_where_one_face_is_enough():
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0]])
+    parts = split_by_appearance(still_face(2), [0, 1], vectors, SAME_PERSON, SplitSettings(min_faces=1))
+    assert [part.frames.tolist() for part in parts] == [[0], [1]]
+
+
+@pytest.mark.parametrize("min_faces", [1, 2, 3])
+def test_no_other_partition_costs_less(min_faces: int) -> None:
+    """Compared with all partitions: their scatter around the segments' means, and the penalties."""
+    rng = np.random.default_rng(min_faces)
+    for m in (3, 6, 8):
+        points = rng.normal(size=(m, 2)) + np.repeat(rng.normal(size=(m, 2)) * 2, 3, axis=0)[:m]
+        distances = np.linalg.norm(points[:, None] - points, axis=2)
+        for penalty in (0.0, 0.7, 3.0, 40.0):
+            costs = {}
+            for chosen in range(1 << (m - 1)):
+                starts = [0, *(k for k in range(1, m) if chosen >> (k - 1) & 1)]
+                parts = np.split(points, starts[1:])
+                if min(map(len, parts)) >= min_faces:
+                    scatter = sum(np.square(part - part.mean(0)).sum() for part in parts)
+                    costs[tuple(starts)] = scatter + penalty * len(parts)
+            assert tuple(identity_switch._segments(distances, min_faces, penalty)) == min(
+                costs, key=costs.get
+            )
+
+
+@pytest.mark.parametrize("same_person", [0.8, SAME_PERSON])
+@pytest.mark.parametrize(
+    "strictness", [SplitSettings(), SplitSettings(min_faces=5, min_between=1.2, max_within=0.5)]
+)
+def test_a_segment_costs_half_of_what_the_smallest_change_gains(strictness, same_person, monkeypatch):
+    """Twice as much would hide such a change, and nothing would say so."""
+    apart = same_person * np.sqrt(strictness.min_between**2 - strictness.max_within**2)
+    faces = np.repeat([0.0, apart], strictness.min_faces)
+    gained = np.square(faces - faces.mean()).sum()  # by two segments, each without scatter
+    asked = []
+    monkeypatch.setattr(
+        identity_switch, "_segments", lambda _, least, costs: asked.append((least, costs)) or [0]
+    )
+    vectors = embeddings_of(np.random.default_rng(0), (0, 9))
+    split_by_appearance(still_face(9), range(9), vectors, same_person, strictness)
+    assert asked == [(strictness.min_faces, pytest.approx(gained / 2))]
+
+
+def test_settings_that_count_every_change_make_segments_free(monkeypatch):
+    asked = []
+    monkeypatch.setattr(identity_switch, "_segments", lambda _, least, costs: asked.append(costs) or [0])
+    vectors, every = embeddings_of(np.random.default_rng(0), (0, 9)), SplitSettings(min_between=0.5)
+    split_by_appearance(still_face(9), range(9), vectors, SAME_PERSON, every)
+    assert asked == [0]
+
+
+def test_distances_of_exactly_the_settings_are_those_of_two_people() -> None:
+    """`min_between` is the least distance of two people, `max_within` the largest of one."""
+    distances = np.array([[0.0, 0.5, 1, 1], [0.5, 0, 1, 1], [1, 1, 0, 0.5], [1, 1, 0.5, 0]])
+    assert identity_switch._join(distances, [0, 2], 1.0, 0.5) == [2]
+    assert identity_switch._join(distances, [0, 2], 1.01, 0.5) == []
+    assert identity_switch._join(distances, [0, 2], 1.0, 0.49) == []
 
 
 def test_segments_of_no_face_are_refused_instead_of_searched_forever() -> None:
@@ -149,7 +226,9 @@ def test_strict_settings_split_less():
     assert len(split_by_appearance(whole, range(20), faces, SAME_PERSON)) == 2
 
 
-@pytest.mark.parametrize("frames", [[0, 1], [2, 1, 0], [0, 1, 99]], ids=["number", "order", "frame"])
+@pytest.mark.parametrize(
+    "frames", [[0, 1], [2, 1, 0], [0, 1, 1], [0, 1, 99]], ids=["number", "order", "twice", "frame"]
+)
 def test_frames_of_embeddings_must_be_ascending_frames_of_the_track(frames):
     with pytest.raises(ValueError, match="embed"):
         split_by_appearance(

@@ -50,6 +50,18 @@ def test_the_state_at_an_end_is_that_of_a_filter_with_matrices(seed: int) -> Non
     np.testing.assert_allclose(backwards.velocity[0], velocity)
 
 
+def test_only_the_last_boxes_of_a_track_say_how_it_moves() -> None:
+    """Every machine looks at the same number of them: what came earlier has little influence, but some."""
+    rng = np.random.default_rng(9)
+    n = motion._WINDOW + 3
+    states, inward = rng.uniform(30, 60, (n, 3)), np.arange(n) - 1
+    found = estimate_motion(states, np.arange(n), np.array([n - 1]), inward)
+    state, velocity = kalman(states[3:], list(range(3, n)))
+    np.testing.assert_allclose(found.state[0], state)
+    np.testing.assert_allclose(found.velocity[0], velocity)
+    assert found.boxes.tolist() == [motion._WINDOW]
+
+
 def end(x: float = 0.0, size: float = 40.0, speed: float = 0.0, boxes: int = 20) -> Motion:
     return Motion(np.array([[x, 0.0, size]]), np.array([[speed, 0.0, 0.0]]), np.array([float(boxes)]))
 
@@ -90,6 +102,14 @@ def test_a_moving_face_may_be_off_by_a_part_of_its_way_in_the_gap() -> None:
     distance = (30 + 24 - 2 * 4 * damped) / 40
     assert cost(end(speed=4.0), off, 6) == pytest.approx(distance**2 / expected)
     assert cost(end(speed=4.0), slower, 6) > cost(end(speed=4.0), off, 6)
+
+
+def test_up_and_down_are_compared_like_left_and_right() -> None:
+    def turned(of: Motion) -> Motion:
+        return Motion(of.state[:, [1, 0, 2]], of.velocity[:, [1, 0, 2]], of.boxes)
+
+    one, other = end(speed=4.0), end(40.0, size=44.0, speed=-3.0)
+    assert cost(turned(one), turned(other), 6) == cost(one, other, 6) > 0
 
 
 @pytest.mark.parametrize("scale", [0.25, 3.0])

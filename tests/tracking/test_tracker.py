@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from hashlib import sha256
 from pathlib import Path
 from unittest import mock
 
@@ -146,6 +147,12 @@ def test_no_detections_make_no_tracks():
 def test_empty_boxes_are_tracked_like_others():
     found = track([0, 0, 1, 1], [[5, 5, 5, 5], [90, 90, 90, 90], [5, 5, 5, 5], [90, 90, 90, 90]])
     assert sorted(i for t in found for i in t.detection_ids) == [0, 1, 2, 3]
+
+
+def test_an_empty_box_is_a_face_of_one_pixel():
+    """It may jump by 0.65 of it, and not by a whole one."""
+    assert [len(t) for t in track([0, 1], [[5, 5, 5, 5], [6, 5, 6, 5]])] == [1, 1]
+    assert [len(t) for t in track([0, 1], [[5, 5, 5, 5], [5.6, 5, 5.6, 5]])] == [2]
 
 
 def test_equal_boxes_of_one_frame_stay_two_tracks():
@@ -306,16 +313,23 @@ def test_the_memory_of_a_flickering_crowd_grows_with_its_links():
     assert peak < 230 << 20  # 155 MiB; with dense tables 310
 
 
-def linked_offsets(before: int, after: int, settings: TrackSettings | None = None) -> list[float]:
-    """How far off a face of `before` boxes may be to be linked with one of `after`, three frames later."""
+def linked_offsets(
+    before: int,
+    after: int,
+    settings: TrackSettings | None = None,
+    missed: int = 3,
+    axes: tuple[int, ...] = (),
+) -> list[float]:
+    """How far off a face of `before` boxes may be to be linked with one of `after`, `missed` frames later."""
     offsets = [x / 4 for x in range(200)]
     film, cuts = [], []
     for shot, x in enumerate(offsets):  # each in a shot of its own
-        first = 40 * shot
+        first, again = 40 * shot, 40 * shot + 12 + missed
         cuts.append(first)
         film.append(moving(list(range(first + 12 - before, first + 12)), 100))
-        film.append(moving(list(range(first + 15, first + 15 + after)), 100 + x))
-    found = track(*joined(*film), cuts=cuts, settings=settings)
+        film.append(moving(list(range(again, again + after)), 100 + x))
+    frames, boxes = joined(*film)
+    found = track(frames, boxes[:, axes or slice(None)], cuts=cuts, settings=settings)
     return [offsets[one.frames[0] // 40] for one in found if len(one) == before + after]
 
 
@@ -328,6 +342,64 @@ def test_the_gate_is_narrower_where_an_end_is_a_single_box():
         with mock.patch.object(tracker, "_SINGLE_BOX_FACTOR", 1.0):
             assert len(linked_offsets(before, after)) > len(given) > 0
             assert linked_offsets(before, after, narrow) == given
+
+
+@pytest.mark.parametrize(("missed", "jump"), [(0, 1.75), (1, 1.75), (2, 1.75), (3, 1.0), (10, 1.0)])
+def test_a_face_at_rest_may_jump_in_a_gap_of_two_frames_and_not_in_a_longer_one(missed, jump) -> None:
+    """By 3.2 standard deviations of its place, for ends of 12 boxes, and 1.75 times as far by a jump."""
+    sd = 40 * (0.08**2 + 0.23**2 / 6) ** 0.5
+    expected = [x / 4 for x in range(200) if x / 4 <= 3.2 * sd * jump]
+    assert linked_offsets(12, 12, missed=missed) == expected
+    assert linked_offsets(12, 12, missed=missed, axes=(1, 0, 3, 2)) == expected  # up and down
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 12), (12, 1)])
+def test_a_single_box_jumps_less_far(before, after) -> None:
+    """Ends of fewer than four boxes count as of four; the gate is 0.9 times as wide, and 1.25 in a jump."""
+    sd = 40 * (0.08**2 + 0.23**2 * (1 / 4 + 1 / 12)) ** 0.5
+    for missed, jump in ((2, 1.25), (3, 1.0)):
+        expected = [x / 4 for x in range(200) if x / 4 <= 3.2 * 0.9 * sd * jump]
+        assert linked_offsets(before, after, missed=missed) == expected
+
+
+def test_three_faces_in_a_row_do_not_each_take_the_place_of_the_next_one() -> None:
+    """Two that stay where they are weigh more than three that all move nearly as far as they may."""
+    far = 3.2 * 40 * (0.08**2 + 0.23**2 / 6) ** 0.5 * 0.9  # 0.81 of the largest cost
+    before, after = list(range(12)), list(range(17, 29))
+    film = joined(
+        *(moving(before, 100 + k * far) for k in (0, 1, 2)),
+        *(moving(after, 100 + k * far) for k in (1, 2, 3)),
+    )
+    assert [len(one) for one in track(*film)] == [12, 24, 24, 12]
+
+
+def test_of_two_faces_that_are_missed_the_nearer_one_comes_back() -> None:
+    before, after = list(range(12)), list(range(17, 29))
+    film = joined(moving(before, 100), moving(before, 110), moving(after, 108))
+    assert [len(one) for one in track(*film)] == [12, 24]
+
+
+def test_boxes_that_overlap_by_exactly_the_threshold_are_linked() -> None:
+    boxes = [[0, 0, 40, 40], [0, 20, 40, 40]]
+    for threshold, lengths in ((0.5, [2]), (0.501, [1, 1])):
+        found = track([0, 1], boxes, settings=TrackSettings(iou_threshold=threshold, gate_sigma=1e-6))
+        assert [len(one) for one in found] == lengths
+
+
+def test_the_tracks_of_a_crowd_are_the_same_on_every_machine_and_in_every_release() -> None:
+    """Two merges of one film must not differ. If this change is meant, raise `settings.RESULTS_VERSION`."""
+    rng = np.random.default_rng(12)
+    faces, shot = 40, np.repeat(np.arange(3), 40)
+    start, speed, size = (rng.integers(*limits, (2, 3, faces)) for limits in ((0, 300), (-6, 7), (20, 60)))
+    seen = np.argwhere(rng.random((120, faces)) < 0.6)
+    frame, face = seen.T
+    at = start[:, shot[frame], face] + speed[:, shot[frame], face] * (frame % 40)
+    at += rng.integers(-9, 10, at.shape) * (rng.random(at.shape) < 0.15)
+    boxes = np.concatenate([at, at + size[0, shot[frame], face]]).T + 2 * rng.random((len(face), 4))
+    for max_gap, cuts, digest in ((10, [80, 40], "8273e4457bf12701"), (4, [], "726034d109c76888")):
+        found = track(frame, boxes, cuts, TrackSettings(max_gap=max_gap))
+        text = ";".join(" ".join(map(str, one.detection_ids.tolist())) for one in found)
+        assert sha256(text.encode()).hexdigest()[:16] == digest
 
 
 def test_what_was_detected_earlier_decides_nothing():

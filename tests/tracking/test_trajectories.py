@@ -79,6 +79,27 @@ def test_of_two_equal_boxes_the_interpolated_one_moves_by_a_pixel() -> None:
     assert first.boxes.tolist() == [[2, 2, 9, 9], [2, 2, 10, 9], [2, 2, 9, 9]]
 
 
+def test_equal_boxes_are_found_beside_others_at_the_same_height() -> None:
+    """Two of three boxes of one height are equal, and the other one is between them in the list."""
+    here, there = (2, 2, 9, 9), (12, 2, 19, 9)
+    result = to_trajectories(
+        tracks_of({1: here}, {1: there}, {0: here, 2: here}, {1: (2, 11, 9, 18)}), 7, WIDTH, HEIGHT
+    )
+    assert [one.boxes[1 - one.start].tolist() for one in result] == [
+        [2, 2, 9, 9], [12, 2, 19, 9], [2, 2, 10, 9], [2, 11, 9, 18],
+    ]  # fmt: skip
+
+
+def test_each_of_many_equal_boxes_moves_another_edge_by_a_pixel() -> None:
+    """The right edge first, then the lower, left and upper one; outwards before inwards at the first two."""
+    crowd = tracks_of({1: (5, 5, 9, 9)}, *[{0: (5, 5, 9, 9), 2: (5, 5, 9, 9)}] * 9)
+    result = to_trajectories(crowd, 7, WIDTH, HEIGHT)
+    assert [one.boxes[1 - one.start].tolist() for one in result] == [
+        [5, 5, 9, 9], [5, 5, 10, 9], [5, 5, 8, 9], [5, 5, 9, 10], [5, 5, 9, 8],
+        [6, 5, 9, 9], [4, 5, 9, 9], [5, 6, 9, 9], [5, 4, 9, 9], [5, 5, 11, 9],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("box", [(0, 0, 24, 20), (14, 10, 24, 20)])
 def test_boxes_moved_at_the_border_stay_inside(box: tuple[int, int, int, int]) -> None:
     both = tracks_of({0: box, 2: box}, {0: (0, 0, 1, 1), 1: box, 2: (0, 0, 1, 1)})
