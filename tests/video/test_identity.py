@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,15 +57,41 @@ def test_a_file_that_was_read_through_is_not_read_again(film: Path) -> None:
         assert file.sha256() == sha256(DATA).hexdigest()
 
 
-def test_a_jump_to_the_end_reads_nothing_between(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("jump", "is_read"), [(1000, True), (1001, False)])
+def test_a_jump_to_the_end_reads_nothing_between(
+    jump: int, is_read: bool, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(identity, "_SKIPPED", 1000)
     with HashedFile(film) as file:
         file.read(100)
-        file.seek(100 + 1001)
+        file.seek(100 + jump)
         file.read(100)
         changed = DATA[:500] + b"changed" + DATA[507:]
         film.write_bytes(changed)
-        assert file.sha256() == sha256(changed).hexdigest()
+        assert file.sha256() == sha256(DATA if is_read else changed).hexdigest()
+
+
+def test_the_rest_of_a_film_is_not_read_into_memory_to_be_hashed(tmp_path: Path) -> None:
+    path, size = tmp_path / "1-a.mp4", 12 << 20
+    with path.open("wb") as file:
+        file.truncate(size)
+    tracemalloc.start()
+    try:
+        with HashedFile(path) as hashed:
+            found = hashed.sha256()
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert found == sha256(bytes(size)).hexdigest()
+
+
+@pytest.mark.parametrize("size", [0, 10, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20])
+def test_the_probe_is_of_the_size_and_of_a_mebibyte_at_each_end(size: int, tmp_path: Path) -> None:
+    """Plans of films keep it, so it may never change."""
+    path, data = tmp_path / "1-a.mp4", DATA[:size]
+    path.write_bytes(data)
+    parts = f"{size}:".encode() + data[: 1 << 20] + data[max(0, size - (1 << 20)) :]
+    assert probe_sha256(path) == sha256(parts).hexdigest()
 
 
 def test_a_film_is_hashed_only_if_its_modification_time_differs(film: Path) -> None:

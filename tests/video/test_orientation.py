@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import struct
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 
 from facerec.geometry import Image
 from facerec.video import open_film, read_frames
+from facerec.video import orientation as module
 from facerec.video.film import read_decoded
-from facerec.video.orientation import Orientation, fitted_size
+from facerec.video.orientation import Orientation, fitted_size, orientation_of, with_borders
 from tests.films import make_film
 
 ONE = 65536  # of the fixed-point numbers of a display matrix
@@ -60,6 +62,21 @@ def test_a_mirrored_or_rotated_film_is_shown_as_its_display_matrix_says(
     assert np.array_equal(shown, wanted)
 
 
+@pytest.mark.parametrize("askew", [-40, -10, 0, 10, 40])
+@pytest.mark.parametrize(
+    ("degrees", "shown"), [(0, (180, True)), (90, (270, True)), (180, (0, True)), (270, (90, True))]
+)
+def test_a_mirrored_film_that_is_askew_is_turned_to_the_next_right_angle(
+    degrees: int, shown: tuple[int, bool], askew: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`degrees` clockwise after the picture was turned over."""
+    angle = math.radians(degrees + askew)
+    a, b = (round(ONE * part) for part in (math.cos(angle), math.sin(angle)))
+    matrix = np.array([a, b, 0, b, -a, 0, 0, 0, 1 << 30], np.int32)
+    monkeypatch.setattr(module, "SideDataContainer", lambda _: {"DISPLAYMATRIX": matrix.tobytes()})
+    assert orientation_of(None, Orientation(7)) == Orientation(*shown)  # type: ignore[arg-type]
+
+
 def joined(folder: Path, width: int, height: int) -> Path:
     """Make a film of 30 frames of 160x120 pixels and 30 white ones of another size."""
 
@@ -96,6 +113,29 @@ def test_a_change_between_square_and_other_pixels_keeps_the_display_size() -> No
     assert fitted_size((9000, 2), (1920, 1080), (1920, 1080)) == (1920, 1)
     assert fitted_size((2, 9000), (1920, 1080), (1920, 1080)) == (1, 1080)
     assert Orientation(90).is_sideways and not Orientation(180, mirrored=True).is_sideways
+
+
+def test_pictures_of_nearly_the_displayed_shape_fill_it_and_others_fit_into_it() -> None:
+    """Up to 3 % are due to cropping and rounding; the film is 1000x500 and shown as 1000x500."""
+    film = (1000, 500), (1000, 500)
+    assert fitted_size((1029, 500), *film) == fitted_size((971, 500), *film) == (1000, 500)
+    assert fitted_size((1030, 500), *film) == (1000, 485) and fitted_size((970, 500), *film) == (970, 500)
+    assert fitted_size((300, 310), *film) == (484, 500) and fitted_size((310, 100), *film) == (1000, 323)
+    for broadcast in ((1440, 1080), (720, 576), (352, 480)):
+        assert fitted_size(broadcast, *film) == (1000, 500)
+    assert fitted_size((721, 576), *film) == (626, 500)
+    assert fitted_size((640, 480), (500, 500), (1000, 500)) == (1000, 500), "the first has wide pixels"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "left", "top"), [(5, 7, 1, 0), (8, 4, 0, 1), (7, 7, 0, 0), (4, 3, 2, 2)]
+)
+def test_borders_are_black_and_equally_wide(width: int, height: int, left: int, top: int) -> None:
+    image = np.random.default_rng(0).integers(1, 256, (height, width, 3), np.uint8)
+    framed = with_borders(image, (8, 7))
+    inside = np.s_[top : top + height, left : left + width]
+    assert framed.shape == (7, 8, 3) and framed.dtype == np.uint8 and np.array_equal(framed[inside], image)
+    assert framed.astype(int).sum() == image.astype(int).sum()
 
 
 def pictures() -> list[object]:
