@@ -27,8 +27,8 @@ class Packet:
 
     Attributes:
         marks: `k` a key frame, `c` a corrupt packet, `e` an error of the decoder, `d` a frame marked as
-            corrupt, `-` no frame, `r` no key frame though the packet says so, `m` a reference
-            before it is missing.
+            corrupt, `-` no frame, `r` no key frame though the packet says so, `t` an error if there are
+            several threads, `m` a reference before it is missing.
         shown: times of the frames that come out with it, in place of its own.
     """
 
@@ -67,7 +67,7 @@ class Decoder:
         if packet is None:
             return [frame for held in self.at_end for frame in self.decode(held)]
         self.decoded.append(packet.pts)
-        if "e" in packet.marks:
+        if "e" in packet.marks or ("t" in packet.marks and self.thread_count > 1):
             raise ValueError("no picture")
         times = [] if "-" in packet.marks else [packet.pts] if packet.shown is None else packet.shown
         is_key = packet.is_keyframe and "r" not in packet.marks
@@ -98,6 +98,7 @@ def film_of(monkeypatch: pytest.MonkeyPatch, *packets: Packet, **options: Any) -
 
     monkeypatch.setattr(module, "open_video", opened)
     monkeypatch.setattr(module, "packets", after_seek)
+    monkeypatch.setattr(module, "cpu_threads", lambda: 5)
     missing = SimpleNamespace(before=lambda packet: "m" in packet.marks)
     monkeypatch.setattr(module, "MissingReferences", lambda context: missing)
     return decoder
@@ -302,6 +303,9 @@ def test_the_first_frame_after_a_seek_may_have_any_number_and_skipped_ones_may_l
     assert numbered(TENS, 35, 1) == [2, 3, "frame 5 follows frame 3"]
     assert numbered(TENS, 35, 1, Skipping({60})) == [2, 3, "frame 6 follows frame 3"]
     assert numbered(TENS, 35, None) == [2, 3, 5, 6]
+    film_of(monkeypatch, packets[0], packets[2], packets[2])
+    assert numbered(TENS, 15, 1) == [0, "frame 2 follows frame 0"], "the second one may not"
+    assert numbered(TENS, 15, 1, Skipping({20})) == [0, 2, "frame 2 follows frame 2"]
 
 
 @pytest.mark.parametrize(
@@ -386,6 +390,43 @@ def test_decoding_begins_a_second_before_and_further_back_where_that_is_not_enou
     assert around(index, 105, None)[:1] == [30] and decoder.sought == [9500, 8500]
     decoder = film_of(monkeypatch, *packets[:90], *[Packet(pts, "ke") for pts in range(9000, 20_000, 100)])
     assert around(index, 150, None) == [*range(30, 90)] and decoder.sought == [14000, 13000, 11000, 7000]
+
+
+def test_decoding_begins_further_back_if_the_first_frame_is_the_wanted_one_or_no_key_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = FrameIndex(np.arange(0, 20_000, 100), Fraction(1, 1000))
+    packets = [Packet(pts, "k" * (pts in (0, 3000, 9000, 9500))) for pts in index.pts.tolist()]
+    packets[30] = Packet(3000, "ke")  # so that the first frame is that of 9000
+    decoder = film_of(monkeypatch, *packets)
+    assert around(index, 90, None)[0] == 0 and decoder.sought == [8000, 7000, 5000, 1000]
+    packets[30], packets[90] = Packet(3000, "k"), Packet(9000, "k-")  # a gradual refresh
+    for name, first in (("h264", 30), ("hevc", 91)):
+        decoder = film_of(monkeypatch, *packets, name=name)
+        frames = list(frames_around(FILM, index, 104, None))
+        assert frames[0][0] == first and len(frames) == 200 - first - (first < 90), name
+
+
+def test_one_thread_is_tried_where_several_find_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else such a film would be decoded from its beginning for every shard."""
+    index = FrameIndex(np.arange(0, 20_000, 100), Fraction(1, 1000))
+    for mark, sought, threads in (("k", [9000], 4), ("kt", [9000, 9000], 1), ("ke", [9000, 9000, 8000], 4)):
+        packets = [Packet(pts, "k" * (pts in (0, 3000))) for pts in index.pts.tolist()]
+        packets[90] = Packet(9000, mark)
+        decoder = film_of(monkeypatch, *packets, name="h264")
+        frames = frames_around(FILM, index, 100, 4)
+        assert next(frames)[0] == (30 if mark == "ke" else 90)
+        assert decoder.sought == sought and decoder.thread_count == threads
+
+
+def test_strict_decoding_stops_at_damage_and_lenient_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = [Packet(pts, "k" * (pts == 10) + "d" * (pts == 40)) for pts in TENS.pts.tolist()]
+    film_of(monkeypatch, *packets)
+    assert around(TENS, 1, None) == [0, 1, 2, 4, 5, 6]
+    with pytest.raises(DamagedFilm):
+        around(TENS, 1, 1)
+    frames = frames_around(FILM, TENS, 1, None)
+    assert [next(frames)[0] for _ in range(4)] == [0, 1, 2, 4]
 
 
 def test_a_film_without_times_is_counted_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
