@@ -89,6 +89,15 @@ def test_a_trajectory_of_too_little_quality_stays_alone() -> None:
     assert clustered(vectors, usable=usable).labels.tolist() == [0, 0, 1, 2]
 
 
+@pytest.mark.parametrize("method", ["plda", "hdbscan"])
+def test_trajectories_of_no_quality_join_no_cluster_even_if_it_is_the_only_one(method: str) -> None:
+    """Nothing is known of them: neither are they like each other, nor do they fit a single core cluster."""
+    usable = np.array([True] * 16 + [False] * 4)
+    vectors = np.array([person(0, 32)] * 20)
+    vectors[~usable] = 0
+    assert clustered(vectors, usable=usable, method=method).labels.tolist() == [0] * 16 + [1, 2, 3, 4]
+
+
 def test_a_trajectory_of_too_little_quality_joins_one_that_it_continues_at_once() -> None:
     vectors = vectors_of([0, 1])
     vectors[1] = 0
@@ -137,7 +146,25 @@ def test_the_limit_of_the_ratio_rises_in_a_film_whose_people_look_alike() -> Non
 
 def test_the_limit_of_the_ratio_rises_with_the_number_of_trajectories() -> None:
     few, many = (clustered(vectors_of([0] * n)).min_log_likelihood_ratio for n in (4, 400))
+    assert few == pytest.approx(ClusterSettings.min_log_likelihood_ratio + np.log(4) / 2)
     assert many == pytest.approx(few + np.log(400 / 4) / 2)
+
+
+def test_trajectories_of_poor_quality_count_in_the_limit_of_the_ratio_and_unusable_ones_do_not() -> None:
+    poor, usable = np.full(30, 0.1, np.float32), np.array([True] * 20 + [False] * 10)
+    made = cluster(vectors_of([0] * 30), poor, usable, NO_PAIRS, NO_CONTINUATIONS, SAME_PERSON)
+    assert made.min_log_likelihood_ratio == pytest.approx(7.6 + np.log(20) / 2)
+
+
+def test_the_limit_of_the_ratio_is_raised_from_twenty_pairs_on_and_not_by_faces_without_quality() -> None:
+    twins = np.repeat(vectors_of([0]), 42, axis=0)
+    pairs = [(i, i + 1) for i in range(0, 40, 2)]
+    lowest = 7.6 + np.log(42) / 2
+    assert clustered(twins, pairs[:19]).min_log_likelihood_ratio == pytest.approx(lowest)
+    assert clustered(twins, pairs).min_log_likelihood_ratio > lowest + 1
+    usable = np.arange(42) != 0
+    lowest = 7.6 + np.log(41) / 2
+    assert clustered(twins, pairs, usable=usable).min_log_likelihood_ratio == pytest.approx(lowest)
 
 
 def test_a_single_observation_is_attached_to_the_one_core_cluster_that_it_fits() -> None:

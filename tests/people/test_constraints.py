@@ -39,6 +39,14 @@ def test_a_face_detected_twice_is_not_two_people() -> None:
     assert linked(trajectory(0, 10), trajectory(3, 5, x=5, size=55)) == []
 
 
+def test_boxes_are_of_one_face_from_the_given_overlap_on() -> None:
+    """Of half the height, they overlap by exactly one half."""
+    whole, half = trajectory(0, 10), trajectory(0, 10, index=1)
+    half.boxes[:, 3] = 25
+    assert cannot_links([whole, half], ClusterSettings(duplicate_iou=0.5)).tolist() == []
+    assert cannot_links([whole, half], ClusterSettings(duplicate_iou=0.501)).tolist() == [[0, 1]]
+
+
 def test_the_order_of_trajectories_does_not_matter() -> None:
     assert linked(trajectory(9, 5, x=200), trajectory(0, 10)) == [[0, 1]]
 
@@ -77,6 +85,31 @@ def test_no_continuation_crosses_a_cut_a_long_gap_or_a_large_distance() -> None:
     assert continued(first, trajectory(10 + ClusterSettings.max_gap + 1, 10)) == []
     assert continued(first, trajectory(23, 10, x=100)) == []
     assert continued(first, trajectory(23, 10, size=100)) == []
+
+
+def test_a_continuation_is_as_near_and_as_large_as_the_settings_say_anywhere_in_the_picture() -> None:
+    """By default 0.8 face sizes between the centres, and 1.4 times the size, both included."""
+    for x in (0, 300):
+        first = trajectory(0, 10, x=x)
+        assert continued(first, trajectory(23, 10, x=x + 40)) == [[0, 1]]
+        assert continued(first, trajectory(23, 10, x=x + 41)) == []
+        assert continued(first, trajectory(23, 10, x=x, size=70)) == [[0, 1]]
+        assert continued(first, trajectory(23, 10, x=x, size=71)) == []
+        assert continued(trajectory(0, 10, x=x, size=70), trajectory(23, 10, x=x)) == [[0, 1]]
+        assert continued(trajectory(0, 10, x=x, size=71), trajectory(23, 10, x=x)) == []
+    for y, found in ((40, [[0, 1]]), (41, [])):
+        first, lower = trajectory(0, 10), trajectory(23, 10, index=1)
+        lower.boxes[:, 1::2] += y
+        assert continuations([first, lower], ()).pairs.tolist() == found
+
+
+def test_the_gap_of_a_continuation_is_a_share_of_the_longest() -> None:
+    pair = [trajectory(0, 10, index=0), trajectory(35, 10, x=10, index=1)]
+    assert continuations(pair, ()).gaps.tolist() == [25 / 50]
+    assert continuations(pair, (), ClusterSettings(max_gap=25)).gaps.tolist() == []
+    assert continuations(pair, (), ClusterSettings(max_gap=26)).gaps.tolist() == [25 / 26]
+    at_once = [pair[0], trajectory(10, 10, x=35, index=1)]
+    assert continuations(at_once, (), ClusterSettings(max_gap=1)).gaps.tolist() == [0]
 
 
 def test_of_two_candidates_only_the_nearest_is_a_continuation() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -49,6 +50,20 @@ def test_the_clusters_are_those_of_the_definition(n: int, seed: int, spread: flo
     labels = agglomerate(groups, pairs, 3.0)
     clusters = {frozenset(np.flatnonzero(labels == c).tolist()) for c in set(labels.tolist())}
     assert clusters == slow_agglomerate(vectors, reliabilities, {(i, j) for i, j in pairs.tolist()}, 3.0)
+
+
+@pytest.mark.parametrize("max_precision", [0.1, 2.0])
+@pytest.mark.parametrize("reliabilities", [(0.1, 0.2), (0.3, 0.9)])
+def test_two_groups_are_joined_from_their_ratio_on(
+    reliabilities: tuple[float, float], max_precision: float
+) -> None:
+    """Of little and of much precision, below and above its bound."""
+    vectors = observations(2, 5, 0.1)[0][[0, 0]]
+    groups = Groups.from_observations(vectors, np.array(reliabilities), SAME_PERSON, max_precision)
+    ratio = float(groups.pair_log_likelihood_ratio(np.array([[0, 1]]))[0])
+    pairs = np.empty((0, 2), np.int64)
+    assert agglomerate(groups, pairs, ratio - 0.001).tolist() == [0, 0]
+    assert agglomerate(groups, pairs, ratio + 0.001).tolist() == [0, 1]
 
 
 @settings(max_examples=40, deadline=None)

@@ -73,6 +73,24 @@ def test_weights_of_pictures_and_settings_change_the_probabilities_of_names() ->
     assert of(NamingSettings(unknown_odds=1e9), None) == [{}, {}] != plain
 
 
+@pytest.mark.parametrize("same_person", [0.5, SAME_PERSON])
+def test_a_name_is_as_likely_as_its_pictures_say_and_the_likeliest_comes_first(same_person: float) -> None:
+    """By hand: the mean odds of each actor's pictures, against 10 and 0.5 an actor for all other people."""
+    near_by = np.array([0.85, 0.95, 0.7, 0.8, 0.9])  # in units of `same_person`; two of one actor, three
+    cosine = 1 - (near_by * same_person) ** 2 / 2
+    gallery = cosine[:, None] * person(0, 32) + np.sqrt(1 - cosine**2)[:, None] * person(1, 32)
+    odds = np.exp((1 - near_by) / 0.06)
+    first, second = odds[:2].mean(), odds[2:].mean()
+    unknown = 10 + 2 * 0.5
+    (names,) = name_clusters(
+        person(0, 32)[None], np.ones(1, bool), NO_PAIRS, gallery.astype(np.float32),
+        np.array([0, 0, 1, 1, 1]), ["a", "b"], same_person,
+    )  # fmt: skip
+    assert list(names) == ["b", "a"]
+    assert names["a"] == pytest.approx(first / (first + second + unknown), rel=1e-3)
+    assert names["b"] == pytest.approx(second / (first + second + unknown), rel=1e-3)
+
+
 def test_only_people_of_the_cast_are_named() -> None:
     first, second, unknown = named(probes_of(0, 1, 9), [1, 3, 2])
     assert first["nm0"] > DISPLAY_THRESHOLD
@@ -93,6 +111,15 @@ def test_clusters_without_a_vector_have_no_name() -> None:
 
 def test_a_film_without_clusters_has_no_names() -> None:
     assert named(np.empty((0, 32), np.float32), [2]) == []
+
+
+def test_probes_compared_in_parts_have_the_same_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery, actor_of = gallery_of([3, 2])
+    probes = probes_of(*range(7))
+    whole = actor_distances(probes, gallery, actor_of, 2, NamingSettings(), 0.06)
+    monkeypatch.setattr("facerec.people.naming._MAX_DISTANCES", 10)  # two probes at once
+    parts = actor_distances(probes, gallery, actor_of, 2, NamingSettings(), 0.06)
+    np.testing.assert_allclose(parts, whole, rtol=1e-6)
 
 
 def test_many_pictures_of_one_actor_do_not_attract_other_people() -> None:
@@ -141,6 +168,10 @@ def test_the_mean_odds_are_weighted_nearest_pictures_first() -> None:
     (found,) = distance_of_mean_odds(distances, NamingSettings(k=1), 0.1, weights)
     odds = (np.exp(-distances[0] / 0.1) * counted).sum() / 2.475
     assert np.exp(-found / 0.1) == pytest.approx(odds)
+    probes = np.array([[0.9, 0.5, 0.7, 0.6], [0.4, 1.1, 0.8, 1.0], [0.7, 0.7, 0.7, 0.7]])
+    several = distance_of_mean_odds(probes, NamingSettings(k=1), 0.1, weights)
+    alone = [distance_of_mean_odds(one[None], NamingSettings(k=1), 0.1, weights)[0] for one in probes]
+    assert several.tolist() == alone and several[0] == found
 
 
 @given(st.data())

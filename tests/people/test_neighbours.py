@@ -9,6 +9,7 @@ from facerec.folder.records import Trajectory
 from facerec.people.clustering import cluster
 from facerec.people.constraints import Continuations
 from facerec.people.neighbours import neighbours, places, shots_of
+from facerec.people.plda import Groups, reliability
 from facerec.settings import ClusterSettings
 
 NONE = np.zeros((0, 2), np.int64)
@@ -49,6 +50,20 @@ def test_clusters_seen_in_one_frame_or_without_usable_faces_are_no_neighbours() 
     made = found(vectors(0, 0, 0, 0), [0, 1, 2, 3], np.array([[0, 1]]), usable=[True, True, True, False])
     assert made.clusters.tolist() == [[2, -1, -1], [2, -1, -1], [0, 1, -1], [-1, -1, -1]]
     assert (np.isneginf(made.ratios) == (made.clusters < 0)).all()
+
+
+def test_clusters_of_any_quality_have_the_ratios_of_their_observations() -> None:
+    """Poor ones as well: they are those that an annotator has to compare."""
+    people, labels = vectors(0, 1, 0, 2, 1, 0, spread=0.2), np.array([0, 1, 2, 3, 1, 0])
+    quality = np.array([0.1, 0.5, 0.08, 0.9, 0.3, 0.2], np.float32)
+    made = neighbours(people, quality, np.ones(6, bool), labels, NONE, 1.1)
+    chosen = ClusterSettings()
+    groups = Groups.from_observations(people, reliability(quality, chosen), 1.1, chosen.max_precision)
+    for one in range(4):
+        others = [other for other in range(4) if other != one]
+        ratios = groups.merged(labels).pair_log_likelihood_ratio(np.array([[one, other] for other in others]))
+        assert made.clusters[one].tolist() == [others[i] for i in np.argsort(-ratios)]
+        np.testing.assert_allclose(made.ratios[one], np.sort(ratios)[::-1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("n", [0, 1])

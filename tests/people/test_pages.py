@@ -62,6 +62,25 @@ def test_pages_of_a_split_person_lie_side_by_side() -> None:
     assert made.split == 1
 
 
+def test_the_pages_of_one_person_come_by_time_on_screen() -> None:
+    made = arranged([0] * 6, [5, 1, 5, 1, 5, 1], max_size=2)
+    on_screen = np.bincount(made.labels, [5, 1, 5, 1, 5, 1])
+    assert on_screen.tolist() == sorted(on_screen.tolist(), reverse=True)
+    assert len(on_screen) == 3
+
+
+def test_a_person_of_two_looks_is_split_between_them() -> None:
+    """What all faces have in common says nothing, nor does the smaller variation within each look."""
+    rng = np.random.default_rng(2)
+    looks = np.array([0, 1, 1, 0, 1, 0, 0, 1])
+    vectors = np.stack([np.full(8, 5.0), 2.0 * looks - 1, rng.uniform(-0.6, 0.6, 8)], axis=1)
+    made = arrange_pages(
+        np.zeros(8, np.int64), vectors.astype(np.float32), np.ones(8, bool), np.full(8, 10), np.arange(8),
+        ClusterSettings(max_size=4),
+    )  # fmt: skip
+    assert made.labels.tolist() == looks.tolist()
+
+
 @pytest.mark.parametrize("max_size", [1, 3, 10])
 def test_people_above_max_size_are_split_into_as_few_pages_as_possible(max_size: int) -> None:
     people = [0] * 23 + [1] * 7 + [2]
@@ -106,6 +125,13 @@ def test_shot_is_not_divided_between_poor_pages_where_that_leaves_a_page_half_fu
     everyone = {*range(12)}
     made = arranged([*range(12)], poor=everyone, shots=[0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2], max_size=5)
     assert made.labels.tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2]
+    shots = [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 3]  # pages of 8 are half full after 4
+    made = arranged([*range(12)], poor=everyone, shots=shots, max_size=8)
+    assert made.labels.tolist() == [0] * 5 + [1] * 7
+    made = arranged([*range(12)], poor=everyone, shots=[0] * 4 + [1] * 8, max_size=8)
+    assert made.labels.tolist() == [0] * 4 + [1] * 8
+    made = arranged([*range(12)], poor=everyone, shots=[0] * 3 + [1] * 5 + [2] * 4, max_size=8)
+    assert made.labels.tolist() == [0] * 8 + [1] * 4
     made = arranged([*range(7)], poor={*range(7)}, shots=[0, 1, 1, 1, 1, 1, 1], max_size=5)
     assert made.labels.tolist() == [0, 0, 0, 0, 0, 1, 1]
 

@@ -46,6 +46,16 @@ def test_an_observation_without_reliability_changes_nothing() -> None:
     assert groups.pair_log_likelihood_ratio(PAIR)[0] == pytest.approx(0, abs=1e-4)
 
 
+def test_pairs_compared_in_parts_have_the_same_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, reliabilities = observations(6, 1)
+    groups = Groups.from_observations(vectors, reliabilities, SAME_PERSON, 2.0)
+    pairs = np.column_stack(np.triu_indices(6, 1))
+    whole = groups.pair_log_likelihood_ratio(pairs)
+    monkeypatch.setattr("facerec.people.plda._PAIRS_PER_BLOCK", 4)
+    assert groups.pair_log_likelihood_ratio(pairs).tolist() == whole.tolist()
+    assert groups.pair_log_likelihood_ratio(pairs[:0]).tolist() == []
+
+
 def test_reliability_grows_with_quality_from_0_towards_its_maximum() -> None:
     chosen = ClusterSettings()
     values = reliability(np.array([0, chosen.half_quality, 1.0]), chosen)

@@ -25,6 +25,18 @@ def test_a_face_in_profile_has_a_fifth_of_the_quality() -> None:
     assert side == pytest.approx(front / 5, rel=0.01) and 0 < side < front <= 1
 
 
+def test_the_quality_is_the_product_of_its_factors() -> None:
+    """By hand: a score of 0.9, twice the sharpness and three times the size that halve it, from the front."""
+    ones = np.ones(3, np.float32)
+    scores = np.array(
+        [0.9, 1.5, -0.5], np.float32
+    )  # a score above 1 says no more than 1, one below 0 nothing
+    found = face_quality(scores, 16 * ones, 96 * ones, np.array([FRONTAL] * 3), VectorSettings())
+    sharp, large = 16**2 / (16**2 + 8**2), 96 / (96 + 32)
+    assert found.tolist() == pytest.approx([0.9 * sharp * large, sharp * large, 0])
+    assert found.dtype == np.float32
+
+
 @pytest.mark.parametrize("better", [{"scores": 0.95}, {"sharpness": 200.0}, {"sizes": 150.0}])
 def test_a_better_face_has_more_quality(better: dict[str, float]) -> None:
     face = {"scores": 0.7, "sharpness": 8.0, "sizes": 30.0}

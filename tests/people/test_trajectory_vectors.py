@@ -52,6 +52,21 @@ def test_a_trajectory_without_a_face_of_enough_quality_is_not_usable() -> None:
     assert not found.vectors[1:].any()
 
 
+def test_a_trajectory_of_exactly_the_least_quality_is_usable() -> None:
+    half = np.full(1, 0.5, np.float32)
+    for least, usable in ((0.5, True), (0.51, False)):
+        chosen = VectorSettings(min_quality=least)
+        found = trajectory_vectors(np.zeros(1, np.int64), np.array([person(0)]), half, 1, chosen)
+        assert found.usable.tolist() == [usable] and found.usable.dtype == bool
+
+
+def test_the_outliers_of_all_trajectories_are_counted() -> None:
+    embeddings = np.array([*[person(0)] * 9, person(1), *[person(2)] * 5])
+    found = trajectory_vectors(np.array([0] * 10 + [1] * 5), embeddings, np.full(15, 0.5, np.float32), 2)
+    assert found.outliers == 1
+    np.testing.assert_allclose(found.vectors, [person(0), person(2)], atol=1e-6)
+
+
 def test_faces_without_a_trajectory_are_ignored() -> None:
     found = trajectory_vectors(np.array([-1, 0]), np.array([person(1), person(0)]), np.ones(2, np.float32), 1)
     np.testing.assert_array_equal(found.vectors[0], person(0))
