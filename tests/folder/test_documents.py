@@ -15,6 +15,7 @@ from facerec.errors import ContractError
 from facerec.folder.documents import (
     DISPLAY_THRESHOLD,
     TRANSITION_KINDS,
+    TransitionRecord,
     clusters_bytes,
     predictions_bytes,
     read_clusters,
@@ -23,6 +24,7 @@ from facerec.folder.documents import (
     read_transitions,
     scene_changes_bytes,
     shown_actor,
+    transitions_bytes,
 )
 from facerec.support.jsonl import RuleViolation
 from facerec.video.fades import BLACK, WHITE
@@ -158,6 +160,71 @@ def test_an_empty_movie_has_valid_documents(file: Path) -> None:
 def test_what_a_reader_would_refuse_is_not_written(make: Callable[[], bytes]) -> None:
     with pytest.raises(RuleViolation):
         make()
+
+
+def test_documents_are_the_bytes_of_the_contract() -> None:
+    """Other programs read them, and their hashes must not change between releases."""
+    assert scene_changes_bytes(7, [20, 40]) == b'{"frame_indices":[20,40],"movie_id":7}'
+    assert clusters_bytes(7, [1, 0, 1]) == b'{"clusters":[1,0,1],"movie_id":7}'
+    assert transitions_bytes(7, [TransitionRecord("wipe", 8, 20, 14)]) == (
+        b'{"movie_id":7,"transitions":[{"kind":"wipe","begin":8,"end":20,"cut":14}]}'
+    )
+    names = {"b": 0.25, "a": 0.25, "c": 0.3333333, "d": 0.049996, "e": 0.049994}
+    assert predictions_bytes(7, {10: {}, 2: names}) == (
+        b'{"movie_id":7,"predictions":{"2":{"c":0.33333,"a":0.25,"b":0.25,"d":0.05},"10":{}}}'
+    )
+
+
+LAST = 2**31 - 1
+
+
+def transition(**other: object) -> dict[str, object]:
+    return {"kind": "wipe", "begin": 8, "end": 20, "cut": 14, **other}
+
+
+def predicted(names: object, cluster: str = "0") -> dict[str, object]:
+    return {"movie_id": 7, "predictions": {cluster: names}}
+
+
+@pytest.mark.parametrize(
+    ("which", "read", "refused"),
+    [
+        (0, {"frame_indices": [1, LAST], "movie_id": 7}, {"frame_indices": [0, LAST], "movie_id": 7}),
+        (0, {"frame_indices": [], "movie_id": 7}, {"frame_indices": [1, LAST + 1], "movie_id": 7}),
+        (0, {"frame_indices": [1, 2], "movie_id": 7}, {"frame_indices": {"1": 2}, "movie_id": 7}),
+        (0, {"frame_indices": [1], "movie_id": 7}, {"frame_indices": [1], "movie_id": 8}),
+        (0, {"frame_indices": [1], "movie_id": 7}, {"frame_indices": [1.0], "movie_id": 7}),
+        (1, {"clusters": [0, 1], "movie_id": 7}, {"clusters": [0, 2], "movie_id": 7}),
+        (1, {"clusters": [1, 0], "movie_id": 7}, {"clusters": [1, 1], "movie_id": 7}),
+        (1, {"clusters": [0], "movie_id": 7}, {"clusters": [-1], "movie_id": 7}),
+        (2, predicted({"a" * 64: 1.0}), predicted({"a" * 65: 1.0})),
+        (2, predicted({"a": 0.05}), predicted({"a": 0.04999})),
+        (2, predicted({"a": 0.5, "b": 0.5001}), predicted({"a": 0.5, "b": 0.5002})),
+        (2, predicted({"a": 0.12345}), predicted({"a": 0.123456})),
+        (2, predicted({}, "999999999"), predicted({}, "1000000000")),
+        (2, predicted({}), predicted([])),
+        (2, predicted({"a": 1}), predicted({"a": 0})),
+        *((3, {"movie_id": 7, "transitions": [transition(**read)]},
+           {"movie_id": 7, "transitions": [transition(**refused)]})
+          for read, refused in (({"begin": 1}, {"begin": 0}), ({"end": LAST}, {"end": LAST + 1}),
+                                ({"begin": 14}, {"begin": 15}), ({"end": 14}, {"end": 13}),
+                                ({"kind": "gradual"}, {"kind": "iris"}), ({"cut": 8}, {"cut": 7}),
+                                ({"kind": "cut", "begin": 14, "end": 14}, {"kind": "cut"}),
+                                ({"cut": 20}, {"kind": "wipe", "begin": 14, "end": 14}),
+                                ({}, {"cut": 14.0}))),
+        (3, {"movie_id": 7, "transitions": [transition(), transition(cut=15)]},
+         {"movie_id": 7, "transitions": [transition(), transition()]}),
+        (3, {"movie_id": 7, "transitions": []}, {"movie_id": 7, "transitions": {}}),
+    ],
+)  # fmt: skip
+def test_a_document_at_a_limit_of_the_contract_is_read_and_one_beyond_it_is_refused(
+    file: Path, which: int, read: object, refused: object
+) -> None:
+    file.write_bytes(orjson.dumps(read))
+    READERS[which](file, 7)
+    file.write_bytes(orjson.dumps(refused))
+    with pytest.raises(ContractError):
+        READERS[which](file, 7)
 
 
 def test_a_cluster_shows_its_likeliest_actor_and_none_of_two_that_are_equally_likely() -> None:

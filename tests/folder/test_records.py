@@ -138,6 +138,100 @@ def test_a_broken_rule_is_named(record: Record, change: dict[str, Any], rule: st
         type(record).from_json({**as_json(record), **change})
 
 
+SINGLE = Trajectory(0, 7, 0, np.array([[0, 0, 1, 1]]), np.array([True]), 1, 1)
+LAST, SIDE = 2**31 - 1, 1 << 16
+POINTS = as_json(FEATURE)["keypoints"]
+
+
+@pytest.mark.parametrize(
+    ("record", "read", "refused"),
+    [
+        (SINGLE, {"start": LAST - 1, "movie_id": 0}, {"start": LAST}),
+        (SINGLE, {"start": 0}, {"start": -1}),
+        (SINGLE, {"w": SIDE, "h": SIDE}, {"w": SIDE + 1}),
+        (SINGLE, {"w": SIDE}, {"h": SIDE + 1}),
+        (SINGLE, {}, {"w": 0}),
+        (SINGLE, {}, {"h": 0}),
+        (SINGLE, {}, {"bbs": [], "detected": [], "len": 0}),
+        (SINGLE, {}, {"len": 2}),
+        (SINGLE, {}, {"detected": [True, True]}),
+        (SINGLE, {}, {"detected": [1]}),
+        (SINGLE, {}, {"detected": "1"}),
+        (SINGLE, {}, {"detected": [False]}),
+        (SINGLE, {}, {"object_type": "person"}),
+        (SINGLE, {}, {"movie_id": 7.0}),
+        (SINGLE, {}, {"start": 0.0}),
+        (SINGLE, {}, {"w": 1.0}),
+        (SINGLE, {}, {"h": True}),
+        (SINGLE, {"w": 9, "h": 9, "bbs": [[8, 8, 9, 9]]}, {"w": 9, "h": 9, "bbs": [[8, 8, 10, 9]]}),
+        (SINGLE, {}, {"w": 9, "h": 9, "bbs": [[8, 8, 9, 10]]}),
+        (SINGLE, {}, {"w": 9, "h": 9, "bbs": [[-1, 0, 1, 1]]}),
+        (SINGLE, {}, {"w": 9, "h": 9, "bbs": [[0, -1, 1, 1]]}),
+        (SINGLE, {}, {"w": 9, "h": 9, "bbs": [[1, 0, 1, 1]]}),
+        (SINGLE, {}, {"w": 9, "h": 9, "bbs": [[0, 1, 1, 1]]}),
+        (SINGLE, {}, {"bbs": [[0, 0, 1]]}),
+        (SINGLE, {}, {"bbs": [[0, 0, 1, 1, 1]]}),
+        (SINGLE, {}, {"bbs": [{"0": 0}]}),
+        (SINGLE, {}, {"bbs": [[0, 0, 1, 1.0]]}),
+        (FEATURE, {"frame": LAST, "tag": f"7:{LAST}:1_2_30_40"},
+         {"frame": LAST + 1, "tag": f"7:{LAST + 1}:1_2_30_40"}),
+        (FEATURE, {"frame": 0, "tag": "7:0:1_2_30_40"}, {"frame": -1, "tag": "7:-1:1_2_30_40"}),
+        (FEATURE, {}, {"tag": "7:6:1_2_30_40"}),
+        (FEATURE, {}, {"tag": "7:5:1_2_30_41"}),
+        (FEATURE, {}, {"tag": 7}),
+        (FEATURE, {}, {"h": 39}),
+        (FEATURE, {}, {"w": 29}),
+        (FEATURE, {}, {"w": 320.0}),
+        (FEATURE, {}, {"h": SIDE + 1}),
+        (FEATURE, {"embedding": [0.6, 0.8006]}, {"embedding": [0.6, 0.8015]}),
+        (FEATURE, {"embedding": [0.6, 0.7994]}, {"embedding": [0.6, 0.7985]}),
+        (FEATURE, {"embedding": [1]}, {"embedding": 1}),
+        (FEATURE, {"keypoints": {**POINTS, "nose": [SIDE, -SIDE]}},
+         {"keypoints": {**POINTS, "nose": [0, -SIDE - 0.1]}}),
+        (FEATURE, {}, {"keypoints": {**POINTS, "nose": [SIDE + 0.1, 0]}}),
+        (FEATURE, {}, {"keypoints": {**POINTS, "nose": [1, 2, 3]}}),
+        (FEATURE, {}, {"keypoints": {**POINTS, "nose": {"0": 1, "1": 2}}}),
+        (FEATURE, {}, {"keypoints": {**POINTS, "nose": [1, "2"]}}),
+        (FEATURE, {}, {"keypoints": {**POINTS, "ear": [1, 2]}}),
+        (FRAME, {"frame": LAST, "faces": []}, {"frame": LAST + 1}),
+        (FRAME, {"frame": 0, "change": None}, {"frame": 5.0}),
+        (FRAME, {"change": 0.5}, {"change": 1}),
+        (FRAME, {}, {"faces": {}}),
+        *((FRAME, {"faces": [{"box": [0, 0, SIDE, SIDE], "score": 0.5, "sharpness": None}]},
+           {"faces": [face]})
+          for face in ({"box": [0, 0, SIDE + 1, 9], "score": 0.5, "sharpness": None},
+                       {"box": [0, 0, 9, SIDE + 1], "score": 0.5, "sharpness": None},
+                       {"box": [0, 0, 9, 9], "score": 1, "sharpness": None},
+                       {"box": [0, 0, 9, 9], "score": 0.5, "sharpness": 1},
+                       {"box": [0, 0, 9, 9], "score": 0.5})),
+        (QUALITY, {}, {"tag": 7}),
+        (QUALITY, {}, {"score": 1}),
+        (QUALITY, {}, {"sharpness": None}),
+    ],
+)  # fmt: skip
+def test_a_record_at_a_limit_of_the_contract_is_read_and_one_beyond_it_is_refused(
+    record: Record, read: dict[str, Any], refused: dict[str, Any]
+) -> None:
+    type(record).from_json({**as_json(record), **read})
+    with pytest.raises(RuleViolation):
+        type(record).from_json({**as_json(record), **refused})
+
+
+def test_the_line_of_a_record_is_that_of_the_contract() -> None:
+    """Other programs read these lines, and the hashes of the files must not change between releases."""
+    assert to_line(SINGLE) == (
+        b'{"index":0,"movie_id":7,"start":0,"len":1,"bbs":[[0,0,1,1]],"detected":[true],"w":1,"h":1,'
+        b'"object_type":"face"}\n'
+    )
+    assert to_line(FEATURE) == (
+        b'{"frame":5,"tag":"7:5:1_2_30_40","embedding":[0.6,0.8],"box":[1,2,30,40],"keypoints":{'
+        b'"left_eye":[1.0,1.0],"right_eye":[1.0,1.0],"nose":[1.0,1.0],"mouth_left":[1.0,1.0],'
+        b'"mouth_right":[1.0,1.0]},"w":320,"h":180}\n'
+    )
+    assert to_line(FRAME) == (b'{"frame":5,"faces":[{"box":[1,2,30,40],"score":0.9,"sharpness":20.0}]}\n')
+    assert to_line(QUALITY) == b'{"tag":"7:5:1_2_30_40","score":0.9,"sharpness":20.0}\n'
+
+
 @pytest.mark.parametrize(
     "record",
     [
