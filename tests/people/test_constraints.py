@@ -97,6 +97,8 @@ def test_a_continuation_is_as_near_and_as_large_as_the_settings_say_anywhere_in_
         assert continued(first, trajectory(23, 10, x=x, size=71)) == []
         assert continued(trajectory(0, 10, x=x, size=70), trajectory(23, 10, x=x)) == [[0, 1]]
         assert continued(trajectory(0, 10, x=x, size=71), trajectory(23, 10, x=x)) == []
+    assert continued(trajectory(0, 10, size=1), trajectory(23, 10, size=2)) == []
+    assert continued(trajectory(0, 10, size=2), trajectory(23, 10, size=1)) == []
     for y, found in ((40, [[0, 1]]), (41, [])):
         first, lower = trajectory(0, 10), trajectory(23, 10, index=1)
         lower.boxes[:, 1::2] += y

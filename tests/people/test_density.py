@@ -98,6 +98,13 @@ def test_labels_are_dense_by_first_member_and_respect_every_cannot_link(
     assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
 
 
+@pytest.mark.parametrize("like", [0, 1])
+def test_a_member_joins_the_part_that_it_resembles(like: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (np.zeros(3, np.int64), np.array([1.0, 0.9, 0.8]))
+    monkeypatch.setattr("facerec.people.clustering.hdbscan_labels", lambda *_: found)
+    assert labels_of(vectors_of([0, 1, like]), [(0, 1)]) == [0, 1, like]
+
+
 def test_a_member_too_far_from_its_cluster_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such a member has become noise, but its strength may be above those of another cluster's members."""
     found = (np.array([-1, 1, 1, 0, 0]), np.array([1.0, 0.5, 0.4, 0.3, 0.2]))

@@ -288,6 +288,19 @@ def test_two_clusters_in_one_frame_never_show_the_same_name() -> None:
     assert joint[1 - better].get("nm0", 0) <= DISPLAY_THRESHOLD
 
 
+def test_a_shared_name_is_taken_from_the_less_likely_cluster_in_whatever_order_they_are() -> None:
+    better, worse = person(0, 32), near(person(0, 32), np.random.default_rng(0), 0.6)
+    for probes, kept in (([better, worse], 0), ([worse, better], 1)):
+        for pair in ((0, 1), (1, 0)):
+            names = named(np.array(probes, np.float32), [3], [pair])
+            shown = [row.get("nm0", 0) > DISPLAY_THRESHOLD for row in names]
+            assert shown == [kept == 0, kept == 1]
+
+
+def test_a_cast_without_actors_has_no_probabilities() -> None:
+    assert actor_probabilities(np.empty((3, 0)), SAME_PERSON).shape == (3, 0)
+
+
 def test_a_cluster_that_lost_a_name_does_not_take_it_from_others() -> None:
     """0 and 1 share a frame, 1 and 2 another; 0 is likeliest, 1 loses the name, and 2 keeps it."""
     rng = np.random.default_rng(3)

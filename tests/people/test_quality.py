@@ -18,6 +18,13 @@ def test_yaw_lowers_frontality_and_roll_and_scale_do_not() -> None:
     assert values[3] < 0.4
 
 
+def test_a_face_turned_by_about_45_degrees_has_its_nose_below_an_eye() -> None:
+    half = (FRONTAL[1] - FRONTAL[0]) / 2  # the distance of an eye from the middle of both
+    turned = FRONTAL.copy()
+    turned[2] += half
+    assert frontality(np.array([turned])) == pytest.approx([0.2 + 0.8 * np.exp(-1)], rel=1e-3)
+
+
 def test_a_face_in_profile_has_a_fifth_of_the_quality() -> None:
     profile = FRONTAL + np.array([[0, 0], [0, 0], [99, 0], [0, 0], [0, 0]], np.float32)
     one = np.ones(2, np.float32)

@@ -60,6 +60,17 @@ def test_a_trajectory_of_exactly_the_least_quality_is_usable() -> None:
         assert found.usable.tolist() == [usable] and found.usable.dtype == bool
 
 
+def test_no_face_counts_for_more_than_one_of_median_quality() -> None:
+    """By hand: weights of 0.1, 0.2 and 0.2."""
+    embeddings = np.array([person(0), person(1), person(2)])
+    chosen = VectorSettings(outlier_deviations=1e9)
+    quality = np.array([0.1, 0.2, 0.9], np.float32)
+    found = trajectory_vectors(np.zeros(3, np.int64), embeddings, quality, 1, chosen)
+    mean = 0.1 * embeddings[0] + 0.2 * embeddings[1] + 0.2 * embeddings[2]
+    np.testing.assert_allclose(found.vectors[0], mean / np.linalg.norm(mean), atol=1e-6)
+    assert found.quality[0] == pytest.approx((0.1 * 0.1 + 0.2 * 0.2 + 0.2 * 0.9) / 0.5)
+
+
 def test_the_outliers_of_all_trajectories_are_counted() -> None:
     embeddings = np.array([*[person(0)] * 9, person(1), *[person(2)] * 5])
     found = trajectory_vectors(np.array([0] * 10 + [1] * 5), embeddings, np.full(15, 0.5, np.float32), 2)
