@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.errors import InputError
+from facerec.errors import InputError, PlanError
 from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import (
     Plan,
@@ -53,6 +54,18 @@ def test_ranges_round_trip(shards: set[int]) -> None:
 def test_invalid_ranges_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--shard"):
         parse_ranges(text, 4)
+
+
+def test_the_message_about_ranges_says_what_is_wrong() -> None:
+    for text, said in (
+        ("3-2", "in 3-2 the first"),
+        ("0,4", "with --n 4 the shards are 0 to 3"),
+        ("x", "such as"),
+    ):
+        with pytest.raises(InputError, match=said):
+            parse_ranges(text, 4)
+    assert parse_ranges("3-3", 4) == [3]
+    assert parse_ranges("999999999", 10**9) == [999_999_999]
 
 
 def test_ranges_may_overlap_and_have_spaces() -> None:
@@ -126,6 +139,119 @@ def test_a_plan_of_0_1_0_is_read(tmp_path: Path) -> None:
     folder.plan.write_bytes(orjson.dumps(record))
     plan = read_plan(folder)
     assert plan is not None and plan.results_version is None and plan.fingerprint == record["fingerprint"]
+
+
+def written(tmp_path: Path, options: tuple[str, ...] = ("--save-every", "5")) -> MovieFolder:
+    folder = MovieFolder(tmp_path / "7-data")
+    folder.create()
+    write_plan(folder, _plan(), Path("/films/7.mp4"), options)
+    return folder
+
+
+def test_the_file_of_a_plan_is_the_same_whoever_writes_it(tmp_path: Path) -> None:
+    """Tasks of two machines, with dictionaries in other orders."""
+    folder = written(tmp_path)
+    first = folder.plan.read_bytes()
+    record = orjson.loads(first)
+    assert record["command"] == {"film": "/films/7.mp4", "options": ["--save-every", "5"]}
+    assert record["fingerprint"] == _plan().fingerprint and record["run"]["n"] == 4
+    assert first == orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+
+def test_the_command_of_missing_shards_is_that_of_the_plan(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    words = shlex.split(rerun_command(folder, _plan(), [3, 0, 2]))
+    assert words[-10].endswith("/extract.py")
+    assert words[-9:] == [
+        "--shard", "0,2-3", "--n", "4", "--out", str(tmp_path), "--save-every", "5", "/films/7.mp4"
+    ]  # fmt: skip
+
+
+def test_values_that_differ_are_named_with_their_place_and_long_ones_shortened() -> None:
+    plan = _plan(settings={"model": {"name": "a" * 40, "hash": "b" * 41}, "k": 1})
+    requested = {"settings": {"model": {"name": "x", "hash": "y"}, "k": 1}, "n": 5, "more": 1, "movie_id": 7}
+    assert plan.differences(requested) == [
+        f"settings model name is {'a' * 40} in the plan, but x was requested",
+        "settings model hash is bbbbbbbbbbbb… in the plan, but y was requested",
+        "n is 4 in the plan, but 5 was requested",
+        "more is None in the plan, but 1 was requested",
+    ]
+    assert plan.differences({"settings": 3}) == [
+        f"settings is {str(dict(plan.settings))[:12]}… in the plan, but 3 was requested"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("video", "size"),
+    [({"display_size": [640, 360]}, (640, 360)), ({"display_size": [640]}, None),
+     ({"display_size": [1, 2, 3]}, None), ({"display_size": "ab"}, None), ({}, None)],
+)  # fmt: skip
+def test_the_display_size_is_two_numbers_or_unknown(video: dict[str, object], size: object) -> None:
+    assert _plan(video=video).display_size == size
+
+
+@pytest.mark.parametrize(
+    ("version", "other", "miniatures"),
+    [
+        (None, True, False),
+        (1, True, False),
+        (RESULTS_VERSION, False, True),
+        (RESULTS_VERSION + 1, True, True),
+    ],
+)
+def test_the_version_of_the_results_tells_what_shards_hold(
+    version: int | None, other: bool, miniatures: bool
+) -> None:
+    plan = _plan(results_version=version)
+    assert (plan.is_of_other_results, plan.has_miniatures) == (other, miniatures)
+    assert ("results_version" in plan.to_json()) == (version is not None)
+
+
+def test_a_copy_of_the_film_is_the_same_film() -> None:
+    one, copy = (_plan(film={"name": "7-a.mp4", "mtime_ns": time}) for time in (1, 2))
+    assert one.fingerprint == copy.fingerprint == _plan(film={"name": "7-a.mp4"}).fingerprint
+
+
+def test_a_plan_of_0_1_0_stands_for_its_release() -> None:
+    one, other = (_plan(results_version=None, program=f"facerec {release}") for release in ("0.1.0", "0.1.1"))
+    assert one.fingerprint != other.fingerprint
+
+
+RUN = {
+    "movie_id": "7", "film": [], "video": None, "frame_count": 30.0, "n": True, "settings": [], "models": 1,
+    "notes": {}, "program": 1, "results_version": "2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        *(({"run": {name: value}}, name) for name, value in RUN.items()),
+        ({"run": {"n": 0}}, "must be positive"), ({"run": {"n": -1}}, "must be positive"),
+        ({"run": {"frame_count": -1}}, "must be positive"),
+        ({"run": {"n": 5}}, "edited"), ({"fingerprint": "0" * 64}, "edited"), ({"run": {"more": 1}}, "more"),
+        ({"more": 1}, "more"), ({"command": {"more": 1}}, "more"),
+        ({"command": {"options": "--n"}}, "strings"), ({"command": {"options": [1]}}, "strings"),
+        ({"command": {"options": ["--n", None]}}, "strings"), ({"command": {"film": 7}}, "strings"),
+    ],
+)  # fmt: skip
+def test_a_damaged_plan_is_refused_with_the_way_out(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    folder = written(tmp_path)
+    record = orjson.loads(folder.plan.read_bytes())
+    for key, value in change.items():
+        record[key] = {**record[key], **value} if isinstance(value, dict) else value
+    folder.plan.write_bytes(orjson.dumps(record))
+    with pytest.raises(PlanError, match=rf"{said}.*start the extraction again with --fresh"):
+        read_plan(folder)
+
+
+def test_a_plan_of_an_empty_film_is_read(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    folder.create()
+    write_plan(folder, _plan(frame_count=0, n=1), Path("/films/7.mp4"), [])
+    assert read_plan(folder) == _plan(frame_count=0, n=1)
 
 
 def test_the_probe_depends_on_the_films_size_and_both_ends(tmp_path: Path) -> None:
