@@ -88,6 +88,13 @@ def test_times_of_a_constant_frame_rate_are_short() -> None:
     assert len(pack_times(np.arange(1000, 180_000_000, 1001, dtype=np.int64))) <= 3
 
 
+def test_packed_times_are_runs_of_equal_steps() -> None:
+    """Plans and their fingerprints have them, so they must not change between releases."""
+    for times, runs in (([0, 2, 4, 9], [[0, 1], [2, 2], [5, 1]]), ([5, 10, 15], [[5, 3]]), ([-1], [[-1, 1]]),
+                        ([0, 1, 3, 4], [[0, 1], [1, 1], [2, 1], [1, 1]]), ([], [])):  # fmt: skip
+        assert pack_times(np.array(times, np.int64)) == runs
+
+
 def test_a_plan_round_trips_with_its_fingerprint(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     folder.create()
