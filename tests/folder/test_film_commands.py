@@ -11,10 +11,10 @@ import pytest
 from facerec.folder.film_commands import film_command, id_in_name, needs_film_of
 
 
-def options(folder: Path, *arguments: object) -> list[str]:
+def options(folder: Path, movie_id: int | None = None, title: str = "") -> list[str]:
     """The words after the folder."""
-    words = shlex.split(film_command(folder, *arguments))
-    assert words[-len(words) :][words.index(str(folder)) - 1].endswith("make_film.py")
+    words = shlex.split(film_command(folder, movie_id, title))
+    assert words[words.index(str(folder)) - 1].endswith("make_film.py")
     return words[words.index(str(folder)) + 1 :]
 
 

@@ -101,7 +101,8 @@ def test_a_manifest_is_read_as_it_was_written_and_by_people(folder: MovieFolder)
     [
         ({"stages": None}, "stages or history"), ({"stages": []}, "stages or history"),
         ({"history": None}, "stages or history"), ({"history": {}}, "stages or history"),
-        *(({name: []}, f"{name} must be an object") for name in ("film", "video", "models", "settings", "shards")),
+        *(({name: []}, f"{name} must be an object")
+          for name in ("film", "video", "models", "settings", "shards")),
         ({"stages": {"extract": entry()}}, "'extract' is not a stage"),
         ({"stages": {"report": entry()}}, "'report' is not a stage"),
         ({"stages": {"cluster": []}}, "'cluster' is not a stage"),
