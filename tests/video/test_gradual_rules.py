@@ -1,0 +1,254 @@
+"""Fades, dissolves and wipes of still pictures, whose figures are known: where the thresholds are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facerec.settings import ShotSettings
+from facerec.video import gradual
+from facerec.video.fades import find_fades
+from facerec.video.gradual import Found, coarse, find_gradual, is_linear_mix, sides, spread, unrelated
+from facerec.video.likeness import contrast, distance
+from facerec.video.miniature import HEIGHT, WIDTH
+
+Pictures = NDArray[np.float32]
+
+
+def still(seed: int, size: float = 40, level: float = 100) -> Pictures:
+    """Make squares of 3x3 pixels, so that nothing is lost in coarse pictures."""
+    squares = level + size * np.random.default_rng(seed).uniform(-1, 1, (HEIGHT // 3, WIDTH // 3))
+    return squares.repeat(3, 0).repeat(3, 1).astype(np.float32).ravel()
+
+
+OLD, NEW = still(1), still(2)
+APART, LESS = float(distance(OLD, NEW)), float(min(contrast(OLD), contrast(NEW)))
+
+
+def mixed(shares: Sequence[float], old: Pictures = OLD, new: Pictures = NEW) -> Pictures:
+    share = np.array(shares, np.float32)[:, None]
+    return (old * (1 - share) + new * share).astype(np.float32)
+
+
+def steps(count: int) -> list[float]:
+    return [(k + 1) / (count + 1) for k in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def _no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Motion is followed in `test_likeness`; in these pictures there is none."""
+    monkeypatch.setattr(gradual, "distance_after_motion", lambda one, other: float(distance(one, other)))
+
+
+def found(
+    pictures: Pictures, borders: Sequence[int] = (), first: int = 0, **settings: Any
+) -> list[tuple[str, int, int, int]]:
+    made = find_gradual(pictures, coarse(pictures), borders, ShotSettings(**settings), first)
+    return [(one.kind, one.begin, one.end, one.cut) for one in made]
+
+
+def dissolved(shares: Sequence[float], side: int = 12) -> Pictures:
+    return mixed([*[0.0] * side, *shares, *[1.0] * side])
+
+
+def wiped(edges: Sequence[int], side: int = 12) -> Pictures:
+    """Uncover the new picture column by column."""
+    columns = np.tile(np.arange(WIDTH), HEIGHT)
+    return np.stack([np.where(columns < edge, NEW, OLD) for edge in (*[0] * side, *edges, *[WIDTH] * side)])
+
+
+@pytest.mark.parametrize(
+    ("shares", "extent"),
+    [
+        (steps(11), (12, 23, 18)),  # 17 is half of each
+        ([0.1, 0.49, 0.51, 0.9], (12, 16, 14)),
+        ([0.05, 0.2, 0.6, 0.95], (13, 15, 14)),  # up to 0.06 of the other shot is none
+        ([0.07, 0.2, 0.6, 0.93], (12, 16, 14)),
+        ([0.5], (12, 13, 13)),
+        ([0.2, 0.55, 0.45, 0.9], (12, 16, 13)),
+    ],
+)
+def test_the_extent_of_a_dissolve_is_of_the_frames_that_are_mixed(
+    shares: list[float], extent: tuple[int, int, int]
+) -> None:
+    (one,) = found(dissolved(shares), max_step=1, max_abrupt_side=9)
+    assert one in [("dissolve", *extent), ("dissolve", *extent[:2], extent[2] - (0.5 in shares))]
+
+
+def test_a_wipe_uncovers_the_new_picture() -> None:
+    edges = [3 * k for k in range(1, 16)]
+    ((kind, begin, end, cut),) = found(wiped(edges))
+    assert (kind, begin, end) == ("wipe", 12, 27) and abs(cut - 19) <= 1
+    assert found(wiped([24], 12), max_step=0.7, abrupt=1)[0][0] == "wipe"
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("min_gradual_change", APART),
+        ("min_gradual_unlikeness", APART / float(max(contrast(OLD), contrast(NEW)))),
+        ("max_flat_contrast", LESS),
+        ("max_return_gradual", 1.0),
+    ],
+)
+def test_thresholds_of_the_two_ends(name: str, limit: float) -> None:
+    for pictures in (dissolved(steps(5), side=6), dissolved(steps(5), side=6)[::-1].copy()):
+        assert found(pictures, **{name: 0.98 * limit}) and not found(pictures, **{name: 1.02 * limit})
+
+
+def test_a_mix_rises_neither_at_once_nor_to_and_fro() -> None:
+    """Among few frames around it, each of which is sampled."""
+    for shares, name, limit in (
+        ([0.2, 0.3, 0.8, 0.9], "max_step", 0.5),
+        ([0.4, 0.5, 0.6], "max_step", 0.4),
+        ([0.1, 0.3, 0.6], "max_step", 0.4),
+        ([0.2, 0.45, 0.3, 0.6, 0.8], "max_fall", 0.15),
+    ):
+        pictures = dissolved(shares, side=6)
+        assert found(pictures, **{name: limit + 0.01}), (shares, name)
+        assert not found(pictures, **{name: limit - 0.01}), (shares, name)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_short_transition_needs_a_clear_mix_and_calm_sides(count: int) -> None:
+    pictures = dissolved(steps(count), side=6)
+    whole = found(pictures)
+    for abrupt, strict in ((count, False), (count + 1, True)):
+        assert found(pictures, abrupt=abrupt, max_abrupt_error=-1) == ([] if strict else whole)
+        assert found(pictures, abrupt=abrupt, max_abrupt_side=-1) == ([] if strict else whole)
+        assert found(pictures, abrupt=abrupt, max_abrupt_side=0.01, max_abrupt_error=0.01)
+
+
+def test_no_window_contains_a_cut() -> None:
+    pictures = dissolved(steps(7), side=10)
+    whole = found(pictures)
+    assert whole and found(pictures, [5, 25]) == whole
+    for border in (10, 13, 17):
+        assert not any(begin < border < end for _, begin, end, _ in found(pictures, [border])), border
+
+
+def test_a_dissolve_is_the_same_wherever_the_part_that_is_decided_begins() -> None:
+    rng = np.random.default_rng(3)
+    pictures = dissolved(steps(13), side=12)
+    pictures += rng.normal(0, 2, (len(pictures), 1)).astype(np.float32)
+    more = np.concatenate([np.repeat(pictures[:1], 9, 0), pictures])
+    whole = found(more)
+    for first in (1, 6):
+        moved = [(kind, a - 9 + first, b - 9 + first, c - 9 + first) for kind, a, b, c in whole]
+        assert found(more[9 - first :], first=9 - first) == moved
+
+
+def test_two_dissolves_after_each_other_are_two() -> None:
+    parts = dissolved(steps(7)), mixed([*steps(7), *[1.0] * 12], NEW, still(3))
+    assert [(begin, end) for _, begin, end, _ in found(np.concatenate(parts))] == [(12, 19), (31, 38)]
+
+
+def test_a_linear_mix_has_small_errors_and_rises() -> None:
+    settings = ShotSettings()
+
+    def is_mix(pictures: Pictures, **changed: Any) -> bool:
+        chosen = ShotSettings(**changed) if changed else settings
+        return is_linear_mix(coarse(pictures), coarse(OLD[None])[0], coarse(NEW[None])[0], chosen)
+
+    assert is_mix(mixed(steps(5))) and is_mix(mixed([0.4, 0.8])) and not is_mix(mixed([0.5]))
+    assert not is_mix(mixed([0.1, 0.9])), "a step"
+    wavy = mixed([0.3, 0.6, 0.4, 0.7])
+    assert is_mix(wavy, max_fall=0.2 / 1.6 + 0.01) and not is_mix(wavy, max_fall=0.2 / 1.6 - 0.01)
+    change = (NEW - OLD).astype(np.float64)
+    other = (still(5) - 100).astype(np.float64)
+    other -= change * (other @ change) / (change @ change)
+    half = mixed(steps(4)) + np.array([1, 0, 1, 0])[:, None] * other
+    limit = np.abs(other).mean() / 2 / (np.abs(change).mean() + 1)
+    made = half.astype(np.float32)
+    assert is_mix(made, max_dissolve_error=1.02 * limit) and not is_mix(made, max_dissolve_error=0.98 * limit)
+
+
+def test_the_stretches_beside_a_window_end_at_cuts_and_at_the_ends() -> None:
+    assert sides(50, 60, 200, []) == (42, 68) and sides(50, 80, 200, []) == (35, 95)
+    assert sides(3, 60, 65, []) == (0, 64) and sides(50, 60, 200, [20, 45, 64, 90]) == (45, 63)
+    assert sides(50, 60, 200, [20, 30, 90, 99]) == (42, 68) and sides(50, 60, 200, [50, 61]) == (50, 60)
+    assert sides(50, 60, 200, [7, 48, 99]) == (48, 68) and sides(50, 60, 200, [7, 10, 62, 99]) == (42, 61)
+
+
+def test_indices_are_spread_from_the_first_to_the_last() -> None:
+    assert spread(3, 9, 3).tolist() == [3, 6, 9] and spread(3, 4, 7).tolist() == [3, 4]
+    pictures = np.stack([OLD, NEW, OLD + 3])
+    assert unrelated(pictures, np.array([0, 2]), np.array([1]), 0.99 * APART)
+    assert not unrelated(pictures, np.array([0, 2]), np.array([1]), 1.01 * APART)
+    assert not unrelated(pictures, np.array([1, 2]), np.array([0]), 0.5)
+
+
+FLAT = np.full(HEIGHT * WIDTH, 100, np.float32)
+
+
+def faded(
+    out: int = 9, flat: int = 4, into: int = 9, level: float = 100, new: Pictures = NEW, sides: int = 20
+) -> Pictures:
+    colour = np.full_like(FLAT, level)
+    return np.concatenate(
+        [mixed([0.0] * sides), mixed(steps(out), OLD, colour), mixed([0.0] * flat, colour),
+         mixed(steps(into), colour, new), mixed([1.0] * sides, OLD, new)]
+    )  # fmt: skip
+
+
+def fades(pictures: Pictures, **settings: Any) -> list[Found]:
+    return find_fades(pictures, coarse(pictures), ShotSettings(**settings))
+
+
+@pytest.mark.parametrize("level", [60, 120, 140, 220])
+def test_a_fade_is_of_the_colour_of_its_flat_pictures(level: float) -> None:
+    kind = "fade through black" if level < 128 else "fade through white"
+    (one,) = fades(faded(level=level))
+    assert (one.kind, one.begin, one.end) == (kind, 20, 42) and one.cut in (31, 32)
+
+
+@pytest.mark.parametrize(
+    ("out", "into", "extent"),
+    [(9, 9, (20, 42)), (9, 0, (20, 33)), (0, 9, (20, 33)), (30, 14, (20, 68)), (0, 0, None)],
+)
+def test_a_fade_may_have_one_abrupt_side_but_not_two(
+    out: int, into: int, extent: tuple[int, int] | None
+) -> None:
+    one = fades(faded(out, 4, into))
+    assert [(fade.begin, fade.end) for fade in one] == ([extent] if extent else [])
+
+
+def test_the_cut_of_a_fade_is_the_middle_of_its_flat_pictures() -> None:
+    for flat in (5, 8):
+        (one,) = fades(faded(flat=flat), max_flat_contrast=0.5)
+        assert one.cut == 29 + (flat - 1) // 2 + 1
+    contrasts = contrast(faded(flat=1))
+    for limit in (2.5, 5.0):
+        (one,) = fades(faded(flat=1), max_flat_contrast=limit)
+        flats = np.flatnonzero(contrasts < limit)
+        assert one.cut == (flats[0] + flats[-1]) // 2 + 1
+    assert fades(faded(flat=0), max_flat_contrast=0.5) == []
+
+
+def test_a_film_that_begins_or_ends_flat_has_no_fade_there() -> None:
+    pictures = faded()
+    assert fades(pictures[30:]) == [] == fades(pictures[:32]) and len(fades(pictures[25:])) == 1
+    both = np.concatenate([pictures[30:], pictures[:20], pictures])
+    assert len(fades(both)) == 1
+
+
+def test_a_fade_leads_to_another_picture() -> None:
+    limit = float(distance(OLD, NEW))
+    assert fades(faded(new=OLD)) == []
+    assert fades(faded(), min_gradual_change=0.99 * limit) and not fades(
+        faded(), min_gradual_change=1.01 * limit
+    )
+    share = limit / float(max(contrast(OLD), contrast(NEW)))
+    for name, at in (("min_gradual_unlikeness", share), ("max_return_gradual", 1.0)):
+        assert fades(faded(), **{name: 0.98 * at}) and not fades(faded(), **{name: 1.02 * at}), name
+    back = np.concatenate([faded()[:48], mixed([0.0] * 20)])  # six frames after the fade
+    assert fades(back) == []
+
+
+def test_a_slow_fade_has_its_whole_extent() -> None:
+    (one,) = fades(faded(60, 4, 40))
+    assert 20 <= one.begin <= 22 and 122 <= one.end <= 124
