@@ -11,7 +11,8 @@ import pytest
 
 from facerec.geometry import Image
 from facerec.video import open_film, read_frames
-from facerec.video.unread_parts import _Part
+from facerec.video import unread_parts as module
+from facerec.video.unread_parts import UnreadParts, _Part
 from tests.films import make_film, number_in, picture
 
 CLEAR = {"preset": "ultrafast", "x264-params": "keyint=12:qp=4"}  # 10 kB a frame and more
@@ -153,3 +154,125 @@ def test_sound_and_other_data_between_frames_are_no_losses(tmp_path: Path) -> No
     """Frames of a still picture are small, so that most of the file is sound."""
     for suffix in ("mp4", "mkv", "ts"):
         assert open_film(make_film(tmp_path / f"1-a.{suffix}", audio=True)).losses == ()
+
+
+KIB = 1 << 10
+NOISE = bytes(np.random.default_rng(0).integers(1, 256, 4 << 20, np.uint8))
+
+
+def losses(
+    path: Path, data: bytes, positions: list[int | None], name: str = "avi", known: set[int] | None = None
+) -> list[str]:
+    path.write_bytes(data)
+    unread = UnreadParts(path, name, known or set())
+    for position in positions:
+        unread.add(position)
+    return unread.losses()
+
+
+ZEROS = "hold zeros in place of video, as after an incomplete download; copy it again"
+
+
+@pytest.mark.parametrize(
+    ("kibibytes", "least"), [(700, 64), (1280, 64), (2000, 100), (20_480, 1024), (40_960, 1024)]
+)
+def test_a_part_is_suspicious_from_a_twentieth_of_the_file_on(
+    kibibytes: int, least: int, tmp_path: Path
+) -> None:
+    """Of at least 64 KiB and at most 1 MiB, so that small films and large ones are both searched."""
+    size = kibibytes * KIB
+    end = size - 10  # the last packet is there
+    for length, count in ((least * KIB, 0), (least * KIB + 1, 1)):
+        found = losses(tmp_path / "a", bytes(size), [*range(0, end - length, 9 * KIB), end - length, end])
+        packets = len(range(0, end - length, 9 * KIB)) + 1
+        assert found == [f"{length / 1e6:.1f} MB of the file after about {packets} frames {ZEROS}"] * count
+
+
+def test_packets_of_which_the_place_is_unknown_are_counted_and_hide_nothing(tmp_path: Path) -> None:
+    path, data = tmp_path / "a", bytes(200 * KIB)
+    said = f"0.1 MB of the file after about 4 frames {ZEROS}"
+    assert losses(path, data, [0, None, -1, 10, 120 * KIB, 150 * KIB, None]) == [said]
+    assert losses(path, data, [None, -1]) == []
+    assert losses(path, data, [150 * KIB]) == [], "what is before the first packet is the header"
+    begin = f"0.2 MB of the file after about 0 frames {ZEROS}"
+    assert losses(path, data, [150 * KIB], "mpegts") == [begin], "a transport stream has none"
+    rest = f"0.2 MB of the file after about 2 frames {ZEROS}"
+    assert losses(path, data, [0, 10]) == [rest], "up to the end"
+
+
+def test_a_part_of_half_zeros_is_no_hole(tmp_path: Path) -> None:
+    half = 50 * KIB
+    for zeros, is_hole in ((half, False), (half + 1, True)):
+        data = NOISE[:10] + bytes(zeros) + NOISE[: 2 * half - zeros]
+        assert bool(losses(tmp_path / "a", data, [0, 10])) is is_hole
+
+
+def test_fragments_are_those_of_an_mp4_and_behind_its_last_packet(tmp_path: Path) -> None:
+    boxes = NOISE[:90] + b"moof" + NOISE[:4] + b"none" + NOISE[:90_000] + b"moof\1\2\3\4mfhd" + NOISE[:9]
+    data, mov = NOISE[:20] + boxes, "mov,mp4,m4a,3gp,3g2,mj2"
+    said = "0.1 MB of the file after about 2 frames hold fragments of the film behind a damaged one"
+    assert [loss.partition(" and ")[0] for loss in losses(tmp_path / "a", data, [0, 20], mov)] == [said]
+    begin = b"moof\1\2\3\4mfhd" + NOISE[:90_000]
+    assert len(losses(tmp_path / "a", NOISE[:20] + begin, [0, 20], mov)) == 1, "at the very beginning"
+    assert losses(tmp_path / "a", data, [0, 20], "avi") == []
+    assert losses(tmp_path / "a", data + NOISE[:99], [0, 20, 20 + len(boxes)], mov) == []
+    assert losses(tmp_path / "a", data.replace(b"mfhd", b"none"), [0, 20], mov) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "signature", "before"),
+    [
+        ("matroska,webm", b"\x1aE\xdf\xa3", 0),
+        ("flv", b"FLV\x01", 0),
+        ("mov,mp4,m4a,3gp,3g2,mj2", b"ftyp", 4),
+        ("asf", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", 0),
+    ],
+)
+def test_another_film_is_sought_from_where_it_begins(
+    name: str, signature: bytes, before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[bytes, int]] = []
+    streams = {7}
+
+    def video_streams(part: _Part, format_name: str) -> set[int]:
+        assert format_name == name
+        data = part.read()
+        tried.append((data[:20], len(data)))
+        return streams
+
+    monkeypatch.setattr(module, "_video_streams", video_streams)
+    film = NOISE[:before] + signature + NOISE[:99]
+    for at in (1, 300):
+        data = NOISE[:20] + NOISE[:at] + film + NOISE[: 90 * KIB]
+        tried.clear()
+        assert len(losses(tmp_path / "a", data, [0, 20], name, {7})) == 1, "its streams have ids of their own"
+        assert tried == [(film[:20] if len(film) >= 20 else film, len(film) + 90 * KIB)]
+    own = NOISE[:20] + film + NOISE[: 90 * KIB]
+    assert losses(tmp_path / "a", own, [0, 20], name) == [], "the part begins with a packet of this film"
+    assert losses(tmp_path / "a", NOISE[: 100 * KIB], [0, 20], name) == []
+    assert losses(tmp_path / "a", data, [0, 20], "avi") == []
+    streams = set()
+    assert losses(tmp_path / "a", data, [0, 20], name) == []
+
+
+def test_another_programme_has_streams_that_are_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_video_streams", lambda part, name: {256, len(part.read())})
+    data = NOISE[: 200 * KIB]
+    other = len(data) - 100
+    assert losses(tmp_path / "a", data, [0, 100], "mpegts", {256, other}) == []
+    for known in ({256}, {other}, set()):
+        (said,) = losses(tmp_path / "a", data, [0, 100], "mpegts", known)
+        assert "0.2 MB of the file after about 2 frames hold video of another programme" in said
+
+
+def test_a_part_that_is_no_film_has_no_streams(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.ts", 12)
+    with film.open("rb") as file:
+        whole = film.stat().st_size
+        assert module._video_streams(_Part(file, 0, whole), "mpegts") == {256}
+        assert module._video_streams(_Part(file, 0, 900), "matroska,webm") == set()
+    with make_film(tmp_path / "a.mkv", 12).open("rb") as file:
+        assert len(module._video_streams(_Part(file, 0, 1 << 20), "matroska,webm")) == 1
+        assert _Part(file, 3, 9).read(0) == b""
