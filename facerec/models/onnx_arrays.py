@@ -25,12 +25,13 @@ class Arrays:
 
     Attributes:
         input: (1, 3, height, width); has what was written last.
-        outputs: (rows, columns) by name of the group; None before the first run.
+        outputs: by the index of a run, (rows, columns) by name of the group.
+        bindings: by the index of a run, of input and outputs to the session.
     """
 
     input: NDArray[np.float32]
-    outputs: dict[str, Rows] | None = None
-    binding: Any = None
+    outputs: dict[int, dict[str, Rows]] = field(default_factory=dict)
+    bindings: dict[int, Any] = field(default_factory=dict)
     _planes: list[NDArray[np.uint8]] = field(default_factory=list)
 
     def split(self, image: Image) -> list[NDArray[np.uint8]]:
@@ -72,18 +73,24 @@ class OnnxArrays:
         known.move_to_end((height, width))
         return known[height, width]
 
-    def run(self, arrays: Arrays) -> dict[str, Rows]:
-        """Run the network on `arrays.input`; return `arrays.outputs`, which the next run overwrites."""
-        if not self._in_float32:
-            arrays.outputs = self._join(self._values(arrays))
-        elif arrays.outputs is None:
-            self._first_run(arrays)
-        else:
-            self._session.run_with_iobinding(arrays.binding)
-        assert arrays.outputs is not None
-        return arrays.outputs
+    def run(self, arrays: Arrays, index: int = 0) -> dict[str, Rows]:
+        """Run the network on `arrays.input`.
 
-    def _first_run(self, arrays: Arrays) -> None:
+        Args:
+            index: of the outputs, where those of several runs are needed at the same time.
+
+        Returns:
+            The rows of each group, which the next run with the same `arrays` and `index` overwrites.
+        """
+        if not self._in_float32:
+            return self._join(self._values(arrays))
+        if index not in arrays.outputs:
+            self._first_run(arrays, index)
+        else:
+            self._session.run_with_iobinding(arrays.bindings[index])
+        return arrays.outputs[index]
+
+    def _first_run(self, arrays: Arrays, index: int) -> None:
         """Run the network and make the arrays for outputs of the shapes that it returned."""
         values = self._values(arrays)
         binding = self._session.io_binding()
@@ -97,7 +104,7 @@ class OnnxArrays:
                 target = outputs[group][begin:end]
                 binding.bind_output(name, "cpu", 0, np.float32, values[name].shape, target.ctypes.data)
                 begin = end
-        arrays.outputs, arrays.binding = outputs, binding
+        arrays.outputs[index], arrays.bindings[index] = outputs, binding
 
     def _values(self, arrays: Arrays) -> dict[str, NDArray[np.floating[Any]]]:
         """Run the network on `arrays.input`; return new arrays by name of the output."""

@@ -65,10 +65,10 @@ def test_detections_are_the_same_bits_in_any_batch(spec, frames):
 def test_a_smaller_frame_of_the_same_padded_size_sees_nothing_of_the_one_before(spec, frames):
     detector = load_detector(spec)
     cut = frames[0][3:, 5:]
-    alone = load_detector(spec)._detect(cut)  # not in the pool: all in one thread
+    alone = load_detector(spec)._detect([cut])[0]  # not in the pool: all in one thread
     for before in (np.full_like(frames[0], 255), frames[1], cut):
-        detector._detect(before)
-        found = detector._detect(cut)
+        detector._detect([before])
+        found = detector._detect([cut])[0]
         np.testing.assert_array_equal(found.boxes, alone.boxes)
         np.testing.assert_array_equal(found.keypoints, alone.keypoints)
 
