@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from facerec.settings import ShotSettings
-from facerec.video.gradual import Coarse, Found, is_linear_mix, spread, unrelated
+from facerec.video.gradual import Found, spread, unrelated
 from facerec.video.likeness import Pictures, contrast, distance
+from facerec.video.mixes import Coarse, is_linear_mix
 
 BLACK, WHITE = "fade through black", "fade through white"
 _LONGEST = 63  # frames of one half of a fade

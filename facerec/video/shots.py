@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from facerec.settings import ShotSettings
 from facerec.video.fades import find_fades
-from facerec.video.gradual import Found, coarse, find_gradual
+from facerec.video.gradual import Found, find_gradual
 from facerec.video.hard_cuts import find_hard_cuts
 from facerec.video.miniature import LUMA_BYTES, Miniatures
+from facerec.video.mixes import coarse
 
 HARD = "cut"
 _PART = 2000  # frames that are decided together; bounds memory

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from facerec.settings import ShotSettings
 from facerec.video import gradual
 from facerec.video.fades import find_fades
-from facerec.video.gradual import Found, coarse, find_gradual, is_linear_mix, sides, spread, unrelated
+from facerec.video.gradual import Found, find_gradual, spread, unrelated
 from facerec.video.likeness import contrast, distance
 from facerec.video.miniature import HEIGHT, WIDTH
+from facerec.video.mixes import coarse, is_linear_mix, sides
 
 Pictures = NDArray[np.float32]
 
@@ -175,11 +176,11 @@ def test_the_stretches_beside_a_window_end_at_cuts_and_at_the_ends() -> None:
 
 
 def test_indices_are_spread_from_the_first_to_the_last() -> None:
-    assert spread(3, 9, 3).tolist() == [3, 6, 9] and spread(3, 4, 7).tolist() == [3, 4]
+    assert spread(3, 9, 3) == [3, 6, 9] and spread(3, 4, 7) == [3, 3, 3, 3, 3, 3, 4]
     pictures = np.stack([OLD, NEW, OLD + 3])
-    assert unrelated(pictures, np.array([0, 2]), np.array([1]), 0.99 * APART)
-    assert not unrelated(pictures, np.array([0, 2]), np.array([1]), 1.01 * APART)
-    assert not unrelated(pictures, np.array([1, 2]), np.array([0]), 0.5)
+    assert unrelated(pictures, [0, 2], [1], 0.99 * APART)
+    assert not unrelated(pictures, [0, 2], [1], 1.01 * APART)
+    assert not unrelated(pictures, [1, 2], [0], 0.5)
 
 
 FLAT = np.full(HEIGHT * WIDTH, 100, np.float32)
