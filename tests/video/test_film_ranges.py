@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -20,9 +21,11 @@ from facerec.video.film import (
     describe_film,
     display_size_of,
     last_frame_duration,
+    open_film,
     read_decoded,
     read_frames,
 )
+from facerec.video.identity import HashedFile
 from facerec.video.orientation import Orientation
 from tests.films import make_film
 
@@ -103,6 +106,8 @@ def test_no_more_is_decoded_than_a_range_needs(decoders: Decoders) -> None:
     decoders.runs.clear()
     assert read(FILM, 70, 99) == list(range(69, 99))
     assert decoders.runs == [(64, 0, list(range(61, 99)))]
+    decoders.runs.clear()
+    assert read(FILM, 65, 70) == list(range(64, 70)) and decoders.runs == [(64, 0, list(range(61, 70)))]
     for beg, end in ((7, 7), (9, 7), (400, 500), (500, 400)):
         decoders.runs.clear()
         assert read(FILM, beg, end) == [] == decoders.runs
@@ -186,12 +191,13 @@ def test_the_rate_is_the_declared_one_if_the_times_agree_within_a_hundredth(
         (160, 120, Fraction(16, 11), 0, None, (233, 120)),
         (161, 120, Fraction(3, 2), 0, None, (242, 120)),  # halves are rounded up
         (161, 120, Fraction(3, 2), 90, None, (120, 242)),
+        (160, 120, None, 0, None, (160, 120)),
     ],
 )
 def test_pixels_are_square_after_the_film_is_turned_upright(
     width: int,
     height: int,
-    sample: Fraction,
+    sample: Fraction | None,
     rotation: int,
     aspect: Fraction | None,
     shown: tuple[int, int],
@@ -235,9 +241,41 @@ def test_pixels_are_square_after_the_film_is_turned_upright(
             describe_film(PATH, np.array([5]), display_size=size)
 
 
-def test_a_film_whose_end_cannot_be_sought_shows_its_last_frame_as_long_as_any(tmp_path: Path) -> None:
-    film = film_of([0, 50, 100], rate=Fraction(20))
-    path = make_film(tmp_path / "1-a.mkv", 5)
-    beyond = Film(**{**vars(film), "path": path})
-    assert last_frame_duration(beyond) == Fraction(1, 20), "no packet has its time"
-    assert list(read_frames(film, 3, 9)) == []
+def test_the_last_frame_is_shown_as_long_as_any_if_its_packet_is_not_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or if its packet has no duration."""
+    film, errors = film_of([0, 50, 100], rate=Fraction(20)), [None]  # type: ignore[var-annotated]
+
+    def seek(position: int, stream: object) -> None:
+        assert (position, stream) == (100, "stream")
+        if errors[0]:
+            raise errors[0]
+
+    @contextmanager
+    def opened(path: Path) -> Iterator[tuple[Any, str]]:
+        yield SimpleNamespace(seek=seek), "stream"
+
+    times = [(50, 30), (100, 70), (150, 90)]
+    monkeypatch.setattr(module, "open_video", opened)
+    monkeypatch.setattr(
+        module, "packets", lambda *_: [SimpleNamespace(pts=pts, duration=duration) for pts, duration in times]
+    )
+    assert last_frame_duration(film) == Fraction(70, 1000)
+    for error in (ValueError("no"), OSError("no"), av.error.InvalidDataError(1, "no")):
+        errors[0] = error
+        assert last_frame_duration(film) == Fraction(1, 20)
+    errors[0] = None
+    for other in ([(50, 30)], [(100, 0)], [(100, None)]):
+        times[:] = other  # type: ignore[assignment]
+        assert last_frame_duration(film) == Fraction(1, 20)
+    assert last_frame_duration(film_of([0, 50, 100], seekable=False)) == Fraction(1, 25)
+
+
+def test_a_film_is_hashed_while_it_is_indexed(tmp_path: Path) -> None:
+    """So that it is read once, which takes minutes over a network."""
+    path = make_film(tmp_path / "1-a.mkv", 20)
+    with HashedFile(path) as file:
+        assert open_film(path, file=file).frame_count == 20
+        assert file._hashed > 0.9 * path.stat().st_size
+    assert list(read_frames(film_of([0]), 3, 9)) == []

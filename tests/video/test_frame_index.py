@@ -57,6 +57,13 @@ def test_times_may_be_rounded_to_the_unit_of_the_container() -> None:
     assert "jump by 1.0 s at 1 place, the first after 40 frames" in said
 
 
+@pytest.mark.parametrize(("off", "is_steady"), [(19, True), (20, True), (21, False)])
+def test_steps_of_one_frame_rate_differ_by_a_tenth_at_most(off: int, is_steady: bool) -> None:
+    steps = [200, 200 + off, 200, 200 - off] * 25
+    steps[50] = 5000
+    assert len(_jumps(index_of(np.cumsum(steps).tolist(), Fraction(1, 1000)))) == is_steady
+
+
 def lost(times: range, declared: int, seconds: float | None, seekable: bool = True) -> list[str]:
     duration = None if seconds is None else round(seconds * av.time_base)
     return _truncation(index_of(list(times), seekable=seekable), len(times), declared, duration)

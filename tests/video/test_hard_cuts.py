@@ -82,6 +82,21 @@ def test_cuts_are_those_of_the_definition(changed: dict[str, Any]) -> None:
     assert count >= 3
 
 
+@pytest.mark.parametrize(("cut", "window", "neighbours"), [(1, 1, [2]), (2, 2, [1, 3, 4]), (1, 2, [2, 3])])
+def test_a_cut_near_the_beginning_is_compared_with_the_neighbours_it_has(
+    cut: int, window: int, neighbours: list[int]
+) -> None:
+    rng = np.random.default_rng(0)
+    scenes, grain = rng.uniform(60, 140, (2, 400)), rng.uniform(-6, 6, (9, 400))
+    pictures = np.asarray([scenes[int(k >= cut)] + grain[k] for k in range(9)], np.float32)
+    change = [float(distance(pictures[k - 1], pictures[k])) for k in range(9)]
+    unlike = change[cut] / float(max(contrast(pictures[cut - 1]), contrast(pictures[cut])))
+    ratio = change[cut] / float(np.mean([change[k] for k in neighbours])) * min(unlike, 1)
+    for limit, cuts in ((0.9 * ratio, [cut]), (1.1 * ratio, [])):
+        settings = ShotSettings(window=window, adaptive_ratio=limit)
+        assert find_hard_cuts(pictures, settings) == cuts
+
+
 @pytest.mark.parametrize(
     ("contrasts", "lengths", "cuts"),
     [
@@ -156,6 +171,14 @@ def test_transitions_of_two_parts_never_overlap(monkeypatch: pytest.MonkeyPatch)
         ]
     (last,), _ = decided([Found("dissolve", 190, 200, 195)], 200, monkeypatch)
     assert (last.begin, last.end, last.cut) == (387, 405, 397), "the end is a frame of the film"
+
+
+def test_windows_begin_at_the_same_places_of_the_film_in_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    firsts: list[int] = []
+    monkeypatch.setattr(shot_module, "find_gradual", lambda *args: firsts.append(args[-1]) or [])
+    for first in (0, 7):
+        decide(np.zeros((5, MINIATURE_BYTES), np.uint8), ShotSettings(), first)
+    assert firsts == [0, 7]
 
 
 def test_a_film_of_two_frames_may_have_a_cut() -> None:

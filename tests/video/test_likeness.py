@@ -66,6 +66,9 @@ def test_pictures_that_are_mostly_white_are_compared_as_they_are(white: int, is_
     deviations = np.maximum(*(np.abs(picture - picture.mean()).mean() for picture in (one, other)))
     without = distance(one[white:], other[white:])
     found = distance(one, other)
+    plain = noise(2, 100)
+    both = distance(np.stack([one, plain]), np.stack([other, other]))
+    assert both == pytest.approx([float(found), float(distance(plain, other))], rel=1e-4), "each for itself"
     assert (found == pytest.approx(without, rel=1e-4)) is not is_used
     if is_used:
         assert found <= deviations * 1.0001
@@ -114,6 +117,8 @@ def test_only_textured_blocks_are_shared() -> None:
     assert shared_parts(one.ravel(), other.ravel()) == pytest.approx(1 / 15)
     flat = np.full(HEIGHT * WIDTH, 80, np.float32)
     assert shared_parts(flat, flat) == 0
+    one[:18], one[18:, :40] = 80, 80
+    assert shared_parts(one.ravel(), one.ravel()) == 1, "of its only textured block"
     for amplitude, shared in ((7.0, 0), (9.5, 1)):  # contrasts of 3.5 and 4.75 grey levels
         checks = 100 + amplitude / 2 * (-1) ** np.add.outer(np.arange(HEIGHT), np.arange(WIDTH))
         one = np.asarray(checks, np.float32).ravel()
@@ -150,5 +155,8 @@ def test_motion_is_followed_in_every_direction_and_under_any_light() -> None:
 def test_a_change_of_how_motion_is_followed_does_not_go_unnoticed() -> None:
     """The thresholds of gradual transitions were chosen with these figures; others give other shots."""
     pairs = [(scene(0, 0), scene(4.3, 1.2)), (scene(0, 0), scene(0, 0, 5)), (scene(0, 0, 3), scene(-9, 6, 3))]
-    found = [distance_after_motion(*pair) for pair in pairs]
-    assert found == pytest.approx([2.30837, 26.7072, 19.1373], rel=1e-3)
+    lamps = [pair[k].copy() for k, pair in enumerate((pairs[0], pairs[0]))]
+    for picture, at in zip(lamps, (500, 504), strict=True):
+        picture[at : at + 5] = picture[at + WIDTH : at + WIDTH + 5] = 900  # as far brighter than the rest
+    found = [distance_after_motion(*pair) for pair in [*pairs, (lamps[0], lamps[1])]]
+    assert found == pytest.approx([2.30837, 26.7072, 19.1373, 18.8082], rel=1e-3)
