@@ -205,6 +205,7 @@ def test_thumbnails_are_replaced_with_the_results_and_other_files_removed(folder
     assert run(folder, "merge_shards", "tracks", thumbnails=one)
     (folder.images / "stray.jpeg").write_bytes(b"x")
     (folder.images / "sub").mkdir()
+    (folder.images / "link").symlink_to("sub")
     assert read_manifest(folder)["stages"]["merge_shards"]["outputs"]["images"] == one.digest
     other = thumbnails(folder, first=b"c")
     assert run(folder, "merge_shards", "other tracks", thumbnails=other)

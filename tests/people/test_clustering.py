@@ -89,13 +89,16 @@ def test_a_trajectory_of_too_little_quality_stays_alone() -> None:
     assert clustered(vectors, usable=usable).labels.tolist() == [0, 0, 1, 2]
 
 
-@pytest.mark.parametrize("method", ["plda", "hdbscan"])
-def test_trajectories_of_no_quality_join_no_cluster_even_if_it_is_the_only_one(method: str) -> None:
+def test_trajectories_of_no_quality_join_no_cluster_even_if_it_is_the_only_one() -> None:
     """Nothing is known of them: neither are they like each other, nor do they fit a single core cluster."""
     usable = np.array([True] * 16 + [False] * 4)
     vectors = np.array([person(0, 32)] * 20)
     vectors[~usable] = 0
-    assert clustered(vectors, usable=usable, method=method).labels.tolist() == [0] * 16 + [1, 2, 3, 4]
+    apart = [0] * 16 + [1, 2, 3, 4]
+    assert clustered(vectors, usable=usable).labels.tolist() == apart
+    # nor with a limit below 0, which is the ratio of what is not known
+    low = clustered(vectors, usable=usable, min_log_likelihood_ratio=-20, attach_log_likelihood_ratio=1)
+    assert low.labels.tolist() == apart
 
 
 def test_a_trajectory_of_too_little_quality_joins_one_that_it_continues_at_once() -> None:
@@ -104,7 +107,10 @@ def test_a_trajectory_of_too_little_quality_joins_one_that_it_continues_at_once(
     usable = np.array([True, False])
     pairs = np.array([[0, 1]])
     assert clustered(vectors, (), Continuations(pairs, np.array([0.1])), usable).labels.tolist() == [0, 0]
+    assert clustered(vectors, (), Continuations(pairs, np.array([0.25])), usable).labels.tolist() == [0, 0]
     assert clustered(vectors, (), Continuations(pairs, np.array([0.9])), usable).labels.tolist() == [0, 1]
+    chain = Continuations(np.array([[0, 1], [1, 2]]), np.zeros(2))
+    assert clustered(vectors_of([0, 0, 0]), (), chain).continued == 2
 
 
 def test_a_continuation_is_joined_at_larger_distances_up_to_a_limit() -> None:
@@ -162,19 +168,29 @@ def test_the_limit_of_the_ratio_is_raised_from_twenty_pairs_on_and_not_by_faces_
     lowest = 7.6 + np.log(42) / 2
     assert clustered(twins, pairs[:19]).min_log_likelihood_ratio == pytest.approx(lowest)
     assert clustered(twins, pairs).min_log_likelihood_ratio > lowest + 1
+    strangers = vectors_of([i % 2 for i in range(42)])
+    assert clustered(strangers, pairs).min_log_likelihood_ratio == pytest.approx(lowest)
     usable = np.arange(42) != 0
     lowest = 7.6 + np.log(41) / 2
     assert clustered(twins, pairs, usable=usable).min_log_likelihood_ratio == pytest.approx(lowest)
 
 
 def test_a_single_observation_is_attached_to_the_one_core_cluster_that_it_fits() -> None:
-    def observation(*cosines: float) -> NDArray[np.float32]:
+    def observation(*cosines: float, other: int = 20) -> NDArray[np.float32]:
         """A vector at these cosines from the people 0, 1, …, and at right angles to all others."""
         rest = np.sqrt(1 - sum(c * c for c in cosines))
-        vector = sum(c * person(who, 32) for who, c in enumerate(cosines)) + rest * person(20, 32)
+        vector = sum(c * person(who, 32) for who, c in enumerate(cosines)) + rest * person(other, 32)
         return np.asarray(vector, np.float32)
 
     core = [person(0, 32)] * 16 + [person(1, 32)] * 16
+    fits, fits_better = observation(0.5), observation(0.55, other=21)
+    fits_both = observation(0.5, 0.47, other=22)
+    for small, cannot_link, labels in (
+        ([fits, fits_both, fits_better], NO_PAIRS, [0, 2, 0]),  # each is compared by itself
+        ([fits, fits_better], [(32, 33)], [2, 0]),  # of two in one frame, the likelier one
+        ([fits_better, fits], [(32, 33)], [0, 2]),
+    ):
+        assert clustered(np.array([*core, *small]), cannot_link).labels[32:].tolist() == labels
     alone = clustered(np.array([person(0, 32), observation(0.5)])).labels
     assert alone.tolist() == [0, 1]
     for vector, cannot_link, label in (

@@ -77,6 +77,14 @@ def test_trajectories_that_the_tracker_was_not_to_link_may_continue_each_other()
     assert continuations(pair, (), tracking=TrackSettings(iou_threshold=0.9)).pairs.tolist() == [[0, 1]]
 
 
+def test_boxes_that_overlap_as_much_as_the_tracker_demands_were_split_by_appearance() -> None:
+    whole, half = trajectory(0, 10), trajectory(12, 10, index=1)
+    half.boxes[:, 3] = 25  # they overlap by exactly one half
+    for threshold, found in ((0.5, []), (0.501, [[0, 1]])):
+        tracking = TrackSettings(iou_threshold=threshold)
+        assert continuations([whole, half], (), tracking=tracking).pairs.tolist() == found
+
+
 def test_no_continuation_crosses_a_cut_a_long_gap_or_a_large_distance() -> None:
     first = trajectory(0, 10)
     assert continued(first, trajectory(23, 10), cuts=(22,)) == []

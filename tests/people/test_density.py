@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facerec.errors import InputError
+from facerec.people.clustering import cluster
 from facerec.people.constraints import Continuations
 from facerec.people.density import hdbscan_labels
 from facerec.settings import ClusterSettings
 from tests.merged_folder import person
-from tests.people.test_clustering import NO_PAIRS, SAME_PERSON, clustered, vectors_of
+from tests.people.test_clustering import NO_CONTINUATIONS, NO_PAIRS, SAME_PERSON, clustered, vectors_of
 
 
 def labels_of(
@@ -96,6 +97,24 @@ def test_labels_are_dense_by_first_member_and_respect_every_cannot_link(
     labels = clustered(vectors, pairs, chain, usable, method="hdbscan").labels
     assert list(dict.fromkeys(labels.tolist())) == [*range(labels.max(initial=-1) + 1)]
     assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
+
+
+def test_trajectories_of_no_quality_are_not_like_each_other() -> None:
+    usable = np.array([True] * 6 + [False] * 4)
+    vectors = np.array([person(0, 32)] * 10)
+    vectors[~usable] = 0
+    labels = clustered(vectors, usable=usable, method="hdbscan").labels
+    assert labels.tolist() == [0] * 6 + [1, 2, 3, 4]
+
+
+def test_faces_of_poor_quality_are_as_far_from_each_other_as_good_ones() -> None:
+    vectors = vectors_of([0, 1, 2] * 5, spread=0.6)
+    alike = [
+        cluster(vectors, np.full(15, quality, np.float32), np.ones(15, bool), NO_PAIRS, NO_CONTINUATIONS,
+                SAME_PERSON, ClusterSettings(method="hdbscan")).labels.tolist()
+        for quality in (0.05, 0.9)
+    ]  # fmt: skip
+    assert alike[0] == alike[1] == [0, 1, 2] * 5
 
 
 @pytest.mark.parametrize("like", [0, 1])

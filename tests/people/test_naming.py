@@ -355,6 +355,21 @@ def test_extreme_distances_give_no_nan() -> None:
     assert extreme[0].tolist() == pytest.approx([1, 0])
 
 
+def test_the_vector_of_a_cluster_has_length_1_and_the_direction_of_the_weighted_mean() -> None:
+    vectors, quality = np.array([person(0), person(1)]), np.array([0.3, 0.4], np.float32)
+    found, _ = cluster_vectors(vectors, quality, np.ones(2, bool), np.array([0, 0]), 1)
+    np.testing.assert_allclose(found[0], 0.6 * person(0) + 0.8 * person(1), rtol=1e-6)
+
+
+def test_the_nearest_pictures_count_in_whatever_order_they_are() -> None:
+    """Of 25 pictures 22 and a half: the nearest 22, and half of the next."""
+    distances = np.random.default_rng(3).uniform(0.4, 1.4, (50, 25))
+    odds = np.exp(-np.sort(distances, axis=1) / 0.3)
+    expected = (odds[:, :22].sum(1) + odds[:, 22] / 2) / 22.5
+    found = distance_of_mean_odds(distances, NamingSettings(share=0.9), 0.3)
+    np.testing.assert_allclose(np.exp(-found / 0.3), expected)
+
+
 def test_the_vector_of_a_cluster_leaves_out_unusable_trajectories() -> None:
     vectors = np.array([person(0), person(1), person(1)])
     usable = np.array([True, False, False])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerec.errors import InputError
-from facerec.people.pages import Pages, arrange_pages
+from facerec.people.pages import Pages, _principal_coordinates, arrange_pages
 from facerec.settings import POOR_ALONE, POOR_ON_PAGES, ClusterSettings
 from tests.people.test_clustering import vectors_of
 
@@ -117,6 +117,9 @@ def test_the_sign_of_a_principal_component_changes_no_page() -> None:
         for sign in (1, -1)  # the component is the same, so the coordinates are mirrored
     )
     assert one == mirrored and len(set(one)) == 3
+    for sign in (1, -1):
+        line = sign * np.array([[3.0], [1], [2]], np.float32)
+        assert _principal_coordinates(line).tolist() == [-1, 1, 0]
 
 
 def test_poor_trajectories_share_pages_in_the_order_of_time() -> None:
@@ -134,6 +137,8 @@ def test_shot_is_not_divided_between_poor_pages_where_that_leaves_a_page_half_fu
     assert made.labels.tolist() == [0] * 5 + [1] * 7
     made = arranged([*range(12)], poor=everyone, shots=[0] * 4 + [1] * 8, max_size=8)
     assert made.labels.tolist() == [0] * 4 + [1] * 8
+    made = arranged([*range(12)], poor=everyone, shots=[0] * 3 + [1] * 9, max_size=8)
+    assert made.labels.tolist() == [0] * 8 + [1] * 4
     made = arranged([*range(12)], poor=everyone, shots=[0] * 3 + [1] * 5 + [2] * 4, max_size=8)
     assert made.labels.tolist() == [0] * 8 + [1] * 4
     made = arranged([*range(7)], poor={*range(7)}, shots=[0, 1, 1, 1, 1, 1, 1], max_size=5)

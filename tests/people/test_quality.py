@@ -22,7 +22,8 @@ def test_a_face_turned_by_about_45_degrees_has_its_nose_below_an_eye() -> None:
     half = (FRONTAL[1] - FRONTAL[0]) / 2  # the distance of an eye from the middle of both
     turned = FRONTAL.copy()
     turned[2] += half
-    assert frontality(np.array([turned])) == pytest.approx([0.2 + 0.8 * np.exp(-1)], rel=1e-3)
+    found = frontality(np.array([turned, 0.01 * turned]))
+    assert found == pytest.approx([0.2 + 0.8 * np.exp(-1)] * 2, rel=1e-3)
 
 
 def test_a_face_in_profile_has_a_fifth_of_the_quality() -> None:
