@@ -122,6 +122,13 @@ def test_the_gap_of_a_continuation_is_a_share_of_the_longest() -> None:
     assert continuations(at_once, (), ClusterSettings(max_gap=1)).gaps.tolist() == [0]
 
 
+def test_of_two_candidates_the_one_of_the_same_size_may_be_a_little_farther() -> None:
+    """Their cost is the distance in face sizes, and the logarithm of the ratio of sizes."""
+    first = trajectory(0, 10)
+    larger, farther = trajectory(23, 10, size=65), trajectory(23, 10, x=15)  # 0.18 + 0.26 and 0.3
+    assert continued(first, larger, farther) == [[0, 2]]
+
+
 def test_of_two_candidates_only_the_nearest_is_a_continuation() -> None:
     assert continued(trajectory(0, 10), trajectory(23, 10, x=5), trajectory(23, 10, x=30)) == [[0, 1]]
     assert continued(trajectory(0, 10, x=5), trajectory(0, 10, x=30), trajectory(23, 10)) == [[0, 2]]

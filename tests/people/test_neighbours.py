@@ -49,7 +49,7 @@ def test_the_ratio_is_the_one_by_which_clusters_are_joined() -> None:
 def test_clusters_seen_in_one_frame_or_without_usable_faces_are_no_neighbours() -> None:
     made = found(vectors(0, 0, 0, 0), [0, 1, 2, 3], np.array([[0, 1]]), usable=[True, True, True, False])
     assert made.clusters.tolist() == [[2, -1, -1], [2, -1, -1], [0, 1, -1], [-1, -1, -1]]
-    assert (np.isneginf(made.ratios) == (made.clusters < 0)).all()
+    assert (np.isneginf(made.ratios) == (made.clusters < 0)).all() and made.clusters.dtype == np.int64
 
 
 def test_clusters_of_any_quality_have_the_ratios_of_their_observations() -> None:

@@ -77,7 +77,8 @@ def test_a_person_of_two_looks_is_split_between_them() -> None:
     """What all faces have in common says nothing, nor does the smaller variation within each look."""
     rng = np.random.default_rng(2)
     looks = np.array([0, 1, 1, 0, 1, 0, 0, 1])
-    vectors = np.stack([np.full(8, 5.0), 2.0 * looks - 1, rng.uniform(-0.6, 0.6, 8)], axis=1)
+    common, noise = np.full(8, 5.0), rng.uniform(-0.6, 0.6, 8)
+    vectors = np.stack([common, -common, 2.0 * looks - 1, noise], axis=1)
     made = arrange_pages(
         np.zeros(8, np.int64), vectors.astype(np.float32), np.ones(8, bool), np.full(8, 10), np.arange(8),
         ClusterSettings(max_size=4),
