@@ -15,6 +15,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.plan import write_plan
 from facerec.folder.shards import (
     discard_run,
+    discard_run_locked,
     done_markers,
     marker_bytes,
     read_marker,
@@ -163,6 +164,7 @@ def test_a_run_is_discarded_with_all_its_shards_and_nothing_else(folder: MovieFo
     discard_run(folder)
     left = {folder.relative(path) for path in folder.path.rglob("*") if path.is_file()}
     assert left == {"features.jsonl", "images/a.jpeg", ".lock"}
+    discard_run_locked(folder)  # of which nothing is left
 
 
 def test_a_kill_while_a_run_is_discarded_leaves_no_shard_that_looks_done(

@@ -202,6 +202,19 @@ def test_a_single_observation_is_attached_to_the_one_core_cluster_that_it_fits()
         assert clustered(np.array([*core, vector]), cannot_link).labels[-1] == label
 
 
+def test_a_poor_observation_is_attached_to_the_core_cluster_of_its_person() -> None:
+    """Its ratio is too low for the first step: one face of such quality says little."""
+    core = [person(0, 32)] * 16 + [person(1, 32)] * 16
+    quality = np.array([0.5] * 32 + [0.02], np.float32)
+    settings = ClusterSettings(attach_log_likelihood_ratio=1e9), ClusterSettings()
+    without, attached = (
+        cluster(np.array([*core, person(0, 32)]), quality, np.ones(33, bool), NO_PAIRS, NO_CONTINUATIONS,
+                SAME_PERSON, one).labels.tolist()
+        for one in settings
+    )  # fmt: skip
+    assert without == [0] * 16 + [1] * 16 + [2] and attached == [0] * 16 + [1] * 16 + [0]
+
+
 def test_rounding_errors_of_the_vectors_change_nothing() -> None:
     vectors = vectors_of([i % 9 for i in range(120)], spread=0.7)
     noise = np.random.default_rng(1).normal(0, 1e-7, vectors.shape).astype(np.float32)

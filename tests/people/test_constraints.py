@@ -120,6 +120,8 @@ def test_the_gap_of_a_continuation_is_a_share_of_the_longest() -> None:
     assert continuations(pair, (), ClusterSettings(max_gap=26)).gaps.tolist() == [25 / 26]
     at_once = [pair[0], trajectory(10, 10, x=35, index=1)]
     assert continuations(at_once, (), ClusterSettings(max_gap=1)).gaps.tolist() == [0]
+    next_but_one = [pair[0], trajectory(11, 10, x=35, index=1)]
+    assert continuations(next_but_one, (), ClusterSettings(max_gap=2)).gaps.tolist() == [1 / 2]
 
 
 def test_of_two_candidates_the_one_of_the_same_size_may_be_a_little_farther() -> None:

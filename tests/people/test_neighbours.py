@@ -66,6 +66,11 @@ def test_clusters_of_any_quality_have_the_ratios_of_their_observations() -> None
         np.testing.assert_allclose(made.ratios[one], np.sort(ratios)[::-1], rtol=1e-4)
 
 
+def test_a_cluster_seen_with_all_others_has_no_neighbours() -> None:
+    made = found(vectors(0, 0, 0), [0, 1, 2], np.array([[0, 1], [0, 2]]))
+    assert made.clusters[0].tolist() == [-1, -1] and np.isneginf(made.ratios[0]).all()
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_clusters_and_one_cluster_have_no_neighbours(n: int) -> None:
     assert found(vectors(*[0] * n), [0] * n).clusters.shape == (n, 0)
