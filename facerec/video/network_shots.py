@@ -48,7 +48,7 @@ def network_transitions(
             begin, end = max(begin, 1), min(end, len(frames) - 1)
             numbers = (int(frames[k]) for k in (begin, end, (begin + end + 1) // 2))
             one = Transition(GRADUAL, *numbers)
-        if one.begin > 0 and (not found or one.cut > found[-1].cut):
+        if not found or one.cut > found[-1].cut:
             found.append(one)
     return found
 

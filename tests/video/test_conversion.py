@@ -101,6 +101,10 @@ def test_frames_that_are_turned_or_scaled_have_no_tables(tmp_path: Path) -> None
     frame = next(read_decoded(open_film(plain), 0, 1))
     assert frame.yuv_tables() is not None
     np.testing.assert_array_equal(on_device(frame.picture), frame.image())
+    copied, expected = (np.empty(plane_bytes(120, 160), np.uint8) for _ in range(2))
+    frame.copy_planes(copied)
+    copy_planes(frame.picture, expected)
+    np.testing.assert_array_equal(copied, expected)
     frame = next(read_decoded(open_film(plain, display_aspect=Fraction(2)), 0, 1))
     assert frame.image().shape == (120, 240, 3)
     assert frame.yuv_tables() is None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from facerec.geometry import MINIATURE_BYTES
 from facerec.settings import ShotSettings
-from facerec.video.miniature import LUMA_BYTES
+from facerec.video.miniature import HEIGHT, LUMA_BYTES, WIDTH
 from facerec.video.network_shots import agreed_transitions, network_transitions
 from facerec.video.shots import HARD, Transition
 from tests.video.test_shots import dissolve, shot
@@ -116,6 +116,24 @@ def test_what_a_slightly_lower_threshold_finds_is_in_doubt_and_no_more(
         for value, sure in ((in_doubt, []), (in_doubt, [middle]), (refused, [middle]))
     ]
     assert counts == [0, 1, 0]
+
+
+@pytest.mark.parametrize(("sure", "cuts"), [([], [67]), ([20], [27, 67]), ([40], [47, 67])])
+def test_a_transition_in_doubt_is_found_beside_one_that_is_sure(sure: list[int], cuts: list[int]) -> None:
+    miniatures = miniatures_of(*(shot(number, 20) for number in (1, 2, 3, 4)))
+    assert [one.cut for one in agreed(miniatures, sure, ShotSettings(adaptive_ratio=17))] == cuts
+
+
+def test_a_wipe_in_doubt_has_an_error_of_up_to_half_as_much_again() -> None:
+    old, new = shot(1, 27), shot(2, 27)
+    columns = np.tile(np.arange(WIDTH), (HEIGHT, 1))
+    between = [np.where(columns < 3 * k - 33, new[k - 12], old[k]) for k in range(12, 27)]
+    miniatures = miniatures_of(old[:12], np.asarray(between, np.float32), new[15:])
+    limit, counts = 0.0537, []  # from which on the wipe is found without the network
+    for share, sure in ((0.95, []), (1.05, []), (1 / 1.4, [20]), (1 / 1.6, [20])):  # type: ignore[var-annotated]
+        settings = ShotSettings(max_wipe_error=share * limit, wipe_noise=0, max_dissolve_error=0)
+        counts.append(len(agreed(miniatures, sure, settings)))
+    assert counts == [0, 1, 1, 0]
 
 
 def test_the_lowest_ratio_can_be_set() -> None:

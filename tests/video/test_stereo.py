@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 
 from facerec.geometry import Image
 from facerec.video import open_film
+from facerec.video import stereo as module
 from facerec.video.stereo import SIDE_BY_SIDE, TOP_BOTTOM, stereo_layout
 from tests.films import make_film
 
@@ -70,3 +74,78 @@ def test_the_mark_of_the_stream_decides(tmp_path: Path) -> None:
     options = {"preset": "ultrafast", "x264-params": "keyint=12:frame-packing=3"}
     film = make_film(tmp_path / "1-film.mkv", 12, options=options)
     assert stereo_layout(open_film(film)) == SIDE_BY_SIDE
+
+
+def by_contents(
+    images: dict[int, Image], monkeypatch: pytest.MonkeyPatch, *, count: int = 160, seekable: bool = True
+) -> str | None:
+    """Return the layout of a film without a mark, in which the frames that are not in `images` are lost."""
+
+    def read(film: object, beg: int, end: int) -> Iterator[tuple[int, Image]]:
+        assert end == beg + 1
+        return iter([(n, images[n]) for n in (beg - 1, beg) if n in images])
+
+    monkeypatch.setattr(module, "frames_around", lambda *_: iter([]))
+    monkeypatch.setattr(module, "read_frames", read)
+    film: Any = SimpleNamespace(path=Path("1-film.mkv"), index=None, frame_count=count, seekable=seekable)
+    return stereo_layout(film)
+
+
+TRIED = [10, 30, 50, 70, 90, 110, 130, 150]  # of 160 frames: the middles of eight equal parts
+
+
+@pytest.mark.parametrize(
+    ("frames", "layout"),
+    [(TRIED, SIDE_BY_SIDE), (TRIED[:5], SIDE_BY_SIDE), (TRIED[3:], SIDE_BY_SIDE), (TRIED[4:], None)],
+)
+def test_five_of_eight_frames_must_have_contents(
+    frames: Sequence[int], layout: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = {n: side_by_side(n, 128, 64) for n in frames}
+    assert by_contents(images, monkeypatch) == layout, "the others are lost"
+    dark = {n: np.full((64, 128, 3), 20, np.uint8) for n in TRIED}
+    assert by_contents({**dark, **images}, monkeypatch) == layout, "the others are dark"
+    assert by_contents(images, monkeypatch, seekable=False) is None
+    shifted = {n - 1: image for n, image in images.items()}
+    assert by_contents(shifted, monkeypatch) is None, "only the frame before each is there"
+    other = {**images, frames[-1]: scene(7, 128, 64)}
+    assert by_contents(other, monkeypatch) is None, "one frame with other halves"
+
+
+@pytest.mark.parametrize(("noise", "layout"), [(0, SIDE_BY_SIDE), (8, SIDE_BY_SIDE), (40, None)])
+def test_the_halves_may_differ_a_little(
+    noise: int, layout: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    images = {}
+    for n in TRIED:
+        half = cv2.resize(rng.integers(40, 216, (9, 7, 3), np.uint8), (32, 64), interpolation=cv2.INTER_CUBIC)
+        both = np.hstack([half, half]).astype(int) + rng.integers(-noise, noise + 1, (64, 64, 3)) * 2
+        images[n] = both.clip(0, 255).astype(np.uint8)
+    assert by_contents(images, monkeypatch) == layout
+    upright = {n: np.ascontiguousarray(image.swapaxes(0, 1)) for n, image in images.items()}
+    assert by_contents(upright, monkeypatch) == (TOP_BOTTOM if layout else None)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_halves_that_look_alike_because_of_stripes_are_ordinary(
+    axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fence, or blinds: the halves are also like themselves a quarter further."""
+    waves = 128 + 90 * np.sin(np.arange(64) * 2 * np.pi / (8 if axis else 16))
+    striped = np.broadcast_to(waves[None, :] if axis else waves[:, None], (64, 64))
+    image = np.asarray(striped[..., None].repeat(3, 2), np.uint8)
+    assert by_contents(dict.fromkeys(TRIED, image), monkeypatch) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout"), [(0, None), (1, SIDE_BY_SIDE), (2, TOP_BOTTOM), (5, SIDE_BY_SIDE)]
+)
+def test_the_mark_of_the_first_frame_comes_before_its_contents(
+    kind: int, layout: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film: Any = SimpleNamespace(path=Path("1-film-hsbs.mkv"), index=None, frame_count=160, seekable=False)
+    for mark, found in ((np.array([kind, 9], np.int32).tobytes(), layout), (b"\1\0\0", SIDE_BY_SIDE)):
+        frame = SimpleNamespace(side_data={"STEREO3D": mark})
+        monkeypatch.setattr(module, "frames_around", lambda *_, frame=frame: iter([(0, frame)]))
+        assert stereo_layout(film) == found, "a mark that is too short is none"
