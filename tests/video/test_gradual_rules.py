@@ -253,3 +253,108 @@ def test_a_fade_leads_to_another_picture() -> None:
 def test_a_slow_fade_has_its_whole_extent() -> None:
     (one,) = fades(faded(60, 4, 40))
     assert 20 <= one.begin <= 22 and 122 <= one.end <= 124
+
+
+def with_motion(whole: float, parts: float, steps: float) -> Any:
+    """Let motion explain a share of the whole change, of its halves to quarters, and of its single steps."""
+
+    def after_motion(one: Pictures, other: Pictures) -> float:
+        found = float(distance(one, other))
+        return found * (whole if found > 0.995 * APART else parts if found > 0.17 * APART else steps)
+
+    return after_motion
+
+
+WHOLE = {"min_gradual_change": 0.998 * APART}  # of windows, the ends of which are not mixed
+ANY = {**WHOLE, "min_left_by_motion": 0.0, "min_left_in_extent": 0.0, "min_left_in_steps": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "limit"),
+    [
+        ("min_left_by_motion", (1, 0.8, 0.8), 0.8),
+        ("min_left_in_extent", (1, 0.8, 0.8), 0.8),
+        ("min_left_in_steps", (1, 1, 0.5), 0.5),
+    ],
+)
+def test_what_motion_explains_is_no_transition(
+    name: str, left: tuple[float, float, float], limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradual, "distance_after_motion", with_motion(*left))
+    pictures = dissolved(steps(11), side=8)
+    assert found(pictures, **{**ANY, name: limit - 0.02}) and not found(
+        pictures, **{**ANY, name: limit + 0.02}
+    )
+
+
+@pytest.mark.parametrize(("left", "count"), [(0.68, 0), (0.72, 1)])
+def test_ends_that_motion_turns_into_each_other_are_no_transition(
+    left: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradual, "distance_after_motion", with_motion(left, 1, 1))
+    assert len(found(dissolved(steps(7), side=6), **ANY)) == count
+
+
+@pytest.mark.parametrize("name", ["max_shared_parts", "max_shared_in_extent"])
+def test_a_picture_of_which_parts_stay_is_no_transition(name: str) -> None:
+    new = NEW.reshape(HEIGHT, WIDTH).copy()
+    new[:9, :16] = OLD.reshape(HEIGHT, WIDTH)[:9, :16]  # two of 18 blocks
+    pictures = mixed([*[0.0] * 6, *steps(7), *[1.0] * 6], OLD, new.ravel())
+    both = {"max_shared_parts": 1, "max_shared_in_extent": 1}
+    assert found(pictures, **{**both, name: 0.12}) and not found(pictures, **{**both, name: 0.1})
+
+
+def restless(old: float, new: float) -> Pictures:
+    """A dissolve with pictures on its sides that differ by so much of its change from those next to it."""
+    pictures = dissolved(steps(11), side=14)
+    change = (NEW - OLD).astype(np.float64)
+    other = (still(6) - 100).astype(np.float64)
+    other -= change * (other @ change) / (change @ change)
+    for part, base, share in ((slice(0, 12), OLD, old), (slice(27, None), NEW, new)):
+        size = 1.0
+        for _ in range(30):  # to the picture at this distance
+            size *= (
+                max(share, 1e-9)
+                * APART
+                / max(float(distance(base, (base + size * other).astype(np.float32))), 1e-9)
+            )
+        pictures[part] += np.asarray(size * other, np.float32)
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "limit"), [(0.2, 0.2, 0.2), (0.3, 0.2, 0.2), (0.4, 0, 0.2), (0, 0.4, 0.2)]
+)
+def test_one_side_of_a_transition_is_calm_and_the_other_not_much_less(
+    old: float, new: float, limit: float
+) -> None:
+    """The other one may change twice as much, if the window has twelve frames or more."""
+    pictures = restless(old, new)
+    free: dict[str, Any] = {**WHOLE, "max_badness": 9, "max_return_gradual": 0}
+    free |= {"max_dissolve_error": 0.01, "max_wipe_error": -1, "wipe_noise": 0}
+    assert found(pictures, max_side_change=1.08 * limit, **free)
+    assert not found(pictures, max_side_change=0.92 * limit, **free)
+
+
+@pytest.mark.parametrize("side", [0.0, 0.4])
+def test_similar_ends_and_restless_sides_speak_against_a_transition(side: float) -> None:
+    pictures = restless(side, side)
+    limit = 0.3 * side - 0.3 * APART / 40
+    assert found(pictures, max_badness=limit + 0.02, max_return_gradual=0)
+    assert not found(pictures, max_badness=limit - 0.02, max_return_gradual=0)
+
+
+def test_a_wipe_between_restless_pictures_may_have_a_larger_error() -> None:
+    pictures = wiped([3 * k for k in range(1, 16)])
+    grain = 6 * np.random.default_rng(5).choice([-1, 1], (9, 16)).repeat(3, 0).repeat(3, 1).ravel()
+    pictures[1:12:2] += grain
+    pictures[28::2] += grain
+    noise = 6 / (float(np.abs(NEW - OLD).mean()) + 1)
+    for factor, count in ((1.05, 1), (0.8, 0)):
+        settings = {
+            **WHOLE,
+            "max_wipe_error": -10,
+            "max_dissolve_error": 0,
+            "wipe_noise": factor * 10 / noise,
+        }
+        assert bool(found(pictures, max_return_gradual=0, **settings)) == count

@@ -54,7 +54,8 @@ def grey(level: float, number: int = 0) -> Image:
 @pytest.fixture
 def film(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A film of 100 frames of its own brightness each, and OpenCV's reader of it."""
-    ours = {n: grey(60 + n, n) for n in range(100)}
+    near = {n + off for n in (1, 16, 33, 49, 66, 82, 99) for off in range(-2, 3)} | {56}
+    ours = {n: grey(60 + n, n) for n in sorted(near) if 0 <= n < 100}
     made = SimpleNamespace(
         path=Path("7-a.mkv"), frame_count=100, ours=ours, transfer=1, capture=Capture(dict(ours))
     )
