@@ -99,6 +99,15 @@ def test_labels_are_dense_by_first_member_and_respect_every_cannot_link(
     assert (labels[pairs[:, 0]] != labels[pairs[:, 1]]).all()
 
 
+@pytest.mark.parametrize(("distance", "label"), [(0.9, 0), (1.1, 0), (1.2, -1), (1.3, -1)])
+def test_a_vector_farther_than_two_faces_of_one_person_is_noise(distance: float, label: int) -> None:
+    """1.16 is the largest distance of a member here; all but the last vector are close to each other."""
+    cosines = 1 - np.array([0.0, 0.1, 0.2, distance]) ** 2 / 2
+    away = np.array([[0, 0], [1, 0], [0, 1], [1, 0]]) * np.sqrt(1 - cosines**2)[:, None]
+    vectors = np.column_stack([cosines, away]).astype(np.float32)
+    assert hdbscan_labels(vectors, 0.65 * 1.16, 1.16)[0].tolist() == [0, 0, 0, label]
+
+
 def test_trajectories_of_no_quality_are_not_like_each_other() -> None:
     usable = np.array([True] * 6 + [False] * 4)
     vectors = np.array([person(0, 32)] * 10)
