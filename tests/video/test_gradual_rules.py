@@ -218,6 +218,22 @@ def test_a_fade_may_have_one_abrupt_side_but_not_two(
     assert [(fade.begin, fade.end) for fade in one] == ([extent] if extent else [])
 
 
+def test_a_fade_ends_with_its_abrupt_side_even_if_the_picture_there_becomes_clearer() -> None:
+    clearer = mixed([0.3, 0.2, 0.1, *[0.0] * 17], NEW, FLAT)
+    (one,) = fades(np.concatenate([faded(9, 4, 0)[:33], clearer]))
+    assert (one.begin, one.end) == (20, 33)
+    (other,) = fades(np.concatenate([mixed([*[0.0] * 10, 0.1, 0.2, 0.3], OLD, FLAT), faded(0, 4, 9)[20:]]))
+    assert (other.begin, other.end) == (13, 26)
+
+
+def test_the_pictures_beside_a_fade_are_compared_two_frames_away_from_it() -> None:
+    for shift, count in ((2, 0), (3, 1)):
+        before = mixed([*[0.0] * (20 - shift), *[1.0] * shift], 0.9 * NEW, OLD)  # of no more contrast
+        assert len(fades(np.concatenate([before, faded()[20:]]), max_return_gradual=0)) == count
+        after = mixed([*[1.0] * shift, *[0.0] * 18])
+        assert len(fades(np.concatenate([faded()[:42], after]), max_return_gradual=0)) == count
+
+
 def test_the_cut_of_a_fade_is_the_middle_of_its_flat_pictures() -> None:
     for flat in (5, 8):
         (one,) = fades(faded(flat=flat), max_flat_contrast=0.5)

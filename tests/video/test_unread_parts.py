@@ -193,6 +193,7 @@ def test_packets_of_which_the_place_is_unknown_are_counted_and_hide_nothing(tmp_
     said = f"0.1 MB of the file after about 4 frames {ZEROS}"
     assert losses(path, data, [0, None, -1, 10, 120 * KIB, 150 * KIB, None]) == [said]
     assert losses(path, data, [None, -1]) == []
+    assert len(losses(path, data, [0, 150 * KIB])) == 1, "the first packet may be at the very beginning"
     assert losses(path, data, [150 * KIB]) == [], "what is before the first packet is the header"
     begin = f"0.2 MB of the file after about 0 frames {ZEROS}"
     assert losses(path, data, [150 * KIB], "mpegts") == [begin], "a transport stream has none"
@@ -214,6 +215,7 @@ def test_fragments_are_those_of_an_mp4_and_behind_its_last_packet(tmp_path: Path
     assert [loss.partition(" and ")[0] for loss in losses(tmp_path / "a", data, [0, 20], mov)] == [said]
     begin = b"moof\1\2\3\4mfhd" + NOISE[:90_000]
     assert len(losses(tmp_path / "a", NOISE[:20] + begin, [0, 20], mov)) == 1, "at the very beginning"
+    assert len(losses(tmp_path / "a", data + b"moof" + NOISE[:9], [0, 20], mov)) == 1, "before another"
     assert losses(tmp_path / "a", data, [0, 20], "avi") == []
     assert losses(tmp_path / "a", data + NOISE[:99], [0, 20, 20 + len(boxes)], mov) == []
     assert losses(tmp_path / "a", data.replace(b"mfhd", b"none"), [0, 20], mov) == []
@@ -249,6 +251,7 @@ def test_another_film_is_sought_from_where_it_begins(
         assert tried == [(film[:20] if len(film) >= 20 else film, len(film) + 90 * KIB)]
     own = NOISE[:20] + film + NOISE[: 90 * KIB]
     assert losses(tmp_path / "a", own, [0, 20], name) == [], "the part begins with a packet of this film"
+    assert len(losses(tmp_path / "a", own + film, [0, 20], name)) == 1, "another film behind it"
     assert losses(tmp_path / "a", NOISE[: 100 * KIB], [0, 20], name) == []
     assert losses(tmp_path / "a", data, [0, 20], "avi") == []
     streams = set()
