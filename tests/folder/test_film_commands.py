@@ -60,7 +60,7 @@ def test_a_rate_is_asked_for_where_the_pictures_have_none(
 
 
 def test_the_first_picture_decides_and_hidden_files_do_not(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "7-Scan", b_dpx=dpx(">"), a_dpx=dpx(">", 1724, 24), _dpx=b"", c_txt=b"")
+    folder = folder_of(tmp_path / "7-Scan", b_dpx=dpx(">"), a_dpx=dpx(">", 1724, 24), __a_dpx=b"", c_txt=b"")
     assert options(folder) == []
 
 
@@ -82,6 +82,8 @@ def test_the_film_gets_the_movie_id_that_its_folder_lacks(tmp_path: Path) -> Non
     assert options(package, 0, "Title") == ["--out", str(tmp_path / "0-Title.mp4")]
     assert options(named) == options(named, 7) == []
     assert options(named, 8, "Other") == ["--out", str(tmp_path / "8-Other.mkv")]
+    assert film_command(parts) == film_command(parts, None, "")
+    assert ": is a folder, not a film; make one film of its frames or parts with: " in needs_film_of(parts)
     example = "12345 stands for the movie's id"
     assert example in needs_film_of(parts) and example not in needs_film_of(parts, 8)
     assert example not in needs_film_of(named) and "--fps" not in needs_film_of(named)

@@ -164,6 +164,16 @@ def test_files_of_a_movie_have_the_names_of_the_contract(tmp_path: Path) -> None
     assert [path.relative_to(made.path).as_posix() for path in made.shard_dirs] == names
 
 
+def test_the_features_of_shots_are_named_by_their_numbers(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    files = folder.feature_files("clip", ".npy")
+    paths = (files.provenance, files.film, files.shot(0), files.shot(123456))
+    assert [folder.relative(path) for path in paths] == [
+        f"shot_features/clip/{name}"
+        for name in ("provenance.json", "film.npy", "shot_00000.npy", "shot_123456.npy")
+    ]
+
+
 def test_a_thumbnail_is_named_by_its_tag(tmp_path: Path) -> None:
     folder = MovieFolder(tmp_path / "7-data")
     assert folder.relative(folder.thumbnail("7:5:1_2_3_4")) == "images/7:5:1_2_3_4.jpeg"

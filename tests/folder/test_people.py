@@ -34,7 +34,7 @@ def record(**other: Any) -> dict[str, Any]:
         ({}, {"no_face": [5, 1]}), ({}, {"no_face": [1, 1, 5]}), ({}, {"no_face": {"1": 5}}),
         ({}, {"mixed": [3.0]}), ({}, {"mixed": []}), ({}, {"mixed": [3, 5]}), ({}, {"mixed": [3, 6]}),
         ({"person__actor_id": "a" * 64}, {"person__actor_id": "a" * 65}),
-        ({"person__actor_id": None}, {"person__actor_id": ""}), ({}, {"person__actor_id": 1}),
+        ({"person__actor_id": "a"}, {"person__actor_id": ""}), ({"person__actor_id": None}, {"person__actor_id": 1}),
         ({"person__name": "N"}, {"person__name": ""}), ({}, {"person__name": 1}),
         ({"person__person": "q"}, {"person__person": ""}), ({}, {"person__person": ["q"]}),
         ({"person__source": "prediction"}, {"person__source": "none"}), ({}, {"person__source": "guess"}),
