@@ -8,6 +8,7 @@ import pytest
 
 from facerec.errors import InputError
 from facerec.folder.films import (
+    check_film_exists,
     files_without_movie_id,
     films_of_all,
     find_film,
@@ -101,6 +102,17 @@ def test_a_movie_folder_beside_the_films_is_no_film_in_parts(tmp_path: Path) -> 
     (tmp_path / "3-data").mkdir()
     with pytest.raises(InputError, match="no film of movie 3: no file matches"):
         find_film(tmp_path, 3)
+
+
+def test_a_film_that_is_given_by_its_path_is_a_file(films: Path) -> None:
+    check_film_exists(films / "no-id.mp4")
+    with pytest.raises(InputError, match=r"x\.mp4: no such film$"):
+        check_film_exists(films / "x.mp4")
+    (films / "Scan").mkdir()
+    with pytest.raises(InputError, match=r"Scan: is a folder, not a film; .*--out \S+/12345-Scan\.mkv"):
+        check_film_exists(films / "Scan")
+    with pytest.raises(InputError, match=r"55-folder: is a folder, not a film; .*--out \S+/9-Title\.mkv"):
+        check_film_exists(films / "55-folder", 9, "Title")
 
 
 def test_two_films_of_a_movie_are_both_named_in_the_error(films: Path) -> None:

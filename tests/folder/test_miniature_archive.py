@@ -87,5 +87,19 @@ def test_damage_is_one_error_with_the_path(how: str, tmp_path: Path) -> None:
         check_miniatures(path, 69 if how == "frames" else 70)
 
 
+@pytest.mark.parametrize("block", range(4))
+def test_damage_in_any_block_is_found(block: int, tmp_path: Path) -> None:
+    """Without it, the merge would fail hours after the shard looked done."""
+    path = write(tmp_path / "a.npz", made(3 * BLOCK + 2))
+    check_miniatures(path, 3 * BLOCK + 2)
+    with zipfile.ZipFile(path) as archive:
+        at = archive.infolist()[block].header_offset + 300
+    data = bytearray(path.read_bytes())
+    data[at] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(ContractError, match=r"a\.npz: not a readable archive"):
+        check_miniatures(path, 3 * BLOCK + 2)
+
+
 def test_a_shard_without_frames_has_an_empty_archive(tmp_path: Path) -> None:
     check_miniatures(write(tmp_path / "a.npz", made(0)), 0)
