@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import multiprocessing
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -269,6 +271,18 @@ def test_a_stage_waits_for_another_one_that_publishes_and_not_for_a_shard_task(
     finally:
         process.kill()
         process.join()
+
+
+def test_versions_are_named_by_universal_time(folder: MovieFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines of a cluster may have several time zones."""
+    folder.people.write_text("first")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Elsewhere+7")
+        time.tzset()
+        kept = keep_file(folder, folder.people)
+    time.tzset()
+    named = datetime.datetime.strptime(f"{kept.parent.name}+0000", "%Y%m%dT%H%M%SZ%z")
+    assert abs((datetime.datetime.now(datetime.UTC) - named).total_seconds()) < 600
 
 
 def test_a_file_of_no_stage_is_kept_as_it_was(folder: MovieFolder) -> None:
