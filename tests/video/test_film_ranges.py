@@ -258,9 +258,12 @@ def test_the_last_frame_is_shown_as_long_as_any_if_its_packet_is_not_found(
 
     times = [(50, 30), (100, 70), (150, 90)]
     monkeypatch.setattr(module, "open_video", opened)
-    monkeypatch.setattr(
-        module, "packets", lambda *_: [SimpleNamespace(pts=pts, duration=duration) for pts, duration in times]
-    )
+
+    def packets(container: object, stream: str) -> list[Any]:
+        assert stream == "stream"
+        return [SimpleNamespace(pts=pts, duration=duration) for pts, duration in times]
+
+    monkeypatch.setattr(module, "packets", packets)
     assert last_frame_duration(film) == Fraction(70, 1000)
     for error in (ValueError("no"), OSError("no"), av.error.InvalidDataError(1, "no")):
         errors[0] = error

@@ -105,7 +105,8 @@ def indexed(film: Film, monkeypatch: pytest.MonkeyPatch, *, unread: Sequence[str
         stream = SimpleNamespace(time_base=film.time_base, frames=film.frames, id=1)
         yield Opened(film, stream), stream
 
-    def packets(container: Opened, stream: object, damage: list[int] | None = None) -> Iterator[Any]:
+    def packets(container: Opened, stream: Any, damage: list[int] | None = None) -> Iterator[Any]:
+        assert stream.id == 1
         if damage is not None:
             damage += film.unreadable
         if container.position < 0:

@@ -162,6 +162,20 @@ def test_other_colours_of_high_dynamic_range_are_no_difference(channel: int, fil
     assert found(film, 2) == [49]
 
 
+@pytest.mark.parametrize(
+    "colours", [((0, 16, 128), (0, 32, 0)), ((16, 240, 0), (32, 0, 0)), ((0, 0, 240), (16, 0, 0))]
+)
+def test_no_two_colours_of_high_dynamic_range_are_taken_for_one(
+    colours: tuple[tuple[int, ...], ...], film: SimpleNamespace
+) -> None:
+    film.transfer = 18
+    chosen = np.random.default_rng(3).integers(0, 2, (144, 256))
+    for n in range(47, 52):
+        film.ours[n] = np.array(colours, np.uint8)[chosen]
+    film.capture.shown[49] = np.array([50, 200], np.uint8)[chosen][..., None].repeat(3, 2)
+    assert found(film, 2) == []
+
+
 def test_pictures_of_other_sizes_are_compared(film: SimpleNamespace) -> None:
     chess = 40 * (-1) ** np.add.outer(np.arange(4 * 144), np.arange(4 * 256))[..., None]
     for n in (47, 48, 49, 50, 51):
