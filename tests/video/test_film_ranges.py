@@ -265,7 +265,7 @@ def test_the_last_frame_is_shown_as_long_as_any_if_its_packet_is_not_found(
 
     monkeypatch.setattr(module, "packets", packets)
     assert last_frame_duration(film) == Fraction(70, 1000)
-    for error in (ValueError("no"), OSError("no"), av.error.InvalidDataError(1, "no")):
+    for error in (ValueError("no"), OSError("no"), av.error.EOFError(1, "no")):
         errors[0] = error
         assert last_frame_duration(film) == Fraction(1, 20)
     errors[0] = None
