@@ -100,7 +100,7 @@ def test_a_cut_in_doubt_needs_the_network_close_to_it(sure: list[int], count: in
         ("adaptive_ratio", 18.5, 19.5),
         ("min_unlikeness", 1.05, 1.2),
         ("max_dissolve_error", 0.022, 0.02),
-        ("max_side_change", 0.045, 0.015),
+        ("max_side_change", 0.02, 0.015),
         ("max_return_gradual", 1.2, 1.5),
     ],
 )
