@@ -86,7 +86,7 @@ def test_only_files_that_are_no_films_are_named_in_the_error(tmp_path: Path) -> 
 
 
 def test_a_missing_film_is_an_error(films: Path) -> None:
-    with pytest.raises(InputError, match=r"no film of movie 1: no file matches .*/1-\*"):
+    with pytest.raises(InputError, match=r"no film of movie 1: no file matches \S+/1-\*$"):
         find_film(films, 1)
 
 

@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from facerec.errors import ContractError, FacerecError
 from facerec.folder.frame_records import FaceRecord, FrameRecord, QualityRecord
 from facerec.folder.layout import MovieFolder
-from facerec.folder.readers import read_display_size, read_features, read_trajectories, scan_trajectories
+from facerec.folder.readers import (
+    read_display_size,
+    read_faces,
+    read_features,
+    read_trajectories,
+    scan_trajectories,
+)
 from facerec.folder.records import Record, SavedFace, Trajectory, to_line
 from facerec.support.jsonl import RuleViolation, read_lines
 from tests.strategies import ANY_JSON, FRAMES, QUALITIES, damaged, features, trajectories
@@ -307,6 +313,25 @@ def test_faces_out_of_order_and_of_another_dimension(file: Path) -> None:
     other = SavedFace(7, 6, FEATURE.box, FEATURE.keypoints, np.float32([1]), 320, 180)
     with pytest.raises(ContractError, match=r":2: the embedding has 1 numbers, but that of line 1 has 2"):
         list(read_features(write(file, FEATURE, other), 7))
+
+
+def test_a_face_never_gets_the_quality_of_another_one(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    folder.create()
+    later = SavedFace(7, 6, FEATURE.box, FEATURE.keypoints, FEATURE.embedding, 320, 180)
+    write(folder.features, FEATURE, later)
+    one, two, other = (QualityRecord(f"7:{frame}:1_2_30_40", 0.9, 20.0) for frame in (5, 6, 7))
+    write(folder.quality, one, two)
+    assert [(face.frame, quality) for face, quality in read_faces(folder)] == [(5, one), (6, two)]
+    for found, said in (
+        ([one, other], ":2: this line must be about face 7:6:1_2_30_40, as in features.jsonl"),
+        ([two, one], ":1: this line must be about face 7:5:1_2_30_40"),
+        ([one], ": this line must be about face 7:6:1_2_30_40"),
+        ([one, two, other], ":3: features.jsonl has no face 7:7:1_2_30_40"),
+    ):
+        write(folder.quality, *found)
+        with pytest.raises(ContractError, match=f"quality.jsonl{said}"):
+            list(read_faces(folder))
 
 
 def test_a_line_above_the_limit_is_refused(file: Path) -> None:
