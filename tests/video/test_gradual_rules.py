@@ -352,6 +352,15 @@ def test_one_side_of_a_transition_is_calm_and_the_other_not_much_less(
     assert not found(pictures, max_side_change=0.92 * limit, **free)
 
 
+def test_a_short_transition_needs_sides_that_change_less_than_it_does_itself() -> None:
+    pictures = restless(0.2, 0.2)
+    pictures = np.concatenate([pictures[:14], dissolved(steps(3), 0), pictures[25:]])
+    free: dict[str, Any] = {**WHOLE, "max_return_gradual": 0, "max_dissolve_error": 0.01}
+    free |= {"max_wipe_error": -1, "wipe_noise": 0}
+    assert found(pictures, abrupt=4, max_abrupt_side=0.22, **free)
+    assert not found(pictures, abrupt=4, max_abrupt_side=0.18, **free)
+
+
 @pytest.mark.parametrize("side", [0.0, 0.4])
 def test_similar_ends_and_restless_sides_speak_against_a_transition(side: float) -> None:
     pictures = restless(side, side)
