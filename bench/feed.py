@@ -8,6 +8,7 @@ round, in turns; figures are medians of the CPU time of threads, so they hold on
 decode    PyAV decoding alone, with as many threads
 rgb       for a detector on the CPU, which takes frames in RGB
 planes    for a detector on a GPU, which takes frames in planes, in buffers that are used again
+copies    as planes, but no miniatures are made: the most that cheaper miniatures could gain
 sparse    as rgb, but faces are detected in every fifth frame only
 
 Prints JSON for each number of threads and each case:
@@ -48,12 +49,14 @@ from numpy.typing import NDArray
 
 from bench.measure import positive
 from facerec.demo.film import demo_shots
+from facerec.extraction import conversions
 from facerec.extraction.frames import DEPTH, RING, frame_steps
-from facerec.geometry import Image
+from facerec.geometry import MINIATURE_BYTES, Image
 from facerec.models.base import Detections, ModelCard
 from facerec.pixels import FrameBatch
 from facerec.support.cli import run_main
 from facerec.support.prefetch import Profile, prefetch
+from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.film import Film, open_film
 
 Item = TypeVar("Item")
@@ -202,6 +205,16 @@ def feed(film: Film, frames: int, detector: FreeDetector, detect_every: int = 1)
     return {**decoder.costs(used, count), **found, "mib": detector.bytes / 2**20}
 
 
+def feed_without_miniatures(film: Film, frames: int, detector: FreeDetector) -> dict[str, float]:
+    """As `feed`, with empty miniatures."""
+    empty = np.zeros(MINIATURE_BYTES, np.uint8)
+    with (
+        mock.patch.object(DecodedFrame, "reduced", lambda frame: frame.picture),
+        mock.patch.object(conversions, "pixels_of", lambda small: empty),
+    ):
+        return feed(film, frames, detector)
+
+
 def measure(film: Film, frames: int, threads: int, rounds: int) -> dict[str, dict[str, float]]:
     """Measure all cases with a number of threads."""
     device = FreeDevice()
@@ -209,6 +222,7 @@ def measure(film: Film, frames: int, threads: int, rounds: int) -> dict[str, dic
         "decode": lambda: decode_alone(film, frames, threads),
         "rgb": lambda: feed(film, frames, FreeDetector()),
         "planes": lambda: feed(film, frames, device),
+        "copies": lambda: feed_without_miniatures(film, frames, device),
         "sparse": lambda: feed(film, frames, FreeDetector(), detect_every=5),
     }
     with mock.patch.dict(os.environ, OMP_NUM_THREADS=str(threads)):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from facerec.video.h264_headers import MissingReferences
 from facerec.video.skipping import DamagedPackets, UnwantedPackets
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
@@ -38,6 +40,8 @@ MAX_THREADS = 12  # of a decoder; H.264's reordering buffer holds 16 frames
 # of a frame (HEVC's rows), or depending on where the part of each thread ends.
 SLICE_THREADS = {"hevc": (2, MAX_THREADS), "mpeg2video": (1, 1), "mpeg1video": (1, 1), "vp8": (1, 1)}
 MAX_B_FRAMES = 16  # consecutive bidirectionally predicted frames: x264's maximum
+# Packets that are read without decoding in between, which displaces this code from the processor's caches.
+PACKETS = 8
 MAX_LATENCY = 64  # packets after which one without a frame will not get one; more than any decoder holds back
 # Decoders that conceal damage within a frame from its surroundings, deterministically. With the others,
 # damaged parts of a frame may contain arbitrary earlier contents of the memory.
@@ -168,13 +172,12 @@ class Decoding:
                     return
             if self._skipping is not None:
                 self._skipping.open(context)
-            missing = MissingReferences(context) if self._is_h264 and self.strict else None
-            for place, packet in enumerate(packets(container, stream)):
+            for place, (packet, lacks_picture) in enumerate(self._packets(container, stream)):
                 if self.damaged and self.fails_for_ever:
                     return
                 if packet.is_keyframe and (self._key_pts is None or self._waits_for_key_packet):
                     self._key_pts, self._waits_for_key_packet = packet.pts, False
-                self._lacks_picture |= missing is not None and missing.before(packet)
+                self._lacks_picture |= lacks_picture
                 if self._lacks_references(packet):
                     self._lacks_picture = False
                     continue
@@ -190,6 +193,16 @@ class Decoding:
                     self._report_damage("a picture is missing that others refer to")
                 yield from self._feed(context, packet)
             yield from self._feed(context, None)
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[Packet[VideoStream], bool]]:
+        """Yield the packets, and before which of them pictures are missing; read in groups."""
+        missing = MissingReferences(stream.codec_context) if self._is_h264 and self.strict else None
+        source = packets(container, stream)
+        for group in iter(lambda: list(islice(source, PACKETS)), []):
+            lacks = [missing is not None and missing.before(packet) for packet in group]
+            yield from zip(group, lacks, strict=True)
 
     def _lacks_references(self, packet: Packet[VideoStream]) -> bool:
         """Return whether a packet refers to frames before `seek_to`, and may cause a lasting error."""

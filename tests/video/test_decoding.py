@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from facerec.video import decoding as module
 from facerec.video.container import open_video
 from facerec.video.decoding import MAX_B_FRAMES, DamagedFilm, Decoding, FrameIndex, frames_around
-from facerec.video.film import open_film
-from tests.films import make_film
+from facerec.video.film import open_film, read_frames
+from tests.films import cut_off, flip_bits, make_film
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,25 @@ def test_the_reordering_buffer_holds_a_frame_until_its_threads_have_reported(
         module._use_threads(context, threads)
         assert context.name == "h264" and context.thread_count == threads
         assert context.reorder_depth == min(16, before + threads) > before
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+def test_packets_that_are_read_ahead_change_no_frame_of_a_damaged_film(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packets are read in groups; damage may be in the middle of one, and the film may end there."""
+    intact = make_film(tmp_path / "1-a.mp4" if damage == "flipped" else tmp_path / "1-a.mkv", 90, bframes=2)
+    to = intact.with_stem("1-b")
+    broken = flip_bits(intact, to, 3, 12) if damage == "flipped" else cut_off(intact, to, 0.6)
+
+    def read() -> list[tuple[int, int]]:
+        film = open_film(broken)
+        return [(number, zlib.crc32(image)) for number, image in read_frames(film, 0, 90, 3)]
+
+    found = read()
+    assert 20 < len(found) < 90
+    monkeypatch.setattr(module, "PACKETS", 1)
+    assert read() == found
 
 
 def test_an_index_finds_frames_by_their_times() -> None:
