@@ -1,4 +1,4 @@
-"""Fades, dissolves and wipes of still pictures, whose figures are known: where the thresholds are."""
+"""Fades, dissolves and wipes of still pictures with known figures: where the thresholds are."""
 
 from __future__ import annotations
 
