@@ -56,6 +56,12 @@ def test_a_cut_at_either_end_of_the_film_stays_in_the_film() -> None:
     assert found({38: 0.9}, f39=50) == [(HARD, 39, 39, 39)]
 
 
+def test_a_film_of_two_frames_may_have_a_cut_of_the_network() -> None:
+    marked = np.array([[0, 0], [0.9, 0.9]], np.float32)
+    assert network_transitions(NUMBERS[:2], stepped(f1=50)[:2], marked) == [Transition(HARD, 10, 10, 10)]
+    assert network_transitions(NUMBERS[:1], stepped()[:1], marked[1:]) == []
+
+
 def test_two_marked_frames_are_a_cut_and_three_a_gradual_transition() -> None:
     assert found({20: 0.9}, {19: 0.5, 20: 0.9}, f20=50) == [(HARD, 20, 20, 20)]
     assert found({20: 0.9}, {19: 0.5, 20: 0.9, 21: 0.5}, f20=50) == [("gradual", 19, 22, 21)]
