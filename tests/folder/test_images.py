@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.folder.images import thumbnail_hashes, thumbnail_tags, thumbnails_digest
+from facerec.folder.images import locate_faces, thumbnail_hashes, thumbnail_tags, thumbnails_digest
 from facerec.folder.layout import MovieFolder
 from facerec.folder.records import Trajectory
 
@@ -38,6 +38,17 @@ def test_the_thumbnails_of_a_trajectory_are_those_in_the_folder_by_frame(tmp_pat
     for tag in ("7:11:3_2_32_40", "7:9:1_2_30_40", "7:10:1_2_30_40", "8:10:2_2_31_40"):
         (folder.images / f"{tag}.jpeg").touch()
     assert thumbnail_tags(folder, trajectories) == {0: ("7:9:1_2_30_40", "7:11:3_2_32_40"), 1: ()}
+
+
+def test_a_face_is_located_in_the_archive_of_the_shard_that_owns_its_frame(tmp_path: Path) -> None:
+    folder = MovieFolder(tmp_path / "7-data")
+    saved = [(9, 1, 2, 3, 4), (0, 1, 2, 3, 4), (10, 1, 2, 3, 4), (4, 1, 2, 3, 4), (10, 5, 6, 7, 8)]
+    found = locate_faces(folder, [(0, 5), (5, 10), (10, 20)], saved, [saved[4], saved[0], saved[2]])
+    assert [(one.archive, one.saved, one.tags) for one in found] == [
+        (folder.shard(0, 5).faces, 2, []),
+        (folder.shard(5, 10).faces, 1, ["7:9:1_2_3_4"]),
+        (folder.shard(10, 20).faces, 2, ["7:10:1_2_3_4", "7:10:5_6_7_8"]),
+    ]
 
 
 def test_the_digest_is_that_of_names_and_hashes_in_order_of_name() -> None:

@@ -103,3 +103,5 @@ def test_damage_in_any_block_is_found(block: int, tmp_path: Path) -> None:
 
 def test_a_shard_without_frames_has_an_empty_archive(tmp_path: Path) -> None:
     check_miniatures(write(tmp_path / "a.npz", made(0)), 0)
+    with pytest.raises(ContractError):
+        check_miniatures(tmp_path / "a.npz", 1)

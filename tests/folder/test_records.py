@@ -310,6 +310,8 @@ def test_faces_out_of_order_and_of_another_dimension(file: Path) -> None:
     later = SavedFace(7, 4, FEATURE.box, FEATURE.keypoints, FEATURE.embedding, 320, 180)
     with pytest.raises(ContractError, match=r":2: faces must be sorted"):
         list(read_features(write(file, FEATURE, later), 7))
+    with pytest.raises(ContractError, match=r":2: faces must be sorted by frame and box, without dup"):
+        list(read_features(write(file, FEATURE, FEATURE), 7))
     other = SavedFace(7, 6, FEATURE.box, FEATURE.keypoints, np.float32([1]), 320, 180)
     with pytest.raises(ContractError, match=r":2: the embedding has 1 numbers, but that of line 1 has 2"):
         list(read_features(write(file, FEATURE, other), 7))

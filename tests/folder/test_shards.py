@@ -131,6 +131,8 @@ def test_files_of_a_shard_that_are_elsewhere_have_the_marker_of_their_place(
     for path in result_files(folder, _plan(), 15, 22, tmp_path / "staging"):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"made")
+    for path in result_files(folder, _plan(), 15, 22):
+        path.unlink()
     marker = folder.shard(15, 22).marker
     assert marker_bytes(folder, _plan(), 15, 22, tmp_path / "staging", REPORT) == marker.read_bytes()
 
