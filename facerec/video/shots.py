@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from facerec.settings import ShotSettings
 from facerec.video.fades import find_fades
+from facerec.video.flashes import is_flash
 from facerec.video.gradual import Found, find_gradual
 from facerec.video.hard_cuts import find_hard_cuts
 from facerec.video.miniature import LUMA_BYTES, Miniatures
@@ -86,17 +87,18 @@ def decide(miniatures: NDArray[np.uint8], settings: ShotSettings, first: int = 0
     if len(pictures) < 2:
         return []
     small = coarse(pictures)
-    fades = find_fades(pictures, small, settings)
-    cuts = [
-        cut
+    fades = [fade for fade in find_fades(pictures, small, settings) if not is_flash(pictures, fade, settings)]
+    hard = [
+        one
         for cut in find_hard_cuts(pictures, settings)
         if not any(fade.begin - 1 < cut <= fade.end for fade in fades)
+        and not is_flash(pictures, one := Found(HARD, cut, cut, cut), settings)
     ]
-    borders = sorted({*cuts, *(fade.cut for fade in fades)})
+    borders = sorted({one.cut for one in (*hard, *fades)})
     gradual = [
         one
         for one in find_gradual(pictures, small, borders, settings, first)
         if not any(one.begin <= fade.end and one.end >= fade.begin for fade in fades)
+        and not is_flash(pictures, one, settings)
     ]
-    hard = [Found(HARD, cut, cut, cut) for cut in cuts]
     return sorted([*hard, *fades, *gradual], key=lambda one: one.cut)

@@ -147,10 +147,46 @@ def lit(frames: Pictures, first: int, last: int, gain: float, offset: float = 0.
     return changed
 
 
-@pytest.mark.parametrize("length", range(1, 7))
+@pytest.mark.parametrize("length", [*range(1, 9), 16])
 @pytest.mark.parametrize(("gain", "offset"), [(0.2, 204), (3, 0), (0, 255), (0.1, 0)])
 def test_a_flash_is_no_transition(length: int, gain: float, offset: float) -> None:
     assert transitions(lit(shot(0, 80), 40, 40 + length, gain, offset)) == []
+
+
+@pytest.mark.parametrize("length", [4, 5, 6, 8])
+def test_a_flash_that_fades_while_the_camera_moves_is_no_transition(length: int) -> None:
+    """The picture after it is the one before, moved so far that pixel by pixel they are unrelated."""
+    for number in range(4):
+        frames = filmed(number, [2.5 * k for k in range(26)])
+        for k in range(length):
+            light = 0.97 * 0.8**k
+            frames[12 + k] = frames[12 + k] * (1 - light) + 255 * light
+        assert transitions(frames) == [], number
+
+
+def test_a_cut_that_is_hidden_in_light_is_found() -> None:
+    frames = np.concatenate([shot(0, 40), shot(1, 40)])
+    out = frames.copy()  # a lamp goes out before the cut and glows up to it
+    for k, light in enumerate((0.05, 0.2, 0.4, 0.55)):
+        out[36 + k] *= light
+    assert cuts_of(transitions(out)) == [40]
+    for first, last in ((37, 40), (40, 43)):
+        (found,) = transitions(lit(frames, first, last, 0, 255))
+        assert first <= found.cut <= last, (first, found)
+
+
+def test_a_short_shot_between_two_of_one_scene_is_no_flash() -> None:
+    """Its pictures are brighter, but in parts darker, which light is not."""
+    frames = shot(0, 88)
+    frames[40:48] = shot(1, 8) + 20
+    assert cuts_of(transitions(frames)) == [40, 48]
+
+
+def test_a_jump_within_a_scene_after_a_flicker_is_a_cut() -> None:
+    """Light that hides nothing does not explain the change."""
+    for jump in (6.0, 8.0):
+        frames = filmed(0, [0.0] * 40 + [jump] * 40)
+        assert cuts_of(transitions(lit(frames, 39, 40, 1.2))) == [40], jump
 
 
 @pytest.mark.parametrize("gain", [0.4, 0.6, 1.5])
