@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from facerec.settings import ShotSettings
-from facerec.video.fades import BLACK, WHITE
 from facerec.video.gradual import Found
 from facerec.video.likeness import Pictures, contrast, unlikeness
 from facerec.video.miniature import HEIGHT, WIDTH
@@ -36,8 +35,6 @@ def is_flash(pictures: Pictures, found: Found, settings: ShotSettings) -> bool:
     low = max(0, found.begin - 1 - _LONGEST)
     mean = pictures[low : found.end + _LONGEST + 1].mean(1)
     beside = _BESIDE if found.end > found.begin else 0
-    if found.kind in (BLACK, WHITE):
-        beside = _LONGEST  # its extent is where the contrast stops growing, which motion moves
     for frames in range(1, _LONGEST + 1):
         for old in range(max(found.cut - 1 - frames, low), min(found.cut, low + len(mean) - 1 - frames)):
             new = old + frames + 1

@@ -153,7 +153,7 @@ def test_a_flash_is_no_transition(length: int, gain: float, offset: float) -> No
     assert transitions(lit(shot(0, 80), 40, 40 + length, gain, offset)) == []
 
 
-@pytest.mark.parametrize("length", [4, 5, 6, 8])
+@pytest.mark.parametrize("length", [3, 4])
 def test_a_flash_that_fades_while_the_camera_moves_is_no_transition(length: int) -> None:
     """The picture after it is the one before, moved so far that pixel by pixel they are unrelated."""
     for number in range(4):
