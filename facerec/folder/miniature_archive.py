@@ -42,7 +42,7 @@ def _name(block: int) -> str:
 def new_miniature_archive(path: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
     """Write the archive at `path`; yields the function that adds the miniature of the next frame."""
     waiting: list[NDArray[np.uint8]] = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         blocks = 0
 
         def write() -> None:
