@@ -21,7 +21,7 @@ LENGTHS = (4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 62)  # of windows, in fra
 AT_ONCE = 32  # windows that are compared in one step; their pictures fit the processor's caches
 _POOL = 3  # side of the squares that windows are searched on, in pixels
 _SAMPLES = 13  # frames of a window that are compared with its ends
-_UNLIKELY = 9.0  # error of a mix that is none
+_UNLIKELY = 9.0  # error of frames that are no such mix
 
 Coarse = NDArray[np.float32]  # (n, 144): pictures of 16x9 pixels
 
@@ -32,7 +32,8 @@ class Window:
 
     Attributes:
         begin, end: its ends: the last frame of the old shot and the first one of the new.
-        dissolve, wipe: error of the two mixes as a share of the ends' difference; large if it is none.
+        dissolve, wipe: error of the two mixes as a share of the ends' difference; large where the frames are
+            no such mix.
         side: how much the less calm of the two sides changes, as a share of the ends' difference.
         badness: what speaks against it.
     """

@@ -166,7 +166,7 @@ def test_frames_before_the_first_key_frame_lack_their_references_after_a_seek(
         Packet(40, shown=[30, 40]),
     )
     assert run(seek_to=35, threads=1) == "10? 30? 40? damaged", (
-        "damage of leading pictures is none of the film"
+        "the film does not show leading pictures, so their damage must not count"
     )
 
 

@@ -67,7 +67,7 @@ def wiped(edges: Sequence[int], side: int = 12) -> Pictures:
     [
         (steps(11), (12, 23, 18)),  # 17 is half of each
         ([0.1, 0.49, 0.51, 0.9], (12, 16, 14)),
-        ([0.05, 0.2, 0.6, 0.95], (13, 15, 14)),  # up to 0.06 of the other shot is none
+        ([0.05, 0.2, 0.6, 0.95], (13, 15, 14)),  # up to 0.06 of the other shot does not count
         ([0.07, 0.2, 0.6, 0.93], (12, 16, 14)),
         ([0.5], (12, 13, 13)),
         ([0.2, 0.55, 0.45, 0.9], (12, 16, 13)),

@@ -148,4 +148,4 @@ def test_the_mark_of_the_first_frame_comes_before_its_contents(
     for mark, found in ((np.array([kind, 9], np.int32).tobytes(), layout), (b"\1\0\0", SIDE_BY_SIDE)):
         frame = SimpleNamespace(side_data={"STEREO3D": mark})
         monkeypatch.setattr(module, "frames_around", lambda *_, frame=frame: iter([(0, frame)]))
-        assert stereo_layout(film) == found, "a mark that is too short is none"
+        assert stereo_layout(film) == found, "a mark that is too short does not count"
