@@ -340,7 +340,7 @@ def test_leading_pictures_at_the_start_are_not_frames(tmp_path: Path) -> None:
         "1-b-frames.mp4",
         "1-one-key-frame.mp4",
         "1-open-gop.ts",
-        "1-open-gop.mkv",
+        pytest.param("1-open-gop.mkv", marks=pytest.mark.slow),
         "1-mpeg4.avi",
         "1-mpeg2.mpg",
     ],
@@ -449,7 +449,9 @@ def test_opencv_agrees_on_a_plain_film(tmp_path: Path) -> None:
     assert opencv_seek_mismatches(open_film(make_film(tmp_path / "1-a.mp4", 120, bframes=2))) == []
 
 
-@pytest.mark.parametrize("tags", ["bt709", "bt2020:smpte2084", "bt2020:arib-std-b67"])
+@pytest.mark.parametrize(
+    "tags", ["bt709", "bt2020:smpte2084", pytest.param("bt2020:arib-std-b67", marks=pytest.mark.slow)]
+)
 def test_other_colours_in_opencv_are_not_seek_mismatches(tags: str, tmp_path: Path) -> None:
     primaries, _, transfer = tags.partition(":")
     matrix = primaries + "nc" * (primaries == "bt2020")

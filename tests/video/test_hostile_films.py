@@ -132,7 +132,17 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("name", FILMS)
+# like other films here, in seconds each: for the long tests
+SIMILAR = {
+    "half again as many frames declared",
+    "bits flipped, open-GOP transport stream",
+    "first time not zero",
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SIMILAR)) for name in FILMS]
+)
 def test_results_do_not_depend_on_n(name: str, tmp_path: Path) -> None:
     film = FILMS[name](tmp_path)
     short = ["--min-trajectory", "1"] if name == "one frame" else []
