@@ -83,6 +83,7 @@ def test_the_progress_inside_a_shard_is_shown(
     """A film in one shard may take hours; a shard that begins again does not count backwards."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("facerec.support.cli.LOG_SECONDS", 0.0)
+    monkeypatch.setattr("slurm.pool_progress._LOG_SHARE", 0.0)  # a line at every look, the last included
     make_film(laptop.folder / "films", seconds=0.6, progress=[40, 10], shards={"0": "once"})
     assert laptop.run_stages("retry=1", n=1) == 0
     begin, *lines = [message for message in caplog.messages if message.startswith("movie 77 extract: ")]
