@@ -89,8 +89,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
             header = cells
             missing = [column for column in columns if column not in header]
             if missing:
-                rule = f"lacks the column {', '.join(missing)}; it has {', '.join(header)[:200]}"
-                raise ContractError(path, rule, line)
+                raise ContractError(path, _missing_columns(header, missing), line)
             repeated = [column for column in columns if header.count(column) > 1]
             if repeated:
                 raise ContractError(path, f"has the column {', '.join(repeated)} more than once", line)
@@ -101,6 +100,15 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
         yield line, dict(zip(header, cells, strict=True))
     if header is None:
         raise ContractError(path, f"is empty; its header must have the columns {', '.join(columns)}")
+
+
+def _missing_columns(header: Sequence[str], missing: Sequence[str]) -> str:
+    """Return what is wrong with a header that lacks columns: often a spreadsheet's separator."""
+    for separator, name in (";", "semicolons"), ("\t", "tabs"):
+        cells = [cell.strip() for cell in header[0].split(separator)]
+        if len(header) == 1 and {*missing} <= {*cells}:
+            return f"has its cells separated by {name}; save it with commas between them"
+    return f"lacks the column {', '.join(missing)}; it has {', '.join(header)[:200]}"
 
 
 def set_column(table: str, column: str, values: Sequence[int]) -> str:
