@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -45,6 +46,7 @@ from facerec.support.locks import locked
 from facerec.support.text import counted
 
 MAX_LABEL = 200  # characters
+_NEAR = 0.85  # ratio of `difflib`, from which one name may be another one misspelt
 _UNKNOWN = re.compile("unknown_([0-9]+)")  # plain name of the person of a cluster without a name
 
 
@@ -150,6 +152,7 @@ def people_from_labels(
     for row in rows:
         if len(row.label) > MAX_LABEL:
             raise ContractError(labels, f"the label has more than {MAX_LABEL} characters", row.line)
+    _warn_of_near_names(labels, persons.values(), cast)
     answers = trajectory_answers(rows, {label: one.person for label, one in persons.items()}, labels)
     poor = recorded_poor_pages(read_manifest(folder))
     named = predicted_persons(predictions, cast, unnamed, least)
@@ -157,6 +160,15 @@ def people_from_labels(
     made = arrange(folder.movie_id, clusters, answers, {one.person: one for one in persons.values()}, named)
     inputs = {name: sha256_of(folder.path / name) for name in INPUTS} | {"labels": sha256_of(labels)}
     return replace(made, inputs=inputs)
+
+
+def _warn_of_near_names(labels: Path, persons: Iterable[Person], cast: Mapping[str, str]) -> None:
+    """Warn of names without an actor that are nearly those of an actor of the cast: misspelt, it may be."""
+    spelled = {plain_name(name): name for name in cast.values()}
+    for typed in sorted({one.person: one.name for one in persons if one.person.startswith("typed:")}.items()):
+        if near := difflib.get_close_matches(plain_name(typed[1]), spelled, 1, _NEAR):
+            message = "%s: %r is no name of the cast, so it gets no actor id; did you mean %r?"
+            logging.warning(message, labels, typed[1], spelled[near[0]])
 
 
 def arrange(

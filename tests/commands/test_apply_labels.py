@@ -103,6 +103,18 @@ def test_a_name_of_the_cast_is_its_actor_in_any_spelling(folder: MovieFolder) ->
     }
 
 
+def test_a_misspelt_name_of_the_cast_is_said_to_be_near(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stays a person of its own: two people may have such names."""
+    labels = write(folder, (0, 0, "labeled", "Naame 0", "same"), (1, 0, "labeled", "The Waiter", "same"))
+    assert apply(folder, labels) == 0
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if " WARNING " in line]
+    assert "labels.csv: 'Naame 0' is no name of the cast" in warning
+    assert warning.endswith("did you mean 'Name 0'?")
+    assert {"typed:naame_0", "typed:the_waiter"} <= {person for person, _, _ in said(folder)}
+
+
 def test_rejected_faceless_and_mixed_trajectories_have_no_name(folder: MovieFolder) -> None:
     labels = write(
         folder, (0, 0, "labeled", "nm1", "same"), (0, 1, "labeled", "nm1", "different"),
