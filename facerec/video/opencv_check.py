@@ -71,9 +71,8 @@ def _differs(film: Film, capture: object, number: int, is_hdr: bool) -> bool:
     theirs = _downscale(bgr[..., ::-1])
     difference = _colour_difference if is_hdr else _luma_difference
     distance = {n: difference(_downscale(image), theirs) for n, image in nearby.items()}
-    nearest = min(distance, key=lambda n: (distance[n], abs(n - number)))
     limit = MAX_DIFFERENCE_HDR if is_hdr else MAX_DIFFERENCE
-    return distance[number] > limit or (nearest != number and distance[nearest] < distance[number] / 2)
+    return distance[number] > limit or min(distance.values()) < distance[number] / 2
 
 
 def _downscale(image: Image) -> NDArray[np.float32]:
