@@ -15,6 +15,8 @@ import pytest
 
 from facerec.errors import InputError
 from facerec.video import film as module
+from facerec.video import held_frames as held_frames_module
+from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.decoding import DamagedFilm, FrameIndex
 from facerec.video.film import (
     Film,
@@ -25,6 +27,7 @@ from facerec.video.film import (
     read_decoded,
     read_frames,
 )
+from facerec.video.held_frames import held_frames, held_frames_tags
 from facerec.video.identity import HashedFile
 from facerec.video.orientation import Orientation
 from tests.films import make_film
@@ -141,9 +144,22 @@ def test_only_wanted_frames_are_decoded_until_there_is_damage(decoders: Decoders
     assert decoders.runs[-1][2][-1] == 44
     assert read(FILM, 45, 60, 1, wanted) == [] and read(FILM, 20, 21, 1, wanted) == [19, 20]
     assert read(FILM, 0, 21, 1, wanted) == [0, 20]
+    first = np.arange(400) == 0
+    assert read(FILM, 0, 21, 1, first) == [0] == read(FILM, 0, 1, 1, first), "the first frame alone"
     found = read(FILM, 30, 200, 1, np.isin(np.arange(400), [40, 44, 150]))
     assert found == [29, 40, *(n for n in THERE if 44 <= n < 200)], "all frames from the damage on"
     assert np.array_equal(wanted, before), "the caller's frames are not changed"
+
+
+def test_images_are_those_of_strict_decoding_with_as_many_threads_as_asked(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DecodedFrame, "image", lambda frame: f"image {frame.number}")
+    found: list[Any] = list(read_frames(FILM, 97, 104, 3))
+    assert found == [(n, f"image {n}") for n in (96, 97, 98, 99, 100, 103)]
+    assert [threads for _, threads, _ in decoders.runs] == [3, None, None]
+    decoders.runs.clear()
+    assert len(list(read_frames(FILM, 5, 9))) == 5 and decoders.runs[0][1] == 0
 
 
 def test_a_film_without_times_is_read_from_its_start(decoders: Decoders) -> None:
@@ -215,11 +231,15 @@ def test_pixels_are_square_after_the_film_is_turned_upright(
     def run(*_: object) -> Any:
         return SimpleNamespace(frames=lambda: iter([(None, False), (picture, True)]))
 
+    def turned(frame: object, default: Orientation) -> Orientation:
+        assert default == Orientation(0), "a frame without a display matrix is upright"
+        return Orientation(rotation, frame is None)
+
     monkeypatch.setattr(module, "open_video", opened)
     monkeypatch.setattr(module, "file_stamp", lambda path: (1, 2, 3, 4))
     monkeypatch.setattr(module, "frames_around", lambda *_: iter([(0, picture)]))
     monkeypatch.setattr(module, "Decoding", run)
-    monkeypatch.setattr(module, "orientation_of", lambda frame, default: Orientation(rotation, frame is None))
+    monkeypatch.setattr(module, "orientation_of", turned)
     film = describe_film(PATH, np.array([5, 15]), losses=["a", "b"], display_aspect=aspect)
     assert (film.display_width, film.display_height) == shown == display_size_of(PATH, aspect)
     assert (film.width, film.height, film.rotation, film.mirrored) == (width, height, rotation, False)
@@ -273,6 +293,27 @@ def test_the_last_frame_is_shown_as_long_as_any_if_its_packet_is_not_found(
         times[:] = other  # type: ignore[assignment]
         assert last_frame_duration(film) == Fraction(1, 20)
     assert last_frame_duration(film_of([0, 50, 100], seekable=False)) == Fraction(1, 25)
+
+
+@pytest.mark.parametrize(
+    ("tags", "ranges"),
+    [
+        (held_frames_tags("3,7-9"), "3,7-9"),
+        ({key.upper(): text for key, text in held_frames_tags("3").items()}, "3"),  # as Matroska keeps them
+        (held_frames_tags(""), ""),
+        ({"comment": "Scanned from the negative, frames 3,7-9"}, ""),
+        ({"title": held_frames_tags("3")["comment"]}, ""),
+    ],
+)
+def test_only_the_tag_of_held_frames_says_which_are_held(
+    tags: dict[str, str], ranges: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def opened(path: Path) -> Iterator[tuple[object, None]]:
+        yield SimpleNamespace(metadata=tags), None
+
+    monkeypatch.setattr(held_frames_module, "open_video", opened)
+    assert held_frames(FILM) == ranges
 
 
 def test_a_film_is_hashed_while_it_is_indexed(tmp_path: Path) -> None:

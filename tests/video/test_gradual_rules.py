@@ -207,6 +207,18 @@ def test_a_fade_is_of_the_colour_of_its_flat_pictures(level: float) -> None:
     assert (one.kind, one.begin, one.end) == (kind, 20, 42) and one.cut in (31, 32)
 
 
+def test_the_colour_of_a_fade_is_not_that_of_the_picture_after_it() -> None:
+    (one,) = fades(faded(9, 1, 0, level=140, new=still(2, 25, 30)))
+    assert (one.kind, one.begin) == ("fade through white", 20)
+
+
+def test_a_fade_beside_a_cut_has_both_sides() -> None:
+    """The shot that fades out, or comes in, is one frame long besides."""
+    before, after = (np.repeat(still(seed, 30)[None], 15, 0) for seed in (3, 4))
+    (one,) = fades(np.concatenate([before, faded()[19:43], after]))
+    assert (one.begin, one.end) == (16, 38)
+
+
 @pytest.mark.parametrize(
     ("out", "into", "extent"),
     [(9, 9, (20, 42)), (9, 0, (20, 33)), (0, 9, (20, 33)), (30, 14, (20, 68)), (0, 0, None)],
@@ -301,6 +313,21 @@ def test_what_motion_explains_is_no_transition(
     assert found(pictures, **{**ANY, name: limit - 0.02}) and not found(
         pictures, **{**ANY, name: limit + 0.02}
     )
+
+
+def test_motion_is_followed_over_halves_thirds_and_quarters_of_a_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here it explains half of the halves and thirds, and nothing of smaller parts."""
+
+    def after_motion(one: Pictures, other: Pictures) -> float:
+        found = float(distance(one, other))
+        return found * (0.5 if 0.37 * APART < found < 0.9 * APART else 1.0)
+
+    monkeypatch.setattr(gradual, "distance_after_motion", after_motion)
+    pictures = dissolved(steps(49), side=1)  # one window
+    for name in ("min_left_by_motion", "min_left_in_extent"):
+        assert found(pictures, **{**ANY, name: 0.65}) and not found(pictures, **{**ANY, name: 0.68})
 
 
 @pytest.mark.parametrize(("left", "count"), [(0.68, 0), (0.72, 1)])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from facerec.geometry import MINIATURE_BYTES
 from facerec.settings import ShotSettings
+from facerec.video import network_shots as module
 from facerec.video.miniature import HEIGHT, LUMA_BYTES, WIDTH
 from facerec.video.network_shots import agreed_transitions, network_transitions
 from facerec.video.shots import HARD, Transition
@@ -48,6 +49,11 @@ def found(
 def test_a_cut_of_the_network_lies_where_the_pictures_differ_most(marked: int) -> None:
     assert found({marked: 0.5}, f20=90, f22=100) == [(HARD, 20, 20, 20)]
     assert found({marked: 0.49}, f20=90) == []
+
+
+def test_a_picture_that_becomes_clearer_after_a_cut_is_no_later_cut() -> None:
+    """It is still less like the last one of the old shot, but like the one before it."""
+    assert found({19: 0.9}, f19=90, f20=40) == [(HARD, 19, 19, 19)]
 
 
 def test_a_cut_at_either_end_of_the_film_stays_in_the_film() -> None:
@@ -128,6 +134,20 @@ def test_what_a_slightly_lower_threshold_finds_is_in_doubt_and_no_more(
 def test_a_transition_in_doubt_is_found_beside_one_that_is_sure(sure: list[int], cuts: list[int]) -> None:
     miniatures = miniatures_of(*(shot(number, 20) for number in (1, 2, 3, 4)))
     assert [one.cut for one in agreed(miniatures, sure, ShotSettings(adaptive_ratio=17))] == cuts
+
+
+def test_what_is_in_doubt_within_two_frames_of_a_sure_transition_is_the_same_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sure = Transition("dissolve", 50, 60, 55)
+    doubtful = [Transition(HARD, cut, cut, cut) for cut in (47, 48, 55, 62, 63)]
+
+    def by_settings(frames: object, miniatures: object, settings: ShotSettings) -> list[Transition]:
+        return [sure] if settings == ShotSettings() else doubtful
+
+    monkeypatch.setattr(module, "find_transitions", by_settings)
+    found = agreed(np.zeros((80, MINIATURE_BYTES), np.uint8), list(range(80)), ShotSettings())
+    assert [one.cut for one in found] == [47, 55, 63] and sure in found
 
 
 def test_a_wipe_in_doubt_has_an_error_of_up_to_half_as_much_again() -> None:

@@ -133,9 +133,10 @@ def test_a_difference_up_to_a_few_grey_levels_is_another_decoding(
 def test_the_weights_of_our_luma_or_of_theirs_are_no_difference(name: str, film: SimpleNamespace) -> None:
     """OpenCV may convert a film of any matrix by that of BT.601; its luma is then the same."""
     rng = np.random.default_rng(1)
-    ours = rng.integers(90, 160, (36, 64, 3)).astype(np.float64)
-    theirs = rng.integers(90, 160, (36, 64, 3)).astype(np.float64)
-    theirs[..., 1] += (ours @ WEIGHTS[name] - theirs @ WEIGHTS["BT.601"]) / WEIGHTS["BT.601"][1]
+    green = WEIGHTS["BT.601"][1]
+    ours, theirs = rng.integers(40, 216, (2, 36, 64, 3)).astype(np.float64)  # as colourful as can be
+    ours[..., 1] += (128 - ours @ WEIGHTS["BT.601"]) / green
+    theirs[..., 1] += (ours @ WEIGHTS[name] - theirs @ WEIGHTS["BT.601"]) / green
     assert theirs.min() >= 0 and theirs.max() < 256
     film.ours[49], film.capture.shown[49] = ours.astype(np.uint8), theirs.round().astype(np.uint8)
     assert found(film, 2) == []

@@ -15,8 +15,9 @@ from facerec.errors import InputError
 from facerec.geometry import MINIATURE_BYTES
 from facerec.settings import ShotSettings
 from facerec.video.film import open_film, read_decoded
+from facerec.video.gradual import Found
 from facerec.video.miniature import HEIGHT, LUMA_BYTES, WIDTH, pixels_of
-from facerec.video.shots import Transition, cuts_of, find_transitions
+from facerec.video.shots import HARD, Transition, cuts_of, decide, find_transitions
 
 CUTS = {
     "10001-HamiltonAtTheWhiteHouse": [20, 82, 211],
@@ -132,6 +133,39 @@ def test_a_fade_with_black_frames_between_is_one_transition_and_a_cut_to_black_t
 def test_a_film_that_fades_in_at_its_start_and_out_at_its_end_has_no_transition() -> None:
     one, black = shot(0, 100), np.zeros((12, HEIGHT, WIDTH), np.float32)
     assert transitions(black, dissolve(black, one[:12]), one[12:88], dissolve(one[88:], black), black) == []
+
+
+FADE = Found("fade through black", 20, 32, 26)
+
+
+def decided(monkeypatch: pytest.MonkeyPatch, *found: Found, light: Found | None = None) -> list[Found]:
+    """Decide what is found besides a fade, if `light` alone is due to light."""
+    empty = np.zeros((60, MINIATURE_BYTES), np.uint8)
+    monkeypatch.setattr(shot_module, "find_fades", lambda *_: [FADE])
+    cuts, slow = [one.cut for one in found if one.kind == HARD], [one for one in found if one.kind != HARD]
+    monkeypatch.setattr(shot_module, "find_hard_cuts", lambda *_: cuts)
+    monkeypatch.setattr(shot_module, "find_gradual", lambda *_: slow)
+    monkeypatch.setattr(shot_module, "is_flash", lambda pictures, one, settings: one == light)
+    return [one for one in decide(empty, ShotSettings()) if one != FADE]
+
+
+def test_what_overlaps_a_fade_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cut to black, or the slow end of a fade, is no transition besides."""
+    for cut, is_part in ((19, False), (20, True), (21, True), (26, True), (32, True), (33, False)):
+        hard = Found(HARD, cut, cut, cut)
+        assert decided(monkeypatch, hard) == ([] if is_part else [hard]), cut
+    extents = {(5, 19): False, (5, 20): True, (22, 30): True, (32, 40): True, (33, 40): False}
+    for (begin, end), is_part in extents.items():
+        slow = Found("dissolve", begin, end, (begin + end) // 2)
+        assert decided(monkeypatch, slow) == ([] if is_part else [slow]), (begin, end)
+
+
+def test_light_is_no_transition_of_any_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = Found(HARD, 7, 7, 7), Found("dissolve", 40, 50, 45)
+    for light in (*others, FADE):
+        found = decided(monkeypatch, *others, light=light)
+        assert found == [one for one in others if one != light], light
+    assert decided(monkeypatch, Found("wipe", 22, 30, 26), light=FADE) == [Found("wipe", 22, 30, 26)]
 
 
 @pytest.mark.parametrize("length", [10, 16, 24])

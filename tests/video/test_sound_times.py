@@ -126,6 +126,19 @@ def test_gaps_are_counted_where_they_are(monkeypatch: pytest.MonkeyPatch) -> Non
     assert counts == [0, 5, RATE // 2 + 7] and reading.silent_samples(2 * RATE, 2 * RATE + 9) == 9
 
 
+def test_a_sound_without_any_packet_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, reading = placed([], monkeypatch)
+    assert found == [(0, 0.0)] and reading.silent_samples(0, 5 * RATE) == 5 * RATE
+
+
+@pytest.mark.parametrize("missing", [1, RATE + 1])
+def test_no_sound_is_lost_after_a_gap_of_any_length(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gaps are filled second by second; one sample may remain."""
+    found, reading = placed([piece(Fraction(missing, RATE), SECOND, 0.25)], monkeypatch)
+    assert found == [(0, 0.0), (missing, 0.25), (missing + RATE, 0.0)]
+    assert reading.silent_samples(0, RATE) == min(missing, RATE)
+
+
 def test_a_time_before_zero_gives_the_nearest_sample() -> None:
     assert [sample_at(Fraction(k, 10 * RATE)) for k in (-12, -5, -6, 4, 5, 15)] == [-1, 0, -1, 0, 1, 2]
 
@@ -171,14 +184,14 @@ def test_damage_counts_with_the_piece_after_it(monkeypatch: pytest.MonkeyPatch) 
         packet(frame(0)),
         packet(frame(100), is_corrupt=True),
         *(packet(error=error) for error in errors),
-        packet(frame(200), frame(300)),
+        packet(frame(200), frame(300), is_corrupt=True),
         packet(frame(400, rate=900), frame(500, rate=800_000), frame(600)),
         packet(error=errors[0], is_corrupt=True),
         packet(frame(None)),
         packet(error=errors[1]),
     ]
     times = [Fraction(k, 10) for k in (0, 1, 2, 3, 6)]
-    expected = [(time, 8000, 100, damaged) for time, damaged in zip(times, (0, 1, 3, 0, 2), strict=True)]
+    expected = [(time, 8000, 100, damaged) for time, damaged in zip(times, (0, 1, 4, 0, 2), strict=True)]
     assert decoded(packets, 8000, monkeypatch) == [*expected, (None, 8000, 100, 2), (None, 8000, 0, 1)]
     assert decoded([packet(error=errors[0])], 11025, monkeypatch) == [(None, 11025, 0, 1)]
     assert decoded([packet(error=errors[0])], 0, monkeypatch) == [(None, RATE, 0, 1)]

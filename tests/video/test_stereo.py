@@ -138,6 +138,16 @@ def test_halves_that_look_alike_because_of_stripes_are_ordinary(
     assert by_contents(dict.fromkeys(TRIED, image), monkeypatch) is None
 
 
+def test_halves_that_look_alike_because_of_columns_are_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like themselves further down; a fence whose pickets have no equal distance."""
+    columns = np.tile(np.random.default_rng(4).integers(20, 236, 32), 2)
+    fence = np.broadcast_to(columns[:, None], (64, 64, 3)).swapaxes(0, 1)
+    image = np.ascontiguousarray(fence, np.uint8)
+    assert by_contents(dict.fromkeys(TRIED, image), monkeypatch) is None
+    upright = np.ascontiguousarray(image.swapaxes(0, 1))
+    assert by_contents(dict.fromkeys(TRIED, upright), monkeypatch) is None
+
+
 @pytest.mark.parametrize(
     ("kind", "layout"), [(0, None), (1, SIDE_BY_SIDE), (2, TOP_BOTTOM), (5, SIDE_BY_SIDE)]
 )
