@@ -50,7 +50,7 @@ def _recorded(folder: MovieFolder, now: Mapping[str, Any]) -> str:
         return record
 
     try:
-        record = read_json(folder.film_hash, parse) if folder.film_hash.exists() else {}
-    except ContractError:  # it is written again
+        record = read_json(folder.film_hash, parse)
+    except ContractError:  # there is none, or it is damaged and will be written again
         return ""
-    return str(record["sha256"]) if record and now.items() <= record.items() else ""
+    return str(record["sha256"]) if now.items() <= record.items() else ""

@@ -232,7 +232,7 @@ def pack_times(pts: NDArray[np.int64]) -> list[list[int]]:
     A film with a constant frame rate has two or three runs.
     """
     steps = np.diff(pts, prepend=0)
-    starts = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1)) if len(steps) else steps
+    starts = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1))
     counts = np.diff(starts, append=len(steps))
     return [[int(step), int(count)] for step, count in zip(steps[starts], counts, strict=True)]
 

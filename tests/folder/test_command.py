@@ -13,6 +13,7 @@ from facerec.folder.command import (
     add_actor_db_argument,
     add_dry_run_argument,
     add_folder_argument,
+    add_labels_argument,
     add_least_argument,
     add_path_argument,
     print_dry_run,
@@ -31,6 +32,7 @@ from facerec.folder.layout import MovieFolder
         (lambda made: add_actor_db_argument(made, "x"), [], [Path("actor_db")]),
         (lambda made: add_least_argument(made, "x"), ["--least", "0.5"], [0.5]),
         (lambda made: add_least_argument(made, "x"), [], [DISPLAY_THRESHOLD]),
+        (add_labels_argument, ["--labels", "a.csv"], [Path("a.csv")]),
         (add_dry_run_argument, ["--dry-run"], [True]),
         (add_dry_run_argument, [], [False]),
     ],
@@ -43,15 +45,18 @@ def test_shared_arguments(
     assert list(vars(made.parse_args(words)).values()) == values
 
 
-@pytest.mark.parametrize("add", [add_path_argument, add_folder_argument])
-def test_the_folder_must_be_given(
-    add: Callable[[argparse.ArgumentParser], None], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("add", "option"),
+    [(add_path_argument, "--path"), (add_folder_argument, "--path"), (add_labels_argument, "--labels")],
+)
+def test_what_a_command_works_on_must_be_given(
+    add: Callable[[argparse.ArgumentParser], None], option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = argparse.ArgumentParser()
     add(made)
     with pytest.raises(SystemExit):
         made.parse_args([])
-    assert "required: --path" in capsys.readouterr().err
+    assert f"required: {option}" in capsys.readouterr().err
 
 
 def test_a_dry_run_says_that_it_found_no_fault(capsys: pytest.CaptureFixture[str]) -> None:

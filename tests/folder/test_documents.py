@@ -230,10 +230,12 @@ def test_a_document_at_a_limit_of_the_contract_is_read_and_one_beyond_it_is_refu
 def test_a_cluster_shows_its_likeliest_actor_and_none_of_two_that_are_equally_likely() -> None:
     assert shown_actor({"nm1": 0.5, "nm2": 0.45, "nm3": 0.05}) == ("nm1", 0.5)
     assert shown_actor({"nm1": 0.3, "nm2": 0.6}) == ("nm2", 0.6)
+    assert shown_actor({"nm1": 0.42, "nm2": 0.5}) == ("nm2", 0.5)
     assert shown_actor({"nm1": 0.5, "nm2": 0.5}) is None
     assert shown_actor({"nm1": DISPLAY_THRESHOLD}) is None and shown_actor({}) is None
     assert shown_actor({"nm1": 0.2, "nm2": 0.1}, least=0.15) == ("nm1", 0.2)
     assert shown_actor({"nm1": 0.2, "nm2": 0.2}, least=0.1) is None
+    assert shown_actor({"nm1": 0.2, "nm2": 0.5, "nm3": 0.2}, least=0.1) == ("nm2", 0.5)
 
 
 def test_every_kind_of_transition_that_is_found_can_be_written() -> None:

@@ -64,6 +64,11 @@ def test_the_first_picture_decides_and_hidden_files_do_not(tmp_path: Path) -> No
     assert options(folder) == []
 
 
+def test_a_picture_that_cannot_be_read_has_no_rate(tmp_path: Path) -> None:
+    (tmp_path / "7-Scan" / "a.dpx").mkdir(parents=True)
+    assert options(tmp_path / "7-Scan") == ["--fps", "24"]
+
+
 def test_packages_and_parts_have_a_rate_of_their_own(tmp_path: Path) -> None:
     for number, files in enumerate(
         ({"ASSETMAP": b"", "a_png": b""}, {"ASSETMAP_xml": b"", "a_png": b""}, {"a_vob": b""})
@@ -93,9 +98,9 @@ def test_the_film_gets_the_movie_id_that_its_folder_lacks(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "movie_id"),
     [
-        ("7-a", 7), ("007-a", 7), ("0-a", 0), ("2147483647-a", 2147483647), ("2147483648-a", None),
-        ("7", None), ("-a", None), ("a7-a", None), ("٧-a", None), ("²-a", None), ("0" * 18 + "7-a", 7),
-        ("0" * 19 + "7-a", None), ("9" * 5000 + "-a", None),
+        ("7-a", 7), ("7-a-b", 7), ("007-a", 7), ("0-a", 0), ("2147483647-a", 2147483647),
+        ("2147483648-a", None), ("7", None), ("-a", None), ("a7-a", None), ("٧-a", None), ("²-a", None),
+        ("0" * 18 + "7-a", 7), ("0" * 19 + "7-a", None), ("9" * 5000 + "-a", None),
     ],
 )  # fmt: skip
 def test_a_movie_id_is_the_number_before_the_first_dash(name: str, movie_id: int | None) -> None:

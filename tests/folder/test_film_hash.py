@@ -63,6 +63,19 @@ def test_a_task_that_waited_too_long_for_another_one_hashes_the_film_itself(
         assert hash_once(folder, film) == sha256(b"film").hexdigest()
 
 
+def test_a_task_does_not_fail_where_another_one_removed_the_lock_file(
+    folder: MovieFolder, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that waited holds the lock of a file that the one before it has removed."""
+
+    def hashed(path: Path) -> str:
+        folder.film_hash_lock.unlink()
+        return "a" * 64
+
+    monkeypatch.setattr(film_hash, "sha256_of", hashed)
+    assert hash_once(folder, film) == "a" * 64
+
+
 @pytest.mark.parametrize(
     "record", [b"", b"{", b"[]", b'{"name": "7-film.mp4"}', b'{"name":1,"bytes":4,"mtime_ns":1,"sha256":"a"}']
 )

@@ -77,9 +77,10 @@ def test_a_film_named_like_an_extra_is_a_film(name: str, tmp_path: Path) -> None
     assert find_film(tmp_path, 3) == tmp_path / name
 
 
-def test_only_files_that_are_no_films_are_named_in_the_error(tmp_path: Path) -> None:
-    (tmp_path / "3-Film.srt").touch()
-    with pytest.raises(InputError, match=r"no film of movie 3: .*'3-Film.srt' is no film"):
+@pytest.mark.parametrize("name", ["3-Film.srt", "3-Film.mkv~", "3-Film.mkv.PART"])
+def test_only_files_that_are_no_films_are_named_in_the_error(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match=rf"no film of movie 3: .*'{name}' is no film"):
         find_film(tmp_path, 3)
     with pytest.raises(InputError, match="no film here"):
         movie_ids("all", tmp_path)
@@ -127,6 +128,10 @@ def test_a_missing_folder_of_films_names_the_option(tmp_path: Path) -> None:
 
 def test_a_list_of_movies_keeps_its_order_and_drops_repeats(films: Path) -> None:
     assert movie_ids("123 7,12 7", films) == [123, 7, 12]
+
+
+def test_the_smallest_and_the_largest_movie_id_are_accepted(films: Path) -> None:
+    assert movie_ids("0 2147483647", films) == [0, 2147483647]
 
 
 def test_all_is_every_film_once(films: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -54,6 +56,21 @@ def test_numpy_reads_the_file_as_the_documentation_says(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read, frames)
 
 
+def test_a_film_of_many_blocks_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """More blocks than are kept in memory, forwards and then again from the beginning."""
+    frames = made(12 * BLOCK)
+    archives = MiniatureArchives([(write(tmp_path / "a.npz", frames), len(frames))])
+    for _ in range(2):
+        np.testing.assert_array_equal(archives[: len(frames)], frames)
+        archives.close()
+    archives.close()
+
+
+def test_an_empty_slice_is_of_the_type_of_miniatures(tmp_path: Path) -> None:
+    empty = MiniatureArchives([(write(tmp_path / "a.npz", made(3)), 3)])[3:]
+    assert empty.dtype == np.uint8 and empty.shape == (0, MINIATURE_BYTES)
+
+
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     frames = made(70)
     one, other = write(tmp_path / "a.npz", frames), write(tmp_path / "b.npz", frames)
@@ -85,6 +102,39 @@ def test_damage_is_one_error_with_the_path(how: str, tmp_path: Path) -> None:
     damaged(path, how)
     with pytest.raises(ContractError, match=r"a\.npz"):
         check_miniatures(path, 69 if how == "frames" else 70)
+
+
+class Payload:
+    """Unpickling it runs code."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_an_archive_of_the_right_size_cannot_run_code(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    shape = {"descr": "|O", "fortran_order": False, "shape": (70, MINIATURE_BYTES)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    payload = header.getvalue() + pickle.dumps(Payload(tmp_path / "ran"))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("00000.npy", payload.ljust(128 + BLOCK * MINIATURE_BYTES, b"\0"))
+        archive.writestr("00001.npy", b"")
+    with pytest.raises(ContractError, match=r"a\.npz: not a readable archive"):
+        check_miniatures(tmp_path / "a.npz", 70)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("array", [made(5).view(np.int8), made(5).T, made(5).ravel()])
+def test_an_array_of_another_shape_or_type_is_refused_even_if_it_has_as_many_bytes(
+    array: np.ndarray, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("00000.npy", "w") as file:
+        np.save(file, array)
+    with pytest.raises(ContractError, match=r"a\.npz: block 0 does not have the miniatures of 5 frames"):
+        check_miniatures(tmp_path / "a.npz", 5)
 
 
 @pytest.mark.parametrize("block", range(4))

@@ -11,6 +11,7 @@ import pytest
 
 from facerec.errors import ContractError
 from facerec.folder.people import INPUTS, People, Person, people_bytes, read_people
+from facerec.support.jsonl import RuleViolation
 
 
 def record(**other: Any) -> dict[str, Any]:
@@ -63,3 +64,5 @@ def test_people_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_people(tmp_path / "people.json", 7) == people
     with pytest.raises(ContractError, match="each of the 7 trajectories"):
         read_people(tmp_path / "people.json", 7, 7)
+    with pytest.raises(RuleViolation, match="each of the 7 trajectories"):
+        people_bytes(people, 7)

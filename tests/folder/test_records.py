@@ -80,6 +80,7 @@ def test_a_saved_face_is_read_as_it_was_written_to_the_last_bit(file: Path, reco
     assert read.embedding.tobytes() == record.embedding.tobytes()
     assert np.abs(read.keypoints - record.keypoints).max() <= 0.01
     assert (read.tag, read.frame, read.box) == (record.tag, record.frame, record.box)
+    assert read.embedding.dtype == read.keypoints.dtype == np.float32
 
 
 def test_keypoints_are_written_to_a_hundredth_of_a_pixel() -> None:
@@ -234,6 +235,7 @@ def test_the_line_of_a_record_is_that_of_the_contract() -> None:
         b'"left_eye":[1.0,1.0],"right_eye":[1.0,1.0],"nose":[1.0,1.0],"mouth_left":[1.0,1.0],'
         b'"mouth_right":[1.0,1.0]},"w":320,"h":180}\n'
     )
+    assert to_line(FEATURE.with_embedding(FEATURE.embedding.astype(np.float64))) == to_line(FEATURE)
     assert to_line(FRAME) == (b'{"frame":5,"faces":[{"box":[1,2,30,40],"score":0.9,"sharpness":20.0}]}\n')
     assert to_line(QUALITY) == b'{"tag":"7:5:1_2_30_40","score":0.9,"sharpness":20.0}\n'
 
