@@ -238,6 +238,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     results.touch()
     tried = {json.loads(line)["name"] for line in results.read_text().splitlines()}
     noticed: dict[str, Counter[str]] = defaultdict(Counter)  # how often a test killed, by function
+    kept = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     for mutant in (Mutant(**one) for one in json.loads((work / "plan.json").read_text())):
         if mutant.name in tried:
             continue
@@ -256,6 +257,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
             if chosen
             else "no test"
         )
+        for path in (path for path in kept if not path.exists()):  # the mutant removed it
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(kept[path])
         before[fate.removeprefix("killed ")] += fate.startswith("killed ")
         with results.open("a") as file:
             file.write(json.dumps({"name": mutant.name, "fate": fate.split()[0] if chosen else fate}) + "\n")
