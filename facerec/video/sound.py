@@ -142,7 +142,7 @@ class SoundReading:
     def _samples(self) -> Iterator[Samples]:
         """Yield all samples of the file from 0 on."""
         self._sound_end = 0
-        line = _Line(self._sound.sample_rate or RATE, 0)
+        line = _Line(RATE, 0)  # until the first piece says its rate
         origin = self._sound.origin
         for piece, following in pairwise(chain(_decode(self._sound), [None])):
             assert piece is not None

@@ -20,10 +20,12 @@ def test_links_are_named_and_not_followed(tmp_path: Path) -> None:
     (folder.images / "link.jpg").symlink_to("a.jpg")
     (folder.images / "broken.jpg").symlink_to("nothing")
     (folder.images / "folder").mkdir()
+    (folder.images / "linked").symlink_to("folder")
     assert thumbnail_hashes(folder) == {
         "a.jpg": sha256(b"a").hexdigest(),
         "link.jpg": "",
         "broken.jpg": "",
+        "linked": "",
     }
 
 

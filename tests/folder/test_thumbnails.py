@@ -51,6 +51,9 @@ def test_a_thumbnail_shows_the_place_of_the_box() -> None:
     frame[90:160, 190:260] = (20, 60, 200)
     picture = shown(frame, 200, 100, 250, 150).astype(int)
     assert np.abs(picture - (20, 60, 200)).max() < 8
+    upright = frame_of(300, 400)
+    upright[330:, 190:260] = (20, 60, 200)
+    assert np.abs(shown(upright, 200, 340, 250, 390).astype(int) - (20, 60, 200)).max() < 8
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -104,6 +105,20 @@ def test_an_mp4_that_cannot_be_read_lacks_its_index(
         path.write_bytes(start + bytes(99))
         with pytest.raises(InputError, match=reason), open_video(path):
             pass
+
+
+def test_a_large_file_that_is_no_film_is_not_read_into_memory(tmp_path: Path) -> None:
+    """A broken film may have more bytes than the machine has memory."""
+    path = tmp_path / "1-a.mp4"
+    with path.open("wb") as file:
+        file.truncate(8 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="is it a video file"), open_video(path):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_other_streams_are_not_read(tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ def test_no_more_of_a_film_is_read_into_memory_than_is_asked_for(tmp_path: Path)
         with HashedFile(path) as hashed:
             hashed.seek(5)
             hashed.read(10)
+            for _ in range(6):
+                hashed.read(1 << 20)
+            hashed.seek(5, os.SEEK_CUR)  # with much of the film before it and after it
+            hashed.read(10)
             assert tracemalloc.get_traced_memory()[1] < 4 << 20
             found = hashed.sha256()
         assert tracemalloc.get_traced_memory()[1] < 4 << 20

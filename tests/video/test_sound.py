@@ -220,6 +220,7 @@ def test_damage_at_the_end_of_a_sound_is_reported_and_gives_no_sample(tmp_path: 
     assert sound is not None
     reading = SoundReading(sound)
     samples = np.concatenate(list(reading.blocks()))
+    assert samples.dtype == np.float32
     assert len(samples) == len(whole) - sum(
         round(packet.duration * packet.time_base * RATE) for packet in last
     )
