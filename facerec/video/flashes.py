@@ -16,6 +16,9 @@ from facerec.video.miniature import HEIGHT, WIDTH
 _LONGEST = 24  # frames of light that are compared
 _LONGEST_MOVED = 8  # of these, with a camera that moves
 _LIGHT = 2.0  # grey levels by which each frame of light differs from both ends, in the mean
+_STEP = (
+    0.99 * _LIGHT
+)  # the same from one frame to the next, with a margin for rounding; saves most comparisons
 _BESIDE = 3  # frames by which a gradual transition may be longer than the light that explains it, at each end
 _OPPOSITE = 0.1  # share of the change that may be darker in a flash, or brighter where a lamp goes out
 _NOISE = 1.0  # grey levels, in the mean, that may be so besides
@@ -34,11 +37,14 @@ def is_flash(pictures: Pictures, found: Found, settings: ShotSettings) -> bool:
     """
     low = max(0, found.begin - 1 - _LONGEST)
     mean = pictures[low : found.end + _LONGEST + 1].mean(1)
+    steps = (np.abs(np.diff(mean)) >= _STEP).tolist()
     beside = _BESIDE if found.end > found.begin else 0
     for frames in range(1, _LONGEST + 1):
         for old in range(max(found.cut - 1 - frames, low), min(found.cut, low + len(mean) - 1 - frames)):
             new = old + frames + 1
             if old > found.begin - 1 + beside or new < found.end - beside:
+                continue
+            if not (steps[old - low] and steps[new - 1 - low]):
                 continue
             ends, inside = mean[[old - low, new - low]], mean[old + 1 - low : new - low]
             sign = 1.0 if inside[0] > ends[0] else -1.0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facerec.settings import ShotSettings
 from facerec.video.likeness import Pictures, contrast, distance, distance_after_motion, shared_parts
-from facerec.video.mixes import AT_ONCE, Coarse, Window, dissolve_of, find_windows, sides, wipe_of
+from facerec.video.mixes import AT_ONCE, Coarse, Indices, Window, dissolve_of, find_windows, sides, wipe_of
 
 DISSOLVE, WIPE = "dissolve", "wipe"
 _COMPARED = 4  # frames of each side that are compared with the end of the window
@@ -22,6 +22,8 @@ _REACH = 24  # frames before and after a transition that are compared with each 
 _SAME_WINDOW = 0.8  # overlap from which two windows are decided alike
 _STEPS = 12  # in which a transition is compared with motion
 _EXPLAINED = 0.7  # share of the change of a window that is left if motion explains it
+
+Frames = Sequence[int] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,25 @@ def _overlap(one: Window, other: Window) -> float:
     return shared / (max(one.end, other.end) - min(one.begin, other.begin))
 
 
-def unrelated(pictures: Pictures, before: Sequence[int], after: Sequence[int], limit: float) -> bool:
+def unrelated(pictures: Pictures, before: Frames, after: Frames, limit: float) -> bool:
     """Whether no picture of `before` is as near as `limit` to one of `after`."""
     return bool(distance(pictures[before][:, None], pictures[after][None]).min() >= limit)
 
 
-def spread(first: int, last: int, count: int) -> list[int]:
-    """Return `count` indices from `first` to `last`, ascending, and some twice if there are fewer."""
-    step = (last - first) / (count - 1)
-    return [*(int(i * step + first) for i in range(count - 1)), last]
+def spread(first: Indices, last: Indices, count: int) -> NDArray[np.int64]:
+    """Return `count` indices from `first` to `last`, ascending, and some twice if there are fewer.
+
+    Args:
+        first, last: of one stretch, or (n,) of several.
+
+    Returns:
+        (count,), or (n, count).
+    """
+    step = np.subtract(last, first) / (count - 1)
+    places = np.arange(count) * step[..., None] + np.asarray(first)[..., None]
+    found: NDArray[np.int64] = places.astype(np.int64)
+    found[..., -1] = last
+    return found
 
 
 def _checked(
@@ -105,41 +117,46 @@ def _checked(
         (apart >= settings.min_gradual_change)
         & (apart >= settings.min_gradual_unlikeness * np.maximum(*contrasts))
         & (np.minimum(*contrasts) >= settings.max_flat_contrast)  # below it, half of a fade
-        & (mix - 0.3 * np.minimum(1.0, apart / 40) <= settings.max_badness)  # the least that it can be
+        & (_badness(mix, np.zeros(len(mix)), apart) <= settings.max_badness)  # the least that it can be
     )
     candidates = [window for window, kept in zip(windows, good, strict=True) if kept]
     begins, ends, apart, mix = begins[good], ends[good], apart[good], mix[good]
-    reach = [sides(window.begin, window.end, len(pictures), borders) for window in candidates]
-    before = [
-        spread(low, window.begin, _COMPARED) for window, (low, _) in zip(candidates, reach, strict=True)
+    longest = np.interp(ends - begins, (8, 12), (1.1, 2.0)) * settings.max_side_change
+    low, high = sides(begins, ends, len(pictures), borders)
+    before, after = spread(low, begins, _COMPARED), spread(ends, high, _COMPARED)
+    moves = np.full((2, len(candidates)), np.inf)
+    moves[0] = _moves(pictures, before, begins) / apart
+    # most windows are dropped for what one side shows; that of the others is not compared
+    left = np.flatnonzero((moves[0] <= longest) & (_badness(mix, moves[0], apart) <= settings.max_badness))
+    moves[1, left] = _moves(pictures, after[left], ends[left]) / apart[left]
+    calmer, livelier = np.sort(moves, axis=0)
+    badness = _badness(mix, livelier, apart)
+    kept = (calmer <= settings.max_side_change) & (livelier <= longest) & (badness <= settings.max_badness)
+    return [
+        replace(candidates[k], side=float(livelier[k]), badness=float(badness[k]))
+        for k in np.flatnonzero(kept).tolist()
+        if _is_unrelated(pictures, candidates[k], before[k], after[k], settings.max_return_gradual * apart[k])
     ]
-    after = [spread(window.end, high, _COMPARED) for window, (_, high) in zip(candidates, reach, strict=True)]
-    moves = np.sort([_moves(pictures, before, begins), _moves(pictures, after, ends)], axis=0)
-    calmer, livelier = moves / apart
-    found = []
-    for k, window in enumerate(candidates):
-        longest = float(np.interp(window.end - window.begin, (8, 12), (1.1, 2.0))) * settings.max_side_change
-        badness = float(mix[k] + 0.3 * livelier[k] - 0.3 * min(1.0, apart[k] / 40))
-        if (
-            calmer[k] <= settings.max_side_change
-            and livelier[k] <= longest
-            and badness <= settings.max_badness
-            and _is_unrelated(pictures, window, before[k], after[k], settings.max_return_gradual * apart[k])
-        ):
-            found.append(replace(window, side=float(livelier[k]), badness=badness))
-    return found
 
 
-def _moves(
-    pictures: Pictures, stretches: Sequence[Sequence[int]], ends: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return how far the pictures of each stretch are at most from that at its end."""
-    indices = np.array(stretches, np.int64).reshape(-1, _COMPARED)
-    return np.asarray(distance(pictures[indices], pictures[ends][:, None]).max(axis=1, initial=0))
+def _badness(
+    mix: NDArray[np.float64], livelier: NDArray[np.float64], apart: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what speaks against windows: the error of the mix, a side that changes, ends that are alike."""
+    return mix + 0.3 * livelier - 0.3 * np.minimum(1.0, apart / 40)
+
+
+def _moves(pictures: Pictures, stretches: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return how far the pictures of each stretch (n, _COMPARED) are at most from that at its end (n,)."""
+    return np.asarray(distance(pictures[stretches], pictures[ends][:, None]).max(axis=1, initial=0))
 
 
 def _is_unrelated(
-    pictures: Pictures, window: Window, before: Sequence[int], after: Sequence[int], limit: float
+    pictures: Pictures,
+    window: Window,
+    before: Frames,
+    after: Frames,
+    limit: float,
 ) -> bool:
     """Whether no picture before a window is as near as `limit` to one after it."""
     far = (

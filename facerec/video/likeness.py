@@ -19,6 +19,7 @@ Pictures = NDArray[np.float32]  # (..., HEIGHT * WIDTH)
 _WHITE = 248  # grey levels from here on are overexposed
 _MIN_USED = 0.3  # share of pixels that must be left; else all are used
 _NOISE = 4.0  # variance that is added to a picture's; keeps the gain of a nearly flat one finite
+_AT_ONCE = 1 << 15  # pixels that are compared in one step; the arrays of a step fit the processor's caches
 _BLOCK_ROWS, _BLOCK_COLUMNS = 9, 8  # pixels of a block of `shared_parts`
 _TEXTURE = 4.0  # contrast from which a block is textured
 _SAME_BLOCK = 0.4  # distance, as a share of its contrast, below which a block is the same
@@ -39,6 +40,9 @@ def distance(one: Pictures, other: Pictures) -> NDArray[np.float32]:
     Args:
         one, other: pictures of any number of pixels, of shapes that broadcast.
     """
+    if one.ndim == other.ndim == 2 and len(one) == len(other) > (rows := _AT_ONCE // one.shape[1]):
+        parts = range(0, len(one), rows)
+        return np.concatenate([distance(one[at : at + rows], other[at : at + rows]) for at in parts])
     if max(one.max(initial=0), other.max(initial=0)) < _WHITE:
         return _distance_of_all(one, other)
     used = (np.maximum(one, other) < _WHITE).astype(np.float32)

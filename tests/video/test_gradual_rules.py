@@ -173,10 +173,14 @@ def test_the_stretches_beside_a_window_end_at_cuts_and_at_the_ends() -> None:
     assert sides(3, 60, 65, []) == (0, 64) and sides(50, 60, 200, [20, 45, 64, 90]) == (45, 63)
     assert sides(50, 60, 200, [20, 30, 90, 99]) == (42, 68) and sides(50, 60, 200, [50, 61]) == (50, 60)
     assert sides(50, 60, 200, [7, 48, 99]) == (48, 68) and sides(50, 60, 200, [7, 10, 62, 99]) == (42, 61)
+    low, high = sides(np.array([3, 50, 50]), np.array([60, 60, 80]), 100, [20, 45, 64, 90])
+    assert low.tolist() == [0, 45, 45] and high.tolist() == [63, 63, 89]
 
 
 def test_indices_are_spread_from_the_first_to_the_last() -> None:
-    assert spread(3, 9, 3) == [3, 6, 9] and spread(3, 4, 7) == [3, 3, 3, 3, 3, 3, 4]
+    assert spread(3, 9, 3).tolist() == [3, 6, 9] and spread(3, 4, 7).tolist() == [3, 3, 3, 3, 3, 3, 4]
+    several = spread(np.array([3, 0]), np.array([4, 10]), 4)
+    assert several.tolist() == [[3, 3, 3, 4], [0, 3, 6, 10]]
     pictures = np.stack([OLD, NEW, OLD + 3])
     assert unrelated(pictures, [0, 2], [1], 0.99 * APART)
     assert not unrelated(pictures, [0, 2], [1], 1.01 * APART)

@@ -162,3 +162,12 @@ def test_a_change_of_how_motion_is_followed_does_not_go_unnoticed() -> None:
         picture[at : at + 5] = picture[at + WIDTH : at + WIDTH + 5] = 900  # as far brighter than the rest
     found = [distance_after_motion(*pair) for pair in [*pairs, (lamps[0], lamps[1])]]
     assert found == pytest.approx([2.30837, 26.7072, 19.1373, 18.8082], rel=1e-3)
+
+
+def test_many_pictures_have_the_bits_of_each_pair_alone() -> None:
+    """They are compared in parts; shards of a film have other parts than the whole film."""
+    ones, others = noise(2, 70, HEIGHT * WIDTH), noise(3, 70, HEIGHT * WIDTH)
+    others[::3] = 0.9 * ones[::3] + 20
+    others[60:, :300] = 255
+    alone = [distance(one[None], other[None])[0] for one, other in zip(ones, others, strict=True)]
+    np.testing.assert_array_equal(distance(ones, others), alone)
