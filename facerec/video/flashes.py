@@ -38,11 +38,10 @@ def is_flash(pictures: Pictures, found: Found, settings: ShotSettings) -> bool:
     low = max(0, found.begin - 1 - _LONGEST)
     mean = pictures[low : found.end + _LONGEST + 1].mean(1)
     steps = (np.abs(np.diff(mean)) >= _STEP).tolist()
-    beside = _BESIDE if found.end > found.begin else 0
     for frames in range(1, _LONGEST + 1):
         for old in range(max(found.cut - 1 - frames, low), min(found.cut, low + len(mean) - 1 - frames)):
             new = old + frames + 1
-            if old > found.begin - 1 + beside or new < found.end - beside:
+            if old > found.begin - 1 + _BESIDE or new < found.end - _BESIDE:
                 continue
             if not (steps[old - low] and steps[new - 1 - low]):
                 continue
