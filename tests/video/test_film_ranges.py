@@ -261,6 +261,17 @@ def test_pixels_are_square_after_the_film_is_turned_upright(
             describe_film(PATH, np.array([5]), display_size=size)
 
 
+def test_a_film_of_which_the_decoder_gives_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = make_film(tmp_path / "1-a.mkv", 2)
+    monkeypatch.setattr(module, "frames_around", lambda *_: iter([]))
+    monkeypatch.setattr(module.Decoding, "frames", lambda self: iter([(None, False)]))
+    for describe in (lambda: describe_film(film, np.array([0, 40])), lambda: display_size_of(film)):
+        with pytest.raises(InputError, match=r"1-a\.mkv: no frame of it can be decoded"):
+            describe()
+
+
 def test_the_last_frame_is_shown_as_long_as_any_if_its_packet_is_not_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facerec.settings import ShotSettings
-from facerec.video import gradual
+from facerec.video import gradual, mixes
 from facerec.video.fades import find_fades
 from facerec.video.gradual import Found, find_gradual, spread, unrelated
 from facerec.video.likeness import contrast, distance
@@ -225,8 +225,15 @@ def test_a_fade_beside_a_cut_has_both_sides() -> None:
 
 @pytest.mark.parametrize(
     ("out", "into", "extent"),
-    [(9, 9, (20, 42)), (9, 0, (20, 33)), (0, 9, (20, 33)), (30, 14, (20, 68)), (0, 0, None)],
-)
+    [
+        (9, 9, (20, 42)),
+        (9, 0, (20, 33)),
+        (0, 9, (20, 33)),
+        (30, 14, (20, 68)),
+        (2, 2, (20, 28)),
+        (0, 0, None),
+    ],
+)  # fmt: skip
 def test_a_fade_may_have_one_abrupt_side_but_not_two(
     out: int, into: int, extent: tuple[int, int] | None
 ) -> None:
@@ -319,19 +326,22 @@ def test_what_motion_explains_is_no_transition(
     )
 
 
+@pytest.mark.parametrize(("least", "left"), [(0.37, (0.5 + 0.5 + 1) / 3), (0.27, 0.5)])
 def test_motion_is_followed_over_halves_thirds_and_quarters_of_a_change(
-    monkeypatch: pytest.MonkeyPatch,
+    least: float, left: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here it explains half of the halves and thirds, and nothing of smaller parts."""
+    """Here it explains half of the parts that change enough: halves and thirds, or quarters too."""
 
     def after_motion(one: Pictures, other: Pictures) -> float:
         found = float(distance(one, other))
-        return found * (0.5 if 0.37 * APART < found < 0.9 * APART else 1.0)
+        return found * (0.5 if least * APART < found < 0.9 * APART else 1.0)
 
     monkeypatch.setattr(gradual, "distance_after_motion", after_motion)
     pictures = dissolved(steps(49), side=1)  # one window
+    free = {**ANY, "pure_share": 0.01}  # its extent is the whole window
     for name in ("min_left_by_motion", "min_left_in_extent"):
-        assert found(pictures, **{**ANY, name: 0.65}) and not found(pictures, **{**ANY, name: 0.68})
+        assert found(pictures, **{**free, name: left - 0.02})
+        assert not found(pictures, **{**free, name: left + 0.02})
 
 
 @pytest.mark.parametrize(("left", "count"), [(0.68, 0), (0.72, 1)])
@@ -392,10 +402,33 @@ def test_a_short_transition_needs_sides_that_change_less_than_it_does_itself() -
     assert not found(pictures, abrupt=4, max_abrupt_side=0.18, **free)
 
 
-@pytest.mark.parametrize("side", [0.0, 0.4])
-def test_similar_ends_and_restless_sides_speak_against_a_transition(side: float) -> None:
-    pictures = restless(side, side)
-    limit = 0.3 * side - 0.3 * APART / 40
+def test_a_dissolve_may_leave_a_share_of_its_change_unexplained_which_speaks_against_it() -> None:
+    """Every second frame has something besides the mix of the two shots."""
+    pictures = dissolved(steps(12), side=1)  # one window
+    change = (NEW - OLD).astype(np.float64)
+    other = (still(5) - 100).astype(np.float64)
+    other -= change * (other @ change) / (change @ change)
+    pictures[1:13:2] += (0.2 * other).astype(np.float32)
+    error = 0.2 * np.abs(other).mean() / 2 / (np.abs(change).mean() + 1)
+    free: dict[str, Any] = {"max_wipe_error": -1, "wipe_noise": 0, "max_return_gradual": 0, "max_badness": 9}
+    assert found(pictures, **{**free, "max_dissolve_error": 1.02 * error})
+    assert not found(pictures, **{**free, "max_dissolve_error": 0.98 * error})
+    badness = 1.5 * error - 0.3 * APART / 40
+    assert found(pictures, **{**free, "max_dissolve_error": 1, "max_badness": badness + 0.01})
+    assert not found(pictures, **{**free, "max_dissolve_error": 1, "max_badness": badness - 0.01})
+
+
+def test_the_extent_of_a_transition_does_not_depend_on_the_shot_after_a_cut() -> None:
+    whole = found(dissolved(steps(7))[:20])
+    followed = np.concatenate([dissolved(steps(7))[:20], np.repeat(still(5)[None], 9, 0)])
+    assert whole == found(followed, [20]) and whole[0][1:3] == (12, 19)
+
+
+@pytest.mark.parametrize(("side", "size"), [(0.0, 1.0), (0.4, 1.0), (0.4, 2.3)])
+def test_similar_ends_and_restless_sides_speak_against_a_transition(side: float, size: float) -> None:
+    """Ends that are 40 grey levels apart are not similar."""
+    pictures = size * (restless(side, side) - 100) + 112
+    limit = 0.3 * side - 0.3 * min(1, size * APART / 40)
     assert found(pictures, max_badness=limit + 0.02, max_return_gradual=0)
     assert not found(pictures, max_badness=limit - 0.02, max_return_gradual=0)
 
@@ -414,3 +447,25 @@ def test_a_wipe_between_restless_pictures_may_have_a_larger_error() -> None:
             "wipe_noise": factor * 10 / noise,
         }
         assert bool(found(pictures, max_return_gradual=0, **settings)) == count
+
+
+def test_a_wipe_that_fills_its_part_of_the_film_has_no_frames_around_that_change() -> None:
+    pictures = wiped([3 * k for k in range(1, 13)], side=1)  # one window
+    assert found(pictures, max_dissolve_error=0, max_wipe_error=0.2)
+    assert not found(pictures, max_dissolve_error=0, max_wipe_error=-1, wipe_noise=9)
+
+
+def test_the_noise_around_a_window_is_the_median_of_the_changes_beside_it() -> None:
+    rng = np.random.default_rng(5)
+    changes, length = rng.uniform(0, 9, 80).astype(np.float32), 10
+    begins = np.array([*range(0, 20), *range(30, 65), 69])
+    borders = [30, 75]
+    low, high = sides(begins, begins + length, len(changes), borders)
+    expected = [
+        np.median([*changes[a + 1 : begin + 1], *changes[begin + length + 1 : b + 1]] or [0])
+        for a, b, begin in zip(low, high, begins.tolist(), strict=True)
+    ]
+    found = mixes._changes_beside(changes, begins, length, borders)
+    assert found == pytest.approx(expected) and len(set(expected)) > 40
+    alone = mixes._changes_beside(changes[:11], np.array([0]), length, [])
+    assert alone.tolist() == [0], "no frame is beside it"

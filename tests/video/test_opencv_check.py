@@ -144,6 +144,17 @@ def test_the_weights_of_our_luma_or_of_theirs_are_no_difference(name: str, film:
     assert found(film, 2) == [49]
 
 
+def test_a_frame_that_differs_in_one_part_is_another_one(film: SimpleNamespace) -> None:
+    """Something moves before a still background."""
+    for axis in (0, 1):
+        for n in range(47, 52):
+            film.ours[n] = np.full((36, 64, 3), 100, np.uint8)
+        shown = film.ours[49].swapaxes(0, axis).copy()
+        shown[: len(shown) // 3] = 140
+        film.capture.shown[49] = shown.swapaxes(0, axis)
+        assert found(film, 2) == [49]
+
+
 @pytest.mark.parametrize("channel", [0, 1, 2])
 def test_other_colours_of_high_dynamic_range_are_no_difference(channel: int, film: SimpleNamespace) -> None:
     """Each of our colours is another one of theirs, but always the same."""

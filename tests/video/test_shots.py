@@ -145,8 +145,14 @@ def decided(monkeypatch: pytest.MonkeyPatch, *found: Found, light: Found | None 
     cuts, slow = [one.cut for one in found if one.kind == HARD], [one for one in found if one.kind != HARD]
     monkeypatch.setattr(shot_module, "find_hard_cuts", lambda *_: cuts)
     monkeypatch.setattr(shot_module, "find_gradual", lambda *_: slow)
-    monkeypatch.setattr(shot_module, "is_flash", lambda pictures, one, settings: one == light)
-    return [one for one in decide(empty, ShotSettings()) if one != FADE]
+    chosen = ShotSettings(max_flat_contrast=1.5)
+
+    def is_flash(pictures: Pictures, one: Found, settings: ShotSettings) -> bool:
+        assert len(pictures) == 60 and settings == chosen
+        return one == light
+
+    monkeypatch.setattr(shot_module, "is_flash", is_flash)
+    return [one for one in decide(empty, chosen) if one != FADE]
 
 
 def test_what_overlaps_a_fade_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,8 +127,16 @@ def test_gaps_are_counted_where_they_are(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_sound_without_any_packet_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, reading = placed([], monkeypatch)
+    found, reading = placed([], monkeypatch, sound=replace(SOUND, sample_rate=0))
     assert found == [(0, 0.0)] and reading.silent_samples(0, 5 * RATE) == 5 * RATE
+
+
+def test_the_rate_may_be_known_only_from_the_first_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [piece(Fraction(0), SECOND, 0.25, rate=8000), piece(SECOND, SECOND, 0.5, rate=8000)]
+    found, _ = placed(pieces, monkeypatch, sound=replace(SOUND, sample_rate=0), end=2 * RATE)
+    by_level = np.array([level for _, level in found])
+    at = np.array([k for k, _ in found])
+    assert abs(at[np.flatnonzero(by_level > 0.375)[0]] - RATE) < 20
 
 
 @pytest.mark.parametrize("missing", [1, RATE + 1])

@@ -155,7 +155,8 @@ def test_the_mark_of_the_first_frame_comes_before_its_contents(
     kind: int, layout: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film: Any = SimpleNamespace(path=Path("1-film-hsbs.mkv"), index=None, frame_count=160, seekable=False)
-    for mark, found in ((np.array([kind, 9], np.int32).tobytes(), layout), (b"\1\0\0", SIDE_BY_SIDE)):
+    whole, short = np.array([kind, 9], np.int32).tobytes(), b"\1\0\0"
+    for mark, found in ((whole, layout), (whole[:4], layout), (short, SIDE_BY_SIDE)):
         frame = SimpleNamespace(side_data={"STEREO3D": mark})
         monkeypatch.setattr(module, "frames_around", lambda *_, frame=frame: iter([(0, frame)]))
         assert stereo_layout(film) == found, "a mark that is too short does not count"
