@@ -208,6 +208,13 @@ def test_a_part_of_half_zeros_is_no_hole(tmp_path: Path) -> None:
         assert bool(losses(tmp_path / "a", data, [0, 10])) is is_hole
 
 
+def test_a_hole_is_found_however_much_of_the_film_is_behind_it(tmp_path: Path) -> None:
+    data = NOISE[:10] + bytes(100 * KIB) + NOISE[: 900 * KIB]
+    positions = [0, 10, *range(10 + 100 * KIB, len(data), 40 * KIB)]
+    (said,) = losses(tmp_path / "a", data, positions)
+    assert said == f"0.1 MB of the file after about 2 frames {ZEROS}"
+
+
 def test_fragments_are_those_of_an_mp4_and_behind_its_last_packet(tmp_path: Path) -> None:
     boxes = NOISE[:90] + b"moof" + NOISE[:4] + b"none" + NOISE[:90_000] + b"moof\1\2\3\4mfhd" + NOISE[:9]
     data, mov = NOISE[:20] + boxes, "mov,mp4,m4a,3gp,3g2,mj2"
@@ -279,3 +286,11 @@ def test_a_part_that_is_no_film_has_no_streams(tmp_path: Path) -> None:
     with make_film(tmp_path / "a.mkv", 12).open("rb") as file:
         assert len(module._video_streams(_Part(file, 0, 1 << 20), "matroska,webm")) == 1
         assert _Part(file, 3, 9).read(0) == b""
+
+
+def test_a_film_is_found_whatever_the_encoding_of_the_names_in_it(tmp_path: Path) -> None:
+    data = make_film(tmp_path / "a.mkv", 12).read_bytes()
+    broken = data.replace(b"Lavf", b"\xff\xfevf")  # the name of the program that wrote it
+    assert broken != data
+    part = _Part(io.BytesIO(broken), 0, len(data))
+    assert len(module._video_streams(part, "matroska,webm")) == 1
