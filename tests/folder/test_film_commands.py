@@ -88,6 +88,7 @@ def test_the_film_gets_the_movie_id_that_its_folder_lacks(tmp_path: Path) -> Non
     assert options(named) == options(named, 7) == []
     assert options(named, 8, "Other") == ["--out", str(tmp_path / "8-Other.mkv")]
     assert film_command(parts) == film_command(parts, None, "")
+    assert needs_film_of(parts) == needs_film_of(parts, None, "")
     assert ": is a folder, not a film; make one film of its frames or parts with: " in needs_film_of(parts)
     example = "12345 stands for the movie's id"
     assert example in needs_film_of(parts) and example not in needs_film_of(parts, 8)

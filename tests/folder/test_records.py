@@ -196,6 +196,8 @@ POINTS = as_json(FEATURE)["keypoints"]
         (FEATURE, {"keypoints": {**POINTS, "nose": [SIDE, -SIDE]}},
          {"keypoints": {**POINTS, "nose": [0, -SIDE - 0.1]}}),
         (FEATURE, {}, {"keypoints": {**POINTS, "nose": [SIDE + 0.1, 0]}}),
+        (FEATURE, {"keypoints": {name: [-5, 5] for name in POINTS}},
+         {"keypoints": {name: [-(2**63), 5] for name in POINTS}}),
         (FEATURE, {}, {"keypoints": {**POINTS, "nose": [1, 2, 3]}}),
         (FEATURE, {}, {"keypoints": {**POINTS, "nose": {"0": 1, "1": 2}}}),
         (FEATURE, {}, {"keypoints": {**POINTS, "nose": [1, "2"]}}),

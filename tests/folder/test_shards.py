@@ -68,6 +68,8 @@ def test_a_file_of_another_size_or_content_is_not_done(folder: MovieFolder) -> N
     assert done_markers(folder, _plan()) == {} and list(
         done_markers(folder, _plan(), verify_hashes=False)
     ) == [2]
+    with pytest.raises(PlanError, match="is missing or was changed"):
+        read_marker(folder, _plan(), *_plan().range_of(2))
     path.write_bytes(b"longer")
     assert done_markers(folder, _plan(), verify_hashes=False) == {}
 
