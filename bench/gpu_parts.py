@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.nvml import Utilisation
 from facerec.geometry import Image
-from facerec.models.base import BatchDetector, Detections
+from facerec.models.base import Detections, ReducingDetector
 from facerec.models.retinaface import RetinaFace
 from facerec.pixels import FrameBatch
 
@@ -130,10 +130,10 @@ class MadeUpBoxes(torch.nn.Module):
 class ArtificialFaces:
     """A detector on a device that does its work and then returns `count` faces side by side."""
 
-    def __init__(self, detector: BatchDetector, count: int) -> None:
+    def __init__(self, detector: ReducingDetector, count: int) -> None:
         self.card, self.batch_size, self.in_flight = detector.card, detector.batch_size, detector.in_flight
         self._detector, self._count = detector, count
-        self.allocate = detector.allocate
+        self.allocate, self.reduce = detector.allocate, detector.reduce
 
     def detect(self, frames: Sequence[Image]) -> list[Detections]:
         """Detect, and replace the result."""
@@ -178,7 +178,7 @@ def whole(
 
     def artificial(*args: Any, **settings: Any) -> ArtificialFaces:
         loaded = load(*args, **settings)
-        assert isinstance(loaded, BatchDetector)
+        assert isinstance(loaded, ReducingDetector)
         return ArtificialFaces(loaded, faces)
 
     with (

@@ -23,7 +23,7 @@ class Frame:
     """A frame on its way through the shard.
 
     Attributes:
-        miniature: None until it was converted.
+        miniature: None until it was made.
         image: in RGB at display size, if a later step needs it and it was converted.
         decoded: if a later step may need it in RGB and it was not converted.
         detections: None until then, and for frames in which no faces are detected.
@@ -71,6 +71,7 @@ class Conversion:
     Attributes:
         detect: whether faces are detected in it.
         saved: whether a later step may need it.
+        reduce: whether the host makes its miniature.
         target: place of the frame in the buffer of its batch; None if there is none.
     """
 
@@ -78,6 +79,7 @@ class Conversion:
     decoded: DecodedFrame
     detect: bool
     saved: bool
+    reduce: bool
     target: NDArray[np.uint8] | None
 
 
@@ -87,13 +89,14 @@ def convert(conversions: Sequence[Conversion], profile: Profile) -> None:
     converting, begun = 0.0, perf_counter()
     for one in conversions:
         with _ConversionErrors(one.decoded):
-            reduced.append(one.decoded.reduced())
+            if one.reduce:
+                reduced.append((one.frame, one.decoded.reduced()))
             if one.detect:
                 between = perf_counter()
                 _convert_for_detector(one)
                 converting += perf_counter() - between
-    for one, small in zip(conversions, reduced, strict=True):
-        one.frame.miniature = pixels_of(small)
+    for frame, small in reduced:
+        frame.miniature = pixels_of(small)
     profile.add("miniature", perf_counter() - begun - converting)
     profile.add("convert", converting)
 

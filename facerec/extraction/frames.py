@@ -2,8 +2,9 @@
 
 One thread reads decoded frames (the decoder has threads of its own) and hands each to a pool, which makes its
 miniature and, if faces are to be detected in it, converts it: for a detector on the CPU to RGB, for a
-`BatchDetector` straight into one of its buffers. A batch goes on to the detector at once; the detector's
-thread waits for the conversions, so the order of the frames does not depend on the pool.
+`BatchDetector` straight into one of its buffers. A `ReducingDetector` makes miniatures itself, of frames that
+it gets in planes. A batch goes on to the detector at once; the detector's thread waits for the conversions,
+so the order of the frames does not depend on the pool.
 
 A ring of batches bounds the memory: reading waits until the detector has finished the batch that was first.
 """
@@ -22,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.extraction.conversions import Conversion, Frame, convert
+from facerec.extraction.device_miniatures import DeviceMiniatures
+from facerec.geometry import MINIATURE_BYTES
 from facerec.models.base import BatchDetector, Detections, Detector
 from facerec.models.finite import finish_model, run_model
-from facerec.pixels import FrameBatch, YuvTables, plane_bytes
+from facerec.pixels import FrameBatch, Reduction, YuvTables, plane_bytes
 from facerec.support.limits import cpu_threads
 from facerec.support.prefetch import Profile, prefetch
 from facerec.support.ring import BoundedPool, Ring
@@ -65,12 +68,16 @@ class Batch:
     Attributes:
         pixels: the buffer of the frames for detection; None for a detector on the CPU.
         yuv: if they are in planes.
+        reduction: if the detector makes their miniatures.
+        miniatures: those that it makes.
         detected: the frames in which faces are detected.
     """
 
     slot: Slot
     pixels: NDArray[np.uint8] | None = None
     yuv: YuvTables | None = None
+    reduction: Reduction | None = None
+    miniatures: NDArray[np.uint8] | None = None
     frames: list[Frame] = field(default_factory=list)
     detected: list[Frame] = field(default_factory=list)
     unconverted: list[Conversion] = field(default_factory=list)
@@ -131,6 +138,10 @@ class FrameSteps:
         """The detector if it takes batches in buffers."""
         return batch_detector(self.detector)
 
+    @cached_property
+    def _device_miniatures(self) -> DeviceMiniatures:
+        return DeviceMiniatures(self.device)
+
     def decode(self, beg: int, end: int) -> Iterator[Batch]:
         """Yield the frames `[beg, end)` in batches; their conversion goes on in the pool."""
         batch: Batch | None = None
@@ -171,11 +182,13 @@ class FrameSteps:
                     height, width = self.film.display_height, self.film.display_width
                     shape = (plane_bytes(height, width),) if yuv else (height, width, 3)
                     batch.pixels, batch.yuv = batch.slot.pixels(*shape), yuv
+                    batch.reduction = self._device_miniatures.reduction_for(decoded, yuv)
                 assert batch.pixels is not None
                 target = batch.pixels[len(batch.detected)]
             batch.detected.append(frame)
         saved = frame.number % self.save_every == 0
-        batch.unconverted.append(Conversion(frame, decoded, detect, saved, target))
+        reduce = not detect or batch.reduction is None
+        batch.unconverted.append(Conversion(frame, decoded, detect, saved, reduce, target))
 
     def _start_conversions(self, batch: Batch) -> None:
         """Hand the frames that were added to a batch over to the pool."""
@@ -208,7 +221,10 @@ class FrameSteps:
             return partial(run_model, self.detector.detect, images, numbers, film)
         submit = self.device.submit_batch
         height, width = self.film.display_height, self.film.display_width
-        whole = FrameBatch(batch.pixels[: len(numbers)], height, width, batch.yuv)
+        if batch.reduction is not None:
+            batch.miniatures = np.empty((len(numbers), MINIATURE_BYTES), np.uint8)
+        pixels = batch.pixels[: len(numbers)]
+        whole = FrameBatch(pixels, height, width, batch.yuv, batch.reduction, batch.miniatures)
         parts = [whole.part(index, index + 1) for index in range(len(whole))]
         return partial(finish_model, submit(whole), lambda some: submit(some[0])(), parts, numbers, film)
 
@@ -218,5 +234,8 @@ class FrameSteps:
                 frame.detections = detections
                 if frame.number % self.save_every:
                     frame.image = None
+            if batch.miniatures is not None:
+                for frame, miniature in zip(batch.detected, batch.miniatures, strict=True):
+                    frame.miniature = miniature
         self.ring.release(batch.slot)
         return batch.frames

@@ -220,6 +220,21 @@ class BatchDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class ReducingDetector(BatchDetector, Protocol):
+    """A `BatchDetector` that also makes miniatures, from the planes that it gets anyway.
+
+    If a batch has a `reduction`, `submit_batch` fills its `miniatures` before the detections are returned.
+    """
+
+    def reduce(self, batch: FrameBatch) -> None:
+        """Fill `miniatures` of a batch with a `reduction`, and wait for it; no faces are searched for.
+
+        Any thread may call it.
+        """
+        ...
+
+
 class Embedder(Protocol):
     """Maps faces to unit vectors (embeddings); those of one person are close to each other.
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
 
-from facerec.geometry import Image
+from facerec.geometry import MINIATURE_BYTES, Image
 from facerec.models.base import (
     Detections,
     FaceSearch,
@@ -39,10 +39,10 @@ from facerec.models.batch_suppression import suppress_batch
 from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
-from facerec.models.planes import planes_to_rgb
+from facerec.models.planes import Planes
 from facerec.models.retinaface_network import ANCHORS, anchors, blank_network
 from facerec.models.weights import WeightFiles
-from facerec.pixels import FrameBatch, YuvTables
+from facerec.pixels import FrameBatch, Reduction, YuvTables
 from facerec.support.limits import cpu_threads
 
 VARIANCES = (0.1, 0.2)  # scale of the outputs for centres and sizes, as in training
@@ -52,15 +52,17 @@ GPU_CANDIDATES = 1024  # of them, those that a GPU suppresses itself; a frame wi
 OUTPUTS = ("scores", "boxes", "keypoints")  # of the network, each checked for numbers that are not finite
 ROW = 15  # numbers of a candidate: box, score, keypoints
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's pixel values, RGB
+_Found = tuple[list[Detections], NDArray[np.uint8] | None]  # of a batch: detections, miniatures if asked for
 
 
 @dataclass(frozen=True)
 class _Form:
-    """Size of frames in pixels, and how their planes become RGB; None if they are RGB."""
+    """Size of frames in pixels, how their planes become RGB (None if they are RGB), and miniatures."""
 
     height: int
     width: int
     yuv: YuvTables | None = None
+    reduction: Reduction | None = None
 
     @property
     def item(self) -> str:
@@ -69,7 +71,7 @@ class _Form:
 
 
 class RetinaFace:
-    """A `Detector` on GPU or CPU; on a GPU a `BatchDetector`.
+    """A `Detector` on GPU or CPU; on a GPU a `ReducingDetector`.
 
     Frames are downscaled, never upscaled, so that a face of the minimum size has the size of the smallest
     anchor, 16 pixels; the time falls with the inverse square of the minimum size.
@@ -101,8 +103,8 @@ class RetinaFace:
         self._priors: dict[tuple[int, int], Tensor] = {}
         self._mean = torch.tensor(MEAN, device=self._device)[:, None, None]
         self._std = torch.tensor(STD, device=self._device)[:, None, None]
-        self._tables: dict[YuvTables, Tensor] = {}
-        self._queue: BatchQueue[_Form, list[Detections]] | None = None
+        self._planes = Planes(self._device)
+        self._queue: BatchQueue[_Form, _Found] | None = None
         if not on_cpu:
             gpu = Gpu(self._device)
             self._queue = BatchQueue(gpu, self._compute_on_gpu, self._finish, placement.cuda_graphs)
@@ -114,7 +116,7 @@ class RetinaFace:
         form = _Form(*frames[0].shape[:2])
         if self._queue is None:
             return self._detect_in_threads(frames, form)
-        return _take(self._start(self._queue, frames, form))
+        return _take(self._start(self._queue, frames, form), None)
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return a new array in page-locked memory; on a CPU in ordinary memory."""
@@ -125,22 +127,32 @@ class RetinaFace:
 
     def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:
         """Start to find the faces in a batch, on a CPU when the results are taken; see `BatchDetector`."""
-        form = _Form(batch.height, batch.width, batch.yuv)
+        form = _Form(batch.height, batch.width, batch.yuv, batch.reduction)
         if self._queue is None:
+            if batch.reduction is not None:
+                self.reduce(batch)
             pixels = self._rgb(torch.from_numpy(batch.pixels), form).permute(0, 2, 3, 1)
             return partial(self._detect_in_threads, pixels.numpy(), form)
-        return partial(_take, self._start(self._queue, batch.pixels, form))
+        return partial(_take, self._start(self._queue, batch.pixels, form), batch.miniatures)
+
+    @torch.inference_mode()
+    def reduce(self, batch: FrameBatch) -> None:
+        """Fill the miniatures of a batch, and wait for them; see `ReducingDetector`."""
+        assert batch.reduction is not None and batch.miniatures is not None
+        with oom_as_model_error("the miniatures of " + _Form(batch.height, batch.width).item):
+            planes = torch.from_numpy(batch.pixels).to(self._device)
+            batch.miniatures[:] = self._planes.to_miniatures(planes, batch.reduction).cpu().numpy()
 
     def _start(
         self,
-        queue: BatchQueue[_Form, list[Detections]],
+        queue: BatchQueue[_Form, _Found],
         frames: Sequence[Image] | NDArray[np.uint8],
         form: _Form,
-    ) -> list[Ticket[list[Detections]]]:
+    ) -> list[Ticket[_Found]]:
         """Start the batches of `frames` on the GPU, smaller ones where its memory is too small."""
         size = self._network_batch
 
-        def start(part: Sequence[Image]) -> Ticket[list[Detections]]:
+        def start(part: Sequence[Image]) -> Ticket[_Found]:
             return queue.submit(part, size.value, form)
 
         return map_batches(start, cast("Sequence[Image]", frames), size, form.item, queue.clear)
@@ -168,23 +180,32 @@ class RetinaFace:
         """Find the candidates of a batch and suppress the best, without waiting for the GPU.
 
         Returns:
-            (b, 1 + n, ROW + 1): a row with the number of candidates, whether suppression is exact and, for
-            each of `OUTPUTS`, whether it is finite; then the best n candidates and whether each is kept.
+            (b, (1 + n) * (ROW + 1)): a row with the number of candidates, whether suppression is exact and,
+            for each of `OUTPUTS`, whether it is finite; then the best n candidates and whether each is kept.
+            If miniatures are asked for, `MINIATURE_BYTES` more.
             (b, m, ROW): all candidates, for the frames that the host must suppress.
         """
+        # first, so that its memory is free for the network
+        small = [] if form.reduction is None else [self._planes.to_miniatures(batch, form.reduction)]
         rows, counts, finite = self._candidates(self._normalised(self._rgb(batch, form)))
         best = rows[:, :GPU_CANDIDATES]
         valid = torch.arange(best.shape[1], device=best.device) < counts[:, None]
         kept, exact = suppress_batch(best[..., :4], valid, NMS_IOU)
         facts = torch.cat([counts[:, None].float(), exact[:, None].float(), finite.float()], dim=1)
         facts = F.pad(facts, (0, ROW + 1 - facts.shape[1]))
-        return torch.cat([facts[:, None], torch.cat([best, kept[..., None].float()], dim=2)], dim=1), rows
+        best = torch.cat([best, kept[..., None].float()], dim=2)
+        return torch.cat([facts, best.flatten(1), *small], dim=1), rows
 
     def _finish(
         self, count: int, form: _Form, results: NDArray[np.float32], candidates: Tensor | None
-    ) -> list[Detections]:
-        """Make the detections of `count` frames from what `_compute_on_gpu` returned."""
+    ) -> _Found:
+        """Make the results of `count` frames from what `_compute_on_gpu` returned."""
         assert candidates is not None
+        small = None
+        if form.reduction is not None:
+            small = results[:count, -MINIATURE_BYTES:].astype(np.uint8)
+            results = results[:, :-MINIATURE_BYTES]
+        results = results.reshape(len(results), -1, ROW + 1)
         facts = results[:count, 0]
         self._check_flags(facts[:, 2 : 2 + len(OUTPUTS)] > 0)
         found = []
@@ -195,7 +216,7 @@ class RetinaFace:
             else:  # a frame full of candidates, or with a long chain of overlapping ones
                 rows = suppress_one(candidates[index, :places].cpu()).numpy()
             found.append(self._detections((form.height, form.width), rows, places, candidates.shape[1]))
-        return found
+        return found, small
 
     def _check_flags(self, finite: NDArray[np.bool_]) -> None:
         """Raise `NonFiniteError` if one of the flags (b, OUTPUTS) is false."""
@@ -224,9 +245,7 @@ class RetinaFace:
         """Return a batch (b, …) of RGB or of planes as (b, 3, h, w) uint8."""
         if form.yuv is None:
             return batch.permute(0, 3, 1, 2)
-        if form.yuv not in self._tables:
-            self._tables[form.yuv] = torch.from_numpy(form.yuv.tables).to(self._device)
-        return planes_to_rgb(batch, self._tables[form.yuv], form.height, form.width)
+        return self._planes.to_rgb(batch, form.yuv, form.height, form.width)
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Return (b, 3, h, w) uint8 as the network's input: downscaled, normalised, channels last."""
@@ -268,8 +287,12 @@ class RetinaFace:
         return self._priors[height, width]
 
 
-def _take(tickets: Sequence[Ticket[list[Detections]]]) -> list[Detections]:
-    return [detections for ticket in tickets for detections in ticket.result()]
+def _take(tickets: Sequence[Ticket[_Found]], miniatures: NDArray[np.uint8] | None) -> list[Detections]:
+    """Wait for batches; return their detections, and put their miniatures into `miniatures`."""
+    found = [ticket.result() for ticket in tickets]
+    if miniatures is not None:
+        np.concatenate([small for _, small in found if small is not None], out=miniatures)
+    return [detections for batch, _ in found for detections in batch]
 
 
 def suppress_one(rows: Tensor) -> Tensor:

@@ -49,14 +49,19 @@ def reduce(frame: VideoFrame) -> VideoFrame:
     It may be called from any thread, but not while another thread converts the same frame. The result does
     not depend on the processor. The luma is used as it is, for any colour matrix of the frame.
     """
+    return reduce_to(frame, WIDTH, HEIGHT, "yuv420p")
+
+
+def reduce_to(frame: VideoFrame, width: int, height: int, pixel_format: str) -> VideoFrame:
+    """Reduce a frame as `reduce` does, to another size or format, in full range."""
     reformatter: VideoReformatter | None = getattr(_of_thread, "reformatter", None)
     if reformatter is None:
         reformatter = _of_thread.reformatter = VideoReformatter()
     return reformatter.reformat(
         frame,
-        WIDTH,
-        HEIGHT,
-        "yuv420p",
+        width,
+        height,
+        pixel_format,
         src_colorspace=_MATRIX,
         dst_colorspace=_MATRIX,
         dst_color_range=_RANGE,

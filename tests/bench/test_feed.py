@@ -10,8 +10,8 @@ from bench.feed import (
     DecoderThreads,
     FreeDetector,
     FreeDevice,
+    FreeReducer,
     feed,
-    feed_without_miniatures,
     make_film,
     measure,
 )  # fmt: skip
@@ -25,23 +25,26 @@ def test_a_device_gets_half_the_bytes_and_frames_without_detection_none(tmp_path
     cpu, device = FreeDetector(), FreeDevice()
     assert feed(film, 30, cpu)["mib"] == 2 * feed(film, 30, device)["mib"] == 160 * 120 * 3 / 2**20
     table = measure(film, 30, threads=2, rounds=1)
-    assert set(table) == {"decode", "rgb", "planes", "copies", "sparse"}
+    assert set(table) == {"decode", "rgb", "planes", "host", "sparse"}
     assert table["decode"]["share"] == table["decode"]["bound"] == 1
     for row in table.values():
         assert row["busiest"] == max(row.get(key, 0) for key in ("read", "decoder", "convert", "detect"))
         assert row["cpu_ms"] > 0 and row["cpu_ms"] >= row["host_ms"]
 
 
-def test_without_miniatures_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the case would not show what they cost."""
-    made = []
+def test_the_host_makes_miniatures_only_where_the_case_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise the cases would not show what they cost; the first is compared with the device's."""
+    made, film = [], open_film(make_numbers(tmp_path / "1-numbers.mp4", 10))
     original = decoded_frame.reduce
     monkeypatch.setattr(decoded_frame, "reduce", lambda frame: made.append(frame) or original(frame))
-    film = open_film(make_numbers(tmp_path / "1-numbers.mp4", 10))
-    feed_without_miniatures(film, 10, FreeDevice())
-    assert not made
-    feed(film, 10, FreeDevice())
-    assert len(made) == 10
+    for device, expected in ((FreeReducer(), 1), (FreeDevice(), 10)):
+        for _ in range(2):
+            made.clear()
+            feed(film, 10, device)
+            assert len(made) == expected
+    assert not caplog.records
 
 
 def test_costs_of_watching_are_not_counted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -13,19 +14,24 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 import facerec.extraction.frames as module
 from facerec.errors import InputError, NonFiniteError
+from facerec.extraction import device_miniatures
 from facerec.extraction.conversions import Frame
 from facerec.extraction.frames import RING, frame_steps
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
+from facerec.models.planes import Planes
 from facerec.pixels import FrameBatch
 from facerec.support.prefetch import Profile
 from facerec.video.conversion import sum_tables
 from facerec.video.decoded_frame import DecodedFrame
-from facerec.video.film import Film, open_film, read_frames
+from facerec.video.film import Film, open_film, read_decoded, read_frames
+from facerec.video.miniature import LUMA_BYTES, pixels_of
 from tests.films import make_film, number_in
 from tests.toy import MOVIE, Story, ToyDetector, results, run_extract, run_merge
 
@@ -88,6 +94,7 @@ class Device:
         return np.full(shape, 77, np.uint8)
 
     def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:
+        assert batch.reduction is None or hasattr(self, "reduce")
         self.forms.append(batch.yuv is not None)
         self.waiting += 1
         self.most_waiting = max(self.waiting, self.most_waiting)
@@ -97,6 +104,40 @@ class Device:
             return self._detector.detect(to_images(batch))
 
         return finish
+
+
+class ReducingDevice(Device):
+    """As `Device`, and it makes miniatures, with a mistake or without one."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        in_flight: int = 1,
+        mistake: Callable[[NDArray[np.uint8]], object] = lambda miniatures: None,
+    ) -> None:
+        super().__init__(detector, in_flight)
+        self._planes, self._mistake = Planes(torch.device("cpu")), mistake
+        self.compared = self.reduced = 0
+
+    def reduce(self, batch: FrameBatch) -> None:
+        self.compared += 1
+        self._fill(batch)
+
+    def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:
+        results = super().submit_batch(batch)
+
+        def finish() -> list[Detections]:
+            if batch.reduction is not None:
+                self.reduced += len(batch)
+                self._fill(batch)
+            return results()
+
+        return finish
+
+    def _fill(self, batch: FrameBatch) -> None:
+        assert batch.reduction is not None and batch.miniatures is not None
+        batch.miniatures[:] = self._planes.to_miniatures(torch.from_numpy(batch.pixels), batch.reduction)
+        self._mistake(batch.miniatures)
 
 
 def run(
@@ -260,6 +301,94 @@ def test_a_device_gets_rgb_where_planes_are_not_enough_and_both_in_one_film(
     np.testing.assert_array_equal(frames[18].rgb(), dict(read_frames(film, 18, 19))[18])
 
 
+@pytest.fixture(scope="module")
+def miniatures(film: Film) -> NDArray[np.uint8]:
+    """Those of the host."""
+    return np.stack([pixels_of(decoded.reduced()) for decoded in read_decoded(film, 0, FRAMES)])
+
+
+def made_by_host(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of each frame of which the host makes the miniature."""
+    original, made = DecodedFrame.reduced, []
+
+    def counting(frame: DecodedFrame) -> VideoFrame:
+        made.append(frame.number)
+        return original(frame)
+
+    monkeypatch.setattr(DecodedFrame, "reduced", counting)
+    return made
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_miniatures_come_from_the_device_where_it_has_the_planes(
+    film: Film, miniatures: NDArray[np.uint8], every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host makes that of the first frame, to compare, and those of frames without detection."""
+    made, device = made_by_host(monkeypatch), ReducingDevice(Reader(), in_flight=2)
+    frames = joined(run(film, device, every=every, save_every=9))
+    np.testing.assert_array_equal([frame.miniature for frame in frames], miniatures)
+    assert sorted(made) == [0, *(number for number in range(FRAMES) if number % every)]
+    assert device.compared == 1 and device.reduced == len(range(0, FRAMES, every))
+
+
+def test_frames_in_rgb_get_the_miniatures_of_the_host(
+    film: Film, miniatures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = DecodedFrame.yuv_tables
+    monkeypatch.setattr(
+        DecodedFrame, "yuv_tables", lambda frame: None if 10 <= frame.number < 23 else original(frame)
+    )
+    made, device = made_by_host(monkeypatch), ReducingDevice(Reader())
+    frames = joined(run(film, device))
+    np.testing.assert_array_equal([frame.miniature for frame in frames], miniatures)
+    assert sorted(made) == [0, *range(10, 23)]
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+
+
+def test_a_device_with_other_miniatures_is_not_asked_for_them(
+    film: Film, miniatures: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    def off_by_one(found: NDArray[np.uint8]) -> None:
+        found[:, 700] ^= 1
+
+    device = ReducingDevice(Reader(), mistake=off_by_one)
+    frames = joined(run(film, device, 5))
+    np.testing.assert_array_equal([frame.miniature for frame in frames], miniatures[5:])
+    assert device.compared == 1 and device.reduced == 0 and all(device.forms)
+    (warning,) = warnings_of(caplog)
+    assert warning.startswith(f"{film.path}: frame 5: the device's miniatures are not those of FFmpeg")
+
+
+def test_a_film_that_begins_black_does_not_hide_a_mistake_of_the_device(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Coefficients, positions and rounding of any kind make black of black."""
+    black = np.zeros((48, 64, 3), np.uint8)
+    film = open_film(make_film(tmp_path / "2-black.mp4", 6, width=64, height=48, draw=lambda *_: black))
+
+    def shifted(found: NDArray[np.uint8]) -> None:
+        found[:, 1:48] = found[:, :47].copy()
+
+    frames = joined(run(film, device := ReducingDevice(Reader(), mistake=shifted), 0, 6))
+    assert device.compared == 1 and device.reduced == 0 and len(warnings_of(caplog)) == 1
+    assert all((frame.miniature[:LUMA_BYTES] == 0).all() for frame in frames)
+
+
+def test_the_host_makes_the_miniatures_of_pictures_that_cannot_be_described(
+    film: Film,
+    miniatures: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(device_miniatures, "reduction_of", lambda picture: None)
+    frames = joined(run(film, device := ReducingDevice(Reader())))
+    np.testing.assert_array_equal([frame.miniature for frame in frames], miniatures)
+    assert device.compared == device.reduced == 0 and len(warnings_of(caplog)) == 1
+
+
 def test_a_bad_number_in_a_batch_on_a_device_names_its_frame(film: Film) -> None:
     class Broken(Reader):
         def detect(self, frames: Sequence[Image]) -> list[Detections]:
@@ -293,12 +422,17 @@ def test_threads_and_shards_change_no_byte(
     assert results(folder) == expected
 
 
-def test_a_device_changes_no_byte(toy: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("made", "n"), [(Device, 1), (ReducingDevice, 1), (ReducingDevice, 7)])
+def test_a_device_changes_no_byte(
+    toy: tuple[Path, dict[str, bytes]], tmp_path: Path, made: type[Device], n: int
+) -> None:
     path, expected = toy
-    device = Device(ToyDetector())
+    device = made(ToyDetector())
     loaded = mock.Mock(return_value=device, card=device.card)
     with threads(2), mock.patch("tests.toy.ToyDetector", loaded):
-        folder = run_extract(path, tmp_path, 1)
+        folder = run_extract(path, tmp_path, n)
     assert all(device.forms) and len(device.forms) > 10
+    if isinstance(device, ReducingDevice):
+        assert device.compared == n and device.reduced == STORY.frames
     run_merge(folder)
     assert results(folder) == expected

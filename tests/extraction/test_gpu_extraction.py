@@ -10,6 +10,9 @@ import torch
 
 from facerec import extract, models
 from facerec.folder.layout import MovieFolder
+from facerec.folder.miniature_archive import MiniatureArchives
+from facerec.folder.plan import read_plan
+from facerec.geometry import MINIATURE_BYTES
 from facerec.models.batch_queue import DEPTH, BatchQueue
 from facerec.models.device import BatchSize
 from facerec.models.retinaface_network import blank_network
@@ -44,11 +47,18 @@ def test_a_shard_has_the_same_bytes_through_buffers_planes_and_streams(
         assert extract.main([*words, "--device", "cpu", "--out", str(out), str(film)]) == 0
         folder = MovieFolder.of_film(out, film)
         kinds = {path.parent.name: path for path in folder.path.glob("*/*") if "done" not in path.name}
-        return {
+        found = {
             kind: b"".join(path.read_bytes() for path in sorted(parent.parent.glob("*")))
             for kind, parent in kinds.items()
             if parent.suffix == ".jsonl"
         }
+        plan = read_plan(folder)
+        assert plan is not None
+        spans = [plan.range_of(shard) for shard in range(n)]
+        archives = MiniatureArchives([(folder.shard(*span).miniatures, span[1] - span[0]) for span in spans])
+        found["miniatures"] = archives[0:7].tobytes()
+        archives.close()
+        return found
 
     expected = files(tmp_path / "cpu", 1)
     assert expected["evidence"].count(b'"frame"') == 7
@@ -56,4 +66,6 @@ def test_a_shard_has_the_same_bytes_through_buffers_planes_and_streams(
     assert files(tmp_path / "gpu", 1) == expected
     (shape, form), slots = next(iter(queues[0]._slots.items()))
     assert form.yuv is not None and shape == (2, 64 * 48 * 3 // 2) and len(slots) == DEPTH
-    assert files(tmp_path / "three", 3)["evidence"] == expected["evidence"]
+    assert form.reduction is not None and len(expected["miniatures"]) == 7 * MINIATURE_BYTES
+    seven = files(tmp_path / "seven", 7)
+    assert all(seven[kind] == expected[kind] for kind in ("evidence", "miniatures"))

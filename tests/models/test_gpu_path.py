@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import facenet_pytorch
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torchvision.ops import nms
 
 from facerec.errors import ModelError, NonFiniteError
-from facerec.geometry import Image
+from facerec.geometry import MINIATURE_BYTES, Image
 from facerec.models import batch_queue, batch_suppression, facenet, retinaface
-from facerec.models.base import BatchDetector, Detections, FaceSearch, ModelCard
+from facerec.models import planes as planes_module
+from facerec.models.base import Detections, FaceSearch, ModelCard, ReducingDetector
 from facerec.models.batch_queue import COMPUTE, COPY, DEPTH, RESULTS, BatchQueue
 from facerec.models.device import BatchSize, Placement
 from facerec.models.facenet import FaceNet
@@ -26,8 +30,10 @@ from facerec.models.loading import fold_batch_norms
 from facerec.models.retinaface import RetinaFace
 from facerec.models.retinaface_network import blank_network
 from facerec.models.weights import WeightFiles
-from facerec.pixels import FrameBatch, YuvTables, plane_bytes
-from facerec.video.conversion import sum_tables
+from facerec.pixels import FrameBatch, Reduction, YuvTables, plane_bytes
+from facerec.video.conversion import copy_planes, plane_views, sum_tables
+from facerec.video.miniature import miniature
+from facerec.video.reduction import reduction_of
 from tests.models.fake_gpu import FakeGpu, Synchronisations, fake_memory, fake_network
 from tests.models.networks import random_state, saved
 
@@ -41,20 +47,33 @@ def folded(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
-def retinaface_on_fake_cuda(monkeypatch: pytest.MonkeyPatch, yuv: YuvTables | None = None) -> FakeCuda:
+def retinaface_on_fake_cuda(
+    monkeypatch: pytest.MonkeyPatch, yuv: YuvTables | None = None, reduction: Reduction | None = None
+) -> FakeCuda:
     network = folded(blank_network())
     monkeypatch.setattr(retinaface, "blank_network", lambda: network)
     with FakeTensorMode() as fake, fake_network(retinaface):
         detector = RetinaFace(FILES, Placement("cuda:0", "float16", 4), SEARCH)
         if yuv is not None:
-            detector._tables[yuv] = torch.zeros(5, 256, dtype=torch.int16, device="cuda")
-    assert isinstance(detector, BatchDetector) and detector.in_flight == DEPTH - 1
+            detector._planes._tables[yuv] = torch.zeros(5, 256, dtype=torch.int16, device="cuda")
+        if reduction is not None:
+            detector._planes._filters[reduction] = tuple(
+                planes_module._Filters(
+                    torch.zeros(width, 2 * small_width, device="cuda"),
+                    torch.zeros(small_height, height, dtype=torch.float64, device="cuda"),
+                    (19078, -39084288),
+                )
+                for width, height, small_width, small_height in ((320, 180, 48, 27), (160, 90, 24, 14))
+            )
+    assert isinstance(detector, ReducingDetector) and detector.in_flight == DEPTH - 1
     shape = (180, 320, 3) if yuv is None else (plane_bytes(180, 320),)
-    return detector._queue, shape, retinaface._Form(180, 320, yuv), fake
+    return detector._queue, shape, retinaface._Form(180, 320, yuv, reduction), fake
 
 
 def retinaface_of_planes(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
-    return retinaface_on_fake_cuda(monkeypatch, YuvTables(np.zeros((5, 256), np.int16)))
+    nothing = (np.zeros((1, 1), np.int16),) * 2
+    tables = YuvTables(np.zeros((5, 256), np.int16))
+    return retinaface_on_fake_cuda(monkeypatch, tables, Reduction(nothing, nothing, None))
 
 
 def facenet_on_fake_cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
@@ -158,6 +177,65 @@ def test_planes_give_the_detections_of_rgb(loaded, detector) -> None:
     detector._queue = None  # the CPU's own path
     assert sum(map(len, expected)) > 5
     assert same(on_device, expected) and same(detector.submit_batch(batch)(), expected)
+
+
+def planes_and_miniatures(count: int) -> tuple[FrameBatch, NDArray[np.uint8]]:
+    """Return noise in planes, as a batch that asks for miniatures, and those of the host."""
+    rng = np.random.default_rng(5)
+    made, planes = [], np.empty((count, plane_bytes(64, 96)), np.uint8)
+    for index in range(count):
+        frame = av.VideoFrame(96, 64, "yuv420p")
+        for view in plane_views(frame):
+            view[:] = rng.integers(0, 256, view.shape)
+        copy_planes(frame, planes[index])
+        made.append(miniature(frame))
+    tables = YuvTables(rng.integers(-90, 300, (5, 256)).astype(np.int16))
+    wanted = np.full((count, MINIATURE_BYTES), 77, np.uint8)
+    return FrameBatch(planes, 64, 96, tables, reduction_of(frame), wanted), np.stack(made)
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_miniatures_come_back_with_the_detections_and_change_none(detector, on_gpu: bool) -> None:
+    """Of three frames in batches of two, so that one batch is padded, and two are on the GPU at a time."""
+    batch, expected = planes_and_miniatures(3)
+    parts = [batch.part(0, 2), batch.part(2, 3)]
+    without = [replace(part, reduction=None, miniatures=None) for part in parts]
+    if not on_gpu:
+        detector._queue = None
+    detections = [found for part in without for found in detector.submit_batch(part)()]
+    assert sum(map(len, detections)) > 5
+    started = [detector.submit_batch(part) for part in parts]
+    assert same([found for take in started for found in take()], detections)
+    np.testing.assert_array_equal(batch.miniatures, expected)
+    batch.miniatures[:] = 77
+    detector.reduce(batch)
+    np.testing.assert_array_equal(batch.miniatures, expected)
+
+
+def test_a_frame_that_the_host_suppresses_keeps_its_miniature(detector, monkeypatch) -> None:
+    batch, expected = planes_and_miniatures(2)
+    monkeypatch.setattr(retinaface, "GPU_CANDIDATES", 3)
+    assert len(detector.submit_batch(batch)()) == 2
+    np.testing.assert_array_equal(batch.miniatures, expected)
+
+
+def test_miniatures_of_halved_batches_are_those_of_their_frames(detector, monkeypatch) -> None:
+    batch, expected = planes_and_miniatures(4)
+    monkeypatch.setattr(detector._queue, "_compute", SmallMemory(detector._queue._compute, 1))
+    monkeypatch.setattr(detector, "_network_batch", BatchSize(4))
+    assert len(detector.submit_batch(batch)()) == 4
+    np.testing.assert_array_equal(batch.miniatures, expected)
+
+
+def test_memory_that_is_too_small_for_miniatures_is_one_line(detector, monkeypatch) -> None:
+    batch, _ = planes_and_miniatures(1)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(detector._planes, "to_miniatures", full)
+    with pytest.raises(ModelError, match="too small for the miniatures of a frame of 96x64 pixels; take a l"):
+        detector.reduce(batch)
 
 
 def test_frames_of_another_size_get_memory_of_their_own(detector, frames) -> None:

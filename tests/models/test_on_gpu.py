@@ -5,21 +5,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+import av
 import facenet_pytorch
 import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from facerec.geometry import Image, iou
+from bench.gpu_parts import multiplying
+from facerec.geometry import MINIATURE_BYTES, Image, iou
 from facerec.models.base import Detections, FaceSearch
 from facerec.models.device import Placement, make_cudnn_deterministic
 from facerec.models.facenet import FaceNet
 from facerec.models.retinaface import RetinaFace
 from facerec.models.retinaface_network import blank_network
 from facerec.models.weights import WeightFiles
-from facerec.pixels import FrameBatch
+from facerec.pixels import FrameBatch, plane_bytes
+from facerec.video.conversion import copy_planes, plane_views, yuv_tables
+from facerec.video.miniature import miniature
+from facerec.video.reduction import reduction_of
 from tests.models.networks import random_state, saved
 
 pytestmark = [
@@ -91,6 +97,50 @@ def test_nothing_waits_between_submitting_a_batch_and_its_results(files, frames,
     with no_waiting():
         started = [detector.submit_batch(part) for part in parts[:2]]
     assert same([found for take in started for found in take()], expected[:8])
+
+
+def noise(width: int, height: int, color_range: int, count: int = 3) -> tuple[FrameBatch, np.ndarray]:
+    """Return noise in planes, as a batch that asks for miniatures, and those of the host."""
+    rng = np.random.default_rng(width)
+    planes, expected = np.empty((count, plane_bytes(height, width)), np.uint8), []
+    for row in planes:
+        frame = av.VideoFrame(width, height, "yuv420p")
+        frame.color_range = color_range
+        for view in plane_views(frame):
+            view[:] = rng.integers(0, 256, view.shape)
+            view[: len(view) // 2] = rng.choice((0, 255), (len(view) // 2, 1))
+        copy_planes(frame, row)
+        expected.append(miniature(frame))
+    yuv, wanted = yuv_tables(frame), np.zeros((count, MINIATURE_BYTES), np.uint8)
+    return FrameBatch(planes, height, width, yuv, reduction_of(frame), wanted), np.stack(expected)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+@pytest.mark.parametrize("color_range", [1, 2])
+@pytest.mark.parametrize("size", [(640, 360), (638, 272), (1920, 1080), (1920, 800), (3840, 2160), (46, 26)])
+def test_miniatures_are_those_of_the_host(files, size, color_range, precision) -> None:
+    batch, expected = noise(*size, color_range)
+    detector = retinaface(files)
+    with multiplying(precision):
+        detector.reduce(batch)
+    np.testing.assert_array_equal(batch.miniatures, expected)
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_miniatures_come_with_the_results_of_a_batch_without_waiting(files, graphs) -> None:
+    detector = retinaface(files, cuda_graphs=graphs)
+    batch, expected = noise(320, 180, 1, 4)
+    pixels = detector.allocate(batch.pixels.shape)
+    pixels[:] = batch.pixels
+    batch = replace(batch, pixels=pixels)
+    detector.reduce(batch)
+    detections = detector.submit_batch(replace(batch, reduction=None, miniatures=None))()
+    detector.submit_batch(batch)()  # keeps what is computed once for a size
+    batch.miniatures[:] = 77
+    with no_waiting():
+        take = detector.submit_batch(batch)
+    assert same(take(), detections)
+    np.testing.assert_array_equal(batch.miniatures, expected)
 
 
 def test_the_embedder_waits_only_for_its_results(files, frames) -> None:
