@@ -1,6 +1,6 @@
 """Measure how fast the host feeds a detector that costs nothing: decoding, conversion and miniatures.
 
-    python bench/feed.py [FILM] [--frames 200] [--threads 2 12] [--rounds 3]
+    python bench/feed.py [FILM] [--frames 200] [--threads 2 12] [--rounds 3] [--cases planes host]
 
 Without FILM, the film of the demo is enlarged to 1920x1080 and encoded as H.264. Every case is run in each
 round, in turns; figures are medians of the CPU time of threads, so they hold on a busy machine, too. The work
@@ -64,6 +64,7 @@ from facerec.video.film import Film, open_film
 
 Item = TypeVar("Item")
 
+CASES = ("rgb", "planes", "host", "sparse")
 SAMPLE_SECONDS = 0.02  # between two readings of the decoder's threads, which end before they can be asked
 NOTHING = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
 
@@ -226,8 +227,10 @@ def feed(film: Film, frames: int, detector: FreeDetector, detect_every: int = 1)
     return {**decoder.costs(used, count), **found, "mib": detector.bytes / 2**20}
 
 
-def measure(film: Film, frames: int, threads: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Measure all cases with a number of threads."""
+def measure(
+    film: Film, frames: int, threads: int, rounds: int, chosen: Sequence[str] = CASES
+) -> dict[str, dict[str, float]]:
+    """Measure decoding alone and the chosen cases with a number of threads."""
     device, reducer = FreeDevice(), FreeReducer()
     cases: dict[str, Callable[[], dict[str, float]]] = {
         "decode": lambda: decode_alone(film, frames, threads),
@@ -236,6 +239,7 @@ def measure(film: Film, frames: int, threads: int, rounds: int) -> dict[str, dic
         "host": lambda: feed(film, frames, device),
         "sparse": lambda: feed(film, frames, FreeDetector(), detect_every=5),
     }
+    cases = {name: case for name, case in cases.items() if name in ("decode", *chosen)}
     with mock.patch.dict(os.environ, OMP_NUM_THREADS=str(threads)):
         for one in (device, reducer):  # otherwise new memory costs more than the copies
             feed(film, frames, one)
@@ -262,12 +266,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=positive, default=200, help="number of frames, from the start")
     parser.add_argument("--threads", type=positive, nargs="+", default=[2, 12], help="as OMP_NUM_THREADS")
     parser.add_argument("--rounds", type=positive, default=3, help="interleaved runs")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, help="besides decode")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         path = args.film or make_film(Path(temporary) / "1-demo.mp4", 1920, 1080, args.frames)
         film = open_film(path)
         for threads in args.threads:
-            table = measure(film, args.frames, threads, args.rounds)
+            table = measure(film, args.frames, threads, args.rounds, args.cases)
             size = f"{film.display_width}x{film.display_height}"
             sys.stdout.write(json.dumps({"film": path.name, "size": size, "threads": threads}) + "\n")
             for name, row in table.items():
