@@ -57,7 +57,7 @@ def test_text_that_tag_of_would_not_write_is_refused(text: str) -> None:
         ("7-a-b-c.mkv", 7),
         ("2147483647-x", MAX_MOVIE_ID),
         ("007-Bond.mp4", 7),
-        ("0100-x.mp4", 100),
+        ("000000000000100-x.mp4", 100),
     ],
 )
 def test_a_film_s_id_is_the_integer_before_the_first_dash(name: str, movie_id: int) -> None:

@@ -62,13 +62,13 @@ def test_other_rates_are_resampled_without_delay(tmp_path: Path, rate: int) -> N
 @pytest.mark.parametrize("rate", [RATE, 44100])
 def test_samples_that_are_no_numbers_or_too_large_stay_finite(tmp_path: Path, rate: int) -> None:
     values = np.full((rate, 2), 0.25)
-    values[100], values[200], values[300:400] = np.nan, -np.inf, 1e300
+    values[100], values[150], values[200], values[300:400] = np.nan, np.inf, -np.inf, 1e300
     soundfile.write(tmp_path / "a.wav", values, rate, subtype="DOUBLE")
     found = read(tmp_path / "a.wav")
     assert np.isfinite(found).all() and np.isfinite(np.square(found, dtype=np.float64)).all()
     assert abs(found[RATE // 2] - 0.25) < 1e-3
     if rate == RATE:
-        assert (found[100], found[200]) == (0, -1)
+        assert (found[100], found[150], found[200]) == (0, 1, -1)
 
 
 def test_a_file_without_sound_gives_none(tmp_path: Path) -> None:
@@ -259,6 +259,7 @@ def test_the_rate_may_change_inside_a_file(tmp_path: Path) -> None:
     (tmp_path / "c.ts").write_bytes(first.read_bytes() + second.read_bytes())
     samples = read(tmp_path / "c.ts")
     assert np.abs(np.diff(click_times(samples)) - [1, 2.5, 1]).max() < 0.025  # the encoders' delays differ
+    assert abs(len(samples) - 6.5 * RATE) < 0.1 * RATE
     assert np.array_equal(read(tmp_path / "c.ts", 40000, 60000), samples[40000:60000])
 
 

@@ -259,6 +259,9 @@ def test_another_film_is_sought_from_where_it_begins(
     own = NOISE[:20] + film + NOISE[: 90 * KIB]
     assert losses(tmp_path / "a", own, [0, 20], name) == [], "the part begins with a packet of this film"
     assert len(losses(tmp_path / "a", own + film, [0, 20], name)) == 1, "another film behind it"
+    tried.clear()
+    assert len(losses(tmp_path / "a", own + film + film, [0, 20], name)) == 1
+    assert [size for _, size in tried] == [2 * len(film)], "from the first of several"
     assert losses(tmp_path / "a", NOISE[: 100 * KIB], [0, 20], name) == []
     assert losses(tmp_path / "a", data, [0, 20], "avi") == []
     streams = set()
