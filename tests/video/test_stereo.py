@@ -127,6 +127,16 @@ def test_the_halves_may_differ_a_little(
     assert by_contents(upright, monkeypatch) == (TOP_BOTTOM if layout else None)
 
 
+def test_a_film_with_an_empty_half_is_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face before a wall."""
+    image = np.random.default_rng(0).integers(20, 236, (64, 64, 3), np.uint8)
+    image[:, 32:] = 128
+    for mirrored in (image, image[:, ::-1]):
+        upright = np.ascontiguousarray(mirrored.swapaxes(0, 1))
+        assert by_contents(dict.fromkeys(TRIED, np.ascontiguousarray(mirrored)), monkeypatch) is None
+        assert by_contents(dict.fromkeys(TRIED, upright), monkeypatch) is None
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_halves_that_look_alike_because_of_stripes_are_ordinary(
     axis: int, monkeypatch: pytest.MonkeyPatch

@@ -209,10 +209,10 @@ def test_a_part_of_half_zeros_is_no_hole(tmp_path: Path) -> None:
 
 
 def test_a_hole_is_found_however_much_of_the_film_is_behind_it(tmp_path: Path) -> None:
-    data = NOISE[:10] + bytes(100 * KIB) + NOISE[: 900 * KIB]
-    positions = [0, 10, *range(10 + 100 * KIB, len(data), 40 * KIB)]
+    data = NOISE[: 480 * KIB] + bytes(100 * KIB) + NOISE[: 420 * KIB]
+    positions = [*range(0, 481 * KIB, 40 * KIB), *range(580 * KIB, len(data), 40 * KIB)]
     (said,) = losses(tmp_path / "a", data, positions)
-    assert said == f"0.1 MB of the file after about 2 frames {ZEROS}"
+    assert said == f"0.1 MB of the file after about 13 frames {ZEROS}"
 
 
 def test_fragments_are_those_of_an_mp4_and_behind_its_last_packet(tmp_path: Path) -> None:
