@@ -1,4 +1,4 @@
-"""Batches of frames in reusable memory, as they go from the decoder to a detector on a GPU."""
+"""Frames in the forms in which they go from the decoder to a detector."""
 
 from __future__ import annotations
 
@@ -6,6 +6,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class ColourPlanes:
+    """A frame in RGB with its channels apart, (height, width) uint8; rows may have padding after them."""
+
+    red: NDArray[np.uint8]
+    green: NDArray[np.uint8]
+    blue: NDArray[np.uint8]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return self.red.shape
+
+    def image(self) -> NDArray[np.uint8]:
+        """Return the frame with its channels together (height, width, 3)."""
+        import cv2
+
+        return np.asarray(cv2.merge([self.red, self.green, self.blue]), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +70,7 @@ class Reduction:
 
 @dataclass(frozen=True, eq=False)
 class FrameBatch:
-    """Frames of one size in one contiguous buffer.
+    """Frames of one size in one contiguous buffer, for a detector on a GPU.
 
     Attributes:
         pixels: uint8. (n, height, width, 3) RGB; if `yuv` is given (n, plane_bytes(height, width)): the rows

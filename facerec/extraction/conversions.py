@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.models.base import Detections
+from facerec.pixels import ColourPlanes
 from facerec.support.prefetch import Profile
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.miniature import Miniature, pixels_of
@@ -25,6 +26,7 @@ class Frame:
     Attributes:
         miniature: None until it was made.
         image: in RGB at display size, if a later step needs it and it was converted.
+        planes: the same for the detector only, if that takes frames with their channels apart.
         decoded: if a later step may need it in RGB and it was not converted.
         detections: None until then, and for frames in which no faces are detected.
     """
@@ -32,6 +34,7 @@ class Frame:
     number: int
     miniature: Miniature | None = None
     image: Image | None = None
+    planes: ColourPlanes | None = None
     decoded: DecodedFrame | None = None
     detections: Detections | None = None
 
@@ -73,6 +76,7 @@ class Conversion:
         saved: whether a later step may need it.
         reduce: whether the host makes its miniature.
         target: place of the frame in the buffer of its batch; None if there is none.
+        apart: whether the detector takes frames with their channels apart.
     """
 
     frame: Frame
@@ -81,6 +85,7 @@ class Conversion:
     saved: bool
     reduce: bool
     target: NDArray[np.uint8] | None
+    apart: bool = False
 
 
 def convert(conversions: Sequence[Conversion], profile: Profile) -> None:
@@ -107,6 +112,10 @@ def _convert_for_detector(conversion: Conversion) -> None:
         decoded.copy_planes(target)
         frame.decoded = decoded if conversion.saved else None
         return
+    if conversion.apart and not conversion.saved:  # for crops, the channels are needed together
+        frame.planes = decoded.colour_planes()
+        if frame.planes is not None:
+            return
     frame.image = decoded.image()
     if target is not None:
         np.copyto(target, frame.image)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from facerec.extraction.conversions import Conversion, Frame, convert
 from facerec.extraction.device_miniatures import DeviceMiniatures
 from facerec.geometry import MINIATURE_BYTES
-from facerec.models.base import BatchDetector, Detections, Detector
+from facerec.models.base import BatchDetector, Detections, Detector, PlanesDetector
 from facerec.models.finite import finish_model, run_model
 from facerec.pixels import FrameBatch, Reduction, YuvTables, plane_bytes
 from facerec.support.limits import cpu_threads
@@ -142,6 +143,11 @@ class FrameSteps:
     def _device_miniatures(self) -> DeviceMiniatures:
         return DeviceMiniatures(self.device)
 
+    @cached_property
+    def apart(self) -> bool:
+        """Whether the detector takes frames with their channels apart."""
+        return isinstance(self.detector, PlanesDetector) and self.detector.takes_planes
+
     def decode(self, beg: int, end: int) -> Iterator[Batch]:
         """Yield the frames `[beg, end)` in batches; their conversion goes on in the pool."""
         batch: Batch | None = None
@@ -188,7 +194,7 @@ class FrameSteps:
             batch.detected.append(frame)
         saved = frame.number % self.save_every == 0
         reduce = not detect or batch.reduction is None
-        batch.unconverted.append(Conversion(frame, decoded, detect, saved, reduce, target))
+        batch.unconverted.append(Conversion(frame, decoded, detect, saved, reduce, target, self.apart))
 
     def _start_conversions(self, batch: Batch) -> None:
         """Hand the frames that were added to a batch over to the pool."""
@@ -217,7 +223,7 @@ class FrameSteps:
         """Start to detect the faces of a batch, on the CPU when the results are taken."""
         numbers, film = [frame.number for frame in batch.detected], self.film.path
         if self.device is None or batch.pixels is None:
-            images = [frame.image for frame in batch.detected if frame.image is not None]
+            images: list[Any] = [frame.planes or frame.image for frame in batch.detected]
             return partial(run_model, self.detector.detect, images, numbers, film)
         submit = self.device.submit_batch
         height, width = self.film.display_height, self.film.display_width
@@ -231,7 +237,7 @@ class FrameSteps:
     def _finish(self, batch: Batch, results: Callable[[], list[Detections]]) -> list[Frame]:
         with self.profile.time("detect"):
             for frame, detections in zip(batch.detected, results(), strict=True):
-                frame.detections = detections
+                frame.detections, frame.planes = detections, None
                 if frame.number % self.save_every:
                     frame.image = None
             if batch.miniatures is not None:

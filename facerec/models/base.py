@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import NonFiniteError
 from facerec.geometry import Image
-from facerec.pixels import FrameBatch
+from facerec.pixels import ColourPlanes, FrameBatch
 
 if TYPE_CHECKING:
     import torch
@@ -186,6 +186,21 @@ class Detector(Protocol):
         Raises:
             NonFiniteError: the network returned NaN or an infinite number for one of the frames.
         """
+        ...
+
+
+@runtime_checkable
+class PlanesDetector(Detector, Protocol):
+    """A detector on the CPU that takes the channels of a frame apart; it may get them so.
+
+    Attributes:
+        takes_planes: whether that saves time; with some settings the channels are needed together.
+    """
+
+    takes_planes: bool
+
+    def detect(self, frames: Sequence[Image | ColourPlanes]) -> list[Detections]:
+        """As `Detector.detect`; both forms of a frame give the same detections."""
         ...
 
 

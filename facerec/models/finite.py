@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from facerec.errors import NonFiniteError
-from facerec.geometry import Image
 
 Item = TypeVar("Item")
 Results = TypeVar("Results")
@@ -25,8 +24,8 @@ def frame_in_errors(film: Path | None, frame: int) -> Iterator[None]:
 
 
 def run_model(
-    model: Callable[[Sequence[Image]], Results],
-    images: Sequence[Image],
+    model: Callable[[Sequence[Item]], Results],
+    images: Sequence[Item],
     frames: Sequence[int],
     film: Path | None = None,
 ) -> Results:

@@ -34,6 +34,7 @@ from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.onnx_arrays import SIZES, OnnxArrays
 from facerec.models.weights import WeightFiles
+from facerec.pixels import ColourPlanes
 from facerec.support.limits import cpu_threads
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three levels
@@ -79,6 +80,8 @@ class YuNet:
 
     def __init__(self, found: WeightFiles, placement: Placement, search: FaceSearch) -> None:
         self.card, self.search = found.card, search
+        self._scale = min(1.0, SAFE_SIZE / search.min_face_size)
+        self.takes_planes = self._scale == 1
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
         path = found.paths[0]
         session = onnx_session(path, threads=1)
@@ -97,14 +100,14 @@ class YuNet:
                 f"{path}: does not accept frames of any size, as YuNet of May 2026 does ({reason})"
             ) from error
 
-    def detect(self, frames: Sequence[Image]) -> list[Detections]:
+    def detect(self, frames: Sequence[Image | ColourPlanes]) -> list[Detections]:
         """Find the faces in each of `frames`."""
         size = max(1, min(GROUP, len(frames) // cpu_threads()))
         return list(chain.from_iterable(parallel_map(self._detect, split_into_batches(frames, size))))
 
-    def _detect(self, frames: Sequence[Image]) -> list[Detections]:
+    def _detect(self, frames: Sequence[Image | ColourPlanes]) -> list[Detections]:
         """Find the faces in a few frames, with the network's runs one after the other."""
-        images = [_downscale(frame, min(1.0, SAFE_SIZE / self.search.min_face_size)) for frame in frames]
+        images = [_downscale(frame, self._scale) for frame in frames]
         passes = [self._run(image, index) for index, image in enumerate(images)]
         threshold = self.search.face_threshold
         found = [self._decode(outputs, size, threshold) for outputs, size in passes]
@@ -122,7 +125,9 @@ class YuNet:
             )
         return detections
 
-    def _run(self, image: Image, index: int = 0) -> tuple[Mapping[str, NDArray[np.float32]], tuple[int, int]]:
+    def _run(
+        self, image: Image | ColourPlanes, index: int = 0
+    ) -> tuple[Mapping[str, NDArray[np.float32]], tuple[int, int]]:
         """Run the network over `image`.
 
         Args:
@@ -157,12 +162,12 @@ class YuNet:
             check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
         return rows, 2 * candidates >= len(outputs["cls"])
 
-    def _with_large_faces(self, image: Image, full: Rows) -> Rows:
+    def _with_large_faces(self, image: Image | ColourPlanes, full: Rows) -> Rows:
         """Complete the detections of a pass over `image` with those of a pass over the downscaled image.
 
         A large face that the full pass has not found must also be found by a third pass.
         """
-        threshold = self.search.face_threshold
+        threshold, image = self.search.face_threshold, _together(image)
         scale = min(REDUCED[0] / max(image.shape[:2]), REDUCED[1] / min(image.shape[:2]))
         reduced = self._find_at(image, scale, CONFIRMING * threshold)
         doubtful = _large(reduced) & ~_same(reduced, full).any(axis=1)
@@ -225,16 +230,21 @@ def _inside(rows: Rows, others: Rows) -> NDArray[np.bool_]:
     return np.asarray(np.maximum(sides, 0).prod(axis=2) >= 0.5 * rows[:, 2:4].prod(axis=1)[:, None])
 
 
-def _downscale(image: Image, scale: float) -> Image:
+def _downscale(image: Image | ColourPlanes, scale: float) -> Image | ColourPlanes:
     """Downscale `image` by averaging; at scale 1 it is returned itself."""
     if scale == 1:
         return image
+    image = _together(image)
     height, width = image.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _rescale(rows: Rows, image: Image, other: Image) -> Rows:
+def _together(image: Image | ColourPlanes) -> Image:
+    return image.image() if isinstance(image, ColourPlanes) else image
+
+
+def _rescale(rows: Rows, image: Image | ColourPlanes, other: Image | ColourPlanes) -> Rows:
     """Convert detections in pixels of `image` to pixels of `other`, the same picture at another scale."""
     if image is other:
         return rows

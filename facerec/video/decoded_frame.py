@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.geometry import Image
-from facerec.pixels import YuvTables
-from facerec.video.conversion import copy_planes, to_rgb, yuv_tables
+from facerec.pixels import ColourPlanes, YuvTables
+from facerec.video.conversion import copy_planes, to_colour_planes, to_rgb, yuv_tables
 from facerec.video.miniature import reduce
 from facerec.video.orientation import Orientation, fitted_size, orientation_of, with_borders
 
@@ -43,20 +43,29 @@ class DecodedFrame:
         display = film.display_width, film.display_height
         return image if size == display else with_borders(image, display)
 
+    def colour_planes(self) -> ColourPlanes | None:
+        """Convert to the bytes of `image` with its channels apart; None if that takes more than one step."""
+        return to_colour_planes(self.picture) if self._is_shown_as_stored else None
+
     def reduced(self) -> VideoFrame:
         """Reduce to 48x27 pixels, as stored, in one pass of swscale; `pixels_of` it is the miniature."""
         return reduce(self.picture)
 
     def yuv_tables(self) -> YuvTables | None:
         """Return how the frame's planes become the bytes of `image`; None if they cannot."""
-        stored = self.picture.width, self.picture.height
-        if stored != (self.film.display_width, self.film.display_height):
-            return None
-        return yuv_tables(self.picture) if self._orientation == Orientation(0) else None
+        return yuv_tables(self.picture) if self._is_shown_as_stored else None
 
     def copy_planes(self, target: NDArray[np.uint8]) -> None:
         """Copy the planes of a frame that has `yuv_tables` to `target` (plane_bytes,)."""
         copy_planes(self.picture, target)
+
+    @property
+    def _is_shown_as_stored(self) -> bool:
+        """Whether the picture has the display size and is upright."""
+        stored = self.picture.width, self.picture.height
+        if stored != (self.film.display_width, self.film.display_height):
+            return False
+        return self._orientation == Orientation(0)
 
     @property
     def _orientation(self) -> Orientation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from facerec.models.planes import planes_to_rgb
 from facerec.pixels import plane_bytes
 from facerec.video import conversion
-from facerec.video.conversion import copy_planes, plane_views, to_rgb, yuv_tables
+from facerec.video.conversion import copy_planes, plane_views, to_colour_planes, to_rgb, yuv_tables
 from facerec.video.film import open_film, read_decoded
 from tests.films import make_film
 
@@ -40,6 +41,13 @@ def on_device(picture: av.VideoFrame) -> np.ndarray:
     return converted[1].permute(1, 2, 0).numpy()
 
 
+def apart(picture: av.VideoFrame) -> np.ndarray:
+    """Convert with the channels apart, as for YuNet; not all processors compute the same bytes so."""
+    planes = to_colour_planes(picture)
+    assert planes is not None or picture.width % 16 or platform.machine() not in ("x86_64", "AMD64")
+    return to_rgb(picture, picture.width, picture.height) if planes is None else planes.image()
+
+
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p"])
 @pytest.mark.parametrize("colorspace", [1, 2, 5, 7, 9])
 @pytest.mark.parametrize("color_range", [0, 1, 2])
@@ -49,12 +57,14 @@ def test_every_colour_description_has_the_bytes_of_the_host(
     picture = random_picture(320, 180, pixel_format)
     picture.colorspace, picture.color_range = colorspace, color_range
     np.testing.assert_array_equal(on_device(picture), to_rgb(picture, 320, 180))
+    np.testing.assert_array_equal(apart(picture), to_rgb(picture, 320, 180))
 
 
-@pytest.mark.parametrize("size", [(2, 2), (34, 6), (514, 30), (638, 362), (1918, 802), (1920, 1080)])
+@pytest.mark.parametrize("size", [(2, 2), (34, 6), (48, 6), (514, 30), (638, 362), (1918, 802), (1920, 1080)])
 def test_widths_that_leave_a_rest_in_the_processors_routine(size: tuple[int, int]) -> None:
     picture = random_picture(*size)
     np.testing.assert_array_equal(on_device(picture), to_rgb(picture, *size))
+    np.testing.assert_array_equal(apart(picture), to_rgb(picture, *size))
 
 
 @pytest.mark.slow
@@ -68,9 +78,12 @@ def test_all_colours_have_the_bytes_of_the_host(colorspace: int) -> None:
     for low in range(0, 256, 64):  # 8x8 pixels of each pair of chroma have 64 values of luma
         y[:] = low + np.arange(2048)[:, None] % 8 * 8 + np.arange(2048) % 8
         np.testing.assert_array_equal(on_device(picture), to_rgb(picture, 2048, 2048))
+        np.testing.assert_array_equal(apart(picture), to_rgb(picture, 2048, 2048))
 
 
 def test_formats_without_tables_have_none() -> None:
+    for other in (random_picture(64, 48, "nv12"), random_picture(63, 48), random_picture(64, 47)):
+        assert to_colour_planes(other) is None
     assert yuv_tables(random_picture(64, 48, "yuv422p")) is None
     assert yuv_tables(random_picture(64, 48, "gray")) is None
     assert yuv_tables(random_picture(63, 48)) is None
@@ -91,6 +104,22 @@ def test_a_routine_that_is_no_sum_has_no_tables(monkeypatch: pytest.MonkeyPatch)
     assert conversion._tables.__wrapped__("yuv420p", 1, 1) is None
 
 
+def test_a_processor_that_computes_channels_apart_in_another_way_has_them_not_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = conversion._reformat
+
+    def differs(picture: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        image = original(picture, width, height).copy()
+        image[7, -1, 2] ^= 1
+        return image
+
+    monkeypatch.setattr(conversion, "_has_colour_planes", conversion._has_colour_planes.__wrapped__)
+    assert to_colour_planes(random_picture(64, 48)) is not None
+    monkeypatch.setattr(conversion, "_reformat", differs)
+    assert to_colour_planes(random_picture(64, 48)) is None
+
+
 def test_a_buffer_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="64x48"):
         copy_planes(random_picture(64, 48), np.empty(plane_bytes(50, 64), np.uint8))
@@ -100,6 +129,7 @@ def test_frames_that_are_turned_or_scaled_have_no_tables(tmp_path: Path) -> None
     plain = make_film(tmp_path / "1-plain.mp4", 4)
     frame = next(read_decoded(open_film(plain), 0, 1))
     assert frame.yuv_tables() is not None
+    np.testing.assert_array_equal(apart(frame.picture), frame.image())
     np.testing.assert_array_equal(on_device(frame.picture), frame.image())
     copied, expected = (np.empty(plane_bytes(120, 160), np.uint8) for _ in range(2))
     frame.copy_planes(copied)
@@ -107,8 +137,8 @@ def test_frames_that_are_turned_or_scaled_have_no_tables(tmp_path: Path) -> None
     np.testing.assert_array_equal(copied, expected)
     frame = next(read_decoded(open_film(plain, display_aspect=Fraction(2)), 0, 1))
     assert frame.image().shape == (120, 240, 3)
-    assert frame.yuv_tables() is None
+    assert frame.yuv_tables() is None and frame.colour_planes() is None
     turned = make_film(tmp_path / "1-turned.mp4", 4, width=128, height=128, rotation=90)
     frame = next(read_decoded(open_film(turned), 0, 1))
     assert frame.image().shape == (128, 128, 3)
-    assert frame.yuv_tables() is None
+    assert frame.yuv_tables() is None and frame.colour_planes() is None
