@@ -152,13 +152,13 @@ def test_a_time_before_zero_gives_the_nearest_sample() -> None:
 
 
 def decoded(
-    packets: Sequence[Any], rate: int, monkeypatch: pytest.MonkeyPatch
+    packets: Sequence[Any], rate: int, monkeypatch: pytest.MonkeyPatch, last: Sequence[Any] = ()
 ) -> list[tuple[Any, int, int, int]]:
-    """Return time, rate, number of samples and damage of each piece."""
+    """Return time, rate, number of samples and damage of each piece; `last`: what the decoder kept back."""
     context = SimpleNamespace(thread_count=0, options={})
 
     def decode(packet: Any) -> list[Any]:
-        made = [] if packet is None else packet.frames
+        made = last if packet is None else packet.frames
         if isinstance(made, Exception):
             raise made
         return list(made)
@@ -207,6 +207,11 @@ def test_damage_counts_with_the_piece_after_it(monkeypatch: pytest.MonkeyPatch) 
         (0, 1000, 100, 0),
         (Fraction(1, 1000), 768_000, 100, 0),
     ]
+
+
+def test_the_sound_that_a_decoder_keeps_back_is_read_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = decoded([packet(frame(0))], 8000, monkeypatch, last=[frame(100)])
+    assert found == [(0, 8000, 100, 0), (Fraction(1, 10), 8000, 100, 0)]
 
 
 def test_a_sound_says_how_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
