@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from facerec.models.planes import planes_to_rgb
+from facerec.models.planes import Planes
 from facerec.pixels import plane_bytes
 from facerec.video import conversion
 from facerec.video.conversion import copy_planes, plane_views, to_colour_planes, to_rgb, yuv_tables
@@ -34,8 +34,8 @@ def on_device(picture: av.VideoFrame) -> np.ndarray:
     planes = np.empty((2, plane_bytes(picture.height, picture.width)), np.uint8)
     for target in planes:
         copy_planes(picture, target)
-    converted = planes_to_rgb(
-        torch.from_numpy(planes), torch.from_numpy(tables.tables), picture.height, picture.width
+    converted = Planes(torch.device("cpu")).to_rgb(
+        torch.from_numpy(planes), tables, picture.height, picture.width
     )
     assert torch.equal(converted[0], converted[1])
     return converted[1].permute(1, 2, 0).numpy()
