@@ -322,7 +322,7 @@ def frames_around(
     back = PREROLL
     while True:
         seek_to: int | None = int(index.pts[number]) - int(back / index.time_base)
-        if number == 0 or seek_to is None or seek_to <= index.pts[0]:
+        if seek_to <= index.pts[0]:
             seek_to = None
         for count in (threads, 1):
             decoding = Decoding(path, seek_to, count, skipping)
