@@ -73,7 +73,8 @@ class Decoder:
         is_key = packet.is_keyframe and "r" not in packet.marks
         return [SimpleNamespace(pts=pts, key_frame=is_key, is_corrupt="d" in packet.marks) for pts in times]
 
-    def seek(self, position: int, stream: object) -> None:
+    def seek(self, position: int, stream: Any) -> None:
+        assert stream.codec_context is self, "the position is in the units of the stream"
         if self.seek_error:
             raise OSError("no index")
         self.position = position
@@ -405,6 +406,27 @@ def test_decoding_begins_further_back_if_the_first_frame_is_the_wanted_one_or_no
         decoder = film_of(monkeypatch, *packets, name=name)
         frames = list(frames_around(FILM, index, 104, None))
         assert frames[0][0] == first and len(frames) == 200 - first - (first < 90), name
+
+
+def test_packets_that_are_chosen_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    film_of(monkeypatch, *(Packet(pts, "k" * (pts == 10)) for pts in TENS.pts.tolist()))
+    for threads in (None, 1, 4):
+        frames = frames_around(FILM, TENS, 1, threads, Skipping({30, 40, 60}))
+        assert [number for number, _ in frames] == [0, 1, 4, 6]
+
+
+def test_a_film_is_not_read_into_memory_before_its_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    film_of(monkeypatch, Packet(0, "k"), *(Packet(pts) for pts in range(10, 5000, 10)))
+    read: list[int | None] = []
+
+    def source(*_: object) -> Iterator[Packet]:
+        for pts in range(0, 5000, 10):
+            read.append(pts)
+            yield Packet(pts, "k" * (pts == 0))
+
+    monkeypatch.setattr(module, "packets", source)
+    assert next(Decoding(FILM, None, 1).frames())[0].pts == 0
+    assert len(read) <= module.PACKETS
 
 
 def test_one_thread_is_tried_where_several_find_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,9 @@ def test_the_segment_of_damage_is_decoded_leniently_from_its_own_begin(decoders:
     assert began == [(64, 2), (64, None), (64, None), (128, 2)]
     assert decoders.runs[1][2][-1] == 127 and decoders.runs[2][2][-1] == 127
     decoders.runs.clear()
+    assert read(FILM, 90, 128, 2) == [*range(89, 101), *range(103, 128)]
+    assert len(decoders.runs) == 3, "nothing behind the range, which may be the end of the film"
+    decoders.runs.clear()
     assert read(FILM, 98, 101, 2) == [97, 98, 99, 100]
     assert decoders.runs[2][2][-1] == 100, "not beyond the range"
 

@@ -31,6 +31,47 @@ def test_a_flash_has_up_to_24_frames(count: int, expected: bool) -> None:
         assert not is_light(lit, new=NEW), "another shot comes out of it"
 
 
+def test_a_flash_beside_the_first_or_the_last_frame_of_a_film_is_one() -> None:
+    for before, after in ((1, 30), (30, 1)):
+        parts = [np.repeat(one[None], n, 0) for one, n in ((OLD, before), (WHITE, 3), (OLD, after))]
+        for cut in (before, before + 3):
+            assert is_flash(np.concatenate(parts), Found(HARD, cut, cut, cut), ShotSettings())
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "expected"),
+    [
+        (30, 40, True), (27, 43, True), (26, 43, False), (27, 44, False), (33, 37, True),
+        (20, 40, False), (30, 50, False),
+    ],
+)  # fmt: skip
+def test_light_explains_a_slow_transition_of_up_to_three_frames_more(
+    begin: int, end: int, expected: bool
+) -> None:
+    """It is there from frame 30 to frame 39, and the change at either end is of the transition."""
+    parts = [np.repeat(one[None], n, 0) for one, n in ((OLD, 30), (WHITE, 10), (OLD, 30))]
+    found = Found("dissolve", begin, end, 35)
+    assert is_flash(np.concatenate(parts), found, ShotSettings()) is expected
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("dark", "bright", "expected"), [(10, 18, True), (10, 15, False), (1.2, 4, True)])
+def test_a_tenth_of_the_change_and_a_grey_level_of_noise_may_be_against_the_light(
+    sign: int, dark: float, bright: float, expected: bool
+) -> None:
+    """A quarter of the pixels becomes darker in a flash, or brighter where a lamp goes out."""
+    flat = np.full_like(OLD, 120)
+    lit = flat + sign * np.where(np.arange(len(flat)) % 4, bright, -dark).astype(np.float32)
+    assert is_light(np.repeat(lit[None], 3, 0), 30, flat, flat) is expected
+
+
+def test_a_jump_beside_light_at_the_end_of_a_film_is_none() -> None:
+    """There are no frames behind it from which the motion could be known."""
+    pictures = filmed(0, [0.0] * 15 + [9.0] * 6).reshape(21, -1)
+    pictures[12:16] = 255
+    assert not is_flash(pictures, Found(HARD, 12, 12, 12), ShotSettings())
+
+
 @pytest.mark.parametrize("brighter", [10, -10])
 def test_another_picture_is_no_light_though_it_is_brighter_or_darker(brighter: int) -> None:
     other = (NEW - NEW.mean() + OLD.mean() + brighter)[None]

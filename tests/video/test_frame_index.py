@@ -47,6 +47,8 @@ def test_only_films_of_one_frame_rate_that_are_long_enough_have_jumps() -> None:
     assert len(_jumps(index_of(seldom))) == 1
     slides = [round(n**1.5) for n in range(100)]
     assert _jumps(index_of([*slides, slides[-1] + 900])) == []
+    animated = np.cumsum([1, 3] * 40 + [90] + [1] * 20).tolist()  # frames of one and of three units
+    assert _jumps(index_of(animated)) == []
 
 
 def test_times_may_be_rounded_to_the_unit_of_the_container() -> None:
@@ -75,6 +77,7 @@ def test_fewer_frames_than_the_container_declares_are_a_loss() -> None:
     assert lost(range(100), 120, 4, seekable=False) == said
     assert lost(range(100), 100, 4.8) == lost(range(100), 90, 4.8) == []
     assert lost(range(1), 3, 0.12) == ["the container declares 3 frames, 1 could be read"]
+    assert lost(range(2), 3, 0.055) == [] and len(lost(range(2), 3, 0.065)) == 1
 
 
 @pytest.mark.parametrize(("seconds", "is_loss"), [(4.0, False), (4.358, False), (4.362, True)])

@@ -132,9 +132,10 @@ def test_no_window_contains_a_cut() -> None:
         assert not any(begin < border < end for _, begin, end, _ in found(pictures, [border])), border
 
 
-def test_a_dissolve_is_the_same_wherever_the_part_that_is_decided_begins() -> None:
+@pytest.mark.parametrize("count", [13, 25])
+def test_a_dissolve_is_the_same_wherever_the_part_that_is_decided_begins(count: int) -> None:
     rng = np.random.default_rng(3)
-    pictures = dissolved(steps(13), side=12)
+    pictures = dissolved(steps(count), side=12)
     pictures += rng.normal(0, 2, (len(pictures), 1)).astype(np.float32)
     more = np.concatenate([np.repeat(pictures[:1], 9, 0), pictures])
     whole = found(more)
@@ -146,6 +147,17 @@ def test_a_dissolve_is_the_same_wherever_the_part_that_is_decided_begins() -> No
 def test_two_dissolves_after_each_other_are_two() -> None:
     parts = dissolved(steps(7)), mixed([*steps(7), *[1.0] * 12], NEW, still(3))
     assert [(begin, end) for _, begin, end, _ in found(np.concatenate(parts))] == [(12, 19), (31, 38)]
+
+
+def test_a_dissolve_beside_a_jump_that_is_no_cut_is_found() -> None:
+    """Windows are compared many at once, and each is decided for itself."""
+    whole = np.concatenate([dissolved(steps(7)), np.repeat(still(5)[None], 9, 0)])
+    assert ("dissolve", 12, 19) in [one[:3] for one in found(whole)]
+
+
+def test_a_dissolve_back_to_the_picture_of_a_second_before_is_no_transition() -> None:
+    pictures = np.concatenate([np.repeat(NEW[None], 6, 0), dissolved(steps(7))])
+    assert found(pictures, [6]) == [] and len(found(pictures[6:])) == 1
 
 
 def test_a_linear_mix_has_small_errors_and_rises() -> None:
@@ -289,6 +301,18 @@ def test_a_fade_leads_to_another_picture() -> None:
     assert fades(back) == []
 
 
+def test_a_fade_of_a_dim_picture_begins_where_it_darkens() -> None:
+    (one,) = fades(0.4 * (faded() - 100) + 100, min_gradual_change=4)
+    assert (one.begin, one.end) == (20, 42)
+
+
+def test_the_first_picture_of_a_film_may_be_the_one_that_fades() -> None:
+    (one,) = fades(faded()[19:])
+    assert (one.begin, one.end) == (1, 23)
+    (one,) = fades(faded()[:43])
+    assert (one.begin, one.end) == (20, 42)
+
+
 def test_a_slow_fade_has_its_whole_extent() -> None:
     (one,) = fades(faded(60, 4, 40))
     assert 20 <= one.begin <= 22 and 122 <= one.end <= 124
@@ -326,11 +350,11 @@ def test_what_motion_explains_is_no_transition(
     )
 
 
-@pytest.mark.parametrize(("least", "left"), [(0.37, (0.5 + 0.5 + 1) / 3), (0.27, 0.5)])
+@pytest.mark.parametrize(("least", "explained"), [(0.5, 1), (0.37, 2), (0.27, 3)])
 def test_motion_is_followed_over_halves_thirds_and_quarters_of_a_change(
-    least: float, left: float, monkeypatch: pytest.MonkeyPatch
+    least: float, explained: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here it explains half of the parts that change enough: halves and thirds, or quarters too."""
+    """Here it explains half of the parts that change enough: halves, thirds or quarters."""
 
     def after_motion(one: Pictures, other: Pictures) -> float:
         found = float(distance(one, other))
@@ -339,6 +363,7 @@ def test_motion_is_followed_over_halves_thirds_and_quarters_of_a_change(
     monkeypatch.setattr(gradual, "distance_after_motion", after_motion)
     pictures = dissolved(steps(49), side=1)  # one window
     free = {**ANY, "pure_share": 0.01}  # its extent is the whole window
+    left = 1 - 0.5 * explained / 3
     for name in ("min_left_by_motion", "min_left_in_extent"):
         assert found(pictures, **{**free, name: left - 0.02})
         assert not found(pictures, **{**free, name: left + 0.02})
@@ -422,6 +447,15 @@ def test_the_extent_of_a_transition_does_not_depend_on_the_shot_after_a_cut() ->
     whole = found(dissolved(steps(7))[:20])
     followed = np.concatenate([dissolved(steps(7))[:20], np.repeat(still(5)[None], 9, 0)])
     assert whole == found(followed, [20]) and whole[0][1:3] == (12, 19)
+
+
+def test_in_a_short_window_the_livelier_side_may_change_a_tenth_more() -> None:
+    pictures = restless(0.2, 0.3)
+    pictures = np.concatenate([pictures[:14], dissolved(steps(3), 0), pictures[25:]])
+    free: dict[str, Any] = {**WHOLE, "max_badness": 9, "max_return_gradual": 0, "abrupt": 0}
+    free |= {"max_dissolve_error": 0.01, "max_wipe_error": -1, "wipe_noise": 0}
+    for share, is_found in ((1.05, True), (0.95, False)):
+        assert bool(found(pictures, max_side_change=share * 0.3 / 1.1, **free)) is is_found
 
 
 @pytest.mark.parametrize(("side", "size"), [(0.0, 1.0), (0.4, 1.0), (0.4, 2.3)])

@@ -154,6 +154,19 @@ def test_motion_is_followed_in_every_direction_and_under_any_light() -> None:
     assert distance_after_motion(still, other) > 0.5 * float(distance(still, other))
 
 
+def test_pictures_of_which_nothing_stays_in_the_frame_are_as_far_apart_as_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+    monkeypatch.setattr(cv2, "calcOpticalFlowFarneback", lambda *_: flow)
+    one, other = noise(0, HEIGHT * WIDTH), noise(1, HEIGHT * WIDTH, high=90)
+    flow[..., 0] = 0.75 * WIDTH
+    contrasts = float(contrast(one)), float(contrast(other))
+    assert distance_after_motion(one, other) == pytest.approx(min(contrasts))
+    flow[..., 0] = 0.65 * WIDTH
+    assert distance_after_motion(one, other) != pytest.approx(min(contrasts))
+
+
 def test_a_change_of_how_motion_is_followed_does_not_go_unnoticed() -> None:
     """The thresholds of gradual transitions were chosen with these figures; others give other shots."""
     pairs = [(scene(0, 0), scene(4.3, 1.2)), (scene(0, 0), scene(0, 0, 5)), (scene(0, 0, 3), scene(-9, 6, 3))]

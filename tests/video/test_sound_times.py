@@ -147,6 +147,13 @@ def test_no_sound_is_lost_after_a_gap_of_any_length(missing: int, monkeypatch: p
     assert reading.silent_samples(0, RATE) == min(missing, RATE)
 
 
+def test_a_later_part_at_another_rate_is_as_long_as_its_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [piece(Fraction(0), SECOND, 0.25), piece(SECOND, SECOND, 0.5, rate=8000)]
+    monkeypatch.setattr(module, "_decode", lambda _: iter(pieces))
+    samples = np.concatenate(list(SoundReading(SOUND).blocks()))
+    assert len(samples) == 2 * RATE and samples[-RATE // 2 : -50] == pytest.approx(0.5, abs=1e-3)
+
+
 def test_a_time_before_zero_gives_the_nearest_sample() -> None:
     assert [sample_at(Fraction(k, 10 * RATE)) for k in (-12, -5, -6, 4, 5, 15)] == [-1, 0, -1, 0, 1, 2]
 

@@ -256,6 +256,9 @@ def test_another_film_is_sought_from_where_it_begins(
         tried.clear()
         assert len(losses(tmp_path / "a", data, [0, 20], name, {7})) == 1, "its streams have ids of their own"
         assert tried == [(film[:20] if len(film) >= 20 else film, len(film) + 90 * KIB)]
+    tried.clear()
+    assert len(losses(tmp_path / "a", data + film, [0, 20], name, {7})) == 1
+    assert tried[0][1] == 2 * len(film) + 90 * KIB, "the first of two that are appended"
     own = NOISE[:20] + film + NOISE[: 90 * KIB]
     assert losses(tmp_path / "a", own, [0, 20], name) == [], "the part begins with a packet of this film"
     assert len(losses(tmp_path / "a", own + film, [0, 20], name)) == 1, "another film behind it"
