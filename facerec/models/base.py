@@ -245,7 +245,7 @@ class ReducingDetector(BatchDetector, Protocol):
     def reduce(self, batch: FrameBatch) -> None:
         """Fill `miniatures` of a batch with a `reduction`, and wait for it; no faces are searched for.
 
-        Any thread may call it.
+        Any thread may call it, with an array of its own.
         """
         ...
 

@@ -3,9 +3,9 @@
 Between planes of 8 bits swscale multiplies each row of samples by coefficients of 14 bits, keeps 15 bits of
 the sums, converts these to full range, and multiplies the columns by coefficients of 12 bits. The
 coefficients are found by reducing a picture with one white sample in each row and column to planes of 16
-bits, from which they can be read. So they are those of the installed swscale, for the position of the chroma
-samples, too, which PyAV does not tell. Whether the arithmetic is swscale's, only a comparison shows:
-`Example`.
+bits, from which they can be read. So they are those of the installed swscale, and for the position of the
+chroma samples of the given frame. PyAV does not tell that position, so a film in which it changes must not be
+expected to have one reduction. Whether the arithmetic is swscale's, only a comparison shows: `example`.
 """
 
 from __future__ import annotations
