@@ -11,11 +11,13 @@ from facerec.models.base import BatchDetector, ReducingDetector
 from facerec.pixels import FrameBatch, Reduction, YuvTables
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.miniature import pixels_of
-from facerec.video.reduction import example, reduction_of
+from facerec.video.reduction import chroma_position, example, reduction_of
 
 
 class DeviceMiniatures:
     """Finds how the device makes miniatures, once for each colour description of a shard's frames.
+
+    The position of chroma samples belongs to it, which may change with the headers of a film, at a key frame.
 
     A device is only asked for them after it made those of the first such frame, and of an example, byte for
     byte: the first frame of a film is often black, which nearly any arithmetic gets right.
@@ -26,20 +28,29 @@ class DeviceMiniatures:
 
     def __init__(self, detector: BatchDetector | None) -> None:
         self._detector = detector if isinstance(detector, ReducingDetector) else None
-        self._found: dict[YuvTables, Reduction | None] = {}
+        self._found: dict[tuple[YuvTables, bytes], Reduction | None] = {}
+        self._position: bytes | None = None  # of the frames since the last key frame
+
+    def look_for_headers(self, decoded: DecodedFrame) -> None:
+        """Notice a key frame; called for every frame of the shard, in order, before `reduction_for`."""
+        if decoded.picture.key_frame:
+            self._position = None
 
     def reduction_for(self, decoded: DecodedFrame, yuv: YuvTables | None) -> Reduction | None:
         """Return how the device makes the miniature of a frame; None if the host is to make it.
 
         The first call for each colour description waits for the device. No other thread may convert the
-        frame meanwhile.
+        frame meanwhile. The same object is returned for the same description.
 
         Args:
             yuv: of the frame; None if the device does not get its planes.
         """
         if yuv is None or self._detector is None:
             return None
-        if yuv not in self._found:
+        if self._position is None:
+            self._position = chroma_position(decoded.picture)
+        description = yuv, self._position
+        if description not in self._found:
             reduction = reduction_of(decoded.picture)
             if reduction is None or not _same_bytes(self._detector, decoded, yuv, reduction):
                 logging.warning(
@@ -49,8 +60,8 @@ class DeviceMiniatures:
                     decoded.number,
                 )
                 reduction = None
-            self._found[yuv] = reduction
-        return self._found[yuv]
+            self._found[description] = reduction
+        return self._found[description]
 
 
 def _same_bytes(

@@ -155,16 +155,18 @@ class FrameSteps:
         for decoded in self._read(beg, end):
             detect = decoded.number % self.detect_every == 0
             yuv = decoded.yuv_tables() if detect and self.device else None
+            self._device_miniatures.look_for_headers(decoded)
+            reduction = self._device_miniatures.reduction_for(decoded, yuv)
             if batch is not None and (
                 len(batch.frames) >= size * self.detect_every
                 or (detect and len(batch.detected) >= size)
-                or (detect and batch.detected and yuv is not batch.yuv)
+                or (detect and batch.detected and (yuv, reduction) != (batch.yuv, batch.reduction))
             ):
                 self._start_conversions(batch)
                 yield batch
                 batch = None
             batch = batch or Batch(self.ring.acquire())
-            self._add(batch, decoded, detect, yuv)
+            self._add(batch, decoded, detect, yuv, reduction)
             if len(batch.unconverted) == GROUP:
                 self._start_conversions(batch)
         if batch is not None:
@@ -178,7 +180,14 @@ class FrameSteps:
         for group in self.profile.timed("decode", groups):
             yield from (decoded for decoded in group if decoded.number >= beg)
 
-    def _add(self, batch: Batch, decoded: DecodedFrame, detect: bool, yuv: YuvTables | None) -> None:
+    def _add(
+        self,
+        batch: Batch,
+        decoded: DecodedFrame,
+        detect: bool,
+        yuv: YuvTables | None,
+        reduction: Reduction | None,
+    ) -> None:
         """Add a frame to a batch."""
         frame, target = Frame(decoded.number), None
         batch.frames.append(frame)
@@ -187,14 +196,15 @@ class FrameSteps:
                 if not batch.detected:
                     height, width = self.film.display_height, self.film.display_width
                     shape = (plane_bytes(height, width),) if yuv else (height, width, 3)
-                    batch.pixels, batch.yuv = batch.slot.pixels(*shape), yuv
-                    batch.reduction = self._device_miniatures.reduction_for(decoded, yuv)
+                    batch.pixels = batch.slot.pixels(*shape)
+                    batch.yuv, batch.reduction = yuv, reduction
                 assert batch.pixels is not None
                 target = batch.pixels[len(batch.detected)]
             batch.detected.append(frame)
         saved = frame.number % self.save_every == 0
-        reduce = not detect or batch.reduction is None
-        batch.unconverted.append(Conversion(frame, decoded, detect, saved, reduce, target, self.apart))
+        batch.unconverted.append(
+            Conversion(frame, decoded, detect, saved, reduction is None, target, self.apart)
+        )
 
     def _start_conversions(self, batch: Batch) -> None:
         """Hand the frames that were added to a batch over to the pool."""

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -375,6 +377,47 @@ def test_a_film_that_begins_black_does_not_hide_a_mistake_of_the_device(
     frames = joined(run(film, device := ReducingDevice(Reader(), mistake=shifted), 0, 6))
     assert device.compared == 1 and device.reduced == 0 and len(warnings_of(caplog)) == 1
     assert all((frame.miniature[:LUMA_BYTES] == 0).all() for frame in frames)
+
+
+def film_of_positions(path: Path, positions: Sequence[int], frames: int = 6) -> Film:
+    """Encode colourful noise; each position of chroma samples is in the headers of `frames` frames."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.options = {"x264-params": f"chromaloc={positions[0]}:bframes=0", "crf": "1"}
+        for part, position in enumerate(positions):
+            encoder: Any = av.CodecContext.create("libx264", "w")
+            encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv420p"
+            encoder.time_base = Fraction(1, 25)
+            encoder.options = {"x264-params": f"chromaloc={position}:bframes=0", "crf": "1"}
+            packets = []
+            for number in range(part * frames, (part + 1) * frames):
+                noise = rng.integers(0, 256, (48, 64, 3), np.uint8)
+                frame = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                packets += encoder.encode(frame)
+            for packet in (*packets, *encoder.encode(None)):
+                packet.stream = stream
+                container.mux(packet)
+    return open_film(path)
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_chroma_samples_that_change_their_position_are_noticed(
+    tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In recordings and films in parts; the key frame need not be one in which faces are detected."""
+    film = film_of_positions(tmp_path / "3-parts.ts", (1, 2, 1))
+    expected = [pixels_of(decoded.reduced()) for decoded in read_decoded(film, 0, 18)]
+    frames = joined(run(film, device := ReducingDevice(Reader(batch_size=8)), 0, 18, every))
+    assert len(frames) == 18
+    np.testing.assert_array_equal([frame.miniature for frame in frames], expected)
+    assert device.reduced == len(range(0, 18, every)) and device.compared == 2 and not warnings_of(caplog)
+    monkeypatch.setattr(device_miniatures, "chroma_position", lambda picture: b"")
+    frames = joined(run(film, ReducingDevice(Reader(batch_size=8)), 0, 18, every))
+    changed = [(one.miniature != right).any() for one, right in zip(frames, expected, strict=True)]
+    assert any(changed[6:12]) and not any(changed[:6])  # so that the test would notice
 
 
 def test_the_host_makes_the_miniatures_of_pictures_that_cannot_be_described(
