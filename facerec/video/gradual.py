@@ -210,5 +210,5 @@ def _measured(small: Coarse, window: Window, settings: ShotSettings) -> Found:
     begin = int(np.flatnonzero(share[: cut + 1] <= settings.pure_share)[-1]) + 1
     end = cut + int(np.flatnonzero(share[cut:] >= 1 - settings.pure_share)[0])
     begin = min(begin, cut)
-    end = max(end, cut, begin + 1)
+    end = max(end, begin + 1)
     return Found(kind, window.begin + begin, window.begin + end, window.begin + cut)
