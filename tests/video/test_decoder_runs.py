@@ -91,7 +91,8 @@ def film_of(monkeypatch: pytest.MonkeyPatch, *packets: Packet, **options: Any) -
         decoder.position = -math.inf
         yield decoder, SimpleNamespace(codec_context=decoder)
 
-    def after_seek(container: Decoder, stream: object) -> Iterator[Packet]:
+    def after_seek(container: Decoder, stream: Any) -> Iterator[Packet]:
+        assert stream.codec_context is container
         keys = [
             k for k, one in enumerate(packets) if one.is_keyframe and (one.pts or 0) <= container.position
         ]
@@ -334,6 +335,8 @@ def test_damage_is_an_error_and_threads_are_those_that_report_it(
     decoder = film_of(monkeypatch, Packet(0, "k"), name=name)
     assert run(threads=threads) == "0"
     assert (decoder.thread_count, decoder.thread_type, decoder.reorder_depth) == used
+    deep = film_of(monkeypatch, Packet(0, "k"), name=name, reorder_depth=5)
+    assert run(threads=threads) == "0" and deep.reorder_depth == min(16, 5 + used[2] - 2), "of 16 frames"
     assert decoder.options == ({"err_detect": "crccheck+bitstream+buffer+explode"} if options else {})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,7 @@ def test_light_explains_a_slow_transition_of_up_to_three_frames_more(
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize(("dark", "bright", "expected"), [(10, 18, True), (10, 15, False), (1.2, 4, True)])
+@pytest.mark.parametrize(("dark", "bright", "expected"), [(10, 17, True), (10, 16.5, False), (1.2, 4, True)])
 def test_a_tenth_of_the_change_and_a_grey_level_of_noise_may_be_against_the_light(
     sign: int, dark: float, bright: float, expected: bool
 ) -> None:
@@ -63,6 +65,35 @@ def test_a_tenth_of_the_change_and_a_grey_level_of_noise_may_be_against_the_ligh
     flat = np.full_like(OLD, 120)
     lit = flat + sign * np.where(np.arange(len(flat)) % 4, bright, -dark).astype(np.float32)
     assert is_light(np.repeat(lit[None], 3, 0), 30, flat, flat) is expected
+
+
+def half_lit(hidden: Sequence[int]) -> Pictures:
+    """A shot with light from frame 30 to frame 39 that hides the picture in some of the frames only."""
+    pictures = np.repeat(OLD[None], 70, 0)
+    pictures[30:40] = 0.6 * OLD + 120
+    pictures[list(hidden)] = WHITE
+    return pictures.astype(np.float32)
+
+
+@pytest.mark.parametrize(("hidden", "expected"), [(31, False), (32, True), (33, True), (34, False)])
+def test_light_explains_a_cut_if_it_hides_the_picture_there(hidden: int, expected: bool) -> None:
+    assert is_flash(half_lit([hidden]), Found(HARD, 33, 33, 33), ShotSettings()) is expected
+
+
+@pytest.mark.parametrize(("hidden", "expected"), [(32, False), (33, True), (36, True), (37, False)])
+def test_light_explains_a_slow_transition_if_it_hides_a_picture_of_it(hidden: int, expected: bool) -> None:
+    assert is_flash(half_lit([hidden]), Found("dissolve", 33, 37, 35), ShotSettings()) is expected
+
+
+def test_motion_is_known_from_the_frames_on_one_side_of_the_light() -> None:
+    """The film begins, or ends, with the light and five frames on one side of it."""
+    pictures = filmed(0, [2.5 * k for k in range(16)]).reshape(16, -1)
+    pictures[6:10] = 255
+    for part, cut in ((pictures[:11], 6), (pictures[5:], 1)):
+        assert is_flash(part, Found(HARD, cut, cut, cut), ShotSettings())
+        lost = part[1:] if cut == 6 else part[:-1]
+        place = cut - (cut == 6)
+        assert not is_flash(lost, Found(HARD, place, place, place), ShotSettings()), "too few frames"
 
 
 def test_a_jump_beside_light_at_the_end_of_a_film_is_none() -> None:

@@ -71,6 +71,7 @@ def wiped(edges: Sequence[int], side: int = 12) -> Pictures:
         ([0.07, 0.2, 0.6, 0.93], (12, 16, 14)),
         ([0.5], (12, 13, 13)),
         ([0.2, 0.55, 0.45, 0.9], (12, 16, 13)),
+        ([0.03, 0.6, 0.9], (13, 15, 13)),
     ],
 )
 def test_the_extent_of_a_dissolve_is_of_the_frames_that_are_mixed(
@@ -78,6 +79,11 @@ def test_the_extent_of_a_dissolve_is_of_the_frames_that_are_mixed(
 ) -> None:
     (one,) = found(dissolved(shares), max_step=1, max_abrupt_side=9)
     assert one in [("dissolve", *extent), ("dissolve", *extent[:2], extent[2] - (0.5 in shares))]
+
+
+def test_a_change_at_once_has_an_extent_of_one_frame() -> None:
+    (one,) = found(dissolved([]), max_step=1, max_abrupt_side=9)
+    assert one[1:] == (12, 13, 12)
 
 
 def test_a_wipe_uncovers_the_new_picture() -> None:
@@ -142,6 +148,19 @@ def test_a_dissolve_is_the_same_wherever_the_part_that_is_decided_begins(count: 
     for first in (1, 6):
         moved = [(kind, a - 9 + first, b - 9 + first, c - 9 + first) for kind, a, b, c in whole]
         assert found(more[9 - first :], first=9 - first) == moved
+
+
+def test_a_short_dissolve_between_two_cuts_is_found_at_each_place() -> None:
+    for before in (1, 2):
+        pictures = np.concatenate([np.repeat(still(5)[None], before, 0), dissolved(steps(3), 1)])
+        (one,) = found(pictures, [before])
+        assert one[1:3] == (before + 1, before + 4)
+
+
+def test_a_dissolve_of_dim_pictures_after_a_clear_one_is_found() -> None:
+    dim = 0.4 * (dissolved(steps(7)) - 100) + 100
+    pictures = np.concatenate([np.repeat(still(5, 90, 120)[None], 20, 0), dim])
+    assert [one[1:3] for one in found(pictures, [20], min_gradual_change=4)] == [(32, 39)]
 
 
 def test_two_dissolves_after_each_other_are_two() -> None:
@@ -447,6 +466,29 @@ def test_the_extent_of_a_transition_does_not_depend_on_the_shot_after_a_cut() ->
     whole = found(dissolved(steps(7))[:20])
     followed = np.concatenate([dissolved(steps(7))[:20], np.repeat(still(5)[None], 9, 0)])
     assert whole == found(followed, [20]) and whole[0][1:3] == (12, 19)
+
+
+def test_the_error_of_a_wipe_counts_half_as_much_again() -> None:
+    pictures = wiped([3 * k for k in range(1, 13)], side=1)  # one window
+    pictures[1:13:2] += (0.1 * (still(5) - 100)).astype(np.float32)
+    small = coarse(pictures)
+    error = mixes.wipe_of(small[1:13], small[0], small[13])[1].mean() / (np.abs(NEW - OLD).mean() + 1)
+    badness = 1.5 * 1.5 * float(error) - 0.3 * APART / 40
+    free: dict[str, Any] = {"max_dissolve_error": -1, "max_wipe_error": 1, "max_return_gradual": 0}
+    assert found(pictures, **free, max_badness=badness + 0.01)
+    assert not found(pictures, **free, max_badness=badness - 0.01)
+
+
+def test_the_cut_of_a_wipe_is_where_half_of_the_change_is_covered() -> None:
+    """The left half of the picture changes less: half of the change is in two thirds of the columns."""
+    columns = np.tile(np.arange(WIDTH), HEIGHT)
+    new = (OLD + (NEW - 100) * np.where(columns < WIDTH // 2, 0.5, 1.5)).astype(np.float32)
+    pictures = [np.where(columns < 3 * k, new, OLD) for k in range(0, 17)]
+    film = np.stack([OLD] * 10 + pictures + [new] * 10)
+    weight = np.abs(coarse(new[None]) - coarse(OLD[None])).reshape(HEIGHT // 3, WIDTH // 3).sum(0)
+    first = int(np.flatnonzero(np.cumsum(weight) / weight.sum() >= 0.5)[0]) + 1
+    ((kind, _, _, cut),) = found(film, max_dissolve_error=0)
+    assert (kind, cut) == ("wipe", 10 + first)
 
 
 def test_in_a_short_window_the_livelier_side_may_change_a_tenth_more() -> None:

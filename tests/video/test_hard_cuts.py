@@ -185,3 +185,10 @@ def test_a_film_of_two_frames_may_have_a_cut() -> None:
     made = np.full((2, MINIATURE_BYTES), 128, np.uint8)
     made[:, :1296] = np.random.default_rng(0).integers(0, 200, (2, 1296))
     assert [one.cut for one in decide(made, ShotSettings())] == [1] and decide(made[:1], ShotSettings()) == []
+
+
+def test_of_flashes_of_one_frame_alone_no_longer_ones_are_left_out() -> None:
+    old, new = (np.random.default_rng(seed).uniform(20, 200, (1, 1296)).astype(np.float32) for seed in (1, 2))
+    for length, cuts in ((1, []), (2, [10, 12])):
+        pictures = np.concatenate([old.repeat(10, 0), new.repeat(length, 0), old.repeat(10, 0)])
+        assert find_hard_cuts(pictures, ShotSettings(max_flash=1, min_shot=1)) == cuts

@@ -86,7 +86,8 @@ class Opened:
         self.format = SimpleNamespace(name="avi")
         self.streams = Streams([stream, *film.others])
 
-    def seek(self, position: int, stream: object) -> None:
+    def seek(self, position: int, stream: Any) -> None:
+        assert stream.id == 1, "the position is in the units of the stream"
         self.film.sought.append(position)
         if self.film.seek_error:
             raise OSError("no index")
@@ -327,3 +328,9 @@ def test_all_that_is_lost_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     place = "data could not be read at 1 place, the first after about 3 frames"
     assert indexed(film, monkeypatch, unread=["a hole"]).losses == (damage, "a hole", place, corrupt)
     assert indexed(Film(PLAIN, others=[cover]), monkeypatch).losses == ()
+
+
+def test_a_film_without_any_picture_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for packets in ([], [Packet(k, is_discard=True) for k in range(9)]):
+        with pytest.raises(InputError, match="no frame of it can be decoded"):
+            indexed(Film(packets, decoded=[]), monkeypatch)

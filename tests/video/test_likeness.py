@@ -173,8 +173,11 @@ def test_a_change_of_how_motion_is_followed_does_not_go_unnoticed() -> None:
     lamps = [pair[k].copy() for k, pair in enumerate((pairs[0], pairs[0]))]
     for picture, at in zip(lamps, (500, 504), strict=True):
         picture[at : at + 5] = picture[at + WIDTH : at + WIDTH + 5] = 900  # as far brighter than the rest
-    found = [distance_after_motion(*pair) for pair in [*pairs, (lamps[0], lamps[1])]]
-    assert found == pytest.approx([2.30837, 26.7072, 19.1373, 18.8082], rel=1e-3)
+    holes = [180 + 0.1 * picture for picture in pairs[0]]  # bright but for a few pixels
+    for picture, at in zip(holes, (500, 504), strict=True):
+        picture[at : at + 5] = picture[at + WIDTH : at + WIDTH + 5] = 0
+    found = [distance_after_motion(*pair) for pair in [*pairs, (lamps[0], lamps[1]), (holes[0], holes[1])]]
+    assert found == pytest.approx([2.30837, 26.7072, 19.1373, 18.8082, 2.84170], rel=1e-3)
 
 
 def test_many_pictures_have_the_bits_of_each_pair_alone() -> None:

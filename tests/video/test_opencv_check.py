@@ -114,6 +114,8 @@ def test_where_all_frames_look_alike_no_other_frame_is_nearer(film: SimpleNamesp
     assert found(film, 2) == [], "half as far is not near enough"
     film.ours[50] = grey(102)
     assert found(film, 2) == [49]
+    film.capture.shown[49] = grey(103)
+    assert found(film, 2) == [49], "a third as far is"
 
 
 @pytest.mark.parametrize(("transfer", "limit"), [(1, 3), (16, 10), (18, 10)])
@@ -138,6 +140,11 @@ def test_the_weights_of_our_luma_or_of_theirs_are_no_difference(name: str, film:
     ours[..., 1] += (128 - ours @ WEIGHTS["BT.601"]) / green
     theirs[..., 1] += (ours @ WEIGHTS[name] - theirs @ WEIGHTS["BT.601"]) / green
     assert theirs.min() >= 0 and theirs.max() < 256
+    alike = theirs.copy()
+    alike[..., 1] += (ours - alike) @ WEIGHTS[name] / WEIGHTS[name][1]
+    assert alike.min() >= 0 and alike.max() < 256
+    film.ours[49], film.capture.shown[49] = ours.astype(np.uint8), alike.round().astype(np.uint8)
+    assert found(film, 2) == [], "another version of OpenCV uses the film's own matrix"
     film.ours[49], film.capture.shown[49] = ours.astype(np.uint8), theirs.round().astype(np.uint8)
     assert found(film, 2) == []
     film.capture.shown[49] = (theirs + 5).clip(0, 255).round().astype(np.uint8)
@@ -175,8 +182,12 @@ def test_other_colours_of_high_dynamic_range_are_no_difference(channel: int, fil
 
 
 @pytest.mark.parametrize(
-    "colours", [((0, 16, 128), (0, 32, 0)), ((16, 240, 0), (32, 0, 0)), ((0, 0, 240), (16, 0, 0))]
-)
+    "colours",
+    [
+        ((0, 16, 128), (0, 32, 0)), ((16, 240, 0), (32, 0, 0)), ((0, 0, 240), (16, 0, 0)),
+        ((0, 240, 16), (16, 0, 0)),
+    ],
+)  # fmt: skip
 def test_no_two_colours_of_high_dynamic_range_are_taken_for_one(
     colours: tuple[tuple[int, ...], ...], film: SimpleNamespace
 ) -> None:
@@ -186,6 +197,18 @@ def test_no_two_colours_of_high_dynamic_range_are_taken_for_one(
         film.ours[n] = np.array(colours, np.uint8)[chosen]
     film.capture.shown[49] = np.array([50, 200], np.uint8)[chosen][..., None].repeat(3, 2)
     assert found(film, 2) == []
+
+
+def test_another_frame_of_high_dynamic_range_is_a_mismatch_though_no_two_pixels_are_equal(
+    film: SimpleNamespace,
+) -> None:
+    """Else each pixel would be a colour of its own, which explains every picture."""
+    film.transfer = 16
+    rng = np.random.default_rng(4)
+    for n in range(47, 52):
+        film.ours[n] = rng.integers(0, 64, (36, 64, 3), np.uint8)
+    film.capture.shown[49] = rng.integers(0, 256, (36, 64, 3), np.uint8)
+    assert found(film, 2) == [49]
 
 
 def test_pictures_of_other_sizes_are_compared(film: SimpleNamespace) -> None:

@@ -256,9 +256,6 @@ def test_another_film_is_sought_from_where_it_begins(
         tried.clear()
         assert len(losses(tmp_path / "a", data, [0, 20], name, {7})) == 1, "its streams have ids of their own"
         assert tried == [(film[:20] if len(film) >= 20 else film, len(film) + 90 * KIB)]
-    tried.clear()
-    assert len(losses(tmp_path / "a", data + film, [0, 20], name, {7})) == 1
-    assert tried[0][1] == 2 * len(film) + 90 * KIB, "the first of two that are appended"
     own = NOISE[:20] + film + NOISE[: 90 * KIB]
     assert losses(tmp_path / "a", own, [0, 20], name) == [], "the part begins with a packet of this film"
     assert len(losses(tmp_path / "a", own + film, [0, 20], name)) == 1, "another film behind it"
@@ -292,6 +289,12 @@ def test_a_part_that_is_no_film_has_no_streams(tmp_path: Path) -> None:
     with make_film(tmp_path / "a.mkv", 12).open("rb") as file:
         assert len(module._video_streams(_Part(file, 0, 1 << 20), "matroska,webm")) == 1
         assert _Part(file, 3, 9).read(0) == b""
+    (tmp_path / "b").write_bytes(NOISE[:1000] + make_film(tmp_path / "a.mp4", 12).read_bytes() + NOISE[:9])
+    with (tmp_path / "b").open("rb") as file:
+        end = (tmp_path / "b").stat().st_size
+        assert len(module._video_streams(_Part(file, 1000, end - 9), "mov,mp4")) == 1, (
+            "its index is at its end"
+        )
 
 
 def test_a_film_is_found_whatever_the_encoding_of_the_names_in_it(tmp_path: Path) -> None:
