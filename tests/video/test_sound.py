@@ -63,6 +63,7 @@ def test_other_rates_are_resampled_without_delay(tmp_path: Path, rate: int) -> N
 def test_samples_that_are_no_numbers_or_too_large_stay_finite(tmp_path: Path, rate: int) -> None:
     values = np.full((rate, 2), 0.25)
     values[100], values[150], values[200], values[300:400] = np.nan, np.inf, -np.inf, 1e300
+    values[400:500] = -1e300
     values[500:600] = -1e300
     soundfile.write(tmp_path / "a.wav", values, rate, subtype="DOUBLE")
     found = read(tmp_path / "a.wav")
