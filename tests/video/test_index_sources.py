@@ -132,7 +132,12 @@ def indexed(film: Film, monkeypatch: pytest.MonkeyPatch, *, unread: Sequence[str
     for name, fake in (("open_video", opened), ("packets", packets), ("Decoding", Run)):
         monkeypatch.setattr(module, name, fake)
     monkeypatch.setattr(module, "frames_around", film.around)
-    monkeypatch.setattr(module, "UnreadParts", lambda path, name, ids: kept)
+
+    def unread_parts(path: Path, name: str, known: set[int]) -> Any:
+        assert (path, name) == (PATH, "avi") and known == {1, *(other.id for other in film.others)}
+        return kept
+
+    monkeypatch.setattr(module, "UnreadParts", unread_parts)
     film.given = 0
     return build_index(PATH)
 
