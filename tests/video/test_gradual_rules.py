@@ -120,6 +120,13 @@ def test_a_mix_rises_neither_at_once_nor_to_and_fro() -> None:
         assert not found(pictures, **{name: limit - 0.01}), (shares, name)
 
 
+def test_a_step_of_a_long_transition_is_between_two_of_thirteen_samples() -> None:
+    """A third of the change is in three frames of 49, each of which changes a ninth of it."""
+    shares = np.interp(np.arange(1, 50), [0, 23, 26, 50], [0, 0.33, 0.67, 1]).tolist()
+    pictures = dissolved(shares, side=1)  # one window
+    assert found(pictures, max_step=0.3) and not found(pictures, max_step=0.17)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_short_transition_needs_a_clear_mix_and_calm_sides(count: int) -> None:
     pictures = dissolved(steps(count), side=6)
