@@ -60,7 +60,6 @@ def find_windows(small: Coarse, borders: Sequence[int], settings: ShotSettings, 
     crossed = np.cumsum(crossed)
     changes = np.zeros(n, np.float32)
     changes[1:] = np.abs(np.diff(small, axis=0)).mean(1)
-    changes[list(borders)] = 0  # no window has them beside it
     contrasts = contrast(small)
     found: list[Window] = []
     for length in LENGTHS:
