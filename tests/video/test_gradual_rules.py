@@ -560,3 +560,5 @@ def test_the_noise_around_a_window_is_the_median_of_the_changes_beside_it() -> N
     assert found == pytest.approx(expected) and len(set(expected)) > 40
     alone = mixes._changes_beside(changes[:11], np.array([0]), length, [])
     assert alone.tolist() == [0], "no frame is beside it"
+    beside = mixes._changes_beside(changes[:12], np.array([1]), length, [])
+    assert beside.tolist() == [changes[1]], "one frame is"
