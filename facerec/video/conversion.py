@@ -9,13 +9,14 @@ rounding of the processor's own routine; a random picture shows that such sums a
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from facerec.geometry import Image
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 PLANAR = ("yuv420p", "yuvj420p")
 UNSPECIFIED = 2  # colour space, transfer function and primaries, by ITU-T H.273
 _METHOD = int(Interpolation.BILINEAR)  # a plain number, as looking up a name takes longer
+_of_thread = threading.local()  # reformatters, by the format that they convert to
 _NEUTRAL = 128  # chroma of grey
 _UNKNOWN = 1 << 14  # more than any sum
 _TRIAL = 32  # pairs of rows that are converted to see whether two routines compute the same
@@ -55,8 +57,14 @@ def _reformat(frame: VideoFrame, width: int, height: int) -> Image:
 
 
 def _converted(frame: VideoFrame, width: int, height: int, pixel_format: str) -> VideoFrame:
+    # `frame.reformat` would make new tables for each frame, which takes longer than converting a small one
+    reformatters: dict[str, VideoReformatter] = _of_thread.__dict__
+    if pixel_format not in reformatters:
+        reformatters[pixel_format] = VideoReformatter()
     # one thread: other frames are converted at the same time
-    return frame.reformat(width=width, height=height, format=pixel_format, interpolation=_METHOD, threads=1)
+    return reformatters[pixel_format].reformat(
+        frame, width, height, pixel_format, interpolation=_METHOD, threads=1
+    )
 
 
 def to_colour_planes(frame: VideoFrame) -> ColourPlanes | None:

@@ -81,6 +81,21 @@ def test_all_colours_have_the_bytes_of_the_host(colorspace: int) -> None:
         np.testing.assert_array_equal(apart(picture), to_rgb(picture, 2048, 2048))
 
 
+def test_a_picture_is_converted_the_same_whatever_was_converted_before_it() -> None:
+    """A thread uses its tables again: for the next picture, but not where that is of another kind."""
+    pictures = [
+        random_picture(width, height, pixel_format)
+        for width, height in ((64, 48), (48, 64))
+        for pixel_format in ("yuv420p", "yuvj420p", "yuv422p", "yuv420p10le")
+    ]
+    for colorspace, color_range in ((1, 1), (1, 2), (5, 1), (9, 0), (1, 1)):
+        for picture in pictures:
+            picture.colorspace, picture.color_range = colorspace, color_range
+            for width, height in ((picture.width, picture.height), (32, 80)):
+                alone = picture.reformat(width, height, "rgb24", interpolation="BILINEAR").to_ndarray()
+                np.testing.assert_array_equal(to_rgb(picture, width, height), alone)
+
+
 def test_formats_without_tables_have_none() -> None:
     for other in (random_picture(64, 48, "nv12"), random_picture(63, 48), random_picture(64, 47)):
         assert to_colour_planes(other) is None
