@@ -155,7 +155,7 @@ def make(work: Path, frames: int, n: int, people: int, poor: float, seed: int) -
     )
     write_plan(folder, plan, Path("made-up.mp4"), [])
     side = THUMBNAIL_SIDE
-    jpeg = thumbnail_bytes(np.full((side, side, 3), 127, np.uint8), np.array([0, 0, side, side]))
+    jpeg = thumbnail_bytes(np.full((side, side, 3), 127, np.uint8), (0, 0, side, side))
     for shard in range(n):
         _write_shard(folder, plan, shard, faces, set(cuts), centres, jpeg, rng)
     with _truth(folder).open("w") as table:

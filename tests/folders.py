@@ -135,7 +135,7 @@ def _write_shard(
             feature = SavedFace(MOVIE, frame, box, keypoints, vector, WIDTH, HEIGHT)
             features.append(to_line(feature))
             if thumbnails:
-                jpegs.append((feature.tag, thumbnail_bytes(image, np.array(box))))
+                jpegs.append((feature.tag, thumbnail_bytes(image, box)))
     cuts = [CUT] if beg <= CUT < end else []
     tracks = track([f for f, _ in boxes], np.array([b for _, b in boxes], np.int64).reshape(-1, 4), cuts)
     trajectories = to_trajectories(tracks, MOVIE, WIDTH, HEIGHT)

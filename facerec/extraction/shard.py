@@ -161,28 +161,31 @@ def embed_batches(
                 if frame.detections is None:
                     results.append(_FrameResult(FrameRecord(frame.number, ()), frame.miniature))
                     continue
-                boxes, indices = faces.integer_boxes(frame.detections, width, height, extractor.min_box_size)
-                saves = faces.shorter_sides(boxes) >= extractor.min_face_size
-                saves &= frame.number % extractor.save_every == 0
+                found = faces.integer_boxes(frame.detections, width, height, extractor.min_box_size)
+                may_save = frame.number % extractor.save_every == 0
+                saves = {
+                    box for box in found if may_save and faces.shorter_side(box) >= extractor.min_face_size
+                }
+                scores = frame.detections.scores.tolist()
                 face_records = tuple(
                     FaceRecord(
-                        tuple(box.tolist()),
-                        round(float(frame.detections.scores[index]), 4),
-                        faces.sharpness(frame.rgb(), box) if save else None,
+                        box,
+                        round(scores[index], 4),
+                        faces.sharpness(frame.rgb(), box) if box in saves else None,
                     )
-                    for box, index, save in zip(boxes, indices, saves, strict=True)
+                    for box, index in found.items()
                 )
                 record = FrameRecord(frame.number, face_records)
                 result = _FrameResult(record, frame.miniature, frame.detections.saturated)
                 results.append(result)
-                for box, index in zip(boxes[saves], indices[saves], strict=True):
+                for box, index in found.items():
+                    if box not in saves:
+                        continue
                     keypoints = frame.detections.keypoints[index]
-                    crops.append(extractor.embedder.crop(frame.rgb(), box.astype(np.float32), keypoints))
+                    crops.append(extractor.embedder.crop(frame.rgb(), np.array(box, np.float32), keypoints))
                     thumbnail = thumbnail_bytes(frame.rgb(), box) if extractor.save_thumbnails else None
                     no_embedding = np.empty(0, np.float32)
-                    feature = SavedFace(
-                        movie_id, frame.number, tuple(box.tolist()), keypoints, no_embedding, width, height
-                    )
+                    feature = SavedFace(movie_id, frame.number, box, keypoints, no_embedding, width, height)
                     saved.append((result, feature, thumbnail))
         with profile.time("embed"):
             numbers = [feature.frame for _, feature, _ in saved]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from facerec.geometry import Image
 
@@ -21,17 +19,17 @@ def thumbnail_region(box: tuple[int, int, int, int], width: int, height: int) ->
     return max(0, x1 - padding), max(0, y1 - padding), min(width, x2 + padding), min(height, y2 + padding)
 
 
-def thumbnail_bytes(frame: Image, box: NDArray[np.int64]) -> bytes:
+def thumbnail_bytes(frame: Image, box: tuple[int, int, int, int]) -> bytes:
     """Return the thumbnail of a face as a JPEG, gray if the crop has no colour.
 
     Args:
         frame: (h, w, 3) uint8 RGB.
-        box: (4,) x1, y1, x2, y2 inside the frame.
+        box: x1, y1, x2, y2 inside the frame.
 
     Raises:
         RuntimeError: OpenCV cannot compress the crop.
     """
-    x1, y1, x2, y2 = thumbnail_region(tuple(box.tolist()), frame.shape[1], frame.shape[0])
+    x1, y1, x2, y2 = thumbnail_region(box, frame.shape[1], frame.shape[0])
     crop = frame[y1:y2, x1:x2]
     h, w = crop.shape[:2]
     scale = THUMBNAIL_SIDE / max(h, w)

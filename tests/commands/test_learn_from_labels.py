@@ -115,7 +115,7 @@ def film(out: Path, movie_id: int) -> MovieFolder:
     folder = merged_folder(out, seen, cuts=[40 * k for k in range(1, len(seen))], movie_id=movie_id)
     frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     for face in read_features(folder.features, movie_id):
-        folder.thumbnail(face.tag).write_bytes(thumbnail_bytes(frame, np.array(face.box)))
+        folder.thumbnail(face.tag).write_bytes(thumbnail_bytes(frame, face.box))
     return folder
 
 
@@ -349,7 +349,7 @@ def test_box_and_keypoints_are_in_pixels_of_a_shrunk_thumbnail() -> None:
     keypoints = np.float32([[x, x] for x in (0, 75, 150, 225, 300)])
     face = SavedFace(7, 0, (0, 0, 300, 300), keypoints, person(0), WIDTH, HEIGHT)
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    made = learning._origin_of(ConfirmedFace(face, "nm1", 0, 0.5), thumbnail_bytes(frame, np.array(face.box)))
+    made = learning._origin_of(ConfirmedFace(face, "nm1", 0, 0.5), thumbnail_bytes(frame, face.box))
     assert made.box is not None and made.keypoints is not None
     assert np.allclose(made.box, np.array([0, 0, 300, 300]) * 160 / 330)
     assert np.allclose(made.keypoints, keypoints * 160 / 330)

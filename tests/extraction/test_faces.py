@@ -32,7 +32,14 @@ def found(*rows: tuple[float, ...]) -> Detections:
 
 
 def picture(frame: Image, *box: int) -> PIL.Image.Image:
-    return PIL.Image.open(io.BytesIO(thumbnail_bytes(frame, np.array(box))))
+    return PIL.Image.open(io.BytesIO(thumbnail_bytes(frame, box)))
+
+
+def kept_boxes(detections: Detections, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the boxes (m, 4) that are kept and the detection (m,) of each."""
+    kept = integer_boxes(detections, WIDTH, HEIGHT, least)
+    assert all(type(side) is int for box in kept for side in box)
+    return np.array([*kept], np.int64).reshape(-1, 4), np.array([*kept.values()], np.int64)
 
 
 @given(
@@ -44,10 +51,7 @@ def test_boxes_are_integers_inside_the_frame_sorted_and_unique(
     raw: np.ndarray, least: int, data: st.DataObject
 ) -> None:
     scores = data.draw(hnp.arrays(np.float32, len(raw), elements=st.floats(0, 1, width=32)))
-    made, kept = integer_boxes(
-        Detections(raw, scores, np.zeros((len(raw), 5, 2), np.float32)), WIDTH, HEIGHT, least
-    )
-    assert made.dtype == np.int64 and made.shape == (len(kept), 4)
+    made, kept = kept_boxes(Detections(raw, scores, np.zeros((len(raw), 5, 2), np.float32)), least)
     listed = [tuple(box) for box in made.tolist()]
     assert listed == sorted(set(listed))
     clipped = np.clip(np.rint(raw), 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).astype(np.int64)
@@ -58,20 +62,18 @@ def test_boxes_are_integers_inside_the_frame_sorted_and_unique(
 
 
 def test_of_two_detections_with_the_same_box_the_better_is_kept() -> None:
-    made, kept = integer_boxes(found((10.2, 10, 50, 50, 0.6), (9.9, 10, 50.4, 50, 0.9)), WIDTH, HEIGHT, 1)
+    made, kept = kept_boxes(found((10.2, 10, 50, 50, 0.6), (9.9, 10, 50.4, 50, 0.9)), 1)
     assert (made.tolist(), kept.tolist()) == ([[10, 10, 50, 50]], [1])
 
 
 def test_a_box_that_leaves_the_frame_is_clipped_and_one_outside_is_dropped() -> None:
-    made, kept = integer_boxes(
-        found((-9, -9, 40, 40, 0.9), (300, 10, 350, 60, 0.9), (330, 0, 360, 50, 1)), WIDTH, HEIGHT, 20
-    )
+    made, kept = kept_boxes(found((-9, -9, 40, 40, 0.9), (300, 10, 350, 60, 0.9), (330, 0, 360, 50, 1)), 20)
     assert made.tolist() == [[0, 0, 40, 40], [300, 10, 320, 60]]
     assert kept.tolist() == [0, 1]
 
 
 def test_a_frame_without_faces_gives_none() -> None:
-    made, kept = integer_boxes(found(), WIDTH, HEIGHT, 20)
+    made, kept = kept_boxes(found(), 20)
     assert made.shape == (0, 4) and kept.shape == (0,)
 
 
@@ -121,17 +123,17 @@ def test_a_trace_of_colour_from_the_codec_counts_as_gray() -> None:
 
 
 def test_the_same_face_gives_the_same_bytes() -> None:
-    box = np.array([50, 20, 250, 160])
+    box = (50, 20, 250, 160)
     assert thumbnail_bytes(NOISE, box) == thumbnail_bytes(NOISE.copy(), box)
 
 
 def test_a_blurred_face_is_less_sharp_at_any_size() -> None:
     import cv2
 
-    for box in (np.array([10, 10, 50, 50]), np.array([20, 20, 300, 160])):
+    for box in ((10, 10, 50, 50), (20, 20, 300, 160)):
         blurred = cv2.GaussianBlur(NOISE, (0, 0), 2)
         assert sharpness(NOISE, box) > 4 * sharpness(blurred, box) > 0
 
 
 def test_a_flat_face_has_no_sharpness() -> None:
-    assert sharpness(np.full_like(NOISE, 90), np.array([10, 10, 50, 50])) == 0
+    assert sharpness(np.full_like(NOISE, 90), (10, 10, 50, 50)) == 0

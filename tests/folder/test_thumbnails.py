@@ -19,7 +19,7 @@ def frame_of(width: int, height: int, colour: tuple[int, int, int] = (200, 60, 2
 
 def shown(frame: NDArray[np.uint8], *box: int) -> NDArray[np.uint8]:
     """The thumbnail's pixels as RGB, or as gray if it is stored so."""
-    with Image.open(io.BytesIO(thumbnail_bytes(frame, np.array(box)))) as picture:
+    with Image.open(io.BytesIO(thumbnail_bytes(frame, box))) as picture:
         return np.asarray(picture)
 
 
@@ -83,7 +83,7 @@ def test_a_shrunk_thumbnail_has_the_mean_of_the_pixels_that_it_covers() -> None:
 
 def test_a_thumbnail_is_a_jpeg_of_the_stated_quality() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
-    stored = thumbnail_bytes(frame, np.array([100, 100, 200, 200]))
+    stored = thumbnail_bytes(frame, (100, 100, 200, 200))
     other = io.BytesIO()
     Image.fromarray(frame).save(other, "JPEG", quality=JPEG_QUALITY)
     with Image.open(io.BytesIO(stored)) as found, Image.open(other) as expected:
@@ -93,4 +93,4 @@ def test_a_thumbnail_is_a_jpeg_of_the_stated_quality() -> None:
 def test_a_crop_that_cannot_be_compressed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "imencode", lambda *_: (False, None))
     with pytest.raises(RuntimeError, match="could not compress a thumbnail"):
-        thumbnail_bytes(frame_of(400, 300), np.array([0, 0, 30, 30]))
+        thumbnail_bytes(frame_of(400, 300), (0, 0, 30, 30))
