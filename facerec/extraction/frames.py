@@ -40,6 +40,7 @@ DEPTH = 2  # batches with detections that may wait for the next step
 # Frames that are read, and converted, without other work in between. Pictures displace code from the
 # processor's caches: loading it again for each frame would take longer than running it.
 GROUP = 4
+CPU_GROUP = 8  # the same for a detector on the CPU: its network displaces all of this code
 
 
 class Slot:
@@ -90,6 +91,10 @@ def batch_detector(detector: Detector) -> BatchDetector | None:
     return detector if isinstance(detector, BatchDetector) and detector.in_flight else None
 
 
+def _group_size(device: BatchDetector | None) -> int:
+    return GROUP if device else CPU_GROUP
+
+
 @contextmanager
 def frame_steps(
     film: Film, detector: Detector, detect_every: int, save_every: int, profile: Profile
@@ -98,7 +103,7 @@ def frame_steps(
     device = batch_detector(detector)
     ring = Ring([Slot(device) for _ in range(RING + (device.in_flight if device else 0))])
     threads = cpu_threads()
-    waiting = -(-2 * threads // GROUP)  # groups, which hold decoded pictures
+    waiting = -(-2 * threads // _group_size(device))  # groups, which hold decoded pictures
     with BoundedPool(threads, "convert", waiting) as pool:
         yield FrameSteps(film, detector, detect_every, save_every, ring, pool, profile)
 
@@ -140,6 +145,10 @@ class FrameSteps:
         return batch_detector(self.detector)
 
     @cached_property
+    def _group_size(self) -> int:
+        return _group_size(self.device)
+
+    @cached_property
     def _device_miniatures(self) -> DeviceMiniatures:
         return DeviceMiniatures(self.device)
 
@@ -167,7 +176,7 @@ class FrameSteps:
                 batch = None
             batch = batch or Batch(self.ring.acquire())
             self._add(batch, decoded, detect, yuv, reduction)
-            if len(batch.unconverted) == GROUP:
+            if len(batch.unconverted) == self._group_size:
                 self._start_conversions(batch)
         if batch is not None:
             self._start_conversions(batch)
@@ -176,7 +185,7 @@ class FrameSteps:
     def _read(self, beg: int, end: int) -> Iterator[DecodedFrame]:
         """Yield the frames `[beg, end)`, which are read in groups."""
         frames = read_decoded(self.film, beg, end)
-        groups = iter(lambda: list(islice(frames, GROUP)), [])
+        groups = iter(lambda: list(islice(frames, self._group_size)), [])
         for group in self.profile.timed("decode", groups):
             yield from (decoded for decoded in group if decoded.number >= beg)
 

@@ -59,7 +59,7 @@ CHECK_SCALE = 0.4
 
 # Frames over which the network runs before any outputs are decoded: it displaces other code from the
 # processor's caches, and loading that again for each frame would take longer than running it.
-GROUP = 4
+GROUP = 8
 
 Rows = NDArray[np.float32]  # (n, 15): x, y, width, height, five keypoints x, y, score
 

@@ -53,6 +53,9 @@ def find_gradual(
             part of it is given.
     """
     windows = find_windows(small, borders, settings, first)
+    windows.sort(
+        key=lambda window: (window.begin, window.end)
+    )  # so that those with one beginning are together
     checked = [
         weighed
         for at in range(0, len(windows), AT_ONCE)
@@ -125,7 +128,8 @@ def _checked(
     low, high = sides(begins, ends, len(pictures), borders)
     before, after = spread(low, begins, _COMPARED), spread(ends, high, _COMPARED)
     moves = np.full((2, len(candidates)), np.inf)
-    moves[0] = _moves(pictures, before, begins) / apart
+    one, again = np.unique(low * len(pictures) + begins, return_index=True, return_inverse=True)[1:]
+    moves[0] = _moves(pictures, before[one], begins[one])[again] / apart
     # most windows are dropped for what one side shows; that of the others is not compared
     left = np.flatnonzero((moves[0] <= longest) & (_badness(mix, moves[0], apart) <= settings.max_badness))
     moves[1, left] = _moves(pictures, after[left], ends[left]) / apart[left]
