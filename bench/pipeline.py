@@ -4,7 +4,8 @@
 
 Without FILM, the film of the demo is made and used. `retinaface:random` and `facenet:random` use random
 weights, which cost the same per frame. With --faces the detector does all its work, but that many artificial
-faces per frame are embedded. Rounds are interleaved, figures are medians. Prints JSON:
+faces per frame are embedded. Rounds are interleaved, figures are medians. With --copies the film is that many
+of itself in a row; with --limits only the whole and its limits are measured, in little memory. Prints JSON:
 
 seconds      seconds by the clock and of CPU of each stage alone and of the whole
 efficiency   time of the slowest stage alone / time of the whole
@@ -67,6 +68,10 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
         default=200,
         help="number of frames, from the start of the film; all are kept in memory",
     )
+    made.add_argument("--copies", type=positive, default=1, help="of the film in a row, to make it longer")
+    made.add_argument(
+        "--limits", action="store_true", help="measure `networks` only, and keep no frames in memory"
+    )
     made.add_argument("--faces", type=int, default=0, help="artificial faces per frame; 0: the detected ones")
     made.add_argument("--rounds", type=positive, default=3, help="interleaved runs")
     return made
@@ -116,7 +121,19 @@ def film_of(args: argparse.Namespace, work: Path) -> Path:
         args.film = work / "1-made.mp4"
         write_film(args.film, demo_shots())
     film: Path = args.film
-    return film
+    return film if args.copies == 1 else repeated(film, args.copies, work)
+
+
+def repeated(path: Path, copies: int, work: Path) -> Path:
+    """Join copies of a film without encoding it again."""
+    from facerec.masters.joining import join_parts
+    from facerec.support.signals import StopRequest
+    from facerec.video.film import last_frame_duration, open_film
+
+    film, target = open_film(path), work / f"{path.stem}-repeated.mp4"
+    shown = film.time_base * int(film.pts[0]), film.time_base * int(film.pts[-1]) + last_frame_duration(film)
+    join_parts([path] * copies, [shown] * copies, target, target.suffix, StopRequest(), lambda count: None)
+    return target
 
 
 def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -173,6 +190,33 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     def steps(pool: BoundedPool) -> FrameSteps:
         return FrameSteps(film, detector, extractor.detect_every, extractor.save_every, ring, pool, profile)
 
+    def plain() -> Cost:
+        def work() -> None:
+            with av.open(str(path)) as container:
+                context = container.streams.video[0].codec_context
+                context.thread_count, context.thread_type = cpu_threads(), "FRAME"
+                for _ in itertools.islice(container.decode(video=0), end):
+                    pass
+
+        return cost(work)
+
+    def whole() -> Cost:
+        folder, plan = begin()
+        return cost(lambda: extract_shard(extractor, film, folder, plan, 0, StopRequest(), lambda n: None))
+
+    if args.limits:
+        with networks.noted() as calls, BoundedPool(1, "convert", 1) as pool:
+            made = steps(pool)  # not `whole`: the arrays of its threads would end with them
+            detected = made.detect(made.decode(0, end))
+            for _ in embed_batches(extractor, film, folder.movie_id, detected, profile):
+                pass
+        return {
+            "frames": end,
+            "whole": whole,
+            "plain decoding": plain,
+            "networks alone": lambda: cost(lambda: [call() for call in calls]),
+        }
+
     def decode() -> list[Batch]:
         with BoundedPool(cpu_threads(), "convert", 2 * cpu_threads()) as pool:
             batches = list(steps(pool).decode(0, end))
@@ -206,16 +250,6 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
     def use_up(items: Iterator[Any]) -> Cost:
         return cost(lambda: sum(1 for _ in items))
 
-    def plain() -> Cost:
-        def work() -> None:
-            with av.open(str(path)) as container:
-                context = container.streams.video[0].codec_context
-                context.thread_count, context.thread_type = cpu_threads(), "FRAME"
-                for _ in itertools.islice(container.decode(video=0), end):
-                    pass
-
-        return cost(work)
-
     def write() -> Cost:
         folder, _ = begin()
         folder_path = folder.path
@@ -233,10 +267,6 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
             return cost(write_all)
 
-    def whole() -> Cost:
-        folder, plan = begin()
-        return cost(lambda: extract_shard(extractor, film, folder, plan, 0, StopRequest(), lambda n: None))
-
     return {
         "frames": end,
         "decode": decode_alone,
@@ -250,20 +280,26 @@ def stages(settings: ExtractSettings, path: Path, work: Path, args: argparse.Nam
 
 
 def summary(found: dict[str, Cost], frames: int, cores: int) -> dict[str, Any]:
-    """Compute the figures from the costs of `STAGES` and of the whole."""
+    """Compute the figures from the costs of the whole, of `LIMITS` and, if there are any, of `STAGES`."""
     whole = found["whole"]
-    slowest = max((found[stage] for stage in STAGES), key=lambda one: one.wall_s)
-    stages_cpu = sum(found[stage].cpu_s for stage in STAGES)
-    return {
+    shown = {
         "frames": frames,
         "cores": cores,
         "seconds": {name: one.rounded() for name, one in found.items()},
         "frames_per_s": round(frames / whole.wall_s, 2),
+    }
+    networks = {"networks": round(sum(found[limit].cpu_s for limit in LIMITS) / whole.cpu_s, 3)}
+    if STAGES[0] not in found:
+        return {**shown, **networks}
+    slowest = max((found[stage] for stage in STAGES), key=lambda one: one.wall_s)
+    stages_cpu = sum(found[stage].cpu_s for stage in STAGES)
+    return {
+        **shown,
         "efficiency": round(slowest.wall_s / whole.wall_s, 3),
         "cores_busy": round(whole.cpu_s / (cores * whole.wall_s), 3),
         "overhead": round(whole.cpu_s / stages_cpu, 3),
         "bound": round(max(slowest.wall_s, stages_cpu / cores) / whole.wall_s, 3),
-        "networks": round(sum(found[limit].cpu_s for limit in LIMITS) / whole.cpu_s, 3),
+        **networks,
     }
 
 

@@ -6,6 +6,7 @@ import itertools
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ import torch
 
 from bench.gpu_parts import matrix_rate, network_operations
 from bench.measure import Cost, cost_of_program, interleaved
-from bench.pipeline import ArtificialFaces, summary
+from bench.pipeline import ArtificialFaces, repeated, summary
 from facerec.geometry import Image
 from facerec.models.base import Detections
+from facerec.video.film import open_film, read_frames
+from tests.films import make_film, number_in
 
 
 def test_medians_are_taken_of_runs_that_alternate() -> None:
@@ -50,6 +53,18 @@ def test_efficiency_and_bound_of_a_pipeline() -> None:
     assert table["bound"] == 0.8  # but 16 CPU seconds cannot be had from two cores in less than 8
     assert table["cores_busy"] == 0.9 and table["overhead"] == 1.125 and table["frames_per_s"] == 5
     assert table["networks"] == 0.5
+    short = summary({**limits, "whole": Cost(10, 18)}, frames=50, cores=2)
+    assert short == {key: table[key] for key in short if key != "seconds"} | {"seconds": short["seconds"]}
+    assert short["networks"] == 0.5 and "efficiency" not in short
+
+
+def test_copies_of_a_film_are_as_many_films_in_a_row(tmp_path: Path) -> None:
+    """Also with B-frames, which are stored in another order than they are shown in."""
+    film = make_film(tmp_path / "1-numbers.mp4", 6, bframes=2)
+    made = repeated(film, 3, tmp_path)
+    assert made != film and made.name.startswith("1-")
+    shown = open_film(made)
+    assert [number_in(frame) for _, frame in read_frames(shown, 0, shown.frame_count)] == [*range(6)] * 3
 
 
 def test_a_multiplication_with_an_addition_counts_as_two_for_networks_and_devices(monkeypatch) -> None:
