@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -289,21 +288,10 @@ def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> list[
     hundreds of layers: if decoding or another job takes a core for a moment, that is ten times slower. It
     also makes the last bits depend on the number of cores; this does not.
 
-    With one thread the caller's own does the work: on one core a second one would only take turns with it.
-
     Returns:
         The results in the order of `items`.
     """
-    if cpu_threads() > 1:
-        return list(_threads().map(work, items))
-    has_torch = "torch" in sys.modules
-    if getattr(_of_thread, "limited", None) != has_torch:
-        limit_threads()
-        _of_thread.limited = has_torch
-    return list(map(work, items))
-
-
-_of_thread = threading.local()  # whether a caller's libraries are limited to one core, with or without torch
+    return list(_threads().map(work, items))
 
 
 @cache

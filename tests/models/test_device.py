@@ -32,24 +32,6 @@ def test_all_threads_of_the_task_work_each_on_one_core(three_threads) -> None:
     assert device.parallel_map(work, range(3)) == [1, 1, 1]
 
 
-def test_on_one_core_the_callers_own_thread_works_and_torch_is_limited_in_it(monkeypatch) -> None:
-    monkeypatch.setattr(device, "cpu_threads", lambda: 1)
-    found: list[tuple[str, int]] = []
-
-    def run() -> None:
-        torch.set_num_threads(2)  # as in a new thread of a machine with several cores
-        found.extend(
-            device.parallel_map(
-                lambda _: (threading.current_thread().name, torch.get_num_threads()), range(2)
-            )
-        )
-
-    thread = threading.Thread(target=run, name="caller")
-    thread.start()
-    thread.join()
-    assert found == [("caller", 1)] * 2
-
-
 def test_an_error_in_a_thread_reaches_the_caller(three_threads) -> None:
     with pytest.raises(ZeroDivisionError):
         device.parallel_map(lambda n: 1 // n, [1, 0])
