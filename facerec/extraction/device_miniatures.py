@@ -11,16 +11,16 @@ from facerec.models.base import BatchDetector, ReducingDetector
 from facerec.pixels import FrameBatch, Reduction, YuvTables
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.miniature import pixels_of
-from facerec.video.reduction import chroma_position, example, reduction_of
+from facerec.video.reduction import example, reduction_of
 
 
 class DeviceMiniatures:
     """Finds how the device makes miniatures, once for each colour description of a shard's frames.
 
-    The position of chroma samples belongs to it, which may change with the headers of a film, at a key frame.
+    The description includes the position of the chroma samples, which new headers can change.
 
-    A device is only asked for them after it made those of the first such frame, and of an example, byte for
-    byte: the first frame of a film is often black, which nearly any arithmetic gets right.
+    A device makes miniatures only after those of the first such frame and of an example had the bytes of
+    FFmpeg: the first frame of a film is often black, which nearly any arithmetic gets right.
 
     Args:
         detector: None if it runs on the CPU.
@@ -28,13 +28,7 @@ class DeviceMiniatures:
 
     def __init__(self, detector: BatchDetector | None) -> None:
         self._detector = detector if isinstance(detector, ReducingDetector) else None
-        self._found: dict[tuple[YuvTables, bytes], Reduction | None] = {}
-        self._position: bytes | None = None  # of the frames since the last key frame
-
-    def look_for_headers(self, decoded: DecodedFrame) -> None:
-        """Notice a key frame; called for every frame of the shard, in order, before `reduction_for`."""
-        if decoded.picture.key_frame:
-            self._position = None
+        self._same: dict[tuple[YuvTables, Reduction | None], bool] = {}
 
     def reduction_for(self, decoded: DecodedFrame, yuv: YuvTables | None) -> Reduction | None:
         """Return how the device makes the miniature of a frame; None if the host is to make it.
@@ -47,21 +41,18 @@ class DeviceMiniatures:
         """
         if yuv is None or self._detector is None:
             return None
-        if self._position is None:
-            self._position = chroma_position(decoded.picture)
-        description = yuv, self._position
-        if description not in self._found:
-            reduction = reduction_of(decoded.picture)
-            if reduction is None or not _same_bytes(self._detector, decoded, yuv, reduction):
+        reduction = reduction_of(decoded.picture)
+        if (yuv, reduction) not in self._same:
+            same = reduction is not None and _same_bytes(self._detector, decoded, yuv, reduction)
+            if not same:
                 logging.warning(
                     "%s: frame %d: the device's miniatures are not those of FFmpeg on this machine; the CPU "
                     "makes them, which takes more of its time and changes no result",
                     decoded.film.path,
                     decoded.number,
                 )
-                reduction = None
-            self._found[description] = reduction
-        return self._found[description]
+            self._same[yuv, reduction] = same
+        return reduction if self._same[yuv, reduction] else None
 
 
 def _same_bytes(

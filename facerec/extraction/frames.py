@@ -164,7 +164,6 @@ class FrameSteps:
         for decoded in self._read(beg, end):
             detect = decoded.number % self.detect_every == 0
             yuv = decoded.yuv_tables() if detect and self.device else None
-            self._device_miniatures.look_for_headers(decoded)
             reduction = self._device_miniatures.reduction_for(decoded, yuv)
             if batch is not None and (
                 len(batch.frames) >= size * self.detect_every

@@ -52,9 +52,15 @@ def reduce(frame: VideoFrame) -> VideoFrame:
     return reduce_to(frame, WIDTH, HEIGHT, "yuv420p")
 
 
-def reduce_to(frame: VideoFrame, width: int, height: int, pixel_format: str) -> VideoFrame:
-    """Reduce a frame as `reduce` does, to another size or format, in full range."""
-    reformatter: VideoReformatter | None = getattr(_of_thread, "reformatter", None)
+def reduce_to(
+    frame: VideoFrame, width: int, height: int, pixel_format: str, reformatter: VideoReformatter | None = None
+) -> VideoFrame:
+    """Reduce a frame as `reduce` does, to another size or format, in full range.
+
+    Args:
+        reformatter: for this size, if it is often needed; None for that of `reduce`.
+    """
+    reformatter = reformatter or getattr(_of_thread, "reformatter", None)
     if reformatter is None:
         reformatter = _of_thread.reformatter = VideoReformatter()
     return reformatter.reformat(

@@ -28,8 +28,9 @@ from facerec.extraction.frames import RING, frame_steps
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
 from facerec.models.planes import Planes
-from facerec.pixels import ColourPlanes, FrameBatch
+from facerec.pixels import ColourPlanes, FrameBatch, Reduction
 from facerec.support.prefetch import Profile
+from facerec.video import reduction
 from facerec.video.conversion import sum_tables
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.film import Film, open_film, read_decoded, read_frames
@@ -120,6 +121,7 @@ class ReducingDevice(Device):
         super().__init__(detector, in_flight)
         self._planes, self._mistake = Planes(torch.device("cpu")), mistake
         self.compared = self.reduced = 0
+        self.reductions: set[Reduction] = set()
 
     def reduce(self, batch: FrameBatch) -> None:
         self.compared += 1
@@ -138,6 +140,7 @@ class ReducingDevice(Device):
 
     def _fill(self, batch: FrameBatch) -> None:
         assert batch.reduction is not None and batch.miniatures is not None
+        self.reductions.add(batch.reduction)
         batch.miniatures[:] = self._planes.to_miniatures(torch.from_numpy(batch.pixels), batch.reduction)
         self._mistake(batch.miniatures)
 
@@ -379,27 +382,39 @@ def test_a_film_that_begins_black_does_not_hide_a_mistake_of_the_device(
     assert all((frame.miniature[:LUMA_BYTES] == 0).all() for frame in frames)
 
 
-def film_of_positions(path: Path, positions: Sequence[int], frames: int = 6) -> Film:
-    """Encode colourful noise; each position of chroma samples is in the headers of `frames` frames."""
+def film_of_positions(
+    path: Path, positions: Sequence[int], frames: int = 6, options: str = "bframes=0", begin: int = 0
+) -> Film:
+    """Encode colourful noise in parts of `frames` frames, each with another position of chroma samples.
+
+    Args:
+        begin: number of the key frame with which the later parts begin.
+    """
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.options = {"x264-params": f"chromaloc={positions[0]}:bframes=0", "crf": "1"}
-        for part, position in enumerate(positions):
+        stream.codec_context.options = {"x264-params": f"chromaloc={positions[0]}:{options}", "crf": "1"}
+        shown = 0
+        for position in positions:
             encoder: Any = av.CodecContext.create("libx264", "w")
             encoder.width, encoder.height, encoder.pix_fmt = 64, 48, "yuv420p"
             encoder.time_base = Fraction(1, 25)
-            encoder.options = {"x264-params": f"chromaloc={position}:bframes=0", "crf": "1"}
+            encoder.options = {"x264-params": f"chromaloc={position}:{options}", "crf": "1"}
             packets = []
-            for number in range(part * frames, (part + 1) * frames):
+            for number in range(frames):
                 noise = rng.integers(0, 256, (48, 64, 3), np.uint8)
                 frame = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")
                 frame.pts, frame.time_base = number, Fraction(1, 25)
                 packets += encoder.encode(frame)
-            for packet in (*packets, *encoder.encode(None)):
-                packet.stream = stream
+            packets += encoder.encode(None)
+            keys = [index for index, packet in enumerate(packets) if packet.is_keyframe]
+            packets = packets[keys[begin if shown else 0] :]
+            shift = shown - min(packet.pts for packet in packets)
+            for packet in packets:
+                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
                 container.mux(packet)
+            shown += len(packets)
     return open_film(path)
 
 
@@ -414,10 +429,35 @@ def test_chroma_samples_that_change_their_position_are_noticed(
     assert len(frames) == 18
     np.testing.assert_array_equal([frame.miniature for frame in frames], expected)
     assert device.reduced == len(range(0, 18, every)) and device.compared == 2 and not warnings_of(caplog)
-    monkeypatch.setattr(device_miniatures, "chroma_position", lambda picture: b"")
+    monkeypatch.setattr(reduction, "chroma_position", lambda picture: b"")
+    monkeypatch.setattr(reduction, "_found", {})
     frames = joined(run(film, ReducingDevice(Reader(batch_size=8)), 0, 18, every))
     changed = [(one.miniature != right).any() for one, right in zip(frames, expected, strict=True)]
     assert any(changed[6:12]) and not any(changed[:6])  # so that the test would notice
+
+
+def test_frames_that_are_shown_before_the_header_that_they_were_decoded_with(tmp_path: Path) -> None:
+    """Where recordings with open groups of pictures were joined, or frames of a film were lost."""
+    film = film_of_positions(
+        tmp_path / "3-joined.ts", (1, 2), 18, "open-gop=1:bframes=2:b-adapt=0:keyint=9:scenecut=0", 1
+    )
+    count = len(film.pts)
+    pictures = [decoded.picture for decoded in read_decoded(film, 0, count)]
+    keys = [number for number, picture in enumerate(pictures) if picture.key_frame]
+    positions = [reduction.chroma_position(picture) for picture in pictures]
+    changed = next(number for number in range(count) if positions[number] != positions[0])
+    assert changed not in keys, "a frame before the key frame has the position"
+    expected = [pixels_of(decoded.reduced()) for decoded in read_decoded(film, 0, count)]
+    frames = joined(run(film, ReducingDevice(Reader(batch_size=8)), 0, count))
+    np.testing.assert_array_equal([frame.miniature for frame in frames], expected)
+
+
+def test_shards_of_one_process_share_what_a_device_keeps(film: Film) -> None:
+    """Tables, and memory for batches of a form: there is no place for those of each shard."""
+    device = ReducingDevice(Reader())
+    for beg in range(0, 30, 10):
+        run(film, device, beg, beg + 10)
+    assert device.compared == 3 and len(device.reductions) == 1
 
 
 def test_the_host_makes_the_miniatures_of_pictures_that_cannot_be_described(

@@ -163,6 +163,7 @@ def test_the_frame_that_is_asked_about_stays_as_it_is() -> None:
 
 def test_coefficients_that_are_not_whole_shares_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums of float32 are exact only if the coefficients of a pixel are shares of a whole."""
+    monkeypatch.setattr(module, "_found", {})
     monkeypatch.setattr(module, "_rounded", lambda values, total: np.full(values.shape, 3, np.int16))
     assert reduction_of(frame_of(320, 180)) is None
 
@@ -171,5 +172,6 @@ def test_a_picture_that_swscale_refuses_has_no_reduction(monkeypatch: pytest.Mon
     def refused(*_: object) -> None:
         raise av.FFmpegError(22, "Invalid argument")
 
+    monkeypatch.setattr(module, "_found", {})
     monkeypatch.setattr(module, "reduce_to", refused)
     assert reduction_of(frame_of(320, 180)) is None
