@@ -163,12 +163,18 @@ def people_from_labels(
 
 
 def _warn_of_near_names(labels: Path, persons: Iterable[Person], cast: Mapping[str, str]) -> None:
-    """Warn of names without an actor that are nearly those of an actor of the cast: misspelt, it may be."""
-    spelled = {plain_name(name): name for name in cast.values()}
-    for typed in sorted({one.person: one.name for one in persons if one.person.startswith("typed:")}.items()):
-        if near := difflib.get_close_matches(plain_name(typed[1]), spelled, 1, _NEAR):
+    """Warn of names that are nearly those of actors of the cast, perhaps misspelt, or those of several."""
+    ids = ids_by_name(cast)
+    for _, name in sorted(
+        {one.person: one.name for one in persons if one.person.startswith("typed:")}.items()
+    ):
+        plain = plain_name(name)
+        if plain in ids:
+            message = "%s: %d actors of the cast have the name %r, so it gets no actor id; label with the id"
+            logging.warning(message, labels, len(ids[plain]), name)
+        elif near := difflib.get_close_matches(plain, ids, 1, _NEAR):
             message = "%s: %r is no name of the cast, so it gets no actor id; did you mean %r?"
-            logging.warning(message, labels, typed[1], spelled[near[0]])
+            logging.warning(message, labels, name, cast[ids[near[0]][0]])
 
 
 def arrange(

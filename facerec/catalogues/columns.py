@@ -21,8 +21,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "family": ("family name", "last name", "lastname", "surname", "nachname", "familienname",
                "nom de famille", "apellido", "apellidos", "cognome", "sobrenome", "achternaam"),
     "role": ("role", "roles", "rolelabel", "character", "characterlabel", "character name", "characters",
-             "part", "character role", "plays", "playing", "portrays", "as",
-             "rolle", "rolle n", "rollen", "rollenname", "figur", "personnage",
+             "part", "character role", "rolle", "rolle n", "rollen", "rollenname", "figur", "personnage",
              "personnages", "papel", "personaje", "personajes", "ruolo", "personaggio", "personagem", "rol"),
     "birthday": ("birthday", "birth date", "birthdate", "date of birth", "dateofbirth", "dob", "born",
                  "geburtstag", "geburtsdatum", "geboren", "geboren am", "date de naissance", "ne le",
@@ -48,6 +47,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "movie_year": ("movie year", "film year", "release year", "year", "jahr", "annee", "ano", "anno",
                    "startyear"),
 }  # fmt: skip
+_ROLE_VERBS = ("plays", "playing", "portrays", "as")  # for the role, where no other column has it
 _FIELD_OF = {alias: field for field, aliases in FIELDS.items() for alias in aliases}
 
 
@@ -71,6 +71,9 @@ def find_columns(header: Sequence[str], given: Mapping[str, str]) -> tuple[dict[
         found.setdefault("given" if "family" in found else "name", []).append(folded.index("nombre"))
     if "nome" in folded:  # Italian and Portuguese
         found.setdefault("given" if "family" in found else "name", []).append(folded.index("nome"))
+    verbs = [verb for verb in _ROLE_VERBS if verb in folded]
+    if verbs and "role" not in found:
+        found["role"] = [folded.index(verbs[0])]
     columns: dict[str, int] = {}
     doubts = []
     for field, places in found.items():

@@ -59,6 +59,7 @@ def test_every_separator_and_encoding_gives_the_same_people(
          "Grace Hopper;Admiral;December 9, 1906;New York;none"),
         ("first name;surname;part;dob;birthplace", "Grace;Hopper;Admiral;9 December 1906;New York"),
         ("Actor;Plays;Born;Born in", "Grace Hopper;Admiral;09.12.1906;New York"),
+        ("Actor;As;Role;Born;Born in", "Grace Hopper;guest;Admiral;09.12.1906;New York"),
         ("sep=;\nname;role;birthday;birthplace", "Grace Hopper;Admiral;09.12.1906;New York;;"),
     ],
 )  # fmt: skip

@@ -115,6 +115,16 @@ def test_a_misspelt_name_of_the_cast_is_said_to_be_near(
     assert {"typed:naame_0", "typed:the_waiter"} <= {person for person, _, _ in said(folder)}
 
 
+def test_a_name_that_two_of_the_cast_have_is_not_called_misspelt(
+    folder: MovieFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = folder.path.parent / "actor_db" / "actors.csv"
+    people.write_text(people.read_text().replace("Name 1", "Name 0"))
+    assert apply(folder, write(folder, (0, 0, "labeled", "Name 0", "same"))) == 0
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if " WARNING " in line]
+    assert "2 actors of the cast have the name 'Name 0'" in warning and "did you mean" not in warning
+
+
 def test_rejected_faceless_and_mixed_trajectories_have_no_name(folder: MovieFolder) -> None:
     labels = write(
         folder, (0, 0, "labeled", "nm1", "same"), (0, 1, "labeled", "nm1", "different"),
