@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class ColourPlanes:
+class Channels:
     """A frame in RGB with its channels apart, (height, width) uint8; rows may have padding after them."""
 
     red: NDArray[np.uint8]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.models.base import Detections
-from facerec.pixels import ColourPlanes
+from facerec.pixels import Channels
 from facerec.support.prefetch import Profile
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.miniature import Miniature, pixels_of
@@ -26,7 +26,7 @@ class Frame:
     Attributes:
         miniature: None until it was made.
         image: in RGB at display size, if a later step needs it and it was converted.
-        planes: the same for the detector only, if that takes frames with their channels apart.
+        channels: the same for the detector only, if that takes frames with their channels apart.
         decoded: if a later step may need it in RGB and it was not converted.
         detections: None until then, and for frames in which no faces are detected.
     """
@@ -34,7 +34,7 @@ class Frame:
     number: int
     miniature: Miniature | None = None
     image: Image | None = None
-    planes: ColourPlanes | None = None
+    channels: Channels | None = None
     decoded: DecodedFrame | None = None
     detections: Detections | None = None
 
@@ -113,8 +113,8 @@ def _convert_for_detector(conversion: Conversion) -> None:
         frame.decoded = decoded if conversion.saved else None
         return
     if conversion.apart and not conversion.saved:  # for crops, the channels are needed together
-        frame.planes = decoded.colour_planes()
-        if frame.planes is not None:
+        frame.channels = decoded.channels()
+        if frame.channels is not None:
             return
     frame.image = decoded.image()
     if target is not None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from facerec.extraction.conversions import Conversion, Frame, convert
 from facerec.extraction.device_miniatures import DeviceMiniatures
 from facerec.geometry import MINIATURE_BYTES
-from facerec.models.base import BatchDetector, Detections, Detector, PlanesDetector
+from facerec.models.base import BatchDetector, ChannelsDetector, Detections, Detector
 from facerec.models.finite import finish_model, run_model
 from facerec.pixels import FrameBatch, Reduction, YuvTables, plane_bytes
 from facerec.support.limits import cpu_threads
@@ -155,7 +155,7 @@ class FrameSteps:
     @cached_property
     def apart(self) -> bool:
         """Whether the detector takes frames with their channels apart."""
-        return isinstance(self.detector, PlanesDetector) and self.detector.takes_planes
+        return isinstance(self.detector, ChannelsDetector) and self.detector.takes_channels
 
     def decode(self, beg: int, end: int) -> Iterator[Batch]:
         """Yield the frames `[beg, end)` in batches; their conversion goes on in the pool."""
@@ -241,7 +241,7 @@ class FrameSteps:
         """Start to detect the faces of a batch, on the CPU when the results are taken."""
         numbers, film = [frame.number for frame in batch.detected], self.film.path
         if self.device is None or batch.pixels is None:
-            images: list[Any] = [frame.planes or frame.image for frame in batch.detected]
+            images: list[Any] = [frame.channels or frame.image for frame in batch.detected]
             return partial(run_model, self.detector.detect, images, numbers, film)
         submit = self.device.submit_batch
         height, width = self.film.display_height, self.film.display_width
@@ -255,7 +255,7 @@ class FrameSteps:
     def _finish(self, batch: Batch, results: Callable[[], list[Detections]]) -> list[Frame]:
         with self.profile.time("detect"):
             for frame, detections in zip(batch.detected, results(), strict=True):
-                frame.detections, frame.planes = detections, None
+                frame.detections, frame.channels = detections, None
                 if frame.number % self.save_every:
                     frame.image = None
             if batch.miniatures is not None:

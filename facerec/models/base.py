@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import NonFiniteError
 from facerec.geometry import Image
-from facerec.pixels import ColourPlanes, FrameBatch
+from facerec.pixels import Channels, FrameBatch
 
 if TYPE_CHECKING:
     import torch
@@ -190,16 +190,16 @@ class Detector(Protocol):
 
 
 @runtime_checkable
-class PlanesDetector(Detector, Protocol):
-    """A detector on the CPU that takes the channels of a frame apart; it may get them so.
+class ChannelsDetector(Detector, Protocol):
+    """A detector on the CPU that also accepts frames with their channels apart.
 
     Attributes:
-        takes_planes: whether that saves time; with some settings the channels are needed together.
+        takes_channels: whether that saves time; with some settings it needs the channels together.
     """
 
-    takes_planes: bool
+    takes_channels: bool
 
-    def detect(self, frames: Sequence[Image | ColourPlanes]) -> list[Detections]:
+    def detect(self, frames: Sequence[Image | Channels]) -> list[Detections]:
         """As `Detector.detect`; both forms of a frame give the same detections."""
         ...
 

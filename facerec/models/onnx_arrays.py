@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.geometry import Image
-from facerec.pixels import ColourPlanes
+from facerec.pixels import Channels
 
 SIZES = 4  # sizes of images for which each thread keeps its arrays
 Rows = NDArray[np.float32]
@@ -35,9 +35,9 @@ class Arrays:
     bindings: dict[int, Any] = field(default_factory=dict)
     _planes: list[NDArray[np.uint8]] = field(default_factory=list)
 
-    def split(self, image: Image | ColourPlanes) -> list[NDArray[np.uint8]]:
+    def split(self, image: Image | Channels) -> list[NDArray[np.uint8]]:
         """Return red, green and blue of `image` as planes (height, width), which the next call overwrites."""
-        if isinstance(image, ColourPlanes):
+        if isinstance(image, Channels):
             return [image.red, image.green, image.blue]
         if not self._planes or self._planes[0].shape != image.shape[:2]:
             self._planes = [np.empty(image.shape[:2], np.uint8) for _ in range(3)]

@@ -37,7 +37,7 @@ class Planes:
         self._tables: dict[YuvTables, Tensor] = {}
         self._filters: dict[Reduction, tuple[_Filters, _Filters]] = {}
 
-    def keep_tables(self, yuv: YuvTables | None, reduction: Reduction | None) -> None:
+    def _keep_tables(self, yuv: YuvTables | None, reduction: Reduction | None) -> None:
         """Copy tables to the device; waits for it. Otherwise that is done when they are first used."""
         if yuv is not None and yuv not in self._tables:
             self._tables[yuv] = torch.from_numpy(yuv.tables).to(self._device)
@@ -63,7 +63,7 @@ class Planes:
         Returns:
             (n, 3, height, width) uint8.
         """
-        self.keep_tables(yuv, None)
+        self._keep_tables(yuv, None)
         tables = self._tables[yuv]
         n, luma_bytes = len(planes), height * width
         y, uv = planes[:, :luma_bytes], planes[:, luma_bytes:].view(n, 2, luma_bytes // 4)
@@ -87,7 +87,7 @@ class Planes:
         Returns:
             (n, MINIATURE_BYTES) float32, whole numbers 0..255.
         """
-        self.keep_tables(None, reduction)
+        self._keep_tables(None, reduction)
         luma, chroma = self._filters[reduction]
         luma_bytes = luma.down.shape[1] * luma.across.shape[0]
         parts = _reduced(planes[:, :luma_bytes], luma), _reduced(planes[:, luma_bytes:], chroma)
@@ -105,7 +105,7 @@ def _reduced(planes: Tensor, filters: _Filters) -> Tensor:
     height, width = filters.down.shape[1], filters.across.shape[0]
     halves = planes.float().view(-1, width) @ filters.across
     high, low = halves.int().chunk(2, dim=1)
-    lines = high * _SPLIT + low >> 7
+    lines = (high * _SPLIT + low) >> 7
     if filters.range is not None:
         factor, offset = filters.range
         lines = (lines * factor + offset >> 14).clamp_(max=2**15 - 1)

@@ -34,7 +34,7 @@ from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
 from facerec.models.onnx_arrays import SIZES, OnnxArrays
 from facerec.models.weights import WeightFiles
-from facerec.pixels import ColourPlanes
+from facerec.pixels import Channels
 from facerec.support.limits import cpu_threads
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three levels
@@ -81,7 +81,7 @@ class YuNet:
     def __init__(self, found: WeightFiles, placement: Placement, search: FaceSearch) -> None:
         self.card, self.search = found.card, search
         self._scale = min(1.0, SAFE_SIZE / search.min_face_size)
-        self.takes_planes = self._scale == 1
+        self.takes_channels = self._scale == 1
         self.batch_size = placement.batch_size or max(8, 2 * cpu_threads())
         path = found.paths[0]
         session = onnx_session(path, threads=1)
@@ -100,12 +100,12 @@ class YuNet:
                 f"{path}: does not accept frames of any size, as YuNet of May 2026 does ({reason})"
             ) from error
 
-    def detect(self, frames: Sequence[Image | ColourPlanes]) -> list[Detections]:
+    def detect(self, frames: Sequence[Image | Channels]) -> list[Detections]:
         """Find the faces in each of `frames`."""
         size = max(1, min(GROUP, len(frames) // cpu_threads()))
         return list(chain.from_iterable(parallel_map(self._detect, split_into_batches(frames, size))))
 
-    def _detect(self, frames: Sequence[Image | ColourPlanes]) -> list[Detections]:
+    def _detect(self, frames: Sequence[Image | Channels]) -> list[Detections]:
         """Find the faces in a few frames, with the network's runs one after the other."""
         images = [_downscale(frame, self._scale) for frame in frames]
         passes = [self._run(image, index) for index, image in enumerate(images)]
@@ -126,7 +126,7 @@ class YuNet:
         return detections
 
     def _run(
-        self, image: Image | ColourPlanes, index: int = 0
+        self, image: Image | Channels, index: int = 0
     ) -> tuple[Mapping[str, NDArray[np.float32]], tuple[int, int]]:
         """Run the network over `image`.
 
@@ -162,7 +162,7 @@ class YuNet:
             check_finite(self.card, "float32", boxes=rows)  # the exponential of a size may overflow
         return rows, 2 * candidates >= len(outputs["cls"])
 
-    def _with_large_faces(self, image: Image | ColourPlanes, full: Rows) -> Rows:
+    def _with_large_faces(self, image: Image | Channels, full: Rows) -> Rows:
         """Complete the detections of a pass over `image` with those of a pass over the downscaled image.
 
         A large face that the full pass has not found must also be found by a third pass.
@@ -230,7 +230,7 @@ def _inside(rows: Rows, others: Rows) -> NDArray[np.bool_]:
     return np.asarray(np.maximum(sides, 0).prod(axis=2) >= 0.5 * rows[:, 2:4].prod(axis=1)[:, None])
 
 
-def _downscale(image: Image | ColourPlanes, scale: float) -> Image | ColourPlanes:
+def _downscale(image: Image | Channels, scale: float) -> Image | Channels:
     """Downscale `image` by averaging; at scale 1 it is returned itself."""
     if scale == 1:
         return image
@@ -240,11 +240,11 @@ def _downscale(image: Image | ColourPlanes, scale: float) -> Image | ColourPlane
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _together(image: Image | ColourPlanes) -> Image:
-    return image.image() if isinstance(image, ColourPlanes) else image
+def _together(image: Image | Channels) -> Image:
+    return image.image() if isinstance(image, Channels) else image
 
 
-def _rescale(rows: Rows, image: Image | ColourPlanes, other: Image | ColourPlanes) -> Rows:
+def _rescale(rows: Rows, image: Image | Channels, other: Image | Channels) -> Rows:
     """Convert detections in pixels of `image` to pixels of `other`, the same picture at another scale."""
     if image is other:
         return rows

@@ -103,7 +103,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
 
 
 def _missing_columns(header: Sequence[str], missing: Sequence[str]) -> str:
-    """Return what is wrong with a header that lacks columns: often a spreadsheet's separator."""
+    """Return the message for a header that lacks columns; it names the separator if that is the cause."""
     for separator, name in (";", "semicolons"), ("\t", "tabs"):
         cells = [cell.strip() for cell in header[0].split(separator)]
         if len(header) == 1 and {*missing} <= {*cells}:

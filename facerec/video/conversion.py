@@ -1,4 +1,4 @@
-"""Convert decoded pictures to RGB by swscale, or describe the same conversion for a device.
+"""Convert decoded pictures to RGB by swscale, its channels together or apart, or describe it for a device.
 
 Between pictures of one size swscale gives each channel of RGB as a clipped sum: a value for the luma, plus
 values for the chroma of the pixel's block of 2x2 pixels. A device that adds the same values has the same
@@ -20,7 +20,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from facerec.geometry import Image
-from facerec.pixels import ColourPlanes, YuvTables, plane_bytes
+from facerec.pixels import Channels, YuvTables, plane_bytes
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -67,32 +67,32 @@ def _converted(frame: VideoFrame, width: int, height: int, pixel_format: str) ->
     )
 
 
-def to_colour_planes(frame: VideoFrame) -> ColourPlanes | None:
+def to_channels(frame: VideoFrame) -> Channels | None:
     """Convert a picture at its own size to RGB with its channels apart, which is faster than `to_rgb`.
 
     One thread at a time may convert a picture.
 
     Returns:
-        None if these could be other bytes than those of `to_rgb`: as for `yuv_tables`.
+        None where the bytes could differ from those of `to_rgb`: without `yuv_tables`, and at some widths.
     """
     if not _is_plain(frame):
         return None
-    if not _has_colour_planes(frame.format.name, int(frame.colorspace), int(frame.color_range), frame.width):
+    if not _has_same_channels(frame.format.name, int(frame.colorspace), int(frame.color_range), frame.width):
         return None
-    return _colour_planes(frame)
+    return _channels(frame)
 
 
-def _colour_planes(frame: VideoFrame) -> ColourPlanes:
+def _channels(frame: VideoFrame) -> Channels:
     green, blue, red = plane_views(_converted(frame, frame.width, frame.height, "gbrp"))
-    return ColourPlanes(red, green, blue)
+    return Channels(red, green, blue)
 
 
 @cache
-def _has_colour_planes(pixel_format: str, colorspace: int, color_range: int, width: int) -> bool:
-    """Whether swscale computes the same bytes for channels apart; shown on a random picture.
+def _has_same_channels(pixel_format: str, colorspace: int, color_range: int, width: int) -> bool:
+    """Whether swscale computes the same bytes for channels apart; tested on a random picture.
 
-    It depends on the processor's routines, and with some of them on the width: what a multiple of 16 pixels
-    leaves over may be computed in another way.
+    It depends on the processor's routines, and with some of them on the width: another routine may compute
+    the pixels after the last multiple of 16.
     """
     rng = np.random.default_rng(0)
     frame = av.VideoFrame(width, 2 * _TRIAL, pixel_format)
@@ -101,7 +101,7 @@ def _has_colour_planes(pixel_format: str, colorspace: int, color_range: int, wid
     frame.colorspace, frame.color_range = colorspace, color_range
     try:
         together = _reformat(frame, frame.width, frame.height)
-        return np.array_equal(_colour_planes(frame).image(), together)
+        return np.array_equal(_channels(frame).image(), together)
     except (av.FFmpegError, OSError) as error:  # as in `to_rgb`
         log.debug("%s, colour space %d, range %d: %s", pixel_format, colorspace, color_range, error)
         return False

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.geometry import Image
-from facerec.pixels import ColourPlanes, YuvTables
-from facerec.video.conversion import copy_planes, to_colour_planes, to_rgb, yuv_tables
+from facerec.pixels import Channels, YuvTables
+from facerec.video.conversion import copy_planes, to_channels, to_rgb, yuv_tables
 from facerec.video.miniature import reduce
 from facerec.video.orientation import Orientation, fitted_size, orientation_of, with_borders
 
@@ -43,9 +43,9 @@ class DecodedFrame:
         display = film.display_width, film.display_height
         return image if size == display else with_borders(image, display)
 
-    def colour_planes(self) -> ColourPlanes | None:
+    def channels(self) -> Channels | None:
         """Convert to the bytes of `image` with its channels apart; None if that takes more than one step."""
-        return to_colour_planes(self.picture) if self._is_shown_as_stored else None
+        return to_channels(self.picture) if self._is_shown_as_stored else None
 
     def reduced(self) -> VideoFrame:
         """Reduce to 48x27 pixels, as stored, in one pass of swscale; `pixels_of` it is the miniature."""

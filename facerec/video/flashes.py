@@ -16,9 +16,8 @@ from facerec.video.miniature import HEIGHT, WIDTH
 _LONGEST = 24  # frames of light that are compared
 _LONGEST_MOVED = 8  # of these, with a camera that moves
 _LIGHT = 2.0  # grey levels by which each frame of light differs from both ends, in the mean
-_STEP = (
-    0.99 * _LIGHT
-)  # the same from one frame to the next, with a margin for rounding; saves most comparisons
+# the same from one frame to the next, with a margin for rounding; saves most comparisons
+_STEP = 0.99 * _LIGHT
 _BESIDE = 3  # frames by which a gradual transition may be longer than the light that explains it, at each end
 _OPPOSITE = 0.1  # share of the change that may be darker in a flash, or brighter where a lamp goes out
 _NOISE = 1.0  # grey levels, in the mean, that may be so besides

@@ -53,9 +53,8 @@ def find_gradual(
             part of it is given.
     """
     windows = find_windows(small, borders, settings, first)
-    windows.sort(
-        key=lambda window: (window.begin, window.end)
-    )  # so that those with one beginning are together
+    # those with one beginning are together
+    windows.sort(key=lambda window: (window.begin, window.end))
     checked = [
         weighed
         for at in range(0, len(windows), AT_ONCE)
@@ -128,9 +127,9 @@ def _checked(
     low, high = sides(begins, ends, len(pictures), borders)
     before, after = spread(low, begins, _COMPARED), spread(ends, high, _COMPARED)
     moves = np.full((2, len(candidates)), np.inf)
-    one, again = np.unique(low * len(pictures) + begins, return_index=True, return_inverse=True)[1:]
-    moves[0] = _moves(pictures, before[one], begins[one])[again] / apart
-    # most windows are dropped for what one side shows; that of the others is not compared
+    firsts, places = np.unique(low * len(pictures) + begins, return_index=True, return_inverse=True)[1:]
+    moves[0] = _moves(pictures, before[firsts], begins[firsts])[places] / apart
+    # one side is enough to drop most windows; the other is compared for the rest only
     left = np.flatnonzero((moves[0] <= longest) & (_badness(mix, moves[0], apart) <= settings.max_badness))
     moves[1, left] = _moves(pictures, after[left], ends[left]) / apart[left]
     calmer, livelier = np.sort(moves, axis=0)

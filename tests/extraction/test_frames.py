@@ -28,7 +28,7 @@ from facerec.extraction.frames import RING, frame_steps
 from facerec.geometry import Image
 from facerec.models.base import Detections, Detector
 from facerec.models.planes import Planes
-from facerec.pixels import ColourPlanes, FrameBatch, Reduction
+from facerec.pixels import Channels, FrameBatch, Reduction
 from facerec.support.prefetch import Profile
 from facerec.video import reduction
 from facerec.video.conversion import sum_tables
@@ -487,37 +487,37 @@ def test_a_bad_number_in_a_batch_on_a_device_names_its_frame(film: Film) -> None
 class Apart(Reader):
     """A detector that takes frames with their channels apart."""
 
-    takes_planes = True
+    takes_channels = True
 
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[type] = []
 
-    def detect(self, frames: Sequence[Image | ColourPlanes]) -> list[Detections]:
+    def detect(self, frames: Sequence[Image | Channels]) -> list[Detections]:
         self.forms += map(type, frames)
-        return super().detect([one.image() if isinstance(one, ColourPlanes) else one for one in frames])
+        return super().detect([one.image() if isinstance(one, Channels) else one for one in frames])
 
 
 def test_frames_of_which_nothing_is_saved_come_with_their_channels_apart(
     film: Film, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only for a detector that takes them so, and only where the conversion is the same."""
-    original = DecodedFrame.colour_planes
+    original = DecodedFrame.channels
     monkeypatch.setattr(
-        DecodedFrame, "colour_planes", lambda frame: None if frame.number == 7 else original(frame)
+        DecodedFrame, "channels", lambda frame: None if frame.number == 7 else original(frame)
     )
     detector = Apart()
     frames = joined(run(film, detector, save_every=5))
     assert joined(detector.seen) == [*range(FRAMES)]
-    whole = [number for number, form in enumerate(detector.forms) if form is not ColourPlanes]
+    whole = [number for number, form in enumerate(detector.forms) if form is not Channels]
     assert whole == sorted([*range(0, FRAMES, 5), 7])
     images = dict(read_frames(film, 0, FRAMES))
     for frame in frames[::5]:
         np.testing.assert_array_equal(frame.rgb(), images[frame.number])
-    assert all(frame.planes is None for frame in frames), "their memory is free"
-    monkeypatch.setattr(detector, "takes_planes", False)
+    assert all(frame.channels is None for frame in frames), "their memory is free"
+    monkeypatch.setattr(detector, "takes_channels", False)
     run(film, detector)
-    assert ColourPlanes not in detector.forms[FRAMES:]
+    assert Channels not in detector.forms[FRAMES:]
 
 
 STORY = Story(frames=70, cuts=(31,))

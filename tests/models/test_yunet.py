@@ -11,7 +11,7 @@ import pytest
 from facerec.geometry import iou
 from facerec.models import load_detector, yunet
 from facerec.models.yunet import corners, merge_passes
-from facerec.pixels import ColourPlanes
+from facerec.pixels import Channels
 
 PORTRAITS = ("lin-manuel-miranda.png", "obama.jpg", "knn_examples_train_rose_leslie_img2.jpg")
 
@@ -63,19 +63,19 @@ def test_detections_are_the_same_bits_in_any_batch(spec, frames):
         np.testing.assert_array_equal(detector.detect([frame])[0].boxes, other.boxes)
 
 
-def _apart(frame: np.ndarray) -> ColourPlanes:
+def _apart(frame: np.ndarray) -> Channels:
     """Take the channels apart, into rows with padding as a decoder's."""
     padded = np.full((3, frame.shape[0], frame.shape[1] + 32), 77, np.uint8)
     planes = padded[:, :, : frame.shape[1]]
     planes[:] = frame.transpose(2, 0, 1)
-    return ColourPlanes(*planes)
+    return Channels(*planes)
 
 
 @pytest.mark.parametrize(("scale", "min_face_size"), [(1, 20), (1, 80), (2, 20)])
 def test_a_frame_with_its_channels_apart_has_the_same_detections(spec, frames, scale, min_face_size):
     """Also where frames are downscaled: for the minimum size, or for faces that are too large (720 lines)."""
     detector = load_detector(spec, min_face_size=min_face_size)
-    assert detector.takes_planes == (min_face_size <= 40)
+    assert detector.takes_channels == (min_face_size <= 40)
     some = [frame.repeat(scale, 0).repeat(scale, 1)[:, 10:] for frame in frames[1:3]]
     expected, found = detector.detect(some), detector.detect([_apart(some[0]), some[1]])
     assert any(map(len, expected))

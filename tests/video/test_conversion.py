@@ -14,7 +14,7 @@ import torch
 from facerec.models.planes import Planes
 from facerec.pixels import plane_bytes
 from facerec.video import conversion
-from facerec.video.conversion import copy_planes, plane_views, to_colour_planes, to_rgb, yuv_tables
+from facerec.video.conversion import copy_planes, plane_views, to_channels, to_rgb, yuv_tables
 from facerec.video.film import open_film, read_decoded
 from tests.films import make_film
 
@@ -43,7 +43,7 @@ def on_device(picture: av.VideoFrame) -> np.ndarray:
 
 def apart(picture: av.VideoFrame) -> np.ndarray:
     """Convert with the channels apart, as for YuNet; not all processors compute the same bytes so."""
-    planes = to_colour_planes(picture)
+    planes = to_channels(picture)
     assert planes is not None or picture.width % 16 or platform.machine() not in ("x86_64", "AMD64")
     return to_rgb(picture, picture.width, picture.height) if planes is None else planes.image()
 
@@ -98,7 +98,7 @@ def test_a_picture_is_converted_the_same_whatever_was_converted_before_it() -> N
 
 def test_formats_without_tables_have_none() -> None:
     for other in (random_picture(64, 48, "nv12"), random_picture(63, 48), random_picture(64, 47)):
-        assert to_colour_planes(other) is None
+        assert to_channels(other) is None
     assert yuv_tables(random_picture(64, 48, "yuv422p")) is None
     assert yuv_tables(random_picture(64, 48, "gray")) is None
     assert yuv_tables(random_picture(63, 48)) is None
@@ -129,10 +129,10 @@ def test_a_processor_that_computes_channels_apart_in_another_way_has_them_not_ap
         image[7, -1, 2] ^= 1
         return image
 
-    monkeypatch.setattr(conversion, "_has_colour_planes", conversion._has_colour_planes.__wrapped__)
-    assert to_colour_planes(random_picture(64, 48)) is not None
+    monkeypatch.setattr(conversion, "_has_same_channels", conversion._has_same_channels.__wrapped__)
+    assert to_channels(random_picture(64, 48)) is not None
     monkeypatch.setattr(conversion, "_reformat", differs)
-    assert to_colour_planes(random_picture(64, 48)) is None
+    assert to_channels(random_picture(64, 48)) is None
 
 
 def test_a_buffer_of_another_size_is_refused() -> None:
@@ -152,8 +152,8 @@ def test_frames_that_are_turned_or_scaled_have_no_tables(tmp_path: Path) -> None
     np.testing.assert_array_equal(copied, expected)
     frame = next(read_decoded(open_film(plain, display_aspect=Fraction(2)), 0, 1))
     assert frame.image().shape == (120, 240, 3)
-    assert frame.yuv_tables() is None and frame.colour_planes() is None
+    assert frame.yuv_tables() is None and frame.channels() is None
     turned = make_film(tmp_path / "1-turned.mp4", 4, width=128, height=128, rotation=90)
     frame = next(read_decoded(open_film(turned), 0, 1))
     assert frame.image().shape == (128, 128, 3)
-    assert frame.yuv_tables() is None and frame.colour_planes() is None
+    assert frame.yuv_tables() is None and frame.channels() is None
