@@ -36,7 +36,7 @@ WHITE = 255
 # 0..255. They are those of libswscale 9, which rounds the factor up and maps the largest value exactly.
 RANGES = (19078, -39084288), (18652, -38207488)
 
-_MARKS = tuple(np.random.default_rng(0).integers(0, 256, (side, side), np.uint8) for side in (8, 4, 4))
+_MARKS = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
 _POINT = int(Interpolation.POINT)
 _of_thread = threading.local()  # reformatters for `chroma_position`, which keep their tables
 # by width, height, whether the range is full, and position of the chroma samples: a device keeps tables and
@@ -90,15 +90,13 @@ def chroma_position(frame: VideoFrame) -> bytes:
     before the one with the header. Method: a small picture gets the frame's attributes and is reduced.
     """
     if not hasattr(_of_thread, "reformatters"):
-        _of_thread.reformatters = [VideoReformatter() for _ in range(3)]
-    shrink, enlarge, halve = _of_thread.reformatters
+        _of_thread.reformatters = VideoReformatter(), VideoReformatter()
+    shrink, halve = _of_thread.reformatters
+    side = 8 if frame.width != 8 else 16  # a frame of this size would be returned itself, and written to
     try:
-        # in two steps, as a frame that has the size already would be returned itself, and written to
-        small = shrink.reformat(frame, 2, 2, "yuv420p", interpolation=_POINT, threads=1)
-        marks = enlarge.reformat(small, 8, 8, interpolation=_POINT, threads=1)
-        for view, noise in zip(plane_views(marks), _MARKS, strict=True):
-            view[:] = noise
-        return pixels_of(reduce_to(marks, 4, 4, "yuv420p", halve)).tobytes()
+        small = shrink.reformat(frame, side, side, "yuv420p", interpolation=_POINT, threads=1)
+        plane_views(small)[1][:] = _MARKS[: side // 2, : side // 2]
+        return plane_views(reduce_to(small, side // 2, side // 2, "yuv420p", halve))[1].tobytes()
     except (av.FFmpegError, OSError):
         return b""
 
