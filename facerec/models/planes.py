@@ -37,15 +37,20 @@ class Planes:
         self._tables: dict[YuvTables, Tensor] = {}
         self._filters: dict[Reduction, tuple[_Filters, _Filters]] = {}
 
-    def _keep_tables(self, yuv: YuvTables | None, reduction: Reduction | None) -> None:
-        """Copy tables to the device; waits for it. Otherwise that is done when they are first used."""
-        if yuv is not None and yuv not in self._tables:
+    def _tables_of(self, yuv: YuvTables) -> Tensor:
+        """Return tables on the device; copies them when they are first used, which waits for it."""
+        if yuv not in self._tables:
             self._tables[yuv] = torch.from_numpy(yuv.tables).to(self._device)
-        if reduction is not None and reduction not in self._filters:
-            luma, chroma = (self._filters_of(reduction, kind) for kind in (0, 1))
-            self._filters[reduction] = luma, chroma
+        return self._tables[yuv]
 
-    def _filters_of(self, reduction: Reduction, kind: int) -> _Filters:
+    def _filters_of(self, reduction: Reduction) -> tuple[_Filters, _Filters]:
+        """Return the filters of luma and of chroma on the device, as `_tables_of`."""
+        if reduction not in self._filters:
+            luma, chroma = (self._filters_of_kind(reduction, kind) for kind in (0, 1))
+            self._filters[reduction] = luma, chroma
+        return self._filters[reduction]
+
+    def _filters_of_kind(self, reduction: Reduction, kind: int) -> _Filters:
         across = torch.from_numpy(reduction.across[kind]).T
         halves = torch.cat([across // _SPLIT, across % _SPLIT], dim=1)
         return _Filters(
@@ -63,8 +68,7 @@ class Planes:
         Returns:
             (n, 3, height, width) uint8.
         """
-        self._keep_tables(yuv, None)
-        tables = self._tables[yuv]
+        tables = self._tables_of(yuv)
         n, luma_bytes = len(planes), height * width
         y, uv = planes[:, :luma_bytes], planes[:, luma_bytes:].view(n, 2, luma_bytes // 4)
         u, v = uv[:, 0], uv[:, 1]
@@ -87,8 +91,7 @@ class Planes:
         Returns:
             (n, MINIATURE_BYTES) float32, whole numbers 0..255.
         """
-        self._keep_tables(None, reduction)
-        luma, chroma = self._filters[reduction]
+        luma, chroma = self._filters_of(reduction)
         luma_bytes = luma.down.shape[1] * luma.across.shape[0]
         parts = _reduced(planes[:, :luma_bytes], luma), _reduced(planes[:, luma_bytes:], chroma)
         return torch.cat(parts, dim=1)
