@@ -11,7 +11,7 @@ from facerec.models.base import BatchDetector, ReducingDetector
 from facerec.pixels import FrameBatch, Reduction, YuvTables
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.miniature import pixels_of
-from facerec.video.reduction import example, reduction_of
+from facerec.video.reduction import chroma_position, example, reduction_of
 
 
 class DeviceMiniatures:
@@ -28,6 +28,7 @@ class DeviceMiniatures:
 
     def __init__(self, detector: BatchDetector | None) -> None:
         self._detector = detector if isinstance(detector, ReducingDetector) else None
+        self._positions: dict[bytes, bytes] = {}  # of chroma samples, by the header of the frames
         self._same: dict[tuple[YuvTables, Reduction | None], bool] = {}
 
     def reduction_for(self, decoded: DecodedFrame, yuv: YuvTables | None) -> Reduction | None:
@@ -41,7 +42,7 @@ class DeviceMiniatures:
         """
         if yuv is None or self._detector is None:
             return None
-        reduction = reduction_of(decoded.picture)
+        reduction = reduction_of(decoded.picture, self._position(decoded))
         if (yuv, reduction) not in self._same:
             same = reduction is not None and _same_bytes(self._detector, decoded, yuv, reduction)
             if not same:
@@ -53,6 +54,15 @@ class DeviceMiniatures:
                 )
             self._same[yuv, reduction] = same
         return reduction if self._same[yuv, reduction] else None
+
+    def _position(self, decoded: DecodedFrame) -> bytes:
+        """Return the position of a frame's chroma samples; looked for in one frame of each known header."""
+        header = decoded.header
+        if header is None:
+            return chroma_position(decoded.picture)
+        if header not in self._positions:
+            self._positions[header] = chroma_position(decoded.picture)
+        return self._positions[header]
 
 
 def _same_bytes(

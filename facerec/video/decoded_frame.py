@@ -27,11 +27,14 @@ class DecodedFrame:
     Attributes:
         number: of the frame in its film.
         picture: as stored: neither turned upright nor scaled to the display size.
+        header: the sequence header that the picture was decoded with, equal bytes in all frames of a film
+            with the same position of chroma samples, among others; None if it is not known.
     """
 
     film: Film
     number: int
     picture: VideoFrame
+    header: bytes | None = None
 
     def image(self) -> Image:
         """Convert to RGB at display size, upright: one pass of swscale, then rotation."""

@@ -9,7 +9,6 @@ refers to are not decoded in a second run, so that they change no other frame.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from facerec.support.limits import cpu_threads
 from facerec.video.container import open_video, packets
-from facerec.video.h264_headers import MissingReferences
+from facerec.video.h264_headers import PacketHeaders
 from facerec.video.skipping import DamagedPackets, UnwantedPackets
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ MAX_THREADS = 12  # of a decoder; H.264's reordering buffer holds 16 frames
 # Least and most threads of decoders that notice and conceal damage in another way if one thread decodes all
 # of a frame (HEVC's rows), or depending on where the part of each thread ends.
 SLICE_THREADS = {"hevc": (2, MAX_THREADS), "mpeg2video": (1, 1), "mpeg1video": (1, 1), "vp8": (1, 1)}
-MAX_B_FRAMES = 16  # consecutive bidirectionally predicted frames: x264's maximum
 # Packets that are read without decoding in between, which displaces this code from the processor's caches.
 PACKETS = 8
 MAX_LATENCY = 64  # packets after which one without a frame will not get one; more than any decoder holds back
@@ -133,6 +131,7 @@ class Decoding:
         self._key_pts: int | None = None  # of the key frame where decoding started or resumed
         self._settled = False  # past the leading pictures, which refer to frames before `seek_to`
         self._is_h264 = False
+        self._headers: PacketHeaders | None = None
         self._lacks_picture = False  # a reference picture, before the last packet
         self._conceals = False
         self._waits_for_key_packet = False  # after damage, until the next key frame is fed to the decoder
@@ -172,6 +171,8 @@ class Decoding:
                     return
             if self._skipping is not None:
                 self._skipping.open(context)
+            if self._is_h264 and self.strict:
+                self._headers = PacketHeaders(context)
             for place, (packet, lacks_picture) in enumerate(self._packets(container, stream)):
                 if self.damaged and self.fails_for_ever:
                     return
@@ -198,10 +199,10 @@ class Decoding:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[Packet[VideoStream], bool]]:
         """Yield the packets, and before which of them pictures are missing; read in groups."""
-        missing = MissingReferences(stream.codec_context) if self._is_h264 and self.strict else None
+        headers = self._headers
         source = packets(container, stream)
         for group in iter(lambda: list(islice(source, PACKETS)), []):
-            lacks = [missing is not None and missing.before(packet) for packet in group]
+            lacks = [headers is not None and headers.lack_references(packet) for packet in group]
             yield from zip(group, lacks, strict=True)
 
     def _lacks_references(self, packet: Packet[VideoStream]) -> bool:
@@ -272,69 +273,11 @@ class Decoding:
         return self.seek_to is None or not self._is_h264 or first.pts == self._key_pts
 
     @property
+    def header(self) -> bytes | None:
+        """The sequence header that all frames so far were decoded with; None if that is not known."""
+        return self._headers.sequence if self._headers is not None else None
+
+    @property
     def first_missing(self) -> float:
         """The first place in the order of decoding without a frame so far; infinite if there is none."""
         return next(iter(self._fed.values()), math.inf)
-
-
-def _delay(decoding: Decoding, index: FrameIndex) -> Iterator[tuple[int, VideoFrame]]:
-    """Delay the numbered frames until those that they may be predicted from came out without damage.
-
-    These are decoded earlier, but a bidirectionally predicted frame comes out before one of them, so damage
-    in that one is reported only afterwards.
-    """
-    waiting: deque[tuple[float, tuple[int, VideoFrame]]] = deque()
-    for item in decoding.numbered(index):
-        waiting.append((decoding.place, item))
-        while waiting and (waiting[0][0] < decoding.first_missing or len(waiting) > MAX_B_FRAMES):
-            yield waiting.popleft()[1]
-    yield from (item for _, item in waiting)
-
-
-def frames_around(
-    path: Path,
-    index: FrameIndex,
-    number: int,
-    threads: int | None,
-    skipping: UnwantedPackets | DamagedPackets | None = None,
-) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode from a position before frame `number` on.
-
-    Seeks to a second before the frame, then repeatedly twice as far back, until the first decoded frame lies
-    before `number` and is a key frame. If several threads find none, one thread is tried, as leading pictures
-    may be references that later pictures mark as unused; without them the decoder reports an error. The
-    starting position depends only on the film, `number` and the mode.
-
-    Args:
-        threads: of strict decoding, 0 for `cpu_threads()`; None decodes leniently.
-        skipping: chooses packets that are not decoded, if the film is seekable.
-
-    Yields:
-        (frame number, frame), numbers increasing, the first below `number` unless that is 0.
-
-    Raises:
-        DamagedFilm: in strict mode, at the first sign of damage.
-    """
-    if not index.seekable:
-        lenient = Decoding(path, None, None).frames()
-        yield from ((n, frame) for n, (frame, intact) in enumerate(lenient) if intact)
-        return
-    back = PREROLL
-    while True:
-        seek_to: int | None = int(index.pts[number]) - int(back / index.time_base)
-        if seek_to <= index.pts[0]:
-            seek_to = None
-        for count in (threads, 1):
-            decoding = Decoding(path, seek_to, count, skipping)
-            frames = decoding.numbered(index) if count is None else _delay(decoding, index)
-            first = next(frames, None)
-            if first is not None or not decoding.fails_for_ever:
-                break
-        if seek_to is None:
-            break
-        if first is not None and first[0] < number and decoding.began_at_key_frame(first[1]):
-            break
-        back *= 2
-    if first is not None:
-        yield first
-        yield from frames

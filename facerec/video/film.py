@@ -23,10 +23,11 @@ from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.video.container import open_video, packets
 from facerec.video.decoded_frame import DecodedFrame
-from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex, frames_around
+from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex
 from facerec.video.frame_index import build_index
 from facerec.video.identity import HashedFile, Stamp, file_stamp
 from facerec.video.orientation import Orientation, orientation_of
+from facerec.video.seeking import frames_around, run_around
 from facerec.video.skipping import DamagedPackets, UnwantedPackets
 
 if TYPE_CHECKING:
@@ -242,21 +243,21 @@ def read_decoded(
     if wanted is not None:
         wanted = wanted.copy()
         wanted[max(beg - 1, 0)] = True
-    context: tuple[int, VideoFrame] | None = None
+    context: DecodedFrame | None = None
     started = False
-    for number, frame in _decoded(film, max(beg - 1, 0), end, thread_count, wanted):
-        if number < beg:
-            context = number, frame
+    for frame in _decoded(film, max(beg - 1, 0), end, thread_count, wanted):
+        if frame.number < beg:
+            context = frame
             continue
         if not started:
             started, context = True, context or _last_before(film, beg)
             if context:
-                yield DecodedFrame(film, *context)
+                yield context
             context = None
-        yield DecodedFrame(film, number, frame)
+        yield frame
 
 
-def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:
+def _last_before(film: Film, beg: int) -> DecodedFrame | None:
     """Find the last decodable frame before `beg`, searching backwards by segments."""
     for segment in range((beg - 1) // SEGMENT, -1, -1):
         found = None
@@ -269,10 +270,11 @@ def _last_before(film: Film, beg: int) -> tuple[int, VideoFrame] | None:
 
 def _decoded(
     film: Film, beg: int, end: int, thread_count: int, wanted: NDArray[np.bool_] | None
-) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode (number, frame) from the start of the segment of `beg` up to `end`; after damage, all frames."""
+) -> Iterator[DecodedFrame]:
+    """Decode from the start of the segment of `beg` up to `end`; after damage, all frames."""
     if not film.seekable:
-        yield from _until(end, frames_around(film.path, film.index, 0, None))
+        for number, frame in _until(end, frames_around(film.path, film.index, 0, None)):
+            yield DecodedFrame(film, number, frame)
         return
     position = beg // SEGMENT * SEGMENT  # the next frame to yield
     stop = end if wanted is None else beg + int(np.flatnonzero(wanted[beg:end])[-1]) + 1
@@ -280,29 +282,29 @@ def _decoded(
         segment = position // SEGMENT
         try:
             skipping = None if wanted is None else UnwantedPackets(film.index.number, wanted)
-            frames = frames_around(film.path, film.index, segment * SEGMENT, thread_count, skipping)
+            run, frames = run_around(film.path, film.index, segment * SEGMENT, thread_count, skipping)
             for number, frame in _until(stop, frames):
                 if number >= position:
                     position = number + 1
-                    yield number, frame
+                    yield DecodedFrame(film, number, frame, run.header)
             if position == stop:
                 return
         except DamagedFilm as damage:
             log.debug("%s: frames %d to %d: %s", film.name, segment * SEGMENT, position, damage)
         wanted, stop = None, end
         segment = position // SEGMENT  # of the first frame that strict decoding did not reach
-        yield from ((n, frame) for n, frame in _decode_leniently(film, segment, end) if n >= position)
+        yield from (frame for frame in _decode_leniently(film, segment, end) if frame.number >= position)
         position = (segment + 1) * SEGMENT
 
 
-def _decode_leniently(film: Film, segment: int, end: int) -> Iterator[tuple[int, VideoFrame]]:
+def _decode_leniently(film: Film, segment: int, end: int) -> Iterator[DecodedFrame]:
     """Decode the segment's frames before `end` from a position that depends only on the segment."""
     begin, segment_end = segment * SEGMENT, min((segment + 1) * SEGMENT, film.frame_count)
     damaged = DamagedPackets()
     for _ in _until(segment_end, frames_around(film.path, film.index, begin, None, damaged)):
         pass
     frames = frames_around(film.path, film.index, begin, None, damaged)
-    return ((n, frame) for n, frame in _until(min(segment_end, end), frames) if n >= begin)
+    return (DecodedFrame(film, n, frame) for n, frame in _until(min(segment_end, end), frames) if n >= begin)
 
 
 def _until(end: int, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:

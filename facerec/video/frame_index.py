@@ -19,7 +19,8 @@ import numpy as np
 
 from facerec.errors import InputError
 from facerec.video.container import open_video, packets
-from facerec.video.decoding import PREROLL, Decoding, FrameIndex, frames_around
+from facerec.video.decoding import PREROLL, Decoding, FrameIndex
+from facerec.video.seeking import frames_around
 from facerec.video.skipping import UnwantedPackets
 from facerec.video.unread_parts import UnreadParts
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.geometry import Image
-from facerec.video.decoding import frames_around
 from facerec.video.film import Film, read_frames
+from facerec.video.seeking import frames_around
 
 SIDE_BY_SIDE, TOP_BOTTOM = "side by side", "one above the other"
 _BY_TYPE = {1: SIDE_BY_SIDE, 2: TOP_BOTTOM, 5: SIDE_BY_SIDE}  # FFmpeg's enum AVStereo3DType

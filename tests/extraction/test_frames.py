@@ -33,6 +33,7 @@ from facerec.support.prefetch import Profile
 from facerec.video import reduction
 from facerec.video.conversion import sum_tables
 from facerec.video.decoded_frame import DecodedFrame
+from facerec.video.decoding import Decoding
 from facerec.video.film import Film, open_film, read_decoded, read_frames
 from facerec.video.miniature import LUMA_BYTES, pixels_of
 from tests.films import make_film, number_in
@@ -429,11 +430,29 @@ def test_chroma_samples_that_change_their_position_are_noticed(
     assert len(frames) == 18
     np.testing.assert_array_equal([frame.miniature for frame in frames], expected)
     assert device.reduced == len(range(0, 18, every)) and device.compared == 2 and not warnings_of(caplog)
-    monkeypatch.setattr(reduction, "chroma_position", lambda picture: b"")
+    monkeypatch.setattr(device_miniatures, "chroma_position", lambda picture: b"")
     monkeypatch.setattr(reduction, "_found", {})
     frames = joined(run(film, ReducingDevice(Reader(batch_size=8)), 0, 18, every))
     changed = [(one.miniature != right).any() for one, right in zip(frames, expected, strict=True)]
     assert any(changed[6:12]) and not any(changed[:6])  # so that the test would notice
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_position_is_looked_for_once_where_the_header_is_known_and_else_in_each_frame(
+    known: bool, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    original = reduction.chroma_position
+
+    def noted(picture: Any) -> bytes:
+        asked.append(picture.pts)
+        return original(picture)
+
+    monkeypatch.setattr(device_miniatures, "chroma_position", noted)
+    if not known:
+        monkeypatch.setattr(Decoding, "header", None)
+    run(film, device := ReducingDevice(Reader()), 0, 20)
+    assert device.reduced == 20 and len(asked) == (1 if known else 20)
 
 
 def test_frames_that_are_shown_before_the_header_that_they_were_decoded_with(tmp_path: Path) -> None:
@@ -466,7 +485,7 @@ def test_the_host_makes_the_miniatures_of_pictures_that_cannot_be_described(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(device_miniatures, "reduction_of", lambda picture: None)
+    monkeypatch.setattr(device_miniatures, "reduction_of", lambda picture, position: None)
     frames = joined(run(film, device := ReducingDevice(Reader())))
     np.testing.assert_array_equal([frame.miniature for frame in frames], miniatures)
     assert device.compared == device.reduced == 0 and len(warnings_of(caplog)) == 1

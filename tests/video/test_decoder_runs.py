@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from facerec.video import decoding as module
-from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex, frames_around
+from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex
+from facerec.video.seeking import frames_around
 
 FILM = Path("7-a.mkv")
 TENS = FrameIndex(np.arange(10, 80, 10), Fraction(1, 1000))
@@ -101,8 +102,8 @@ def film_of(monkeypatch: pytest.MonkeyPatch, *packets: Packet, **options: Any) -
     monkeypatch.setattr(module, "open_video", opened)
     monkeypatch.setattr(module, "packets", after_seek)
     monkeypatch.setattr(module, "cpu_threads", lambda: 5)
-    missing = SimpleNamespace(before=lambda packet: "m" in packet.marks)
-    monkeypatch.setattr(module, "MissingReferences", lambda context: missing)
+    headers = SimpleNamespace(lack_references=lambda packet: "m" in packet.marks)
+    monkeypatch.setattr(module, "PacketHeaders", lambda context: headers)
     return decoder
 
 

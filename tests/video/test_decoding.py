@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from facerec.video import decoding as module
+from facerec.video import seeking
 from facerec.video.container import open_video
-from facerec.video.decoding import MAX_B_FRAMES, DamagedFilm, Decoding, FrameIndex, frames_around
+from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex
 from facerec.video.film import open_film, read_frames
+from facerec.video.seeking import MAX_B_FRAMES, frames_around
 from tests.films import cut_off, flip_bits, make_film
 
 
@@ -62,7 +64,7 @@ def test_frames_wait_for_as_long_as_any_encoder_may_need_if_their_order_is_not_k
             yield item
 
     monkeypatch.setattr(Decoding, "numbered", counting)
-    given = [(number, len(came_out)) for number, _ in module._delay(decoding, film.index)]
+    given = [(number, len(came_out)) for number, _ in seeking._delay(decoding, film.index)]
     assert [number for number, _ in given] == list(range(60))
     assert given[0] == (0, MAX_B_FRAMES + 1)
 
@@ -83,7 +85,7 @@ def test_a_packet_that_never_gives_a_frame_does_not_delay_for_ever(
             yield item
 
     monkeypatch.setattr(decoding, "numbered", counting)
-    held = [came_out - number - 1 for number, _ in module._delay(decoding, film.index)]
+    held = [came_out - number - 1 for number, _ in seeking._delay(decoding, film.index)]
     assert held[0] == MAX_B_FRAMES
     assert max(held[100:]) <= 3
 

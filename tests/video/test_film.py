@@ -23,10 +23,11 @@ from facerec.errors import FacerecError, InputError
 from facerec.video import film as film_module
 from facerec.video import frame_index
 from facerec.video.container import declared_frames
-from facerec.video.decoding import FrameIndex, frames_around
+from facerec.video.decoding import FrameIndex
 from facerec.video.film import SEGMENT, Film, describe_film, last_frame_duration, open_film, read_frames
 from facerec.video.frame_index import build_index
 from facerec.video.opencv_check import opencv_seek_mismatches
+from facerec.video.seeking import frames_around
 from tests.films import cut_off, flip_bits, make_film, make_sound, number_in, picture
 
 B_FRAMES: dict[str, Any] = {"bframes": 2}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facerec.video.h264_headers import MissingReferences, unit_reader
+from facerec.video.h264_headers import PacketHeaders, unit_reader
 from facerec.video.skipping import DamagedPackets, UnwantedPackets, reference_test
 
 SLICE, IDR, SEI, SEQUENCE, PICTURE, DELIMITER, FILLER, PARTITION = 1, 5, 6, 7, 8, 9, 12, 2
@@ -106,12 +106,21 @@ def slice_of(
     return to.u(size, number).u(16, 0xBEEF).unit(SLICE, reference)
 
 
-def by_start_codes(*units: bytes) -> bytes:
-    return b"".join(b"\0\0\1" + unit for unit in units)
+class Data(bytes):
+    """The data of a packet."""
+
+    side_data: frozenset[str] = frozenset()
+
+    def has_sidedata(self, kind: str) -> bool:
+        return kind in self.side_data
 
 
-def by_lengths(*units: bytes, size: int = 4) -> bytes:
-    return b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
+def by_start_codes(*units: bytes) -> Data:
+    return Data(b"".join(b"\0\0\1" + unit for unit in units))
+
+
+def by_lengths(*units: bytes, size: int = 4) -> Data:
+    return Data(b"".join(len(unit).to_bytes(size, "big") + unit for unit in units))
 
 
 def configuration(
@@ -129,11 +138,11 @@ def context_of(extradata: bytes | None, name: str = "h264", intra_only: bool = F
 
 def missing(*numbers: int, extradata: bytes, **form: Any) -> list[int]:
     """Return the places of the reference pictures with these numbers before which others are missing."""
-    finder = MissingReferences(context_of(extradata))
+    headers = PacketHeaders(context_of(extradata))
     return [
         place
         for place, number in enumerate(numbers)
-        if finder.before(by_start_codes(slice_of(number, **form)))  # type: ignore[arg-type]
+        if headers.lack_references(by_start_codes(slice_of(number, **form)))  # type: ignore[arg-type]
     ]
 
 
@@ -171,8 +180,8 @@ def test_frame_numbers_are_found_behind_parameters_of_every_form(name: str) -> N
                 data = [by_lengths(slice_of(n, size, plane=plane)) for n in cut_out]
             else:
                 data = [by_start_codes(slice_of(n, size, plane=plane)) for n in cut_out]
-            finder = MissingReferences(context_of(extradata))
-            found = [place for place, packet in enumerate(data) if finder.before(packet)]  # type: ignore[arg-type]
+            headers = PacketHeaders(context_of(extradata))
+            found = [place for place, packet in enumerate(data) if headers.lack_references(packet)]  # type: ignore[arg-type]
             assert found == [5, 7, 10, 13]
 
 
@@ -186,9 +195,9 @@ def test_gaps_that_the_parameters_allow_are_not_missing_pictures() -> None:
     for order in (0, 1, 2):
         allowing = by_start_codes(sequence(order=order, offsets=[2], gaps=True), parameters(0, 0))
         assert missing(3, 9, 14, extradata=allowing) == []
-    finder = MissingReferences(context_of(extradata))
+    headers = PacketHeaders(context_of(extradata))
     found = [
-        finder.before(by_start_codes(slice_of(number, picture=picture)))  # type: ignore[arg-type]
+        headers.lack_references(by_start_codes(slice_of(number, picture=picture)))  # type: ignore[arg-type]
         for number, picture in ((3, 0), (9, 1), (14, 0), (3, 0), (9, 2), (5, 0), (8, 0))
     ]
     assert found == [False, False, False, True, False, False, True], "after a gap any number may come"
@@ -200,7 +209,7 @@ def test_the_parameters_that_a_picture_names_are_used_and_may_change() -> None:
     )
     assert missing(3, 4, 9, extradata=extradata, size=5, picture=4) == [2]
     assert missing(3, 4, 900, extradata=extradata, size=12, picture=5) == [2]
-    finder = MissingReferences(context_of(extradata))
+    headers = PacketHeaders(context_of(extradata))
     packets = [
         [slice_of(8, 12)],
         [Writer().u(24, 0).unit(SEI), sequence(0, 7), slice_of(9, 7)],
@@ -210,7 +219,7 @@ def test_the_parameters_that_a_picture_names_are_used_and_may_change() -> None:
         [parameters(0, 3)],
         [b"", parameters(0, 0), slice_of(20, 7)],
     ]
-    found = [finder.before(by_start_codes(*units)) for units in packets]  # type: ignore[arg-type]
+    found = [headers.lack_references(by_start_codes(*units)) for units in packets]  # type: ignore[arg-type]
     assert found == [False, False, True, False, True, False, True]
 
 
@@ -224,10 +233,10 @@ def test_bytes_that_prevent_start_codes_are_no_part_of_a_number() -> None:
 
 
 def test_only_references_are_counted_and_a_key_picture_begins_again() -> None:
-    finder = MissingReferences(context_of(by_start_codes(sequence(), parameters(0, 0))))
+    headers = PacketHeaders(context_of(by_start_codes(sequence(), parameters(0, 0))))
 
     def is_missing(unit: bytes) -> bool:
-        return finder.before(by_start_codes(unit))  # type: ignore[arg-type]
+        return headers.lack_references(by_start_codes(unit))  # type: ignore[arg-type]
 
     assert not is_missing(slice_of(6)), "nothing is known before the first one"
     assert not is_missing(slice_of(7, reference=0)) and not is_missing(slice_of(7, reference=0))
@@ -245,17 +254,67 @@ def test_units_that_are_damaged_end_a_packet_and_change_nothing(size: int) -> No
     units = unit_reader(context_of(extradata))
     long, other = bytes([SEI]) + bytes(range(1, 201)), slice_of(3)
     whole = by_lengths(long, other, size=size)
+    cut = Data(whole[:-1])
     assert list(units(whole)) == [long, other]  # type: ignore[arg-type]
-    assert list(units(whole[:-1])) == [long, b""]  # type: ignore[arg-type]
+    assert list(units(cut)) == [long, b""]  # type: ignore[arg-type]
     assert list(units(whole + bytes(size) + whole)) == [long, other, b""]  # type: ignore[arg-type]
     assert list(units(b"")) == []  # type: ignore[arg-type]
-    finder = MissingReferences(context_of(extradata))
-    for data in (by_lengths(slice_of(3), size=size), by_lengths(slice_of(9)[:2], size=size), whole[:-1]):
-        assert not finder.before(data)  # type: ignore[arg-type]
-    assert finder.before(by_lengths(slice_of(5), size=size))  # type: ignore[arg-type]
-    finder = MissingReferences(context_of(configuration([sequence(0, 9)], made[1], size)))
-    assert not finder.before(by_lengths(slice_of(3, 9), size=size))  # type: ignore[arg-type]
-    assert finder.before(by_lengths(slice_of(5, 9)[:3], size=size)), "the number is still there"  # type: ignore[arg-type]
+    headers = PacketHeaders(context_of(extradata))
+    for data in (
+        by_lengths(slice_of(3), size=size),
+        by_lengths(slice_of(9)[:2], size=size),
+        cut,
+    ):
+        assert not headers.lack_references(data)  # type: ignore[arg-type]
+    assert headers.lack_references(by_lengths(slice_of(5), size=size))  # type: ignore[arg-type]
+    headers = PacketHeaders(context_of(configuration([sequence(0, 9)], made[1], size)))
+    assert not headers.lack_references(by_lengths(slice_of(3, 9), size=size))  # type: ignore[arg-type]
+    assert headers.lack_references(by_lengths(slice_of(5, 9)[:3], size=size)), "the number is still there"  # type: ignore[arg-type]
+
+
+FIRST, SECOND = sequence(0, 4), sequence(0, 5)
+LONG = sequence(0, 4, profile=100, lists=[[3, -1] * 8] * 6 + [[99, -99] * 32] * 2)
+
+
+@pytest.mark.parametrize(
+    ("extradata", "packets", "expected"),
+    [
+        (None, [by_start_codes(slice_of(0))], None),
+        (None, [by_start_codes(FIRST, slice_of(0)), by_start_codes(slice_of(1))], FIRST),
+        (None, [by_start_codes(FIRST + b"\0\0", slice_of(0))], FIRST),
+        (by_start_codes(FIRST), [by_start_codes(b"\x09\xf0", FIRST, slice_of(0))], FIRST),
+        (by_start_codes(FIRST), [by_start_codes(SECOND, slice_of(0))], None),
+        (by_start_codes(FIRST), [by_start_codes(slice_of(0), slice_of(0), SECOND)], None),
+        (None, [by_start_codes(FIRST), by_start_codes(SECOND), by_start_codes(FIRST)], None),
+        (configuration([FIRST], []), [by_lengths(slice_of(0)), by_lengths(FIRST)], FIRST),
+        (configuration([FIRST], []), [by_lengths(slice_of(0), SECOND)], None),
+        (configuration([FIRST], []), [Data(by_lengths(slice_of(0))[:-1])], None),
+        (configuration([FIRST, SECOND], []), [by_lengths(slice_of(0))], None),
+        (by_start_codes(LONG), [by_start_codes(slice_of(0))], None),
+    ],
+    ids=[
+        "none", "one", "before a longer start code", "repeated", "another", "another behind the slices",
+        "another and the first again", "in MP4", "another in MP4", "damage", "two from the start",
+        "too long to be compared",
+    ],
+)  # fmt: skip
+def test_the_header_is_known_while_there_was_no_other(
+    extradata: bytes | None, packets: list[Data], expected: bytes | None
+) -> None:
+    headers = PacketHeaders(context_of(extradata))
+    for packet in packets:
+        headers.lack_references(packet)  # type: ignore[arg-type]
+    assert headers.sequence == expected
+
+
+def test_the_header_is_not_known_after_one_beside_a_packet() -> None:
+    """As MP4 with parts of different recordings has it."""
+    headers = PacketHeaders(context_of(configuration([FIRST], [])))
+    packet = by_lengths(slice_of(0))
+    packet.side_data = frozenset({"new_extradata"})
+    for one in (packet, by_lengths(FIRST)):
+        headers.lack_references(one)  # type: ignore[arg-type]
+        assert headers.sequence is None
 
 
 def test_of_a_long_unit_only_the_beginning_is_copied_and_the_next_one_is_found() -> None:
@@ -271,8 +330,10 @@ def test_extradata_that_are_cut_off_are_no_error() -> None:
     made, packet = [sequence(0), parameters(0, 0)], by_lengths(slice_of(3))
     for whole in (configuration(made[:1], made[1:]), by_start_codes(*made)):
         for length in range(len(whole) - len(made[1])):
-            finder = MissingReferences(context_of(whole[:length] or None))
-            assert not finder.before(packet) and not finder.before(by_lengths(slice_of(9)))  # type: ignore[arg-type]
+            headers = PacketHeaders(context_of(whole[:length] or None))
+            assert not headers.lack_references(packet) and not headers.lack_references(
+                by_lengths(slice_of(9))
+            )  # type: ignore[arg-type]
 
 
 def test_a_packet_is_skipped_only_if_all_of_it_is_pictures_without_references() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from facerec.video import film as film_module
 from facerec.video.film import Film, open_film, read_decoded
-from facerec.video.h264_headers import MissingReferences
+from facerec.video.h264_headers import PacketHeaders
 from facerec.video.skipping import reference_test
 from tests.films import make_film
 
@@ -21,12 +21,12 @@ def missing(path: Path, change: Callable[[int, bytes], bytes] = lambda _, data: 
     """Return the places of the packets before which references are missing."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        finder = MissingReferences(stream.codec_context)
+        headers = PacketHeaders(stream.codec_context)
         packets = [packet for packet in container.demux(stream) if packet.size]
         return [
             place
             for place, packet in enumerate(packets)
-            if finder.before(av.Packet(change(place, bytes(packet))))  # type: ignore[arg-type]
+            if headers.lack_references(av.Packet(change(place, bytes(packet))))  # type: ignore[arg-type]
         ]
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from facerec.geometry import Image
 from facerec.video.decoded_frame import DecodedFrame
-from facerec.video.decoding import frames_around
 from facerec.video.film import Film, open_film, read_decoded
+from facerec.video.seeking import frames_around
 from tests.films import flip_bits, make_film, picture
 
 HEVC = {"preset": "ultrafast", "x265-params": "keyint=24:bframes=2:log-level=none:pools=1:frame-threads=1"}
