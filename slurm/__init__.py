@@ -40,5 +40,6 @@ Modules, the lower layers first (films are found by facerec.folder.films):
     overview       status of several movies
     collection     commands for one movie or many
     variables      options and variables of make
+    scripts        commands that run one program on this machine
     cli            command line
 """

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,10 +15,9 @@ from facerec.errors import FacerecError, InputError, Interrupted
 from facerec.folder.films import movie_ids
 from facerec.stages import LAUNCHED, PIPELINE
 from facerec.support.cli import configure_logging, run_main
-from facerec.support.installation import PACKAGE
-from facerec.support.shell import launched_environment, launcher_command
+from facerec.support.shell import launcher_command
 from facerec.support.text import counted
-from slurm import queue
+from slurm import queue, scripts
 from slurm.collection import movie_runs, movies_to_run, show_status
 from slurm.extraction import Echo
 from slurm.feature_run import FeatureRun, FeatureWork, feature_runs
@@ -42,6 +39,7 @@ from slurm.variables import (
     SETTINGS,
     arguments,
     check_variables,
+    split_words,
 )
 
 log = logging.getLogger(__name__)
@@ -56,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ignored:
         log.warning("%s=: no variable of the launcher; ignored", name)
     if args.command == "prepare":
-        return _prepare(args)
+        return scripts.prepare(args)
     if args.command == "add-movie":
-        return _add_movie(args)
+        return scripts.add_movie(args)
     films = Path(args.films)
     is_list = args.command in (FEATURES_COMMAND, "status") and bool(args.list or args.tars)
     args.out = args.out or ("features" if is_list else "data")
@@ -75,11 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command == "status":
         return _show_status(args, lambda: movie_runs(Path(args.out), movies), len(movies) > 1)
     if args.command == "handover":
-        return _hand_over(args, movies)
+        return scripts.hand_over(args, movies)
     if args.command == "export":
-        return _export(args, movies)
+        return scripts.export(args, movies)
     if args.command == "review":
-        return _review(args, movies)
+        return scripts.review(args, movies)
     options = _run_options(args)
     if args.command == "plan":
         return _plan(options, args, movies)
@@ -144,7 +142,7 @@ def _with_files(args: argparse.Namespace) -> int:
     if len([given for given in (args.movie, args.movies, args.list, args.tars) if given]) > 1:
         raise InputError("give only one of MOVIE, MOVIES, LIST and TARS")
     options = _run_options(args)
-    inputs = [args.list] if args.list else _split("TARS", args.tars)
+    inputs = [args.list] if args.list else split_words("TARS", args.tars)
     if args.command == "status":
         source = FeatureWork(None, inputs, bool(args.tars), [], []).source
         if not [*feature_runs(options.out, source)]:
@@ -241,7 +239,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
     shards = args.shards
     if shards and not (shards.isascii() and shards.isdigit() and int(shards)):
         raise InputError(f"SHARDS={shards}: must be a whole number of at least 1")
-    stage_args = {stage: tuple(_split(f"--{stage}-args", values[f"{stage}_args"])) for stage in LAUNCHED}
+    stage_args = {stage: tuple(split_words(f"--{stage}-args", values[f"{stage}_args"])) for stage in LAUNCHED}
     return RunOptions(
         films=Path(args.films),
         out=Path(args.out),
@@ -253,7 +251,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         models=args.models,
         device=args.device,
         features=tuple(
-            part for word in _split("FEATURES", args.features) for part in word.split(",") if part
+            part for word in split_words("FEATURES", args.features) for part in word.split(",") if part
         ),
         args=stage_args,
         fresh=args.fresh,
@@ -268,71 +266,6 @@ def _site(args: argparse.Namespace) -> Site:
     settings = [f"{setting}={value}" for setting, value in given.items() if value]
     path = Path(args.site)
     return load_site(path if path.exists() else ROOT / path, [*settings, *split_settings(args.set)])
-
-
-def _split(flag: str, text: str) -> list[str]:
-    """Split the value of an option into words with the quoting rules of a shell, but without a shell."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise InputError(f"{flag}: {error} in {text!r}") from None
-
-
-def _export(args: argparse.Namespace, movies: Sequence[int]) -> int:
-    """Run export.py on the folders of `movies`, on this machine; return its exit status."""
-    if not args.format:
-        raise InputError("which format? Give FORMAT=screen-time; export.py --help lists all")
-    folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
-    command = [sys.executable, "-u", str(PACKAGE / "export.py"), "--path", *folders]
-    command += ["--format", args.format, "--actor-db", args.actor_db]
-    words = _split("--export-args", args.export_args)
-    return subprocess.call([*command, *words], env=launched_environment(os.environ))
-
-
-def _review(args: argparse.Namespace, movies: Sequence[int]) -> int:
-    """Make the reports of `movies` on this machine and print where their reviews open; return its status."""
-    folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
-    command = [sys.executable, "-u", str(PACKAGE / "report.py"), "--review", "--path", *folders]
-    words = ["--actor-db", args.actor_db, *_split("--report-args", args.report_args)]
-    return subprocess.call([*command, *words], env=launched_environment(os.environ))
-
-
-def _hand_over(args: argparse.Namespace, movies: Sequence[int]) -> int:
-    """Run handover.py on the folders of `movies`, on this machine; return its exit status."""
-    if not args.to:
-        raise InputError("where to? Give TO=DIR, the folder that the labeling backend is given")
-    folders = [str(RunFolder(Path(args.out), movie).movie_folder.path) for movie in movies]
-    command = [sys.executable, "-u", str(PACKAGE / "handover.py"), "--path", *folders, "--to", args.to]
-    command += ["--films", args.films, "--actor-db", args.actor_db]
-    command += ["--overwrite"] if args.overwrite else []
-    words = _split("--handover-args", args.handover_args)
-    return subprocess.call([*command, *words], env=launched_environment(os.environ))
-
-
-def _prepare(args: argparse.Namespace) -> int:
-    """Run prepare_actors.py on this machine; return its exit status."""
-    command = [sys.executable, "-u", str(PACKAGE / "prepare_actors.py"), "--actor-db", args.actor_db]
-    for name in ("detector", "embedder", "models", "device"):
-        command += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
-    words = _split("--prepare-args", args.prepare_args)
-    return subprocess.call([*command, *words], env=launched_environment(os.environ))
-
-
-def _add_movie(args: argparse.Namespace) -> int:
-    """Run add_movie.py on this machine; return its exit status."""
-    movies = movie_ids(args.movie or args.movies, Path(args.films))
-    if len(movies) > 1:
-        raise InputError("add one movie at a time: MOVIE=12345")
-    command = [sys.executable, "-u", str(PACKAGE / "add_movie.py"), "--movie", str(movies[0])]
-    command += ["--actor-db", args.actor_db, "--out", args.out or "data"]
-    for name in ("detector", "embedder"):
-        command += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
-    words = _split("--add-args", args.add_args)
-    if not words:
-        raise InputError(
-            "add what? Give ADD_ARGS='--cast cast.csv --pictures pictures'; add_movie.py --help lists all"
-        )
-    return subprocess.call([*command, *words], env=launched_environment(os.environ))
 
 
 def _show_status(

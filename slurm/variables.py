@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
 from collections.abc import Sequence
 
 from facerec.errors import InputError
@@ -169,3 +170,11 @@ def check_variables(names: Sequence[str]) -> list[str]:
             hint = f"did you mean {close[0]}? Valid variables: {', '.join(valid)}"
             raise InputError(f"unknown variable {name}; {hint}")
     return [name for name in names if name not in (*valid, *_OF_MAKE) and "_" not in name]
+
+
+def split_words(flag: str, text: str) -> list[str]:
+    """Split the value of an option into words with the quoting rules of a shell, but without a shell."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"{flag}: {error} in {text!r}") from None

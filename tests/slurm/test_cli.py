@@ -17,7 +17,6 @@ from facerec.stages import PIPELINE
 from slurm import cli, collection, variables
 from slurm.options import ROOT
 from slurm.records import RunFolder
-from tests.movie_folder import Shown, movie_folder
 from tests.slurm_fakes import MOVIE, MockSlurm, make_film, use_fake_stages
 
 
@@ -215,36 +214,6 @@ def test_make_has_a_target_for_every_stage_in_the_order_of_the_graph() -> None:
     ]
 
 
-def test_a_movie_is_added_to_the_actor_database_on_this_machine(slurm: MockSlurm, tmp_path: Path) -> None:
-    (tmp_path / "my cast.csv").write_text("name\nGrace Hopper\n")
-    words = f"--name 'A Film' --year 1998 --cast '{tmp_path}/my cast.csv'"
-    command = ["add-movie", "--movie", "7", "--actor-db", str(tmp_path / "db")]
-    assert cli.main([*command, "--add-args", words]) == 0
-    assert "7,A Film,1998,grace-hopper,Grace Hopper" in (tmp_path / "db" / "actors.csv").read_text()
-    assert cli.main([*command, "--add-args", "--cast none.csv"]) == 1
-    for wrong, fault in (
-        (["--movie", ""], "which movie"),
-        (["--movie", "7 8"], "one movie"),
-        ([], "add what"),
-    ):
-        with pytest.raises(InputError, match=fault):
-            cli.main([*command, *wrong])
-
-
-def test_export_writes_the_movies_on_this_machine(
-    slurm: MockSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for movie in (7, 8):
-        movie_folder(tmp_path / "out", [Shown(0, 0, 20)], movie_id=movie)
-    command = ["export", "--movies", "7 8", "--format", "presence"]
-    assert cli.main([*command, "--export-args", f"--out '{tmp_path}/my tables'"]) == 0
-    made = sorted(path.name for path in (tmp_path / "my tables").iterdir())
-    assert made == ["7.presence.csv", "8.presence.csv"]
-    assert cli.main([*command[:3], "--format", "nonsense"]) == 1
-    with pytest.raises(InputError, match="which format"):
-        cli.main(["export", "--movie", "7"])
-
-
 @pytest.mark.parametrize("made_now", [True, False])
 def test_the_path_of_a_report_is_printed_once(
     made_now: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -265,15 +234,6 @@ def test_the_path_of_a_report_is_printed_once(
     options, scheduler = SimpleNamespace(out=tmp_path), SimpleNamespace()
     assert cli._run_movie(run_local, options, ["report"], scheduler, MOVIE) == 0  # type: ignore[arg-type]
     assert capsys.readouterr().out.count(str(report)) == 1
-
-
-def test_review_makes_the_reports_on_this_machine_and_says_where_they_open(
-    slurm: MockSlurm, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    folder = movie_folder(tmp_path / "out", [Shown(0, 0, 20)])
-    assert cli.main(["review", "--movie", "7", "--report-args", "--least 0.6"]) == 0
-    assert f"movie 7: {folder.report.as_uri()}#review\n" in capfd.readouterr().out
-    assert folder.report.is_file()
 
 
 def test_every_option_is_a_variable_of_make() -> None:
