@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from facerec.actors.database import ActorDatabase
-from facerec.errors import ContractError, InputError
+from facerec.errors import InputError
 from facerec.folder.documents import DISPLAY_THRESHOLD
-from facerec.folder.frame_records import QualityRecord
 from facerec.folder.layout import MovieFolder
-from facerec.folder.names import parse_tag
-from facerec.folder.readers import read_faces
-from facerec.folder.records import Trajectory
 from facerec.movies import tables
 from facerec.movies.identities import one_line
+from facerec.movies.lazy_tables import LazyTables
 from facerec.movies.pictures import FrameReader, read_picture
 from facerec.movies.reading import MovieRecords, read_records
-from facerec.people.loading import trajectory_of_face
-from facerec.people.quality import saved_face_quality
-from facerec.settings import VectorSettings
-from facerec.support.jsonl import read_lines
 from facerec.support.text import counted
 
 if TYPE_CHECKING:
@@ -100,6 +93,7 @@ class Movie:
         """Use `open_movie`."""
         folder, cast = records.folder, records.cast
         self._records, self._folder, self._film = records, folder, film
+        self._tables = LazyTables(records)
         self.path, self.movie_id, self.least = folder.path, folder.movie_id, records.least
         self.manifest, self.plan, self.times = records.manifest, records.plan, records.times
         self.width, self.height = records.display_size
@@ -112,7 +106,7 @@ class Movie:
     def __repr__(self) -> str:
         trajectories = counted(len(self._records.trajectories), "trajectory", "trajectories")
         length = f"{counted(self.frame_count, 'frame')}, {self.times.duration:.1f} s"
-        people = counted(len(self._people), "person", "people")
+        people = counted(len(self._tables.people), "person", "people")
         return f"<Movie {self.movie_id} {self.title!r}: {length}, {trajectories}, {people}>"
 
     @property
@@ -146,7 +140,7 @@ class Movie:
             n_detected: number of boxes that were detected; the others are interpolated.
             mean_height: of the boxes, in pixels.
         """
-        return self._trajectories.copy(deep=False)
+        return self._tables.trajectories.copy(deep=False)
 
     @property
     def boxes(self) -> pd.DataFrame:
@@ -158,20 +152,11 @@ class Movie:
             x1, y1, x2, y2: box in display pixels; right and bottom are exclusive.
             detected: False where the box was interpolated.
         """
-        return self._boxes.copy(deep=False)
+        return self._tables.boxes.copy(deep=False)
 
     def box_chunks(self, rows: int = CHUNK) -> Iterator[pd.DataFrame]:
         """Yield the table `boxes` in parts of about `rows` rows, a trajectory in one part."""
-        part: list[Trajectory] = []
-        size = 0
-        for record in self._records.trajectories:
-            part.append(record)
-            size += len(record.boxes)
-            if size >= rows:
-                yield tables.boxes_table(part, self.times)
-                part, size = [], 0
-        if part:
-            yield tables.boxes_table(part, self.times)
+        return self._tables.box_chunks(rows)
 
     @property
     def faces(self) -> pd.DataFrame:
@@ -189,13 +174,12 @@ class Movie:
                 right corner of the mouth; left as seen in the picture.
             embedding: array (d,) float32 of length 1; all together: `embeddings`.
         """
-        return self._saved[0].copy(deep=False)
+        return self._tables.faces.copy(deep=False)
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
         """(m, d) float32, the embeddings of `faces` in the order of its rows, L2-normalised; read-only."""
-        embeddings: NDArray[np.float32] = self._saved[1]
-        return embeddings
+        return self._tables.embeddings
 
     @property
     def shots(self) -> pd.DataFrame:
@@ -205,7 +189,7 @@ class Movie:
             shot: number from 0.
             begin, end: frames; begin_s, end_s: seconds.
         """
-        return self._shots.copy(deep=False)
+        return self._tables.shots.copy(deep=False)
 
     @property
     def people(self) -> pd.DataFrame:
@@ -231,7 +215,7 @@ class Movie:
             first_s, last_s: seconds at which the first begins and the last ends.
             uri: identifiers in authority files, separated by spaces.
         """
-        return self._people.copy(deep=False)
+        return self._tables.people.copy(deep=False)
 
     @property
     def presence(self) -> pd.DataFrame:
@@ -242,7 +226,7 @@ class Movie:
             shot: number of the shot.
             begin, end: frames; begin_s, end_s: seconds.
         """
-        return self._presence.copy(deep=False)
+        return self._tables.presence.copy(deep=False)
 
     @property
     def co_presence(self) -> pd.DataFrame:
@@ -253,7 +237,7 @@ class Movie:
             shots: number of shots in which both are seen, not always at the same time.
             frames, seconds: how long both are on screen at the same time.
         """
-        return self._co_presence.copy(deep=False)
+        return self._tables.co_presence.copy(deep=False)
 
     @property
     def cast(self) -> pd.DataFrame:
@@ -272,7 +256,7 @@ class Movie:
             InputError: there is no such face, or it has no thumbnail.
             ContractError: the archive with the thumbnail is damaged.
         """
-        return read_picture(self._folder, self.plan, tag, self._tag_set)
+        return read_picture(self._folder, self.plan, tag, self._tables.tags)
 
     def frame(self, number: int) -> PIL.Image.Image:
         """Return a frame of the film in display pixels.
@@ -292,71 +276,6 @@ class Movie:
         if not times[0] <= seconds < times[-1]:
             raise InputError(f"movie {self.movie_id} lasts from {times[0]:.3f} to {times[-1]:.3f} seconds")
         return int(np.searchsorted(times, seconds, side="right")) - 1
-
-    @cached_property
-    def _trajectories(self) -> Any:
-        tags = [parse_tag(tag) for tag in self._tags]
-        index = trajectory_of_face([(frame, *box) for _, frame, box in tags], self._records.trajectories)
-        n_faces = np.bincount(index[index >= 0], minlength=len(self._records.trajectories))
-        r = self._records
-        return tables.trajectories_table(
-            r.trajectories, r.clusters, r.identities, n_faces.tolist(), r.cuts, r.times
-        )
-
-    @cached_property
-    def _boxes(self) -> Any:
-        return tables.boxes_table(self._records.trajectories, self.times)
-
-    @cached_property
-    def _saved(self) -> tuple[Any, Any]:
-        """The table of faces, and their embeddings."""
-        faces = list(read_faces(self._folder))
-        if faces and faces[-1][0].frame >= self.frame_count:  # they are sorted
-            rule = f"frame {faces[-1][0].frame} of a film of {self.frame_count} frames"
-            raise ContractError(self._folder.features, rule, len(faces))
-        embeddings = np.array([face.embedding for face, _ in faces], np.float32)
-        embeddings = embeddings.reshape(len(faces), -1 if faces else 0)
-        embeddings.setflags(write=False)
-        index = trajectory_of_face([(face.frame, *face.box) for face, _ in faces], self._records.trajectories)
-        quality = saved_face_quality(faces, VectorSettings())
-        return tables.faces_table(faces, index, embeddings, quality, self.times), embeddings
-
-    @cached_property
-    def _tags(self) -> list[str]:
-        """The tags of all saved faces, without reading their embeddings."""
-        tags = []
-        for line, record in read_lines(self._folder.quality, QualityRecord.from_json):
-            try:
-                _, frame, _ = parse_tag(record.tag)
-            except ValueError as error:
-                raise ContractError(self._folder.quality, str(error), line) from None
-            if frame >= self.frame_count:
-                rule = f"frame {frame} of a film of {self.frame_count} frames"
-                raise ContractError(self._folder.quality, rule, line)
-            tags.append(record.tag)
-        return tags
-
-    @cached_property
-    def _tag_set(self) -> frozenset[str]:
-        return frozenset(self._tags)
-
-    @cached_property
-    def _shots(self) -> Any:
-        return tables.shots_table(self._records.cuts, self.times)
-
-    @cached_property
-    def _people(self) -> Any:
-        return tables.people_table(
-            self._trajectories, self._records.identities, self._records.cast, self.height, self.times
-        )
-
-    @cached_property
-    def _presence(self) -> Any:
-        return tables.presence_table(self._trajectories, self._people, self.times)
-
-    @cached_property
-    def _co_presence(self) -> Any:
-        return tables.co_presence_table(self._presence, self._people, self.times)
 
     @cached_property
     def _reader(self) -> FrameReader:
