@@ -12,11 +12,11 @@ if not __package__:  # run as a script, see _script.py
 
 import argparse
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facerec.errors import PlanError
 from facerec.folder.command import (
@@ -26,9 +26,7 @@ from facerec.folder.command import (
     print_dry_run,
 )
 from facerec.settings import AUTO, ExtractSettings, smallest_box
-from facerec.support.cli import configure_logging, parser, progress, run_main
-from facerec.support.signals import stop_on_signals
-from facerec.support.text import counted
+from facerec.support.cli import configure_logging, parser, run_main
 
 if TYPE_CHECKING:
     from facerec.folder.layout import MovieFolder
@@ -277,10 +275,10 @@ def _extract(
     shards: Sequence[int],
     models: Callable[[], tuple[Detector, Embedder]],
 ) -> None:
-    """Extract `shards` one after the other with the same models."""
+    """Load the models and extract `shards`."""
     from facerec.extraction.planned_film import planned_film
-    from facerec.extraction.shard import Extractor, extract_shard
-    from facerec.folder.shards import done_markers, shard_label
+    from facerec.extraction.shard import Extractor
+    from facerec.extraction.task import extract_shards
 
     extractor = Extractor(
         *models(),
@@ -291,41 +289,7 @@ def _extract(
         detect_every=args.detect_every,
     )
     film = planned_film(plan, args.film)
-    with stop_on_signals() as stop:
-        for shard in shards:
-            stop.check()
-            if done_markers(
-                folder, plan, [shard]
-            ):  # another task was first, or an equally empty shard has the same files
-                continue
-            beg, end = plan.range_of(shard)
-            label = shard_label(plan, shard)
-            with progress(label, end - beg) as advance:
-                report = extract_shard(extractor, film, folder, plan, shard, stop, advance)
-            print(_summary(label, report), flush=True)  # noqa: T201
-            if args.profile:
-                _log_profile(report)
-
-
-def _summary(label: str, report: Mapping[str, Any]) -> str:
-    skipped = (
-        f", {counted(len(report['skipped']), 'frame')} could not be decoded" if report["skipped"] else ""
-    )
-    rate = report["frames"] / max(report["seconds"], 1e-9)
-    return (
-        f"{label}: {counted(report['faces'], 'face')}, {report['saved']} saved{skipped}, "
-        f"{report['seconds']:.1f} s ({rate:.1f} frames/s)"
-    )
-
-
-def _log_profile(report: Mapping[str, Any]) -> None:
-    for stage, seconds in sorted(report["stage_seconds"].items(), key=lambda item: -item[1]):
-        logging.info(
-            "%-7s busy %8.2f s, %5.1f %% of the shard's time",
-            stage,
-            seconds,
-            100 * seconds / report["seconds"],
-        )
+    extract_shards(extractor, film, folder, plan, shards, log_profile=args.profile)
 
 
 if __name__ == "__main__":
