@@ -149,7 +149,7 @@ def with_earlier_answers(faces: Sequence[StillFace], table: Path) -> list[StillF
     """Take over what the user wrote in an earlier table, for the same faces of the same stills."""
     if not table.exists():
         return list(faces)
-    rows = [row for _, row in read_table(table, COLUMNS)]
+    rows = [row for _, row in read_table(table, COLUMNS, any_separator=True)]
     answers = {(row["still"], row["box"]): row["confirm"] for row in rows}
     return [replace(face, confirm=answers.get((str(face.still), _box_text(face)), "")) for face in faces]
 
@@ -214,7 +214,7 @@ def confirmed(table: Path, members: Sequence[Member]) -> list[Picture]:
             by_name.setdefault(name_key(name), set()).add(member.actor_id)
     ids = {member.actor_id for member in members}
     pictures = []
-    for line, row in read_table(table, COLUMNS):
+    for line, row in read_table(table, COLUMNS, any_separator=True):
         answer = row["confirm"].strip()
         if answer.casefold() in NO:
             continue

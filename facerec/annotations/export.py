@@ -49,7 +49,8 @@ def has_movie(path: Path, movie_id: int) -> bool:
     """
     if is_cvat(path):
         return True
-    return any(row["movie_id"] == str(movie_id) for _, row in read_table(path, EXPORT_COLUMNS))
+    rows = read_table(path, EXPORT_COLUMNS, any_separator=True)
+    return any(row["movie_id"] == str(movie_id) for _, row in rows)
 
 
 def read_export(path: Path, movie_id: int, trajectories: Sequence[Trajectory]) -> Iterator[Annotation]:
@@ -121,7 +122,7 @@ def labels_by_movie(paths: Sequence[Path], movies: Sequence[int]) -> dict[int, P
             if len(movies) != 1 or len(paths) != 1:
                 raise InputError(f"{path}: a file of CVAT is about one movie; give it with one --path, alone")
             return {movies[0]: path}
-        for line, row in read_table(path, EXPORT_COLUMNS):
+        for line, row in read_table(path, EXPORT_COLUMNS, any_separator=True):
             movie = row["movie_id"]
             if not (movie.isascii() and movie.isdigit()):
                 raise ContractError(path, f"movie_id {movie[:40]!r} is not an integer", line)
@@ -133,7 +134,7 @@ def labels_by_movie(paths: Sequence[Path], movies: Sequence[int]) -> dict[int, P
 def _read_rows(path: Path, movie_id: int) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
     """Yield each row of one movie and the box in its tag, x1, y1, x2, y2."""
     rows = 0
-    for line, row in read_table(path, EXPORT_COLUMNS):
+    for line, row in read_table(path, EXPORT_COLUMNS, any_separator=True):
         if row["movie_id"] != str(movie_id):
             continue
         rows += 1

@@ -41,7 +41,7 @@ from facerec.folder.names import MAX_FRAME, parse_tag
 from facerec.folder.readers import read_trajectories
 from facerec.folder.records import Trajectory
 from facerec.interchange.cvat import is_cvat
-from facerec.support.csv_tables import read_table
+from facerec.support.csv_tables import has_columns, read_table
 from facerec.support.text import counted
 
 BOX_COLUMNS = ("frame", "track", "x", "y", "w", "h", "identity")
@@ -111,13 +111,10 @@ def read_truth(
     """
     if is_cvat(path):
         return _match_cvat(path, trajectories, thumbnails, names)
-    with path.open("rb") as file:
-        header = file.readline(1 << 16).decode("utf-8-sig", "replace")
-    columns = [column.strip().strip('"') for column in header.strip().split(",")]
-    if set(BOX_COLUMNS) <= set(columns):
+    if has_columns(path, BOX_COLUMNS):
         matches = (_match_table(path, trajectories, thumbnails, scale) for scale in _scales(folder))
         return max(matches, key=lambda match: match.found_boxes or 0)  # the first of equals
-    if set(EXPORT_COLUMNS) <= set(columns):
+    if has_columns(path, EXPORT_COLUMNS):
         return match_labels(trajectories, thumbnails, _labels(path, folder, trajectories, names))
     raise InputError(
         f"{path}:1: is no file of CVAT, and its columns are neither those of a table of boxes "
@@ -159,7 +156,7 @@ def _match_table(
 ) -> Matched:
     """Match with a table's boxes after multiplying them by `scale` (x, y)."""
     frames, boxes, tracks, identities = [], [], [], []
-    for line, row in read_table(path, BOX_COLUMNS):
+    for line, row in read_table(path, BOX_COLUMNS, any_separator=True):
         try:
             x, y, w, h = (float(row[key]) for key in "xywh")
             frames.append(int(row["frame"]))

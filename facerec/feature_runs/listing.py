@@ -2,8 +2,8 @@
 
 Two kinds of lists are read, recognised by their first line that is not blank:
 
-- a table with the header `video_path,feature_path` (other columns are ignored): the features of each row are
-  written to exactly its `feature_path`;
+- a table with the header `video_path,feature_path` (other columns are ignored; semicolons, tabs or bars may
+  separate cells instead): the features of each row are written to exactly its `feature_path`;
 - one path a line, without a header or with the header `video_path`: the features of `dir/name.mp4` are
   written to `<out>/dir/name_<window>.npy`.
 
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from facerec.errors import InputError
 from facerec.feature_runs.media import is_media_file, without_suffix
+from facerec.support.csv_tables import find_separator, is_separator_line
 from facerec.support.text import counted
 
 log = logging.getLogger(__name__)
@@ -155,13 +156,16 @@ def read_items(path: Path, places: Places) -> list[Item | Problem]:
     lines = [*_lines(path)]
     if not lines:
         raise InputError(f"{path}: is empty; it should have the columns {VIDEO},{OUTPUT}, or one path a line")
-    header = _header(path, lines[0][1], places)
+    if len(lines) > 1 and is_separator_line(str(lines[0][1])):
+        del lines[0]
+    separator = find_separator(str(lines[0][1]), (VIDEO, OUTPUT))
+    header = _header(path, lines[0][1], separator, places)
     found: list[Item | Problem] = []
     outputs: dict[Path, tuple[int, Item]] = {}
     real_folder = cache(os.path.realpath)  # links may lead to one folder
     for number, line in lines[1:] if header else lines:
         try:
-            item = _item(path, line, header, places)
+            item = _item(path, line, header, separator, places)
             place = Path(real_folder(item.output.parent), item.output.name)
             before = outputs.setdefault(place, (number, item))
             if before[1] is item:
@@ -209,27 +213,26 @@ def _lines(path: Path) -> Iterator[tuple[int, str | _BadLine]]:
                 yield number, text
 
 
-def _cells(line: str) -> list[str]:
+def _cells(line: str, separator: str) -> list[str]:
     try:
-        return [cell.strip() for cell in next(csv.reader([line], strict=True, skipinitialspace=True))]
+        cells = next(csv.reader([line], delimiter=separator, strict=True, skipinitialspace=True))
+        return [cell.strip() for cell in cells]
     except csv.Error as error:
         raise _BadLine(f"is not a CSV row ({error})") from None
 
 
-def _header(path: Path, line: str | _BadLine, places: Places) -> list[str] | None:
+def _header(path: Path, line: str | _BadLine, separator: str, places: Places) -> list[str] | None:
     """Return the columns of a table; None for a list of paths.
 
     Raises:
         InputError: the first line is a row of a table, not its header.
     """
     try:
-        cells = _cells(line) if isinstance(line, str) else []
+        cells = _cells(line, separator) if isinstance(line, str) else []
     except _BadLine:
         return None
     if VIDEO in cells and all(cells.count(column) <= 1 for column in (VIDEO, OUTPUT)):
         return cells
-    if re.fullmatch(f"({VIDEO}|{OUTPUT})[\t;|].*", str(line)):
-        raise InputError(f"{path}: the columns of a table must be separated by commas, not as in {line}")
     is_row = (
         path.suffix == ".csv" and len(cells) > 1 and not os.path.lexists(places.find(str(line), path.parent))
     )
@@ -241,7 +244,7 @@ def _header(path: Path, line: str | _BadLine, places: Places) -> list[str] | Non
     return None
 
 
-def _item(path: Path, line: str | _BadLine, header: list[str] | None, places: Places) -> Item:
+def _item(path: Path, line: str | _BadLine, header: list[str] | None, separator: str, places: Places) -> Item:
     """Read a line.
 
     Raises:
@@ -253,7 +256,7 @@ def _item(path: Path, line: str | _BadLine, header: list[str] | None, places: Pl
         quoted = len(line) > 2 and line[0] == line[-1] == '"'
         row = {VIDEO: line[1:-1].replace('""', '"') if quoted else line}
     else:
-        cells = _cells(line)
+        cells = _cells(line, separator)
         if len(cells) != len(header):
             raise _BadLine(f"the row has {counted(len(cells), 'cell')}, but the header has {len(header)}")
         row = dict(zip(header, cells, strict=True))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from facerec.errors import FacerecError
 from facerec.forgetting.subject import Subject
 from facerec.forgetting.traces import trace_in
+from facerec.support.csv_tables import has_columns
 
 _COLUMNS = {"cluster_status", "label", "tag", "image_status"}  # of a table of labels, among others
-_HEAD = 1 << 16  # bytes; the header of a table lies within
+_HEAD = 1 << 16  # bytes; the first element of a file of annotations lies within
 
 
 def label_files(folders: Iterable[Path], subject: Subject) -> Iterator[Path]:
@@ -25,10 +27,9 @@ def label_files(folders: Iterable[Path], subject: Subject) -> Iterator[Path]:
 
 def _is_labels(path: Path) -> bool:
     try:
+        if path.suffix == ".csv":
+            return has_columns(path, _COLUMNS)
         with path.open("rb") as file:
-            head = file.read(_HEAD).decode("utf-8-sig", "replace")
-    except OSError:
+            return b"<annotations" in file.read(_HEAD)
+    except (FacerecError, OSError):
         return False
-    if path.suffix == ".xml":
-        return "<annotations" in head
-    return {cell.strip().strip('"') for cell in head.partition("\n")[0].split(",")} >= _COLUMNS

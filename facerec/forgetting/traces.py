@@ -149,7 +149,7 @@ def _patterns_of(words: frozenset[str], titles: frozenset[str], vectors: frozens
     parts = [_any_of(words - short, _BEGINS, _ENDS)] if words - short else []
     numbers = {word for word in short if word.isdecimal()}
     if short - numbers:
-        parts.append(_any_of(short - numbers, rb"(?<=[\"'>,;\t])", rb"(?=[\"'<,;\t\r\n])"))
+        parts.append(_any_of(short - numbers, rb"(?<=[\"'>,;|\t])", rb"(?=[\"'<,;|\t\r\n])"))
     if numbers:
         parts.append(_any_of(numbers, rb"(?<=[\"'])", rb"(?=[\"'])"))
     word = b"(?P<word>" + b"|".join(parts) + b")"

@@ -10,6 +10,8 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from facerec.errors import ContractError, InputError
@@ -20,6 +22,8 @@ MAX_ROW_BYTES = 1 << 20  # a real row has a few hundred
 # a cell as written, with its quotes, and its terminator
 _CELL = re.compile(r'((?:"(?:[^"]|"")*")?[^,\r\n]*)(,|\r\n|\n|\r|\Z)')
 Row = list[tuple[str, str]]  # (cell as written, its terminator)
+# between cells; spreadsheets write semicolons in the languages that have a comma in decimal numbers
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def read_text_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
@@ -50,10 +54,16 @@ def read_text_lines(path: Path, limit: int) -> Iterator[tuple[int, str]]:
             yield line, text
 
 
-def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_table(
+    path: Path, columns: tuple[str, ...], *, any_separator: bool = False
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Read the rows of a CSV file that has at least `columns` in its header.
 
     Quoted cells may contain commas and line breaks. Blank lines are skipped.
+
+    Args:
+        any_separator: take any of `SEPARATORS` with which the header has the columns, and skip a line `sep=;`
+            above it. Not for tables that the labeling backend also reads: it knows only commas.
 
     Yields:
         (1-based number of the row's last line, cells by column).
@@ -73,8 +83,17 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
                 raise ContractError(path, rule, line)
             yield text
 
+    lines = feed()
+    first = _first_line(lines)
+    if is_separator_line(first):
+        if not any_separator:
+            rule = f"begins with a spreadsheet's line {first.strip()}; save it without, with commas"
+            raise ContractError(path, rule, line)
+        row_bytes = 0
+        first = _first_line(lines)
+    separator = find_separator(first, columns)
     header: list[str] | None = None
-    reader = csv.reader(feed(), strict=True)
+    reader = csv.reader(chain([first], lines), delimiter=separator, strict=True)
     while True:
         try:
             cells = next(reader, None)
@@ -87,12 +106,8 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
             continue
         if header is None:
             header = cells
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise ContractError(path, _missing_columns(header, missing), line)
-            repeated = [column for column in columns if header.count(column) > 1]
-            if repeated:
-                raise ContractError(path, f"has the column {', '.join(repeated)} more than once", line)
+            if fault := _header_error(header, columns, separator, any_separator):
+                raise ContractError(path, fault, line)
             continue
         if len(cells) != len(header):
             rule = f"the row has {counted(len(cells), 'cell')}, but the header has {len(header)}"
@@ -102,13 +117,51 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict
         raise ContractError(path, f"is empty; its header must have the columns {', '.join(columns)}")
 
 
-def _missing_columns(header: Sequence[str], missing: Sequence[str]) -> str:
-    """Return the message for a header that lacks columns; it names the separator if that is the cause."""
-    for separator, name in (";", "semicolons"), ("\t", "tabs"):
-        cells = [cell.strip() for cell in header[0].split(separator)]
-        if len(header) == 1 and {*missing} <= {*cells}:
-            return f"has its cells separated by {name}; save it with commas between them"
-    return f"lacks the column {', '.join(missing)}; it has {', '.join(header)[:200]}"
+def _header_error(
+    header: Sequence[str], columns: Sequence[str], separator: str, any_separator: bool
+) -> str | None:
+    """Return what is wrong with the header of a table; None if nothing is."""
+    if missing := [column for column in columns if column not in header]:
+        between = "" if separator == "," else f", separated by {SEPARATORS[separator]}"
+        return f"lacks the column {', '.join(missing)}; it has {', '.join(header)[:200]}{between}"
+    if separator != "," and not any_separator:
+        return f"has its cells separated by {SEPARATORS[separator]}; save it with commas between them"
+    repeated = [column for column in columns if header.count(column) > 1]
+    return f"has the column {', '.join(repeated)} more than once" if repeated else None
+
+
+def has_columns(path: Path, columns: Collection[str]) -> bool:
+    """Return whether a file begins like a table with `columns`, with any of `SEPARATORS`."""
+    with path.open("rb") as file:
+        read = partial(file.readline, MAX_ROW_BYTES)
+        lines = (raw.decode("utf-8-sig", "replace") for raw in iter(read, b""))
+        first = _first_line(lines)
+        if is_separator_line(first):
+            first = _first_line(lines)
+    return set(columns) <= {*_header_cells(first, find_separator(first, columns))}
+
+
+def is_separator_line(line: str) -> bool:
+    """Return whether a line gives a spreadsheet the separator of cells, as `sep=;`."""
+    return re.fullmatch('"?sep=.?"?', line.rstrip("\r\n"), re.IGNORECASE) is not None
+
+
+def find_separator(header: str, columns: Collection[str]) -> str:
+    """Return the separator with which the line `header` has the most of `columns`; a comma in doubt."""
+    return max(SEPARATORS, key=lambda one: len({*columns} & {*_header_cells(header, one)}))
+
+
+def _header_cells(header: str, separator: str) -> list[str]:
+    try:
+        cells = next(csv.reader([header], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return []
+    return [cell.strip() for cell in cells]
+
+
+def _first_line(lines: Iterator[str]) -> str:
+    """Return the next line that is not blank, with its line end; "" without one."""
+    return next((text for text in lines if text.strip("\r\n")), "")
 
 
 def set_column(table: str, column: str, values: Sequence[int]) -> str:

@@ -119,6 +119,20 @@ def test_only_confirmed_faces_become_pictures(database: ActorDatabase, still: Pa
     assert {path: path.read_bytes() for path in database.folder.rglob("*.*")} == before
 
 
+def test_a_proposal_that_a_german_spreadsheet_saved_again_is_confirmed(
+    database: ActorDatabase, still: Path
+) -> None:
+    table = write(database, proposed(database, still))
+    answer(table, "yes", "zoe", "no")
+    rows = list(csv.reader(table.open(newline="")))
+    with table.open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    members = members_of(database, MOVIE, known_people(database))
+    assert [one.actor_id for one in confirmed(table, members)] == ["bob", "zoe"]
+    write(database, proposed(database, still))
+    assert [row["confirm"] for row in csv.DictReader(table.open(newline=""))] == ["yes", "zoe", "no"]
+
+
 def test_answers_survive_another_proposal(database: ActorDatabase, still: Path, tmp_path: Path) -> None:
     table = write(database, proposed(database, still))
     answer(table, "yes", "", "zoe")

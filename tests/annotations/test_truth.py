@@ -228,6 +228,14 @@ def test_invalid_row_of_an_export_is_refused_by_line(folder: MovieFolder, row: s
     assert error.value.line == 3
 
 
+@pytest.mark.parametrize("above", ["", "\ufeffsep=;\r\n"])
+def test_truth_that_a_german_spreadsheet_saved_again_is_read(folder: MovieFolder, above: str) -> None:
+    boxes = BOXES + "0,2,0,10,100,100,1,ada\n"
+    labels = EXPORT + picture(0, 0, "same")
+    for text in boxes, labels:
+        assert truth_of(folder, above + text.replace(",", ";")) == truth_of(folder, text)
+
+
 @pytest.mark.parametrize("text", ["", "frame,track,x,y\n0,1,2,3\n", "\x00\xff\n", '"unclosed\n'])
 def test_file_of_neither_kind_is_a_one_line_error(
     folder: MovieFolder, text: str, capsys: pytest.CaptureFixture[str]

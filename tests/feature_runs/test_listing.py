@@ -68,11 +68,22 @@ def test_any_line_end_separates_lines(places: Places, end: str) -> None:
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("quote", ['"', ""])
+@pytest.mark.parametrize("above", ["", "sep={}\n", '"sep={}"\n'])
 def test_a_table_with_other_separators_is_not_taken_for_a_list_of_paths(
-    places: Places, separator: str
+    places: Places, separator: str, quote: str, above: str
 ) -> None:
-    with pytest.raises(InputError, match="must be separated by commas"):
-        _read(f"video_path{separator}feature_path\na.mp4{separator}a.npy\n", places)
+    rows = [("video_path", "feature_path"), ("a, b.mp4", "a.npy")]
+    lines = [separator.join(f"{quote}{cell}{quote}" for cell in row) + "\n" for row in rows]
+    found = _read(above.format(separator) + "".join(lines), places)
+    assert _outputs(found) == [("a, b.mp4", "out/a.npy")]
+
+
+def test_a_path_with_a_semicolon_is_not_split(places: Places) -> None:
+    assert _outputs(_read("a;b.mp4\nvideo_path;c.mp4\n", places)) == [
+        ("a;b.mp4", "out/a;b"),
+        ("video_path;c.mp4", "out/video_path;c"),
+    ]
 
 
 def test_two_names_of_one_output_are_found_out(places: Places, tmp_path: Path) -> None:

@@ -516,6 +516,9 @@ def test_earlier_answers_are_forgotten_and_labels_that_bring_the_name_back_are_t
     where = ["--path", str(folder.path), "--actor-db", str(database.folder), "--labels"]
     labels, others = tmp_path / "labels.csv", tmp_path / "others.csv"
     others.write_text(labels.read_text().replace(ZOE, "Bob"))
+    saved_again = tmp_path / "again.csv"  # by a spreadsheet of a language with a comma in decimal numbers
+    rows = labels.read_text().splitlines()
+    saved_again.write_text("".join('"' + row.replace(",", '";"') + '"\n' for row in rows))
     assert run_main(apply_labels.main, [*where, str(others)]) == 0
     (kept,) = folder.previous.glob("*/people.json")
     assert ZOE in kept.read_text()
@@ -524,7 +527,9 @@ def test_earlier_answers_are_forgotten_and_labels_that_bring_the_name_back_are_t
     assert forget(folder, database, ZOE) == 0
     assert ZOE not in kept.read_text() and "Zoë" not in kept.read_text()
     said = capsys.readouterr().err
-    assert f"{labels}: annotators' labels with the name or id" in said and str(others) not in said
+    for path in labels, saved_again:
+        assert f"{path}: annotators' labels with the name or id" in said
+    assert str(others) not in said
     assert run_main(apply_labels.main, [*where, str(labels)]) == 0
     message = f"{labels}: names 1 trajectory of a person whom forget_actor.py removed"
     assert message in capsys.readouterr().err

@@ -352,6 +352,12 @@ def test_what_was_saved_can_be_loaded_and_saved_again(page: Page, browser: Any, 
     assert without_times(save(other)) == without_times(text)
     press(other, "z")
     assert other.locator("[data-part=save]").is_disabled()
+    saved_again = io.StringIO(newline="")  # by a spreadsheet of a language with a comma in decimal numbers
+    rows = csv.reader(io.StringIO(text))
+    csv.writer(saved_again, delimiter=";", quoting=csv.QUOTE_ALL).writerows(rows)
+    load(other, "\ufeffsep=;\r\n" + saved_again.getvalue(), "again.csv")
+    other.wait_until("document.querySelector('[data-part=note]').textContent.includes('Loaded again.csv.')")
+    assert without_times(save(other)) == without_times(text)
     assert other.troubles == []
     other.close()
 

@@ -6,13 +6,21 @@ import csv
 import io
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from facerec.errors import ContractError, FacerecError, InputError
-from facerec.support.csv_tables import MAX_ROW_BYTES, read_table, replace_rows, set_cells, set_column
+from facerec.support.csv_tables import (
+    MAX_ROW_BYTES,
+    has_columns,
+    read_table,
+    replace_rows,
+    set_cells,
+    set_column,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +30,13 @@ from facerec.support.csv_tables import MAX_ROW_BYTES, read_table, replace_rows, 
         (b"id\n1\n", 1, "lacks the column name"),
         (b"id;name\n1;a\n", 1, "separated by semicolons; save it with commas"),
         (b"id\tname\n1\ta\n", 1, "separated by tabs"),
-        (b"id;born\n1;a\n", 1, "lacks the column id, name; it has id;born"),
+        (b'"id";"name"\r\n1;a\n', 1, "separated by semicolons; save it with commas"),
+        (b'\n"id"\t"name"\n1\ta\n', 2, "separated by tabs; save it with commas"),
+        (b"id|name\n1|a\n", 1, "separated by vertical bars; save it with commas"),
+        (b"\xef\xbb\xbfsep=;\r\nid;name\r\n1;a\r\n", 1, "sep=;; save it without, with commas"),
+        (b'"sep=,"\nid,name\n1,a\n', 1, "begins with a spreadsheet's line"),  # the backend cannot read it
+        (b'"id";"born"\n1;a\n', 1, "lacks the column name; it has id, born, separated by semicolons"),
+        (b"number;born\n1;a\n", 1, "lacks the column id, name; it has number;born"),
         (b"id,name,id\n1,a,2\n", 1, "more than once"),
         (b"id,name\n1,a\n2\n", 3, "1 cell,"),
         (b"id,name\n1,a\n2,\xff\n", 3, "not UTF-8"),
@@ -37,6 +51,24 @@ def test_errors_name_the_line(tmp_path: Path, content: bytes, line: int, rule: s
     with pytest.raises(ContractError, match=rule) as caught:
         list(read_table(path, ("id", "name")))
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+@pytest.mark.parametrize("above", [b"", b"\xef\xbb\xbf", b"sep=%s\r\n", b'\xef\xbb\xbf"sep=%s"\r\n'])
+def test_a_table_that_a_german_spreadsheet_saved_again_is_not_refused(
+    tmp_path: Path, separator: str, quoting: Literal[0, 1], above: bytes
+) -> None:
+    rows = [["name", "note", "id"], ["Hopper, Grace", "a;b|c\td", "7"], ['"x"', "", "8"]]
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator, quoting=quoting).writerows(rows)
+    path = tmp_path / "table.csv"
+    path.write_bytes(above.replace(b"%s", separator.encode()) + text.getvalue().encode())
+    read = list(read_table(path, ("id", "name"), any_separator=True))
+    assert [list(row.values()) for _, row in read] == rows[1:]
+    first = 3 if b"sep" in above else 2
+    assert [line for line, _ in read] == [first, first + 1]
+    assert has_columns(path, ("id", "name")) and not has_columns(path, ("id", "born"))
 
 
 def test_a_missing_closing_quote_does_not_read_the_whole_file(tmp_path: Path) -> None:
@@ -67,14 +99,17 @@ def test_pipes_and_folders_are_refused_without_waiting(tmp_path: Path) -> None:
             list(read_table(tmp_path / name, ("id",)))
 
 
-@given(content=st.binary(max_size=300) | st.text('id,name"\n\r\0;7é', max_size=300).map(str.encode))
+@given(
+    content=st.binary(max_size=300) | st.text('id,name"\n\r\0;7é', max_size=300).map(str.encode),
+    any_separator=st.booleans(),
+)
 def test_any_bytes_give_rows_or_a_facerec_error(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, any_separator: bool
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.csv"
     path.write_bytes(content)
     try:
-        rows = list(read_table(path, ("id", "name")))
+        rows = list(read_table(path, ("id", "name"), any_separator=any_separator))
     except FacerecError:
         return
     assert all({"id", "name"} <= row.keys() for _, row in rows)

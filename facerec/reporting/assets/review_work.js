@@ -247,7 +247,10 @@ const ReviewWork = (() => {
   function parseCsv(text) {
     const rows = [[]];
     let value = "", quoted = false, fresh = true;
-    const source = text.replace(/^\uFEFF/, "");
+    const source = text.replace(/^\uFEFF/, "").replace(/^"?sep=.?"?\r?\n/i, ""); // a spreadsheet's own line
+    const head = source.trimStart().split(/[\r\n]/)[0];
+    const known = (one) => head.split(one).filter((name) => NEEDED.includes(name.replace(/^"|"$/g, ""))).length;
+    const separator = [",", ";", "\t", "|"].reduce((best, one) => known(one) > known(best) ? one : best);
     const end = () => { rows.at(-1).push(value); value = ""; fresh = true; };
     for (let i = 0; i < source.length; i++) {
       const c = source[i];
@@ -255,7 +258,7 @@ const ReviewWork = (() => {
         if (c !== '"') value += c;
         else if (source[i + 1] === '"') { value += '"'; i++; } else quoted = false;
       } else if (c === '"' && fresh) { quoted = true; fresh = false; }
-      else if (c === ",") end();
+      else if (c === separator) end();
       else if (c === "\n" || c === "\r") {
         if (c === "\r" && source[i + 1] === "\n") i++;
         end();
