@@ -13,7 +13,8 @@ follows from the header of the film, and facerec.feature_runs.progress says whic
 
 Modules, the lower layers first (films are found by facerec.folder.films):
 
-    site           the site profile, cluster.toml
+    site           the settings of a site profile
+    site_file      the site profile read from cluster.toml
     queue          SLURM's commands
     process        run and stop a program
     shards         which shards are extracted

@@ -28,7 +28,8 @@ from slurm.options import ROOT, RunOptions
 from slurm.preflight import movies_that_can_run
 from slurm.records import RunFolder, RunRecords
 from slurm.scheduler import AGAIN, Scheduler
-from slurm.site import Site, load_site, split_settings
+from slurm.site import Site
+from slurm.site_file import load_site, split_settings
 from slurm.sizing import plan_movie, plan_without_gpu, run_on_node
 from slurm.variables import (
     CHAINS,

@@ -17,7 +17,7 @@ from submitit.core.utils import DelayedSubmission
 from facerec.stages import PIPELINE, Stage
 from slurm import queue
 from slurm.options import ROOT, RunOptions
-from slurm.site import load_site
+from slurm.site_file import load_site
 
 FAKE_STAGE = ROOT / "tests" / "slurm" / "lab" / "fake_stage.py"
 MOVIE = 77

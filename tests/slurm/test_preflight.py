@@ -21,7 +21,7 @@ from slurm.options import RunOptions
 from slurm.preflight import movies_that_can_run
 from slurm.records import RunFolder
 from slurm.scheduler import Scheduler
-from slurm.site import load_site
+from slurm.site_file import load_site
 from tests.conftest import ROOT
 from tests.films import make_film
 

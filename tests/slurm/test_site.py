@@ -8,7 +8,8 @@ import pytest
 
 from facerec.errors import InputError
 from slurm.options import ROOT
-from slurm.site import Resources, load_site, parse_minutes, parse_size, split_settings
+from slurm.site import Resources, parse_minutes, parse_size
+from slurm.site_file import load_site, split_settings
 
 SHIPPED = ROOT / "slurm" / "cluster.toml"
 

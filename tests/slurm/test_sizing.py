@@ -20,7 +20,8 @@ from facerec.folder.plan import Plan, write_plan
 from slurm import sizing
 from slurm.options import ROOT, RunOptions
 from slurm.packing import pack
-from slurm.site import load_site, parse_minutes, parse_size
+from slurm.site import parse_minutes, parse_size
+from slurm.site_file import load_site
 from slurm.sizing import MEMORY_FACTOR, SHARD_S, Measurement, measure, plan_movie, recommend, resident_bytes
 from tests.films import make_film
 from tests.slurm_fakes import MockSlurm
