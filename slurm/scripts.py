@@ -15,7 +15,7 @@ from pathlib import Path
 from facerec.errors import InputError
 from facerec.folder.films import movie_ids
 from facerec.support.installation import PACKAGE
-from facerec.support.shell import launched_environment
+from facerec.support.shell import NEW_MOVIE, launched_environment
 from slurm.records import RunFolder
 from slurm.variables import split_words
 
@@ -58,7 +58,8 @@ def add_movie(args: argparse.Namespace) -> int:
     added = split_words("--add-args", args.add_args)
     if not added:
         raise InputError(
-            "add what? Give ADD_ARGS='--cast cast.csv --pictures pictures'; add_movie.py --help lists all"
+            f"add what? Give ADD_ARGS='{' '.join(NEW_MOVIE)} --pictures pictures'; "
+            "add_movie.py --help lists all"
         )
     words = ["--movie", str(movies[0]), "--actor-db", args.actor_db, "--out", args.out or "data"]
     return _run("add_movie", *words, *_given(args, "detector", "embedder"), *added)

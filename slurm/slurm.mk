@@ -16,7 +16,7 @@ $(LAUNCHER_TARGETS): export FACEREC_MAKE_VARIABLES = $(foreach name,$(.VARIABLES
 
 .PHONY: $(LAUNCHER_TARGETS) slurm-up slurm-down test-slurm
 
-add-movie: ## add cast, pictures and film of MOVIE to ACTOR_DB: ADD_ARGS='--cast cast.csv --pictures pictures'; first of all
+add-movie: ## add cast, pictures and film of MOVIE to ACTOR_DB: ADD_ARGS='--name Title --year 1998 --cast cast.csv --pictures pictures'; first of all
 prepare: ## embed the pictures of ACTOR_DB, here [EMBEDDER=dlib DETECTOR=mtcnn or MODELS=buffalo_l]; before the first movie
 extract: ## extract the missing shards of MOVIE=12345 [SHARDS=256 TASKS=32 RETRY=3 PARTITION= …]
 merge: ## merge the shards of MOVIE into trajectories

@@ -82,7 +82,7 @@ OPTIONS = (
     ),
     ("EXPORT_ARGS", "", "further arguments of export.py, as in '--labels labels.csv --out tables'"),
     ("PREPARE_ARGS", "", "prepare: further arguments of prepare_actors.py, as in '--min-face-size 40'"),
-    ("ADD_ARGS", "", "add-movie: arguments of add_movie.py, as in '--cast cast.csv --pictures pictures'"),
+    ("ADD_ARGS", "", "add-movie: for add_movie.py, as in '--name Title --year 1998 --cast cast.csv'"),
     ("TO", "", "handover: folder that the labeling backend is given"),
     ("HANDOVER_ARGS", "", "handover: further arguments of handover.py, as in --link"),
     ("FORMAT", "", "export: format of the files, as in screen-time; export.py --help lists all"),

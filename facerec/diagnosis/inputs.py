@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from facerec.diagnosis.findings import Finding, found, missing, note
 from facerec.errors import FacerecError
 from facerec.support.cli import progress
-from facerec.support.shell import add_movie_command, option, prepare_command
+from facerec.support.shell import NEW_MOVIE, add_movie_command, option, prepare_command
 from facerec.support.text import counted
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def check_films(films: Path, actor_db: Path) -> Iterator[Finding]:
         text = f"{counted(len(broken) - _SHOWN, 'more film')} cannot be read"
         yield missing("films", text, "correct those above, and run this again")
     if unnamed:
-        words = ("--film", str(unnamed[0]), "--name", "TITLE", "--year", "YEAR", "--cast", "FILE")
-        fix = add_movie_command(actor_db, None, *words)
+        fix = add_movie_command(actor_db, None, "--film", str(unnamed[0]), *NEW_MOVIE)
         yield note("films", f"without a movie id in the name: {_some([file.name for file in unnamed])}", fix)
     for folder in folders:
         command = film_command(folder)
@@ -142,7 +141,8 @@ def _gallery(
     people = counted(len(gallery.actors), "person", "people")
     text = f"{database.folder}: a cast for {counted(len(casts), 'movie')}, {people} with pictures"
     if not gallery.actors:
-        return note("actors", f"{text}: nobody can be named", add_movie_command(database.folder))
+        add = add_movie_command(database.folder, min(casts), "--pictures", "pictures")
+        return note("actors", f"{text}: nobody can be named", add)
     return found("actors", text)
 
 

@@ -26,7 +26,7 @@ from facerec.masters.sources import FilmRange, FilmSource, PictureSource, Source
 from facerec.masters.views import View
 from facerec.support.atomic import remove_stale_temporaries, sync_files, sync_folder, temporary_dir
 from facerec.support.cli import progress
-from facerec.support.shell import add_movie_command, command_line, option
+from facerec.support.shell import NEW_MOVIE, add_movie_command, command_line, option
 from facerec.support.signals import stop_on_signals
 from facerec.support.text import counted
 from facerec.video.film import Film, open_film, read_decoded
@@ -110,7 +110,8 @@ def make_film(master: Master, wishes: FilmOptions, *, dry_run: bool = False) -> 
 
 def _next(out: Path) -> str:
     """Return the command that gives the film its row in the actor database, for the labeling backend."""
-    return f"; next: {add_movie_command(Path('actor_db'), film_movie_id(out), '--film', str(out))}"
+    command = add_movie_command(Path("actor_db"), film_movie_id(out), "--film", str(out))
+    return f"; next: {command} (a movie without a cast needs in ADD_ARGS also {command_line(*NEW_MOVIE)})"
 
 
 def _joins(master: Master, wishes: FilmOptions) -> bool:

@@ -14,6 +14,9 @@ from facerec.support.installation import PACKAGE, console_script, repository_roo
 
 BY_LAUNCHER = "FACEREC_BY_LAUNCHER"  # in the environment of a program that the launcher started
 
+# what add_movie.py needs to add a movie; most lists do not have the film's title and year
+NEW_MOVIE = ("--name", "TITLE", "--year", "YEAR", "--cast", "cast.csv")
+
 
 def stage_command(stage: str, *words: str) -> str:
     """Return the command line of a stage with the arguments `words`.
@@ -85,12 +88,12 @@ def add_movie_command(actor_db: Path, movie: int | None = None, *words: str) -> 
 
     Args:
         movie: its id; None for any.
-        words: further arguments, by default a cast list and a folder of pictures.
+        words: further arguments, by default what a movie without a row needs: `NEW_MOVIE`, and pictures.
     """
     default = actor_db.absolute() == Path("actor_db").absolute()
     place = [] if default else [f"ACTOR_DB={actor_db}"]
     number = 12345 if movie is None else movie
-    given = " ".join(map(_double_quoted, words or ("--cast", "cast.csv", "--pictures", "pictures")))
+    given = " ".join(map(_double_quoted, words or (*NEW_MOVIE, "--pictures", "pictures")))
     return launcher_command("add-movie", f"MOVIE={number}", *place, f"ADD_ARGS={given}")
 
 

@@ -248,6 +248,7 @@ def test_movie_without_rows_in_the_cast_has_its_own_message(
     assert (
         f"actors.csv has no row for movie {folder.movie_id}" in said
         and "add its cast: make add-movie MOVIE=7 " in said
+        and "--name TITLE --year YEAR" in said
     )
     assert "usable picture" not in said
 

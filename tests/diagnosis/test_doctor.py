@@ -55,7 +55,10 @@ def test_missing_films_and_actors_are_reported_with_the_commands_that_add_them(
     assert status == 1
     assert f"films      MISSING  {tmp_path}/films has no film" in report
     assert f"actors     MISSING  {tmp_path}/actor_db/actors.csv: no such file" in report
-    assert "→ make add-movie MOVIE=12345 ACTOR_DB=" in report
+    add = report.partition("→ make add-movie MOVIE=12345 ACTOR_DB=")[2]
+    assert "ADD_ARGS=--name TITLE --year YEAR --cast cast.csv --pictures pictures'" in add, (
+        "a table has no title"
+    )
     assert report.splitlines()[-1].startswith("2 missing, ")
     assert not (tmp_path / "actor_db").exists() and not (tmp_path / "data").exists(), "nothing is changed"
 
@@ -155,7 +158,8 @@ def test_an_empty_database_lacks_a_cast(
     )
     status, report = run(tmp_path, capsys)
     assert status == 1 and "actor_db/actors.csv: has no row yet" in report
-    assert "→ make add-movie MOVIE=77 " in report.partition("has no row yet")[2]
+    add = report.partition("has no row yet")[2].partition("→ make add-movie MOVIE=77 ")[2]
+    assert "--name TITLE --year YEAR" in add
 
 
 def test_pictures_that_are_not_there_are_missing_although_they_were_embedded(
@@ -216,7 +220,19 @@ def test_a_movie_without_a_cast_is_noted(
 ) -> None:
     make_cast(tmp_path / "actor_db")
     _, report = run(tmp_path, capsys)
-    assert "note     no cast for movie 77" in report and "make add-movie MOVIE=77 " in report
+    assert "note     no cast for movie 77" in report
+    assert "--name TITLE --year YEAR" in report.partition("make add-movie MOVIE=77 ")[2]
+
+
+def test_a_cast_without_pictures_gets_the_command_that_adds_pictures_to_it(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = make_cast(tmp_path / "actor_db")
+    database.images.write_text("actor_id,movie_id,filename\n")
+    movie = min(movie for _, movie, _ in database.read_actors())
+    _, report = run(tmp_path, capsys)
+    add = report.partition("nobody can be named")[2]
+    assert f"make add-movie MOVIE={movie} ACTOR_DB={database.folder} 'ADD_ARGS=--pictures pictures'" in add
 
 
 def test_weights_that_are_missing_come_with_both_ways_out(

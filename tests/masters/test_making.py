@@ -405,7 +405,8 @@ def test_the_printed_command_makes_the_film(
     film = find_film(tmp_path, movie)
     assert film.is_file()
     said = capsys.readouterr().out.strip()
-    assert said.endswith(f"; next: make add-movie MOVIE={movie} 'ADD_ARGS=--film {film.name}'")
+    assert f"; next: make add-movie MOVIE={movie} 'ADD_ARGS=--film {film.name}' (" in said
+    assert "without a cast needs in ADD_ARGS also --name TITLE --year YEAR --cast" in said
     assert set(DECODERS) == FRAME_SUFFIXES
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from facerec import add_movie
+from facerec.support.cli import run_main
 from facerec.support.shell import (
     BY_LAUNCHER,
     add_movie_command,
@@ -73,6 +75,18 @@ def test_a_command_that_adds_a_movie_is_read_by_bash_and_the_launcher() -> None:
     assert make == ["make", "add-movie", "MOVIE=7"]
     assert shlex.split(add_movie_command(Path("my db"), 7, *words)) == [*make, "ACTOR_DB=my db", argument]
     assert shlex.split(argument.removeprefix("ADD_ARGS=")) == list(words)
+
+
+def test_the_example_of_a_movie_to_add_is_not_refused_for_its_title_or_year(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cast.csv").write_text("name\nGrace Hopper\n")
+    (tmp_path / "pictures").mkdir()
+    argument = shlex.split(add_movie_command(Path("db"), 7))[-1].removeprefix("ADD_ARGS=")
+    words = shlex.split(argument.replace("TITLE", "'A Film'").replace("YEAR", "1998"))
+    assert run_main(add_movie.main, ["--movie", "7", "--actor-db", "db", *words]) == 0
+    assert "7,A Film,1998,grace-hopper,Grace Hopper" in (tmp_path / "db" / "actors.csv").read_text()
 
 
 def test_the_command_that_prepares_names_all_models_in_the_form_that_was_typed(
