@@ -36,9 +36,10 @@ class Format:
     url: bool = False
 
     def file_name(self, movie_id: int, suffix: str | None = None) -> str:
-        """Return the name of a movie's file: `7.webvtt.vtt`, or `7.ass` where format and suffix are equal."""
+        """Return the name of a movie's file: `7.mot.zip`, or `7.vtt` where the suffix names the format."""
         suffix = suffix or self.suffixes[0]
-        return ".".join(dict.fromkeys((str(movie_id), self.name, suffix)))
+        parts = (suffix,) if self.name.endswith(suffix) else (self.name, suffix)
+        return ".".join((str(movie_id), *parts))
 
     def export(self, movies: Sequence[Movie], suffix: str, url: str | None = None) -> Iterator[bytes]:
         """Yield the contents of a file about `movies`, of which there is one unless the format is `joint`.

@@ -44,6 +44,14 @@ def test_the_same_movie_gives_the_same_bytes(name: str, suffix: str, tmp_path: P
     assert exported([movie], name, suffix) == exported([again], name, suffix)
 
 
+def test_the_name_of_a_file_has_its_format_once() -> None:
+    """Players look for `7.vtt` beside `7.mp4`."""
+    names = {one.file_name(7, suffix) for one in FORMATS.values() for suffix in one.suffixes}
+    assert len(names) == sum(len(one.suffixes) for one in FORMATS.values()), "no file replaces another one"
+    assert {"7.vtt", "7.ass", "7.eaf", "7.screen-time.parquet", "7.mot.zip", "7.iiif.json"} <= names
+    assert not [name for name in names if "vtt." in name]
+
+
 def test_a_format_is_found_with_its_suffix() -> None:
     assert find_format("screen-time") == (FORMATS["screen-time"], None)
     assert find_format("screen-time.parquet") == (FORMATS["screen-time"], "parquet")
