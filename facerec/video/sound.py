@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from facerec.errors import InputError
 from facerec.video.container import open_audio, packets
 from facerec.video.film import Film
+from facerec.video.resampling import GaplessSound
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -142,29 +143,31 @@ class SoundReading:
     def _samples(self) -> Iterator[Samples]:
         """Yield all samples of the file from 0 on."""
         self._sound_end = 0
-        line = _Line(RATE, 0)  # until the first piece says its rate
+        gapless = GaplessSound(RATE, RATE)  # until the first piece says its rate
         origin = self._sound.origin
         for piece, following in pairwise(chain(_decode(self._sound), [None])):
             assert piece is not None
-            if piece.rate != line.rate:
-                yield line.finish()
-                line = _Line(piece.rate, line.end)
-            self._damage += [line.end] * piece.damaged
-            if origin is None and not line.end:
+            if piece.rate != gapless.rate:
+                yield gapless.finish()
+                gapless = GaplessSound(piece.rate, RATE, gapless.end)
+            self._damage += [gapless.end] * piece.damaged
+            if origin is None and not gapless.end:
                 origin = piece.time
-            gap = self._gap_before(piece, following, line, origin or Fraction(0))
+            gap = self._gap_before(piece, following, gapless, origin or Fraction(0))
             while gap > 0:
-                step = min(gap, line.rate)
-                beg = line.end
-                yield line.add(np.zeros(step, np.float32))
-                self._add_gap(beg, line.end)
+                step = min(gap, gapless.rate)
+                beg = gapless.end
+                yield gapless.add(np.zeros(step, np.float32))
+                self._add_gap(beg, gapless.end)
                 gap -= step
-            yield line.add(piece.samples[-gap:])
-            self._sound_end = line.end
-        yield line.finish()
+            yield gapless.add(piece.samples[-gap:])
+            self._sound_end = gapless.end
+        yield gapless.finish()
 
-    def _gap_before(self, piece: _Piece, following: _Piece | None, line: _Line, origin: Fraction) -> int:
-        """Return the samples missing between `line` and `piece`, at their rate; negative: the overlap.
+    def _gap_before(
+        self, piece: _Piece, following: _Piece | None, gapless: GaplessSound, origin: Fraction
+    ) -> int:
+        """Return the samples missing between `gapless` and `piece`, at their rate; negative: the overlap.
 
         Args:
             following: the next piece. If it follows as if `piece` were in time, then the time of `piece` is
@@ -172,9 +175,9 @@ class SoundReading:
         """
         if not self._sound.timed or piece.time is None or not len(piece.samples):
             return 0
-        expected = origin + Fraction(line.start, RATE) + Fraction(line.count, line.rate)
+        expected = origin + Fraction(gapless.start, RATE) + Fraction(gapless.count, gapless.rate)
         late = piece.time - expected
-        if line.end:  # not the first one
+        if gapless.end:  # not the first one
             if abs(late) < (TOLERANCE_AFTER_DAMAGE if piece.damaged else TOLERANCE):
                 return 0
             in_time = expected + Fraction(len(piece.samples), piece.rate)
@@ -182,7 +185,7 @@ class SoundReading:
                 return 0
         if self._end is None and late > LONGEST_GAP:
             return 0
-        return round(late * line.rate)
+        return round(late * gapless.rate)
 
 
 @dataclass
@@ -252,65 +255,3 @@ def _mono(frame: AudioFrame) -> Samples:
         scaled = scaled.clip(-LOUDEST, LOUDEST)
     mono: Samples = scaled.mean(axis=0).astype(np.float32)
     return mono
-
-
-class _Line:
-    """Sound without gaps at one rate, resampled to `RATE`.
-
-    The output depends only on the sequence of samples, not on the parts in which they come. The resampler's
-    delay is compensated: input and output begin at the same time.
-
-    Args:
-        rate: of the samples that are added, per second.
-        start: number of the first sample at `RATE`.
-
-    Attributes:
-        count: samples added.
-    """
-
-    def __init__(self, rate: int, start: int) -> None:
-        self.rate, self.start, self.count = rate, start, 0
-        self._waiting: list[Samples] = []
-        self._fed = self._returned = 0
-        self._resampler = None
-        if rate != RATE:
-            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=RATE)
-
-    @property
-    def end(self) -> int:
-        """The number of the sample at `RATE` after those that were added."""
-        return self.start - (-self.count * RATE // self.rate)
-
-    def add(self, samples: Samples) -> Samples:
-        """Add samples; return those that are complete, often none."""
-        self.count += len(samples)
-        self._waiting.append(samples)
-        if self.count - self._fed < self.rate:  # resampling small pieces is slow
-            return np.empty(0, np.float32)
-        return self._feed()
-
-    def finish(self) -> Samples:
-        """Return the remaining samples."""
-        rest = self._feed()
-        if self._resampler is None or not self._fed:
-            return rest
-        tail = [rest, *(frame.to_ndarray()[0] for frame in self._resampler.resample(None))]
-        missing = self.end - self.start - self._returned + len(rest)
-        joined = np.concatenate(tail)[:missing]
-        return np.pad(joined, (0, missing - len(joined)))
-
-    def _feed(self) -> Samples:
-        samples = np.concatenate([np.empty(0, np.float32), *self._waiting])
-        self._waiting = []
-        if not len(samples):
-            return samples
-        self._fed += len(samples)
-        if self._resampler is None:
-            return samples
-        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.time_base = self.rate, Fraction(1, self.rate)
-        frame.pts = self._fed - len(samples)
-        found = [part.to_ndarray()[0] for part in self._resampler.resample(frame)]
-        resampled = np.concatenate([np.empty(0, np.float32), *found])
-        self._returned += len(resampled)
-        return resampled
