@@ -1,19 +1,16 @@
 """A film as numbered frames at display size, read exactly from any position.
 
-A frame's pixels, and the set of frames that cannot be decoded, do not depend on the range that is read.
-Intact film is decoded strictly in one go. At a sign of damage, the segment of `SEGMENT` frames that contains
-it is decoded again leniently, from a position that depends only on the segment.
+A frame's pixels, and the set of frames that cannot be decoded, do not depend on the range that is read; see
+`segments`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -23,19 +20,13 @@ from facerec.errors import InputError
 from facerec.geometry import Image
 from facerec.video.container import open_video, packets
 from facerec.video.decoded_frame import DecodedFrame
-from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex
+from facerec.video.decoding import Decoding, FrameIndex
 from facerec.video.frame_index import build_index
 from facerec.video.identity import HashedFile, Stamp, file_stamp
 from facerec.video.orientation import Orientation, orientation_of
-from facerec.video.seeking import frames_around, run_around
-from facerec.video.skipping import DamagedPackets, UnwantedPackets
+from facerec.video.seeking import frames_around
+from facerec.video.segments import decoded_frames, last_frame_before
 
-if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
-
-log = logging.getLogger(__name__)
-
-SEGMENT = 64  # frames that are decoded leniently together
 LONGEST_SIDE = 16384  # pixels; a larger size means a damaged header
 
 
@@ -245,72 +236,13 @@ def read_decoded(
         wanted[max(beg - 1, 0)] = True
     context: DecodedFrame | None = None
     started = False
-    for frame in _decoded(film, max(beg - 1, 0), end, thread_count, wanted):
+    for frame in decoded_frames(film, max(beg - 1, 0), end, thread_count, wanted):
         if frame.number < beg:
             context = frame
             continue
         if not started:
-            started, context = True, context or _last_before(film, beg)
+            started, context = True, context or last_frame_before(film, beg)
             if context:
                 yield context
             context = None
         yield frame
-
-
-def _last_before(film: Film, beg: int) -> DecodedFrame | None:
-    """Find the last decodable frame before `beg`, searching backwards by segments."""
-    for segment in range((beg - 1) // SEGMENT, -1, -1):
-        found = None
-        for found in _decode_leniently(film, segment, beg):  # noqa: B007 — the last one is wanted
-            pass
-        if found:
-            return found
-    return None
-
-
-def _decoded(
-    film: Film, beg: int, end: int, thread_count: int, wanted: NDArray[np.bool_] | None
-) -> Iterator[DecodedFrame]:
-    """Decode from the start of the segment of `beg` up to `end`; after damage, all frames."""
-    if not film.seekable:
-        for number, frame in _until(end, frames_around(film.path, film.index, 0, None)):
-            yield DecodedFrame(film, number, frame)
-        return
-    position = beg // SEGMENT * SEGMENT  # the next frame to yield
-    stop = end if wanted is None else beg + int(np.flatnonzero(wanted[beg:end])[-1]) + 1
-    while position < stop:
-        segment = position // SEGMENT
-        try:
-            skipping = None if wanted is None else UnwantedPackets(film.index.number, wanted)
-            run, frames = run_around(film.path, film.index, segment * SEGMENT, thread_count, skipping)
-            for number, frame in _until(stop, frames):
-                if number >= position:
-                    position = number + 1
-                    yield DecodedFrame(film, number, frame, run.header)
-            if position == stop:
-                return
-        except DamagedFilm as damage:
-            log.debug("%s: frames %d to %d: %s", film.name, segment * SEGMENT, position, damage)
-        wanted, stop = None, end
-        segment = position // SEGMENT  # of the first frame that strict decoding did not reach
-        yield from (frame for frame in _decode_leniently(film, segment, end) if frame.number >= position)
-        position = (segment + 1) * SEGMENT
-
-
-def _decode_leniently(film: Film, segment: int, end: int) -> Iterator[DecodedFrame]:
-    """Decode the segment's frames before `end` from a position that depends only on the segment."""
-    begin, segment_end = segment * SEGMENT, min((segment + 1) * SEGMENT, film.frame_count)
-    damaged = DamagedPackets()
-    for _ in _until(segment_end, frames_around(film.path, film.index, begin, None, damaged)):
-        pass
-    frames = frames_around(film.path, film.index, begin, None, damaged)
-    return (DecodedFrame(film, n, frame) for n, frame in _until(min(segment_end, end), frames) if n >= begin)
-
-
-def _until(end: int, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
-    for number, frame in frames:
-        if number >= end:
-            return
-        yield number, frame
-        if number == end - 1:
-            return

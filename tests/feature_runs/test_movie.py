@@ -156,14 +156,14 @@ def test_finished_work_is_not_done_again(movie):
 
 def test_film_is_decoded_once_for_features_that_are_asked_for_together(movie, monkeypatch):
     decoded = []
-    original = film_module._decoded
+    original = film_module.decoded_frames
 
     def counting(*args):
-        for number, frame in original(*args):
-            decoded.append(number)
-            yield number, frame
+        for frame in original(*args):
+            decoded.append(frame.number)
+            yield frame
 
-    monkeypatch.setattr(film_module, "_decoded", counting)
+    monkeypatch.setattr(film_module, "decoded_frames", counting)
     monkeypatch.setattr(spans, "SHORTEST_UNIT", 1500)
     run(*movie)
     assert decoded == [*range(FRAMES)]
@@ -259,14 +259,14 @@ def test_film_with_a_variable_frame_rate_has_the_duration_of_its_times(tmp_path)
 
 def test_film_with_a_hole_gives_the_same_for_every_number_of_shards(tmp_path, monkeypatch):
     folder, film = make_movie(tmp_path)
-    original = film_module._decoded
+    original = film_module.decoded_frames
 
     def damaged(film, beg, end, threads, wanted=None):  # a film with damage is read without skipping
-        return (item for item in original(film, beg, end, threads, None) if not 27 <= item[0] < 36)
+        return (frame for frame in original(film, beg, end, threads, None) if not 27 <= frame.number < 36)
 
-    monkeypatch.setattr(film_module, "_decoded", damaged)
-    monkeypatch.setattr(film_module, "_last_before", lambda film, beg: next(
-        (item for item in reversed([*damaged(film, 0, beg, 1)])), None))  # fmt: skip
+    monkeypatch.setattr(film_module, "decoded_frames", damaged)
+    monkeypatch.setattr(film_module, "last_frame_before", lambda film, beg: next(
+        (frame for frame in reversed([*damaged(film, 0, beg, 1)])), None))  # fmt: skip
     run(folder, film)
     first = contents(folder)
     film_rows = np.load(folder / "shot_features" / "numbers" / "film.npy")[:, 4].tolist()

@@ -20,11 +20,10 @@ import pytest
 
 from facerec.actors.aspect_ratios import read_aspect_ratio
 from facerec.errors import FacerecError, InputError
-from facerec.video import film as film_module
-from facerec.video import frame_index
+from facerec.video import frame_index, segments
 from facerec.video.container import declared_frames
 from facerec.video.decoding import FrameIndex
-from facerec.video.film import SEGMENT, Film, describe_film, last_frame_duration, open_film, read_frames
+from facerec.video.film import Film, describe_film, last_frame_duration, open_film, read_frames
 from facerec.video.frame_index import build_index
 from facerec.video.opencv_check import opencv_seek_mismatches
 from facerec.video.seeking import frames_around
@@ -87,7 +86,7 @@ def test_intact_film_is_never_decoded_leniently(
     def fail(*_: object) -> None:
         raise AssertionError("decoded leniently")
 
-    monkeypatch.setattr(film_module, "_decode_leniently", fail)
+    monkeypatch.setattr(segments, "_decode_leniently", fail)
     for beg in range(0, 130, 9):
         assert len(list(read_frames(film, beg, beg + 9))) >= min(9, 130 - beg)
 
@@ -357,7 +356,7 @@ def test_damage_loses_the_same_frames_in_any_range(name: str, tmp_path: Path) ->
         assert [n for n, _ in whole] == sorted({n for n, _ in whole})
         lost += count - len(whole)
         rng = random.Random(seed)
-        borders = sorted({0, count, SEGMENT, *(rng.randrange(1, count) for _ in range(4))})
+        borders = sorted({0, count, segments.SEGMENT, *(rng.randrange(1, count) for _ in range(4))})
         for beg, end in pairwise(borders):
             owned = [item for item in whole if beg <= item[0] < end]
             context = [item for item in whole if item[0] < beg][-1:]

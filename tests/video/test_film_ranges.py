@@ -16,6 +16,7 @@ import pytest
 from facerec.errors import InputError
 from facerec.video import film as module
 from facerec.video import held_frames as held_frames_module
+from facerec.video import segments as segments_module
 from facerec.video.decoded_frame import DecodedFrame
 from facerec.video.decoding import DamagedFilm, FrameIndex
 from facerec.video.film import (
@@ -79,9 +80,9 @@ def read(film: Film, *args: Any, **options: Any) -> list[int]:
 @pytest.fixture
 def decoders(monkeypatch: pytest.MonkeyPatch) -> Decoders:
     made = Decoders(strictly=[100, 300], lost=[101, 102, 190, 191, 192, 193, *range(256, 320)])
-    monkeypatch.setattr(module, "frames_around", made.around)
+    monkeypatch.setattr(segments_module, "frames_around", made.around)
     run = SimpleNamespace(header=b"h")
-    monkeypatch.setattr(module, "run_around", lambda *args: (run, made.around(*args)))
+    monkeypatch.setattr(segments_module, "run_around", lambda *args: (run, made.around(*args)))
     return made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import pytest
 
-from facerec.video import film as film_module
+from facerec.video import segments as segments_module
 from facerec.video.film import Film, open_film, read_decoded
 from facerec.video.h264_headers import PacketHeaders
 from facerec.video.skipping import reference_test
@@ -107,13 +107,13 @@ def test_a_film_without_one_of_its_references_is_the_same_for_all_threads_and_ra
     intact = make_film(tmp_path / f"1-a.{suffix}", 100, width=96, height=80, options=own)
     film = open_film(without(intact, tmp_path / f"2-lost.{suffix}", {places_of(intact, references=True)[9]}))
     segments: list[int] = []
-    leniently = film_module._decode_leniently
+    leniently = segments_module._decode_leniently
 
     def counted(film: Film, segment: int, end: int) -> Any:
         segments.append(segment)
         return leniently(film, segment, end)
 
-    monkeypatch.setattr(film_module, "_decode_leniently", counted)
+    monkeypatch.setattr(segments_module, "_decode_leniently", counted)
     whole = read(film, 0, 99, 1)
     assert segments[:1] == [0]
     for threads in (2, 12):

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from facerec.video import film as film_module
+from facerec.video import segments
 from facerec.video.film import Film, open_film, read_decoded
 from facerec.video.skipping import reference_test
 from tests.films import flip_bits, make_film
@@ -65,7 +65,7 @@ def test_wanted_frames_have_the_same_pixels(
 ) -> None:
     film = open_film(make_film(tmp_path / name, 130, **KINDS[name]))
     whole = read(film, 0, 130)
-    monkeypatch.setattr(film_module, "_decode_leniently", None)  # never called
+    monkeypatch.setattr(segments, "_decode_leniently", None)  # never called
     for step, beg, end in ((25, 0, 130), (7, 0, 130), (7, 11, 90), (2, 65, 130)):
         check(film, whole, set(range(step // 2, 130, step)), beg, end)
     assert read(film, 0, 130, set()) == [] == read(film, 20, 40, {50})
