@@ -38,8 +38,12 @@ class Format:
     def file_name(self, movie_id: int, suffix: str | None = None) -> str:
         """Return the name of a movie's file: `7.mot.zip`, or `7.vtt` where the suffix names the format."""
         suffix = suffix or self.suffixes[0]
-        parts = (suffix,) if self.name.endswith(suffix) else (self.name, suffix)
+        parts = (suffix,) if self.is_named_by(suffix) else (self.name, suffix)
         return ".".join((str(movie_id), *parts))
+
+    def is_named_by(self, suffix: str) -> bool:
+        """Return whether a suffix says what the format is, as `vtt`."""
+        return suffix in self.suffixes and self.name.endswith(suffix)
 
     def export(self, movies: Sequence[Movie], suffix: str, url: str | None = None) -> Iterator[bytes]:
         """Yield the contents of a file about `movies`, of which there is one unless the format is `joint`.
@@ -71,15 +75,15 @@ FORMATS = {one.name: one for one in _ALL}
 
 
 def find_format(name: str) -> tuple[Format, str | None]:
-    """Return a format and the suffix that `name` asks for, as in `screen-time.parquet`.
+    """Return a format and the suffix that `name` asks for, as in `screen-time.parquet`; `vtt` is `webvtt`.
 
     Raises:
         InputError: there is no such format, or it has no such suffix.
     """
     base, _, suffix = name.partition(".")
-    if base not in FORMATS:
+    found = FORMATS.get(base) or next((one for one in _ALL if one.is_named_by(base)), None)
+    if found is None:
         raise InputError(f"--format {name}: no such format; there are {', '.join(FORMATS)}")
-    found = FORMATS[base]
     if suffix and suffix not in found.suffixes:
-        raise InputError(f"--format {name}: {base} is written as {' or '.join(found.suffixes)}")
+        raise InputError(f"--format {name}: {found.name} is written as {' or '.join(found.suffixes)}")
     return found, suffix or None

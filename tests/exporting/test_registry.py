@@ -57,3 +57,14 @@ def test_a_format_is_found_with_its_suffix() -> None:
     assert find_format("screen-time.parquet") == (FORMATS["screen-time"], "parquet")
     with pytest.raises(InputError, match="screen-time is written as csv or parquet"):
         find_format("screen-time.xlsx")
+    with pytest.raises(InputError, match="--format csv: no such format"):
+        find_format("csv")
+
+
+@pytest.mark.parametrize(
+    ("one", "suffix"), [(one, suffix) for one in FORMATS.values() for suffix in one.suffixes]
+)
+def test_the_name_of_a_file_is_understood_as_its_format(one: Format, suffix: str) -> None:
+    """So a deleted export can be made again."""
+    found, asked = find_format(one.file_name(7, suffix).removeprefix("7."))
+    assert found == one and (asked or found.suffixes[0]) == suffix
