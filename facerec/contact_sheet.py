@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(args.verbose)
     if args.clusters < 1:
         raise InputError(f"--clusters {args.clusters}: must be at least 1")
-    from facerec.actors.database import ActorDatabase, cast_names
+    from facerec.actors.cast import cast_names
+    from facerec.actors.database import ActorDatabase
     from facerec.folder.layout import MovieFolder
     from facerec.reporting.contact_sheet import draw_contact_sheet
     from facerec.support.atomic import atomic_write

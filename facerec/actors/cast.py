@@ -13,9 +13,10 @@ import re
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 
-from facerec.actors.database import ActorDatabase, cast_names
+from facerec.actors.database import ActorDatabase
 from facerec.errors import ContractError
 from facerec.folder.layout import MovieFolder
+from facerec.folder.manifest import read_manifest
 from facerec.folder.people import Person
 from facerec.support.text import fold
 
@@ -57,6 +58,21 @@ class Cast:
         """Return the name of an actor; the id itself where none is known."""
         member = self.members.get(actor_id)
         return member.name if member else actor_id
+
+
+def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
+    """Read the names of actors by id.
+
+    Returns:
+        The cast that the manifest records, updated by the movie's cast in the database if that exists,
+        without those whom the database says not to name.
+    """
+    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
+    cast = report.get("cast", {})
+    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
+    names |= database.cast(folder.movie_id) if database.actors.exists() else {}
+    unnamed = database.unnamed()
+    return {actor: name for actor, name in names.items() if actor not in unnamed}
 
 
 def read_cast(folder: MovieFolder, database: ActorDatabase) -> Cast:

@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from facerec.actors.embeddings import PictureFaces, read_embeddings
+from facerec.actors.embeddings import PictureFaces, describe_embedder, read_embeddings, read_meta
 from facerec.actors.pictures import checked_filename
 from facerec.errors import ContractError, InputError
-from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import read_manifest
 from facerec.folder.names import existing_path
 from facerec.support.atomic import sha256_of
 from facerec.support.csv_tables import read_table
@@ -102,23 +99,8 @@ class ActorDatabase:
         return read_embeddings(self.embeddings, dimension)
 
     def read_meta(self) -> dict[str, Any] | None:
-        """Read what made the embeddings: `{"embedder": {"kind", "sha256", "dimension", …}, …}`.
-
-        Returns:
-            None if `actor_embeddings.meta.json` does not exist.
-        """
-        path = self.embeddings_meta
-        if not path.exists():
-            return None
-        try:
-            meta = orjson.loads(path.read_bytes())
-        except orjson.JSONDecodeError as error:
-            raise ContractError(path, f"is not JSON ({error}); run prepare_actors.py again") from None
-        embedder = meta.get("embedder") if isinstance(meta, dict) else None
-        if not isinstance(embedder, dict) or not {"kind", "sha256", "dimension"} <= embedder.keys():
-            rule = "lacks the embedder's kind, sha256 or dimension; run prepare_actors.py again"
-            raise ContractError(path, rule)
-        return dict(meta)
+        """Read what made the embeddings, see `embeddings.read_meta`."""
+        return read_meta(self.embeddings_meta)
 
     def check_embedder(self, embedder: Mapping[str, Any], made: Path | str) -> None:
         """Check that the embeddings were made by the embedder of a movie folder.
@@ -144,8 +126,8 @@ class ActorDatabase:
         known = [key for key in ("kind", "sha256", "dimension") if embedder.get(key) is not None]
         if any(other[key] != embedder[key] for key in known):
             raise InputError(
-                f"{self.embeddings} was made with {_describe(other)}, but {made} with "
-                f"{_describe(embedder)}; run {prepare_command(self.folder, embedder['kind'])}, "
+                f"{self.embeddings} was made with {describe_embedder(other)}, but {made} with "
+                f"{describe_embedder(embedder)}; run {prepare_command(self.folder, embedder['kind'])}, "
                 f"or use another {option('--actor-db', 'DIR')}"
             )
 
@@ -299,26 +281,3 @@ def _check_id(value: str, column: str, path: Path, line: int) -> None:
     if not 0 < len(value) <= MAX_ID_LENGTH:
         rule = f"{column} must have 1 to {MAX_ID_LENGTH} characters, not {len(value)}"
         raise ContractError(path, rule, line)
-
-
-def _describe(embedder: Mapping[str, Any]) -> str:
-    """Return kind and, if known, dimension and weights of an embedder, for a message."""
-    dimension, sha256 = embedder.get("dimension"), embedder.get("sha256")
-    details = [f"{dimension}-d"] if dimension is not None else []
-    details += [f"weights {str(sha256)[:12]}"] if sha256 is not None else []
-    return f"{embedder['kind']} ({', '.join(details)})" if details else str(embedder["kind"])
-
-
-def cast_names(folder: MovieFolder, database: ActorDatabase) -> dict[str, str]:
-    """Read the names of actors by id.
-
-    Returns:
-        The cast that the manifest records, updated by the movie's cast in the database if that exists,
-        without those whom the database says not to name.
-    """
-    report = read_manifest(folder)["stages"].get("classify_knn", {}).get("report", {})
-    cast = report.get("cast", {})
-    names = {actor: str(name) for actor, name in cast.items()} if isinstance(cast, dict) else {}
-    names |= database.cast(folder.movie_id) if database.actors.exists() else {}
-    unnamed = database.unnamed()
-    return {actor: name for actor, name in names.items() if actor not in unnamed}

@@ -1,10 +1,15 @@
-"""The lines of `actor_embeddings.jsonl`: the faces found in each picture, checked on reading."""
+"""The embeddings of an actor database, checked on reading.
+
+`actor_embeddings.jsonl` has a line for each picture with the faces found in it; `actor_embeddings.meta.json`
+says what made them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -61,6 +66,36 @@ def to_line(image: str, vectors: NDArray[np.float32]) -> bytes:
     """Return the line of a picture with the embeddings (n, d), without its line end."""
     record = {"image": image, "n": len(vectors), "faces": [{"vector": row} for row in vectors]}
     return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def read_meta(path: Path) -> dict[str, Any] | None:
+    """Read what made the embeddings: `{"embedder": {"kind", "sha256", "dimension", …}, …}`.
+
+    Returns:
+        None if there is no such file.
+
+    Raises:
+        ContractError: it is not JSON, or does not name the embedder.
+    """
+    if not path.exists():
+        return None
+    try:
+        meta = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ContractError(path, f"is not JSON ({error}); run prepare_actors.py again") from None
+    embedder = meta.get("embedder") if isinstance(meta, dict) else None
+    if not isinstance(embedder, dict) or not {"kind", "sha256", "dimension"} <= embedder.keys():
+        rule = "lacks the embedder's kind, sha256 or dimension; run prepare_actors.py again"
+        raise ContractError(path, rule)
+    return dict(meta)
+
+
+def describe_embedder(embedder: Mapping[str, Any]) -> str:
+    """Return kind and, if known, dimension and weights of an embedder, for a message."""
+    dimension, sha256 = embedder.get("dimension"), embedder.get("sha256")
+    details = [f"{dimension}-d"] if dimension is not None else []
+    details += [f"weights {str(sha256)[:12]}"] if sha256 is not None else []
+    return f"{embedder['kind']} ({', '.join(details)})" if details else str(embedder["kind"])
 
 
 def _parse(record: object, dimension: int | None, path: Path, line: int) -> PictureFaces:

@@ -9,8 +9,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from facerec.actors.cast import allowed_names, without_name
-from facerec.actors.database import ActorDatabase, cast_names
+from facerec.actors.cast import allowed_names, cast_names, without_name
+from facerec.actors.database import ActorDatabase
 from facerec.annotations.cvat_labels import read_cvat_labels
 from facerec.annotations.export import Annotation, read_export_by_tag
 from facerec.annotations.identities import MIXED, NO_FACE, NOT, ids_by_name, ids_of_label, plain_name

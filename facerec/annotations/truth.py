@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from facerec.actors.database import ActorDatabase, cast_names
+from facerec.actors.cast import cast_names
+from facerec.actors.database import ActorDatabase
 from facerec.annotations.cvat_labels import read_cvat_truth
 from facerec.annotations.export import EXPORT_COLUMNS, read_export
 from facerec.annotations.identities import NO_FACE, NOT, plain_name
