@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from bench.clusters import Episode, add_faces, read_episode, simulate
 from bench.real_faces import measure_faces
 from facerec.actors.database import ActorDatabase
+from facerec.annotations.confirmed_faces import ConfirmedFace
 from facerec.annotations.identities import NOT
-from facerec.annotations.learning import ConfirmedFace, choose_faces
+from facerec.annotations.learning import choose_faces
 from facerec.annotations.matching import Matched
 from facerec.annotations.metrics import Scores, score
 from facerec.folder.records import SavedFace

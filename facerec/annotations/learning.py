@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,44 +18,29 @@ from facerec.actors.database import IMAGE_COLUMNS, ActorDatabase
 from facerec.actors.embeddings import to_line
 from facerec.actors.people import year_cell
 from facerec.actors.provenance import SHOWN_LAST, Origin, origins_bytes, read_origins, show_last
+from facerec.annotations.confirmed_faces import (
+    ConfirmedFace,
+    confirmed_actors,
+    confirmed_faces,
+    unfit_tags,
+)
 from facerec.annotations.cvat_labels import read_cvat_labels
-from facerec.annotations.export import Annotation, has_movie, read_export
-from facerec.annotations.identities import ids_by_name, ids_of_label
+from facerec.annotations.export import has_movie, read_export
 from facerec.errors import ContractError, InputError
-from facerec.folder.documents import read_clusters
 from facerec.folder.layout import MovieFolder
-from facerec.folder.manifest import checked_inputs, read_embedder, read_manifest, recorded_poor_pages
+from facerec.folder.manifest import checked_inputs, read_embedder
 from facerec.folder.names import parse_tag
-from facerec.folder.readers import read_faces, read_trajectories
+from facerec.folder.readers import read_trajectories
 from facerec.folder.records import SavedFace
 from facerec.folder.thumbnails import thumbnail_region
 from facerec.interchange.cvat import is_cvat
-from facerec.people.quality import saved_face_quality
-from facerec.settings import LearnSettings, VectorSettings
+from facerec.settings import LearnSettings
 from facerec.support.atomic import remove_stale_temporaries, sha256_of, write_changed
 from facerec.support.csv_tables import read_table, replace_rows
 from facerec.support.locks import locked
 from facerec.support.text import counted
 
-_MAX_LISTED = 5  # labels without an actor that a warning names; a film has hundreds of extras
 _PREPARE = "run prepare_actors.py first, with the models that the films are extracted with"
-
-
-@dataclass(frozen=True)
-class ConfirmedFace:
-    """A saved face that annotators confirmed.
-
-    Attributes:
-        face: the saved face.
-        actor: id of the actor it shows.
-        trajectory: index of its trajectory.
-        quality: 0..1, how much the face says about identity.
-    """
-
-    face: SavedFace
-    actor: str
-    trajectory: int
-    quality: float
 
 
 def learn_folder(
@@ -90,8 +74,8 @@ def learn_folder(
         before = read_origins(database)
         rejected = {row.tag for row in rows if row.image_status in ("different", "invalid")}
         rejected |= {tag for tag, one in before.items() if not one.learnt}
-        confirmed = _confirmed_actors(rows, rejected, database, folder.movie_id, labels)
-        unfit = _tags_of_mixed_trajectories(rows, confirmed) | _tags_on_poor_pages(rows, folder)
+        confirmed = confirmed_actors(rows, rejected, database, folder.movie_id, labels)
+        unfit = unfit_tags(rows, confirmed, folder)
         actors = {tag: actor for tag, actor in confirmed.items() if tag not in unfit}
         after = {
             tag: one
@@ -100,7 +84,7 @@ def learn_folder(
         }
         new = [row for row in rows if row.tag in actors and row.tag not in after]
         taken = Counter(one.actor_id for one in after.values() if one.movie_id == folder.movie_id)
-        faces = _confirmed_faces(folder, new, actors, labels)
+        faces = confirmed_faces(folder, new, actors, labels)
         chosen = choose_faces(faces, taken, settings or LearnSettings())
         pictures = {_filename(one.face.tag): _read_thumbnail(folder, one.face) for one in chosen}
         for one in chosen:
@@ -156,92 +140,6 @@ def _read_meta(database: ActorDatabase, folder: MovieFolder) -> dict[str, Any]:
             f"{database.embeddings}: was changed after {meta.get('program')} wrote it; {_PREPARE}"
         )
     return meta
-
-
-def _confirmed_actors(
-    rows: Iterable[Annotation], rejected: set[str], database: ActorDatabase, movie_id: int, labels: Path
-) -> dict[str, str]:
-    """Return the actor of each confirmed face, by tag, and warn of labels that name no actor."""
-    ids, unnamed = database.cast(None), database.unnamed()
-    by_name = ids_by_name(database.cast(movie_id))
-    actors: dict[str, str] = {}
-    unknown: Counter[str] = Counter()
-    contradictory = set()
-    for row in rows:
-        if row.image_status != "same" or row.cluster_status != "labeled" or row.tag in rejected:
-            continue
-        namesakes = ids_of_label(row.label, ids, by_name)
-        if len(namesakes) != 1:
-            unknown[row.label] += 1
-        elif namesakes[0] in unnamed:  # their pictures would only help to find them elsewhere
-            continue
-        elif actors.setdefault(row.tag, namesakes[0]) != namesakes[0]:
-            contradictory.add(row.tag)
-    if unknown:
-        few = ", ".join(f"{label!r} ({unknown[label]})" for label in sorted(unknown)[:_MAX_LISTED])
-        logging.warning(
-            "%s: ignored labels (number of faces), which are neither an id in %s nor the name of exactly one "
-            "actor of movie %d: %s%s",
-            labels, database.actors.name, movie_id, few,
-            f" and {len(unknown) - _MAX_LISTED} more labels" if len(unknown) > _MAX_LISTED else "",
-        )  # fmt: skip
-    if contradictory:
-        count = len(contradictory)
-        logging.warning(
-            "%s: %s contradictory labels, from which nothing is learnt",
-            labels,
-            counted(count, "face has", "faces have"),
-        )
-    return {tag: actor for tag, actor in actors.items() if tag not in contradictory}
-
-
-def _tags_of_mixed_trajectories(rows: Iterable[Annotation], actors: Mapping[str, str]) -> set[str]:
-    """Return the labelled faces of the trajectories that show several people.
-
-    These are a trajectory with a face of its cluster's person and one of another, and one with faces of two
-    actors.
-
-    Args:
-        actors: of the confirmed faces, by tag.
-    """
-    tags: dict[int, set[str]] = {}
-    people: dict[int, set[str]] = {}
-    for row in rows:
-        tags.setdefault(row.trajectory, set()).add(row.tag)
-        if row.tag in actors:
-            people.setdefault(row.trajectory, set()).add(actors[row.tag])
-        elif row.image_status == "different":
-            people.setdefault(row.trajectory, set()).add("")
-    return {tag for index, found in people.items() if len(found) > 1 for tag in tags[index]}
-
-
-def _tags_on_poor_pages(rows: Iterable[Annotation], folder: MovieFolder) -> set[str]:
-    """Return the labelled faces on pages that trajectories too poor to compare share.
-
-    Such a page is not one person, so that a label of the page says nothing about its faces.
-    """
-    if not (pages := recorded_poor_pages(read_manifest(folder))):
-        return set()
-    clusters = read_clusters(folder.clusters, folder.movie_id)
-    return {row.tag for row in rows if clusters[row.trajectory] in pages}
-
-
-def _confirmed_faces(
-    folder: MovieFolder, rows: Iterable[Annotation], actors: Mapping[str, str], labels: Path
-) -> list[ConfirmedFace]:
-    """Read the saved faces of `rows` that have at least the quality that a cluster needs."""
-    wanted = {row.tag: row for row in rows}
-    faces = [item for item in read_faces(folder) if item[0].tag in wanted]
-    for tag in sorted(wanted.keys() - {face.tag for face, _ in faces}):
-        rule = f"{tag} is not a saved face in {folder.features}"
-        raise ContractError(labels, rule, wanted[tag].line)
-    settings = VectorSettings()
-    face_qualities = saved_face_quality(faces, settings).tolist()
-    return [
-        ConfirmedFace(face, actors[face.tag], wanted[face.tag].trajectory, quality)
-        for (face, _), quality in zip(faces, face_qualities, strict=True)
-        if quality >= settings.min_quality
-    ]
 
 
 def _filename(tag: str) -> str:

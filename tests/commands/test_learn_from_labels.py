@@ -18,7 +18,8 @@ from facerec.actors.database import ActorDatabase
 from facerec.actors.embed import prepare
 from facerec.actors.provenance import SHOWN_LAST, read_origins
 from facerec.annotations import learning
-from facerec.annotations.learning import ConfirmedFace, choose_faces, learn_folder
+from facerec.annotations.confirmed_faces import ConfirmedFace
+from facerec.annotations.learning import choose_faces, learn_folder
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import DISPLAY_THRESHOLD, clusters_bytes, read_clusters, read_predictions
 from facerec.folder.layout import MovieFolder
