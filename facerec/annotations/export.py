@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,7 +104,25 @@ def read_export_by_tag(
             f"{path}: none of {counted(len(rows), 'face')} of movie {movie_id} is in its folder; "
             "the labels were made with another version of it"
         )
+    _warn_of_other_trajectories(path, zip((row for row, _ in rows), indices, strict=True))
     return kept, len(rows) - len(kept)
+
+
+def _warn_of_other_trajectories(path: Path, rows: Iterable[tuple[Annotation, int | None]]) -> None:
+    """Warn of rows with another trajectory than that of their tag.
+
+    Args:
+        rows: each with the index of the trajectory that has its face; None if there is none.
+    """
+    others = [(row, index) for row, index in rows if index not in (None, row.trajectory)]
+    if others:
+        row, index = others[0]
+        more = f" ({len(others)} rows are like this)" if others[1:] else ""
+        logging.warning(
+            "%s:%d: the face %s is in trajectory %d, but its row has %d%s; the tag counts, which is right if "
+            "the movie was extracted again since; in labels written by hand, correct one of the two",
+            path, row.line, row.tag, index, row.trajectory, more,
+        )  # fmt: skip
 
 
 def labels_by_movie(paths: Sequence[Path], movies: Sequence[int]) -> dict[int, Path]:

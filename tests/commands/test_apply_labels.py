@@ -186,6 +186,26 @@ def test_answers_stay_with_their_faces_when_the_film_is_clustered_again(folder: 
     assert not any("people.json" in one for one in inspect_folder(folder.path).warnings)
 
 
+def test_a_tag_and_a_trajectory_that_contradict_each_other_are_reported(
+    folder: MovieFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By hand, one of the two is a mistake; a name would go to the wrong person without a word."""
+    labels = write(folder, *((t, 0, "labeled", "nm2", "same") for t in (0, 1, 2)))
+    database = make_cast(folder.path.parent / "other")
+    with caplog.at_level(logging.WARNING):
+        assert apply_to_folder(folder, labels, database)
+        assert not caplog.messages, "tags and trajectories agree"
+        header, first, *others = labels.read_text().splitlines()
+        others = [row.removesuffix(f",{t}") + ",0" for t, row in enumerate(others, 1)]
+        labels.write_text("\n".join([header, first, *others]) + "\n")
+        assert apply_to_folder(folder, labels, database)
+    (message,) = caplog.messages
+    where = f"labels.csv:3: the face {tags_of(folder)[1][0]} is in trajectory 1, but its row has 0"
+    assert f"{where} (2 rows are like this); the tag counts" in message
+    assert message.endswith("in labels written by hand, correct one of the two")
+    assert said(folder) == {("nm2", "Name 1", "annotator"): [0, 1, 2]}
+
+
 def test_faces_that_are_gone_are_counted_and_indices_follow_the_tag(
     folder: MovieFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
