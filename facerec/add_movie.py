@@ -28,7 +28,6 @@ import argparse
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,31 +232,12 @@ def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
     Raises:
         InputError: nothing is prepared to compare with, or with another embedder.
     """
+    from facerec.actors.picture_models import load_picture_models, prepared_models
     from facerec.actors.picture_names import picture_files
-    from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
     from facerec.reporting.stills_sheet import write_proposal
-    from facerec.settings import GallerySettings
 
-    meta = database.read_meta()
-    if meta is None or not isinstance(meta.get("detector"), dict):
-        raise InputError(f"{database.embeddings_meta}: names no models; run prepare_actors.py first")
-    detector = args.detector or str(meta["detector"].get("kind"))
-    embedder = args.embedder or str(meta["embedder"]["kind"])
-    if embedder == "arcface":
-        raise InputError("the pictures were prepared with an ArcFace file; give it: --embedder arcface:FILE")
-    database.check_embedder(asdict(card_of(embedder, "embedder")), "the stills would be compared")
-    recorded = dict(meta.get("settings") or {})
-    known = {field.name for field in fields(GallerySettings)} & recorded.keys()
-    settings = GallerySettings(**{name: recorded[name] for name in known})
-    threshold = settings.face_threshold
-    if threshold is None:
-        threshold = DETECTORS[detector.partition(":")[0]].threshold
-    options = {"device": args.device, "precision": "float32", "batch_size": 1}
-    check_device(args.device, detector, embedder)
-    models = (
-        load_detector(detector, **options, min_face_size=settings.min_face_size, face_threshold=threshold),
-        load_embedder(embedder, **options),
-    )
+    detector, embedder, settings = prepared_models(database, args.detector, args.embedder)
+    models = load_picture_models(detector, embedder, args.device, settings)
     stills: list[Path] = []
     for path in args.still:
         stills += [file for file, _ in picture_files(path)] if path.is_dir() else [path]

@@ -63,23 +63,15 @@ def _prepare(database: ActorDatabase, args: argparse.Namespace) -> str:
     """Prepare the database and log its likely mistakes; returns the summary."""
     from facerec.actors.embed import prepare
     from facerec.actors.gallery_checks import find_mistakes
-    from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder
+    from facerec.actors.picture_models import load_picture_models
+    from facerec.models import DETECTORS, card_of
 
     cards = card_of(args.detector, "detector"), card_of(args.embedder, "embedder")
     threshold = args.face_threshold if args.face_threshold is not None else DETECTORS[cards[0].kind].threshold
     settings = GallerySettings(args.max_side, args.min_share, args.min_face_size, threshold)
 
     def load() -> tuple[Detector, Embedder]:
-        # one picture at a time and in float32, so that embeddings do not depend on the run that made them
-        options = {"device": args.device, "precision": "float32", "batch_size": 1}
-        check_device(args.device, args.detector, args.embedder)
-        detector = load_detector(
-            args.detector,
-            **options,
-            min_face_size=settings.min_face_size,
-            face_threshold=settings.face_threshold,
-        )
-        return detector, load_embedder(args.embedder, **options)
+        return load_picture_models(args.detector, args.embedder, args.device, settings)
 
     pictures = len({row["filename"] for _, row in database.read_images()})
     with progress("pictures", pictures, "pictures") as advance:
