@@ -222,7 +222,11 @@ def _people(
         logging.warning("%s", doubt)
     if resolution.doubts:
         people = counted(len(resolution.doubts), "person of the cast is", "people of the cast are")
-        raise InputError(f"{people} in doubt, see above; nothing is written until each doubt is decided")
+        same = typed_arguments("--id", *resolution.same) if resolution.same[1:] else ""
+        same = same and f"; if these {len(resolution.same)} are the same people in actors.csv, add {same}"
+        raise InputError(
+            f"{people} in doubt, see above; nothing is written until each doubt is decided{same}"
+        )
     return resolution, args.name or cast.title, args.year or cast.year
 
 

@@ -28,11 +28,13 @@ class Resolution:
     Attributes:
         doubts: sentences about people who cannot be told apart; they have no member.
         notes: sentences about decisions that the user may want to check.
+        same: words of `--id` that settle doubts by taking the one person of `actors.csv` with the name.
     """
 
     members: tuple[Member, ...]
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
+    same: tuple[str, ...] = ()
 
 
 def resolve(
@@ -58,6 +60,7 @@ def resolve(
         for one in same_people(person.uris) | {person.actor_id}:
             by_uri.setdefault(one, set()).add(person.actor_id)
     members: list[Member] = []
+    same: list[str] = []
     taken: dict[str, CastEntry] = {}
     count = Counter(name_key(entry.name) for entry in people)
     for entry in people:
@@ -66,7 +69,7 @@ def resolve(
         actor_id = _id_in(known, by_uri, entry, is_chosen=is_chosen, doubts=doubts, notes=notes)
         if actor_id == "" and not is_chosen:
             movie = movie_id if count[key] == 1 else None
-            actor_id = _id_by_name(entry, namesakes.get(key, []), movie, doubts, notes)
+            actor_id = _id_by_name(entry, namesakes.get(key, []), movie, doubts, notes, same)
         if actor_id is None:
             continue
         if not actor_id:
@@ -78,7 +81,7 @@ def resolve(
             continue
         taken[actor_id] = entry
         members.append(Member(actor_id, entry, known.get(actor_id)))
-    return Resolution(tuple(members), tuple(doubts), tuple(notes))
+    return Resolution(tuple(members), tuple(doubts), tuple(notes), tuple(same))
 
 
 def _one_entry_a_person(entries: Sequence[CastEntry], doubts: list[str], notes: list[str]) -> list[CastEntry]:
@@ -216,12 +219,14 @@ def _id_by_name(
     movie_id: int | None,
     doubts: list[str],
     notes: list[str],
+    same: list[str],
 ) -> str | None:
     """Return the id of the person in `actors.csv` by name and birthday, or by name and movie.
 
     Args:
         namesakes: people of `actors.csv` with this name.
         movie_id: of the movie; None if several people of this name are in its list.
+        doubts, notes, same: of the `Resolution`, to be extended.
 
     Returns:
         As `_id_in`.
@@ -246,6 +251,8 @@ def _id_by_name(
         return here[0].actor_id
     if not possible:
         return ""
+    if len(possible) == 1 and movie_id is not None:
+        same.append(f"{entry.id or entry.name}={possible[0].actor_id}")
     who = ", ".join(f"{p.actor_id} (born {p.birthday() or 'unknown'})" for p in possible[:6])
     doubts.append(
         f"{_named(entry)}, born {entry.birthday or 'unknown'}: actors.csv has the name too: {who}. If it is "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import unicodedata
 from collections.abc import Mapping
@@ -245,6 +246,19 @@ def test_people_in_doubt_stop_the_run_before_anything_is_written(
     assert "1 person of the cast is in doubt" in error and "--id 'Grace Hopper=grace-hopper'" in error
     assert run(*ALL, "--id", "grace hopper=grace-hopper") == 0
     assert list(ActorDatabase("db").cast(MOVIE)) == ["ada", "grace-hopper"]
+
+
+def test_the_cast_of_a_second_film_of_a_series_needs_one_option_not_one_for_each_person(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names alone do not say who somebody is, so the user decides; but once, with what the message shows."""
+    Path("cast.csv").write_text("name\nGrace Hopper\nAda King\nBob\n")
+    words = ("--movie", "8", "--name", "Part 2", "--year", "1999", "--actor-db", "db", "--cast", "cast.csv")
+    assert run_main(add_movie.main, words) == 1
+    _, _, option = capsys.readouterr().err.partition("if these 2 are the same people in actors.csv, add ")
+    assert option == "--id 'Grace Hopper=grace-hopper' 'Ada King=ada'\n"
+    assert run_main(add_movie.main, [*words, *shlex.split(option)]) == 0
+    assert list(ActorDatabase("db").cast(8)) == ["grace-hopper", "ada", "bob"]
 
 
 @pytest.mark.parametrize(
