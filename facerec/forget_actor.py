@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facerec.forgetting.label_files import label_files
     from facerec.forgetting.movie_folder import forget_in_folder, shown_files, typed_names
     from facerec.forgetting.remaking import remaking_commands
-    from facerec.forgetting.remedies import remedy
     from facerec.forgetting.subject import UnknownPersonError, find_subject
+    from facerec.forgetting.traces import remedy
     from facerec.support.locks import locked
 
     database = ActorDatabase(args.actor_db)

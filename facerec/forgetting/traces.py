@@ -21,8 +21,11 @@ from urllib.parse import quote
 
 import orjson
 
+from facerec.actors.database import ActorDatabase
 from facerec.forgetting.subject import Subject
+from facerec.models.packs import models_to_prepare
 from facerec.support.atomic import sha256_of
+from facerec.support.shell import command_line, prepare_command
 
 REPLACEMENT = b"[forgotten]"
 _COMPARED = 4  # numbers of an embedding; four random ones are never equal to the last digit
@@ -77,6 +80,22 @@ def find_traces(
 def _has_saved_faces(path: Path) -> bool:
     """Return whether a file is where a movie folder, or an earlier version of one, has saved faces."""
     return path.name == "features.jsonl" or path.parent.name in ("images", "features")
+
+
+def remedy(trace: Trace, database: ActorDatabase) -> str:
+    """Return how the user removes a trace, as a clause; empty if its phrase says it."""
+    if trace.what.startswith("it cannot be searched"):
+        return ""
+    if trace.what.startswith("its name"):
+        return "rename or delete it"
+    if trace.what.startswith("it has '") and trace.path.parent == database.pictures:
+        command = command_line("exiftool", "-all=", "-overwrite_original", str(trace.path))
+        detector, embedder = models_to_prepare(database.read_meta())
+        prepare = prepare_command(database.folder, embedder, detector)
+        return f"remove the text that is stored in the picture: {command}; then: {prepare}"
+    if trace.what.startswith("it has '"):
+        return "remove these words from it, or delete it"
+    return "delete it"
 
 
 def trace_in(path: Path, subject: Subject) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.errors import InputError
-from facerec.masters.exr_check import exr_is_cut_off
 from facerec.masters.numbered import DECODERS
 from facerec.masters.views import View, quantised
 
@@ -26,6 +25,7 @@ _BITS = {"rgb24": 8, "rgb48le": 16, "rgb48be": 16} | {
 }
 _XYZ_BITS = 12
 _TRANSFER_OFFSET = 801  # of the first picture element, in a DPX file (SMPTE ST 268)
+_EXR_TILED, _EXR_MULTIPART = 0x200, 0x1000  # in the version of an OpenEXR file
 _DPX_VIEWS: dict[int, View] = {1: "log", 2: "linear", 3: "log"}  # printing density, linear, logarithmic
 
 
@@ -118,6 +118,40 @@ def _decode(path: Path) -> tuple[VideoFrame, Any, bytes]:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)] if data else []
     except (av.FFmpegError, ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be decoded ({error}); copy it again") from None
-    if not frames or frames[0].is_corrupt or (codec == "exr" and exr_is_cut_off(data)):
+    if not frames or frames[0].is_corrupt or (codec == "exr" and _exr_is_cut_off(data)):
         raise InputError(f"{path}: is {'damaged' if data else 'empty'}; copy it again")
     return frames[0], context, data
+
+
+def _exr_is_cut_off(data: bytes) -> bool:
+    """Return whether chunks are missing at the end of an OpenEXR file; False for files of several parts.
+
+    FFmpeg decodes what is there and leaves the rest black. Layout of OpenEXR 2: magic and version of 4 bytes
+    each; attributes (name, type, size, value) up to an empty name; a table with the position of each chunk of
+    rows, 8 bytes each; the chunks.
+    """
+    version = int.from_bytes(data[4:8], "little")
+    if version & _EXR_MULTIPART:
+        return False
+    try:
+        table = _end_of_exr_header(data)
+        first = int.from_bytes(data[table : table + 8], "little")
+        chunks = np.frombuffer(data[table:first], "<u8")
+    except ValueError:
+        return True
+    last = int(chunks.max(initial=0))
+    if not chunks.all() or last + 8 > len(data):
+        return True
+    if version & _EXR_TILED:
+        return False
+    return last + 8 + int.from_bytes(data[last + 4 : last + 8], "little") > len(data)
+
+
+def _end_of_exr_header(data: bytes) -> int:
+    """Return the position after the attributes of an OpenEXR file; raises ValueError if they do not end."""
+    position = 8
+    while data[position : position + 1] != b"\0":
+        kind = data.index(b"\0", position) + 1
+        size = data.index(b"\0", kind) + 1
+        position = size + 4 + int.from_bytes(data[size : size + 4], "little")
+    return position + 1

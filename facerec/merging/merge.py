@@ -32,16 +32,26 @@ from facerec.merging.shard_results import (
     read_saved_faces,
     same_person_distance,
 )
-from facerec.merging.shot_choice import choose_transitions
 from facerec.merging.thumbnail_choice import best_pair
 from facerec.people.quality import saved_face_quality
-from facerec.settings import KeepSettings, ShotSettings, ThumbnailSettings, TrackSettings, VectorSettings
+from facerec.settings import (
+    RULE,
+    TRANSNET,
+    KeepSettings,
+    ShotSettings,
+    ThumbnailSettings,
+    TrackSettings,
+    VectorSettings,
+)
+from facerec.support.cli import progress
 from facerec.support.shell import option
 from facerec.support.text import counted
 from facerec.tracking.identity_switch import split_by_appearance
 from facerec.tracking.tracker import Track
 from facerec.tracking.trajectories import to_trajectories, track_sampled_frames
-from facerec.video.shots import HARD, cuts_of
+from facerec.video.miniature import Miniatures, to_rgb
+from facerec.video.network_shots import agreed_transitions, network_transitions
+from facerec.video.shots import HARD, Transition, cuts_of, find_transitions
 
 STAGE = "merge_shards"
 _FACES_AT_ONCE = 1000  # faces for which quality is computed together
@@ -98,7 +108,7 @@ def merge(
     markers = read_markers(folder, plan, allow_missing)
     detections = read_detections(folder, plan, markers)
     try:
-        transitions = choose_transitions(detections.decoded_frames, detections.miniatures, shots)
+        transitions = _choose_transitions(detections.decoded_frames, detections.miniatures, shots)
     finally:
         detections.miniatures.close()
     cuts = cuts_of(transitions)
@@ -157,6 +167,28 @@ def merge(
         f"{counted(len(cuts), 'scene change')} "
         f"from {counted(len(markers), 'shard')}{'' if changed else '; nothing changed'}"
     )
+
+
+def _choose_transitions(
+    frames: NDArray[np.int64], miniatures: Miniatures, settings: ShotSettings
+) -> list[Transition]:
+    """Find the transitions of a film by the method that was chosen.
+
+    Raises:
+        ModelError: the network is asked for and not installed.
+    """
+    if settings.shots == RULE or not len(frames):
+        return find_transitions(frames, miniatures, settings)
+    from facerec.models.transnet import TransNet  # it takes seconds to import torch
+
+    network = TransNet()
+    with progress("shots", len(frames)) as advance:
+        probabilities = network.probabilities(
+            lambda begin, end: to_rgb(miniatures[begin:end]), len(frames), advance
+        )
+    if settings.shots == TRANSNET:
+        return network_transitions(frames, miniatures, probabilities)
+    return agreed_transitions(frames, miniatures, probabilities, settings)
 
 
 def _warnings(plan: Plan, markers: Markers, detections: FilmDetections) -> list[str]:
