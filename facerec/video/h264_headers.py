@@ -43,6 +43,9 @@ def _by_lengths(data: memoryview, size: int) -> Iterator[bytes]:
             yield b""
             return
         yield bytes(data[begin : min(position, begin + _HEAD)])
+        if data[begin] & 31 not in (SLICE, IDR_SLICE):
+            # FFmpeg reads what is after start codes, too: some files have one length for a whole packet
+            yield from _by_start_codes(data[begin:position])
 
 
 def _by_start_codes(data: bytes | memoryview) -> Iterator[bytes]:

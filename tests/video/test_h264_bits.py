@@ -288,13 +288,16 @@ LONG = sequence(0, 4, profile=100, lists=[[3, -1] * 8] * 6 + [[99, -99] * 32] * 
         (None, [by_start_codes(FIRST), by_start_codes(SECOND), by_start_codes(FIRST)], None),
         (configuration([FIRST], []), [by_lengths(slice_of(0)), by_lengths(FIRST)], FIRST),
         (configuration([FIRST], []), [by_lengths(slice_of(0), SECOND)], None),
+        (configuration([FIRST], []), [by_lengths(b"\x09\xf0" + by_start_codes(FIRST, slice_of(0)))], FIRST),
+        (configuration([FIRST], []), [by_lengths(b"\x09\xf0" + by_start_codes(SECOND, slice_of(0)))], None),
         (configuration([FIRST], []), [Data(by_lengths(slice_of(0))[:-1])], None),
         (configuration([FIRST, SECOND], []), [by_lengths(slice_of(0))], None),
         (by_start_codes(LONG), [by_start_codes(slice_of(0))], None),
     ],
     ids=[
         "none", "one", "before a longer start code", "repeated", "another", "another behind the slices",
-        "another and the first again", "in MP4", "another in MP4", "damage", "two from the start",
+        "another and the first again", "in MP4", "another in MP4",
+        "behind a start code in MP4", "another behind a start code in MP4", "damage", "two from the start",
         "too long to be compared",
     ],
 )  # fmt: skip

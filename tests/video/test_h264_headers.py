@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from facerec.video import segments as segments_module
 from facerec.video.film import Film, open_film, read_decoded
 from facerec.video.h264_headers import PacketHeaders
+from facerec.video.reduction import chroma_position
 from facerec.video.skipping import reference_test
 from tests.films import make_film
 
@@ -119,3 +121,30 @@ def test_a_film_without_one_of_its_references_is_the_same_for_all_threads_and_ra
     for threads in (2, 12):
         assert read(film, 0, 99, threads) == whole
         assert read(film, 70, 90, threads) == [item for item in whole if 69 <= item[0] < 90]
+
+
+def test_a_header_within_the_length_of_another_unit_is_noticed(tmp_path: Path) -> None:
+    """FFmpeg's decoder reads it: some programs write MP4 with one length for a whole packet."""
+    options = [{"preset": "veryfast", "x264-params": f"chromaloc={location}"} for location in (0, 2)]
+    first = make_film(tmp_path / "1-a.mp4", 20, width=64, height=48, options=options[0])
+    second = make_film(tmp_path / "2-a.ts", 20, width=64, height=48, options=options[1])
+    path = tmp_path / "3-a.mp4"
+    with av.open(str(first)) as source, av.open(str(second)) as other, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        data = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+        for packet in other.demux(video=0):
+            if packet.size:
+                unit = b"\x09\xf0" + bytes(packet)  # an access unit delimiter
+                data.append(len(unit).to_bytes(4, "big") + unit)
+        for number, one in enumerate(data):
+            packet = av.Packet(one)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = number in (0, 20)
+            target.mux(packet)
+    positions: dict[bytes | None, set[bytes]] = {}
+    for frame in read_decoded(open_film(path), 0, 40, 1):
+        positions.setdefault(frame.header, set()).add(chroma_position(frame.picture))
+    unknown = positions.pop(None, set())
+    (known,) = positions.values()
+    assert len(known) == 1 and unknown - known, "the second part has another position"
