@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # (height, width, 3) RGB
+Box = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
 
 MINIATURE = 48, 27  # width and height of a miniature, see `video.miniature`
 MINIATURE_BYTES = 48 * 27 + 2 * 24 * 14  # luma and the two colour planes of YUV 4:2:0

@@ -23,6 +23,7 @@ from facerec.folder.readers import read_trajectories
 from facerec.folder.records import SavedFace, to_line
 from facerec.folder.shards import marker_bytes
 from facerec.folder.thumbnails import thumbnail_bytes
+from facerec.geometry import Box
 from facerec.merging.merge import merge
 from facerec.settings import RESULTS_VERSION, KeepSettings, TrackSettings
 from facerec.tracking.tracker import track
@@ -32,7 +33,6 @@ from tests.miniatures import write_stills
 MOVIE, WIDTH, HEIGHT = 7, 320, 180
 FRAMES, SHARDS, CUT, EVERY = 40, 3, 20, 5
 FILM = f"{MOVIE}-Film.mp4"
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from facerec.actors.picture_names import Picture, year_in
 from facerec.actors.pictures import read_picture
 from facerec.errors import ContractError, InputError
 from facerec.folder.documents import DISPLAY_THRESHOLD
-from facerec.geometry import Image
+from facerec.geometry import Box, Image
 from facerec.models.base import Detector, Embedder
 from facerec.people.naming import name_clusters
 from facerec.settings import GallerySettings
@@ -51,7 +51,7 @@ class StillFace:
 
     still: Path
     number: int
-    box: tuple[int, int, int, int]
+    box: Box
     names: Mapping[str, float]
     picture: Image
     shows_one_face: bool

@@ -14,12 +14,11 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.names import parse_tag, tag_of
 from facerec.folder.records import Trajectory
 from facerec.folder.thumbnails import THUMBNAIL_SIDE
-from facerec.geometry import iou
+from facerec.geometry import Box, iou
 
 SHOWN = 2  # thumbnails of a trajectory: its first and its last
 SAME_FACE_IOU = 0.5  # intersection over union from which two boxes in one frame are of the same face
 
-Box = tuple[int, int, int, int]
 BoxLines = Mapping[int, Mapping[Box, int]]  # by frame: the boxes in it, each with its line number
 
 

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 
-from facerec.checks.images import Box, check_image_files, check_images
+from facerec.checks.images import check_image_files, check_images
 from facerec.checks.pages import check_pages
 from facerec.checks.violations import Expected, Violations
 from facerec.errors import ContractError
@@ -26,6 +26,7 @@ from facerec.folder.layout import MovieFolder
 from facerec.folder.people import read_people
 from facerec.folder.readers import find_shared_boxes, scan_features, scan_trajectories
 from facerec.folder.records import Trajectory
+from facerec.geometry import Box
 from facerec.support.atomic import sha256_of
 from facerec.support.jsonl import scan_lines
 from facerec.support.shell import stage_command

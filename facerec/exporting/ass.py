@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from facerec.exporting.clock import STATEMENT, milliseconds, timecode
-from facerec.exporting.tracks import Box, Track, tracks
+from facerec.exporting.tracks import Track, tracks
 from facerec.folder.people import NONE
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _events(movie: Movie, track: Track, starts: Sequence[str], colour: str) -> I
         yield f"Dialogue: 1,{when},Name,{name},0,0,0,,{{{where}\\1c&H{colour}&}}{name}\n"
 
 
-def _still(boxes: Sequence[Box]) -> Iterator[tuple[int, int]]:
+def _still(boxes: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
     """Yield runs [begin, end) of boxes that are nearly equal."""
     begin = 0
     for end in range(1, len(boxes) + 1):

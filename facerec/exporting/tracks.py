@@ -14,8 +14,6 @@ from facerec.exporting.columns import uri_of
 if TYPE_CHECKING:
     from facerec.movies.movie import Movie
 
-Box = list[int]  # x1, y1, x2, y2
-
 
 @dataclass(frozen=True)
 class Track:
@@ -26,7 +24,7 @@ class Track:
         person, name, source: as in the table of people; empty where annotators say that it shows no face.
         actor_id, uri: empty if it is no actor, or has no identifier.
         begin: frame of the first box.
-        boxes: one per frame.
+        boxes: one per frame, x1, y1, x2, y2.
         detected: False where the box was interpolated.
     """
 
@@ -37,7 +35,7 @@ class Track:
     actor_id: str
     uri: str
     begin: int
-    boxes: list[Box]
+    boxes: list[list[int]]
     detected: list[bool]
 
     @property

@@ -39,7 +39,7 @@ class Frame:
     detections: Detections | None = None
 
     def rgb(self) -> Image:
-        """Return a frame that is saved, in RGB."""
+        """Return a frame that is saved, or that was converted for the detector, in RGB."""
         if self.image is None:
             assert self.decoded is not None
             with _ConversionErrors(self.decoded):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from facerec.geometry import Image
+from facerec.geometry import Box, Image
 from facerec.models.base import Detections
-
-Box = tuple[int, int, int, int]
 
 _SHARPNESS_SIDE = 112  # pixels; faces are resized to this before their sharpness is measured
 

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,9 +152,10 @@ class FrameSteps:
         return DeviceMiniatures(self.device)
 
     @cached_property
-    def apart(self) -> bool:
-        """Whether the detector takes frames with their channels apart."""
-        return isinstance(self.detector, ChannelsDetector) and self.detector.takes_channels
+    def channels_detector(self) -> ChannelsDetector | None:
+        """The detector if it takes frames with their channels apart."""
+        detector = self.detector
+        return detector if isinstance(detector, ChannelsDetector) and detector.takes_channels else None
 
     def decode(self, beg: int, end: int) -> Iterator[Batch]:
         """Yield the frames `[beg, end)` in batches; their conversion goes on in the pool."""
@@ -211,7 +211,9 @@ class FrameSteps:
             batch.detected.append(frame)
         saved = frame.number % self.save_every == 0
         batch.unconverted.append(
-            Conversion(frame, decoded, detect, saved, reduction is None, target, self.apart)
+            Conversion(
+                frame, decoded, detect, saved, reduction is None, target, self.channels_detector is not None
+            )
         )
 
     def _start_conversions(self, batch: Batch) -> None:
@@ -241,8 +243,11 @@ class FrameSteps:
         """Start to detect the faces of a batch, on the CPU when the results are taken."""
         numbers, film = [frame.number for frame in batch.detected], self.film.path
         if self.device is None or batch.pixels is None:
-            images: list[Any] = [frame.channels or frame.image for frame in batch.detected]
-            return partial(run_model, self.detector.detect, images, numbers, film)
+            if self.channels_detector is not None:
+                images = [frame.channels or frame.rgb() for frame in batch.detected]
+                return partial(run_model, self.channels_detector.detect, images, numbers, film)
+            pictures = [frame.rgb() for frame in batch.detected]
+            return partial(run_model, self.detector.detect, pictures, numbers, film)
         submit = self.device.submit_batch
         height, width = self.film.display_height, self.film.display_width
         if batch.reduction is not None:

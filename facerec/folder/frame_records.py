@@ -7,6 +7,7 @@ from typing import Any
 
 from facerec.folder.names import MAX_FRAME
 from facerec.folder.records import MAX_SIDE, check_box
+from facerec.geometry import Box
 from facerec.support.jsonl import is_float, is_int, require, require_keys
 
 
@@ -20,7 +21,7 @@ class FaceRecord:
         sharpness: of a saved face; None for a detection that was not saved.
     """
 
-    box: tuple[int, int, int, int]
+    box: Box
     score: float
     sharpness: float | None
 

@@ -9,11 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from facerec.errors import InputError
+from facerec.geometry import Box
 
 MAX_MOVIE_ID = 2**31 - 1  # the labeling backend's database column is a signed 32-bit integer
 MAX_FRAME = 2**31 - 1
-
-Box = Sequence[int]
 
 _TAG = re.compile(r"(?P<movie>\d+):(?P<frame>\d+):(?P<box>\d+_\d+_\d+_\d+)", re.ASCII)
 
@@ -91,7 +90,7 @@ def parse_movie_id(digits: str, path: Path) -> int:
     return int(digits)
 
 
-def tag_of(movie_id: int, frame: int, box: Box) -> str:
+def tag_of(movie_id: int, frame: int, box: Sequence[int]) -> str:
     """Return the tag of the face with `box` (x1, y1, x2, y2) in `frame`: the name of its thumbnail."""
     return f"{movie_id}:{frame}:{box[0]}_{box[1]}_{box[2]}_{box[3]}"
 
@@ -101,7 +100,7 @@ def thumbnail_name(tag: str) -> str:
     return f"{tag}.jpeg"
 
 
-def parse_tag(tag: str) -> tuple[int, int, tuple[int, int, int, int]]:
+def parse_tag(tag: str) -> tuple[int, int, Box]:
     """Return movie id, frame and box (x1, y1, x2, y2) of a tag.
 
     Raises:

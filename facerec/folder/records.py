@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facerec.errors import FacerecError
 from facerec.folder.names import MAX_FRAME, parse_tag, tag_of
-from facerec.geometry import KEYPOINTS
+from facerec.geometry import KEYPOINTS, Box
 from facerec.support.jsonl import RuleViolation, is_int, require, require_keys
 
 MAX_SIDE = 1 << 16  # display pixels of a frame's width or height
@@ -122,7 +122,7 @@ class SavedFace:
 
     movie_id: int
     frame: int
-    box: tuple[int, int, int, int]
+    box: Box
     keypoints: NDArray[np.float32]
     embedding: NDArray[np.float32]
     w: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from facerec.geometry import Image
+from facerec.geometry import Box, Image
 
 THUMBNAIL_SIDE = 160  # pixels; longest side, larger crops are shrunk
 JPEG_QUALITY = 65
@@ -12,14 +12,14 @@ PADDING = 0.10  # of the box's shorter side, added on every side
 GRAY_TOLERANCE = 2.0  # mean spread of a pixel's channels (0..255) below which a crop is stored as gray
 
 
-def thumbnail_region(box: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
+def thumbnail_region(box: Box, width: int, height: int) -> Box:
     """Return the region x1, y1, x2, y2 that a thumbnail shows: the padded `box`, clipped to the frame."""
     x1, y1, x2, y2 = box
     padding = round(PADDING * min(x2 - x1, y2 - y1))
     return max(0, x1 - padding), max(0, y1 - padding), min(width, x2 + padding), min(height, y2 + padding)
 
 
-def thumbnail_bytes(frame: Image, box: tuple[int, int, int, int]) -> bytes:
+def thumbnail_bytes(frame: Image, box: Box) -> bytes:
     """Return the thumbnail of a face as a JPEG, gray if the crop has no colour.
 
     Args:

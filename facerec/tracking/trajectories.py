@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec.folder.records import Trajectory
+from facerec.geometry import Box
 from facerec.settings import TrackSettings
 from facerec.tracking.tracker import Track, interpolate, track
 
@@ -82,9 +83,7 @@ def _boxes_at(
     return np.array([t.boxes[frame - t.start] for t in present])
 
 
-def _nearest_free_box(
-    box: NDArray[np.int64], taken: set[tuple[int, ...]], width: int, height: int
-) -> tuple[int, int, int, int]:
+def _nearest_free_box(box: NDArray[np.int64], taken: set[tuple[int, ...]], width: int, height: int) -> Box:
     """Move one edge of `box` by the fewest pixels that make it differ from `taken`; right and lower first."""
     for step in range(1, max(width, height) + 1):
         for edge in (2, 3, 0, 1):

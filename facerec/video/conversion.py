@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -99,12 +100,20 @@ def _has_same_channels(pixel_format: str, colorspace: int, color_range: int, wid
     for view in plane_views(frame):
         view[:] = rng.integers(0, 256, view.shape, dtype=np.uint8)
     frame.colorspace, frame.color_range = colorspace, color_range
-    try:
+    same = False
+    with _refusal_logged(pixel_format, colorspace, color_range):
         together = _reformat(frame, frame.width, frame.height)
-        return np.array_equal(_channels(frame).image(), together)
-    except (av.FFmpegError, OSError) as error:  # as in `to_rgb`
+        same = np.array_equal(_channels(frame).image(), together)
+    return same
+
+
+@contextmanager
+def _refusal_logged(pixel_format: str, colorspace: int, color_range: int) -> Iterator[None]:
+    """End the block where swscale refuses a colour description, see `to_rgb`."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
         log.debug("%s, colour space %d, range %d: %s", pixel_format, colorspace, color_range, error)
-        return False
 
 
 def plane_views(frame: VideoFrame) -> list[NDArray[np.uint8]]:
@@ -165,15 +174,13 @@ def _tables(pixel_format: str, colorspace: int, color_range: int) -> YuvTables |
     varied, grey = np.tile(steps[:, None], (1, 256)), np.full((256, 256), _NEUTRAL, np.uint8)
     rng = np.random.default_rng(0)
     test = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((256, 512), (128, 256), (128, 256))]
-    try:
+    with _refusal_logged(pixel_format, colorspace, color_range):
         by_v, by_u = convert((luma, grey, varied))[::2, ::2], convert((luma, varied, grey))[::2, ::2]
         red, green_v = _summands(by_v[..., 0]), _summands(by_v[..., 1])
         green_u, blue = _summands(by_u[..., 1]), _summands(by_u[..., 2])
         tables = np.stack([red[0], red[1], green_u[1], green_v[1], blue[1]]).astype(np.int16)
         if np.array_equal(convert(test), sum_tables(tables, *test)):
             return YuvTables(tables)
-    except (av.FFmpegError, OSError) as error:  # as in `to_rgb`
-        log.debug("%s, colour space %d, range %d: %s", pixel_format, colorspace, color_range, error)
     return None
 
 

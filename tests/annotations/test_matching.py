@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from facerec.annotations.identities import MIXED, NO_FACE
 from facerec.annotations.matching import MATCH_IOU, Matched, match_boxes, match_labels
 from facerec.folder.records import Trajectory
+from facerec.geometry import Box
 
-Box = tuple[int, int, int, int]
 LEFT, RIGHT = (0, 0, 100, 100), (300, 0, 400, 100)
 
 

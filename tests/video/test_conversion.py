@@ -107,6 +107,22 @@ def test_formats_without_tables_have_none() -> None:
     assert yuv_tables(random_picture(64, 48)) is yuv_tables(random_picture(64, 48))
 
 
+@pytest.mark.parametrize("colorspace", [3, 8, 14])
+def test_a_colour_description_that_swscale_refuses_is_converted_without_tables_and_channels(
+    colorspace: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Reserved and rare ones are in real files; the film must not end there."""
+    caplog.set_level("DEBUG", logger=conversion.log.name)
+    conversion._tables.cache_clear()
+    conversion._has_same_channels.cache_clear()
+    picture = random_picture(64, 48)
+    picture.colorspace = colorspace
+    assert yuv_tables(picture) is None and to_channels(picture) is None
+    refusals = [message for message in caplog.messages if f"yuv420p, colour space {colorspace}, " in message]
+    assert len(refusals) == 2, "both were tried"
+    np.testing.assert_array_equal(to_rgb(picture, 64, 48), to_rgb(random_picture(64, 48), 64, 48))
+
+
 def test_a_routine_that_is_no_sum_has_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     original = conversion._reformat
 
