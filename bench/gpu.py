@@ -3,10 +3,12 @@
     python bench/gpu.py [FILM] > gpu.json
     python bench/gpu.py --device cpu          small sizes, to see that it runs
 
-FILM is encoded in H.264 at each size, from its middle; without one, a camera moves over photographs. No
-frame is used twice. Needs no network, and less than 8 minutes on an H100: what does not fit into the time
-(--budget) is listed as left out. Without --detector and --embedder the weights are random, which cost the
-same but say little about agreement, so artificial faces are embedded. Prints JSON:
+FILM is encoded in H.264 at each size, from its middle; without one, a camera moves over photographs. For
+extract.py the film is that many of itself in a row that it lasts --whole-seconds, because the beginning of a
+run, in which the first batches are filled, would otherwise be most of it. Needs no network, and less than 8
+minutes on an H100: what does not fit into the time (--budget) is listed as left out. Without --detector and
+--embedder the weights are random, which cost the same but say little about agreement, so artificial faces are
+embedded. Prints JSON:
 
 matrix_tflops      rate of square matrix products by precision, the yardstick
 sizes              for each size, by batch size: the detector alone, on frames in its buffers, and its share
@@ -27,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
 import tempfile
 import time
@@ -42,6 +45,7 @@ from facerec.errors import InputError
 from facerec.support.cli import run_main
 
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
+MODEL_PRECISIONS = ("float32", "float16", "bfloat16")  # those of extract.py
 GOALS = {  # by the keys of `verdict`
     "detector / matrix rate": 0.35,
     "extract.py / detector alone": 0.85,
@@ -58,6 +62,7 @@ CPU = {  # other defaults of --device cpu
     "library_frames": 2,
     "side": 512,
     "seconds": 0.2,
+    "whole_seconds": 0.0,
 }
 GPU = {
     "sizes": ["640x360", "1280x720", "1920x1080", "3840x2160"],
@@ -69,6 +74,7 @@ GPU = {
     "library_frames": 6,
     "side": 8192,
     "seconds": 0.8,
+    "whole_seconds": 6.0,
 }
 
 
@@ -82,11 +88,18 @@ def size(text: str) -> str:
     return text
 
 
+def device_name(text: str) -> str:
+    """Check a device; for `argparse`. `auto` is none: it would not say which figures these are."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of cpu, cuda, cuda:0, cuda:1, …")
+    return text
+
+
 def arguments() -> argparse.ArgumentParser:
     """Build the argument parser."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("film", type=Path, nargs="?", help="a real film")
-    made.add_argument("--device", default="cuda", help="cuda, cuda:i or cpu")
+    made.add_argument("--device", type=device_name, default="cuda", help="cuda, cuda:i or cpu")
     made.add_argument("--detector", default="", help="retinaface or retinaface:FILE; default: random weights")
     made.add_argument("--embedder", default="", help="facenet or facenet:FILE; default: random weights")
     made.add_argument("--sizes", nargs="+", type=size, metavar="WxH")
@@ -95,12 +108,15 @@ def arguments() -> argparse.ArgumentParser:
         "--decoders", nargs="+", type=positive, metavar="N", help="threads of decoding and converting"
     )
     made.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="of the comparison")
-    made.add_argument("--precision", choices=PRECISIONS, help="of all other figures")
+    made.add_argument("--precision", choices=MODEL_PRECISIONS, help="of all other figures")
     made.add_argument("--frames", type=positive, help="frames of a film, at most")
     made.add_argument("--library-frames", type=positive, help="frames for predict_jsons")
     made.add_argument("--faces", type=int, default=3, help="artificial faces per frame")
     made.add_argument("--side", type=positive, help="rows of the matrices")
     made.add_argument("--seconds", type=float, help="duration of a measurement")
+    made.add_argument(
+        "--whole-seconds", type=float, metavar="SECONDS", help="duration of a run of extract.py, about"
+    )
     made.add_argument("--budget", type=float, default=450, metavar="SECONDS", help="for everything")
     made.add_argument("--cuda-graphs", action="store_true", help="as of extract.py")
     return made

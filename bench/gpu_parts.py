@@ -67,6 +67,7 @@ def matrix_rate(device: str, precision: str, side: int, seconds: float) -> float
     def product() -> int:
         for _ in range(10):
             one @ other
+        finish(device)  # not to queue up a minute of products
         return 20 * side**3
 
     with multiplying(precision):
@@ -153,6 +154,14 @@ class ArtificialFaces:
         return Detections(boxes, np.full(self._count, 0.95, np.float32), keypoints)
 
 
+def gpu_uuid(device: str) -> str:
+    """Return the UUID of a GPU as NVML knows it; empty for the CPU.
+
+    CUDA's number of a GPU is not NVML's: CUDA counts only those in CUDA_VISIBLE_DEVICES, in its own order.
+    """
+    return "" if device == "cpu" else f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+
+
 def whole(
     film: Path,
     out: Path,
@@ -160,14 +169,14 @@ def whole(
     *,
     decoders: int,
     faces: int,
-    gpu: int,
+    device: str,
 ) -> tuple[float, float | None, dict[str, float]]:
     """Run `extract.py` on a film as one shard.
 
     Args:
         decoders: threads of the decoder and of conversion.
         faces: artificial faces per frame.
-        gpu: number of the GPU.
+        device: as for extract.py; its utilisation is measured.
 
     Returns:
         Frames a second without start-up, the GPU's utilisation in percent, the busy seconds of each step.
@@ -184,7 +193,7 @@ def whole(
     with (
         mock.patch.dict(os.environ, OMP_NUM_THREADS=str(decoders)),
         mock.patch.object(models, "load_detector", artificial),
-        Utilisation(gpu) as used,
+        Utilisation(gpu_uuid(device)) as used,
         redirect_stdout(sys.stderr),  # standard output is for the results
     ):
         extract.main(["--out", str(out), "--fresh", *options, str(film)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -114,9 +116,15 @@ def one_size(run: Run, width: int, height: int) -> dict[str, Any]:
     return table
 
 
+def copies_for(seconds: float, frames_per_s: float, frames: int) -> int:
+    """Return how often a film is to be repeated, to last so long at a rate."""
+    return max(1, math.ceil(seconds * frames_per_s / frames))
+
+
 def extraction(run: Run, path: Path, decoders: int, size: int, detector: float) -> dict[str, Any]:
     """Measure decoding and the whole of extract.py with a number of decoders."""
     from bench.gpu_parts import torch_precision, whole
+    from bench.pipeline import repeated
     from facerec.video.film import open_film, read_decoded
 
     args, name, film = run.args, path.stem.partition("-")[2], open_film(path)
@@ -129,13 +137,16 @@ def extraction(run: Run, path: Path, decoders: int, size: int, detector: float) 
     options = ["--detector", run.specs[0], "--embedder", run.specs[1], "--device", args.device]
     options += ["--precision", torch_precision(args.precision), "--batch-size", str(size)]
     options += ["--cuda-graphs"] if args.cuda_graphs else []
-    index = int(args.device.partition(":")[2] or 0)
-    out = run.work / f"{name}-{decoders}"
-    found = run.part(
-        f"{name}: extract.py with {decoders} decoders",
-        lambda: whole(path, out, options, decoders=decoders, faces=args.faces, gpu=index),
-    )
     decoded = run.part(f"{name}: decoding with {decoders} decoders", decode)
+
+    def extract() -> tuple[float, float | None, dict[str, float]]:
+        copies = copies_for(args.whole_seconds, min(detector, decoded or detector), film.frame_count)
+        with tempfile.TemporaryDirectory(dir=run.work) as folder:
+            source = path if copies == 1 else repeated(path, copies, Path(folder))
+            out = Path(folder) / "data"
+            return whole(source, out, options, decoders=decoders, faces=args.faces, device=args.device)
+
+    found = run.part(f"{name}: extract.py with {decoders} decoders", extract)
     table: dict[str, Any] = {"decoding_frames_per_s": decoded and round(decoded, 1)}
     if found:
         speed, used, seconds = found

@@ -24,19 +24,23 @@ def open_library() -> Any:
 
 
 class Utilisation:
-    """Samples the utilisation of GPU `index` in a block.
+    """Samples the utilisation of a GPU in a block.
+
+    Args:
+        uuid: of the GPU, `GPU-…`; empty for none.
 
     Attributes:
         percent: the mean share of the time in which a kernel ran; None if it cannot be read (CPU, MIG).
     """
 
-    def __init__(self, index: int = 0, library: Any = None) -> None:
-        self._library = open_library() if library is None else library
+    def __init__(self, uuid: str, library: Any = None) -> None:
+        self._library: Any = library or (open_library() if uuid else None)
         self._handle = ctypes.c_void_p()
         self._stop = threading.Event()
         self._samples: list[int] = []
-        if self._library is not None:
-            self._library.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(self._handle))
+        handle = ctypes.byref(self._handle)
+        if self._library and self._library.nvmlDeviceGetHandleByUUID(uuid.encode(), handle) != 0:
+            self._library = None
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     @property

@@ -27,7 +27,9 @@ def outcome(name: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("name", "words", "message"),
     [
-        ("gpu", ["--device", "tpu"], "device 'tpu' is not one of auto, cpu, cuda"),
+        ("gpu", ["--device", "tpu"], "'tpu' is not one of cpu, cuda"),
+        ("gpu", ["--device", "auto"], "'auto' is not one of cpu, cuda"),
+        ("gpu", ["--device", "cpu", "--precision", "tf32"], "invalid choice: 'tf32'"),
         ("gpu", ["--device", "cpu", "no.mp4"], "no.mp4: no such film"),
         ("gpu", ["--device", "cpu", "--sizes", "640"], "'640' is not a width and a height"),
         ("gpu", ["--device", "cpu", "--sizes", "0x0"], "'0x0' is not a width and a height"),

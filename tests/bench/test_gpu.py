@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -96,13 +97,13 @@ def test_what_the_time_does_not_suffice_for_is_listed(tmp_path: Path) -> None:
 
 
 class FakeNvml:
-    """A GPU that is busy 40 and 60 percent in turn."""
+    """A GPU that is busy 40 and 60 percent in turn, and its UUID."""
 
     def __init__(self) -> None:
         self.reads = 0
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: Any, handle: Any) -> int:  # noqa: N802
-        return 0
+    def nvmlDeviceGetHandleByUUID(self, uuid: bytes, handle: Any) -> int:  # noqa: N802
+        return 0 if uuid == b"GPU-7" else 6
 
     def nvmlDeviceGetUtilizationRates(self, handle: Any, rates: Any) -> int:  # noqa: N802
         found = ctypes.cast(rates, ctypes.POINTER(nvml._Rates)).contents
@@ -114,13 +115,34 @@ class FakeNvml:
 def test_the_utilisation_is_the_mean_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "INTERVAL_S", 0.001)
     library = FakeNvml()
-    with nvml.Utilisation(0, library) as used:
+    with nvml.Utilisation("GPU-7", library) as used:
         while library.reads < 10:
             time.sleep(0.001)
     assert used.percent is not None and 45 <= used.percent <= 55
-    with nvml.Utilisation(0, None) as used:  # no NVML here
+    with nvml.Utilisation("") as used:  # the CPU
         pass
-    assert used.percent is None or torch.cuda.is_available()
+    assert used.percent is None
+
+
+def test_the_utilisation_of_another_gpu_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA_VISIBLE_DEVICES=3 makes the fourth GPU CUDA's first; NVML's first may belong to someone else."""
+    properties = SimpleNamespace(uuid="9")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    library = FakeNvml()
+    monkeypatch.setattr(nvml, "INTERVAL_S", 0.001)
+    with nvml.Utilisation(gpu_parts.gpu_uuid("cuda:0"), library) as used:
+        time.sleep(0.01)
+    assert used.percent is None and library.reads == 0
+    properties.uuid = "7"
+    assert gpu_parts.gpu_uuid("cuda:0") == "GPU-7" and gpu_parts.gpu_uuid("cpu") == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "copies"), [(0, 1400, 1), (6, 1400, 18), (6, 40, 1), (6, 80.1, 2)]
+)
+def test_a_film_is_repeated_until_a_run_lasts(seconds: float, rate: float, copies: int) -> None:
+    """480 frames last a third of a second at 1,400 a second, most of which is the beginning of the run."""
+    assert gpu_tables.copies_for(seconds, rate, 480) == copies
 
 
 @pytest.mark.slow
@@ -130,7 +152,7 @@ def test_the_whole_benchmark_reaches_its_verdict_on_a_cpu(tmp_path: Path, capsys
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     film = make_film(tmp_path / "1-Film.mp4", 12, width=160, height=96)
     assert gpu.main([str(film), "--device", "cpu", "--sizes", "96x64", "--decoders", "1", "--frames", "12",
-                     "--precisions", "float32"]) == 0  # fmt: skip
+                     "--precisions", "float32", "--whole-seconds", "0.5"]) == 0  # fmt: skip
     table = json.loads(capsys.readouterr().out)
     assert table["left_out"] == [] and table["film"] == "1-Film.mp4" and table["device"] == "CPU"
     assert all(table["verdict"][goal]["value"] > 0 for goal in gpu.GOALS)
