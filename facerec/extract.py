@@ -91,6 +91,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     command_line.add_argument(
         "--min-face-size",
+        "--min-face",
         default=AUTO,
         metavar="SIZE",
         help="minimum of the shorter side of a face's box, in display pixels (20) or as a share of the "

@@ -8,10 +8,11 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from facerec.errors import FacerecError, InputError
 from facerec.folder.films import find_film
@@ -26,6 +27,7 @@ from slurm.shards import read_plan_or_none
 from slurm.site import Resources
 
 SAMPLES, SAMPLE_FRAMES = 3, 100  # samples, and frames of each
+GPU_SAMPLE_FRAMES = 1_000  # the same with a GPU, which takes a second for them
 NODE_MINUTES = 15  # time limit of a job that measures on a node
 SHARD_S = 120.0  # target duration of a shard: about what a preempted task loses
 TASK_S = 1800.0  # target duration of a task: short enough for backfill scheduling
@@ -34,6 +36,7 @@ TIME_FACTOR = 2.0  # margin on the time of a task for slower nodes and scenes wi
 MEMORY_FACTOR = 1.3  # margin on memory
 FRAMES_OF_A_CORE = 4  # decoded frames that a core more holds: in its decoder thread and in the queues
 GPU_RATES = (200, 500, 1_000)  # frames a second, for a hint where there is no GPU
+BUSY = 0.5  # share of the time for which a detector is busy or waited for, unless the GPU waits for the CPUs
 MAX_CORES = 32  # of a task: decoders have at most 12 threads, and conversion one for each core
 _GIB = 1 << 30
 
@@ -48,7 +51,7 @@ class Measurement:
         startup_s: seconds of a task before its first frame and after its last.
         peak_bytes: largest resident memory of a task.
         cores: number of cores that the task used.
-        detector_frames_per_s: speed of the detector alone, with a GPU; 0 without.
+        detector_frames_per_s: speed of the detector alone, with a GPU; 0 without, or if it had to wait.
         decoding_cpu_s: CPU seconds of decoding and converting a frame.
         frame_bytes: of a frame in RGB.
     """
@@ -125,7 +128,8 @@ def measure(options: RunOptions, film: Path) -> Measurement:
 
     opened = open_film(film)
     frames = opened.frame_count
-    n = max(SAMPLES, frames // SAMPLE_FRAMES)
+    on_gpu = options.device != "cpu" and options.site.stages["extract"].has_gpu
+    n = max(SAMPLES, frames // (GPU_SAMPLE_FRAMES if on_gpu else SAMPLE_FRAMES))
     shards = sorted({n * (2 * sample + 1) // (2 * SAMPLES) for sample in range(SAMPLES)})
     with tempfile.TemporaryDirectory() as temporary:
         command = replace(options, out=Path(temporary)).extract_command(film, n)
@@ -151,15 +155,34 @@ def measure(options: RunOptions, film: Path) -> Measurement:
         raise InputError(f"{film}: the film has {frames} frames, which is too few for a measurement")
     rate = done / max(seconds, 1e-6)
     cost = Measurement(frames, rate, max(0.0, wall - seconds), max(peak, used.ru_maxrss << 10), cpu_threads())
-    if options.device == "cpu" or not options.site.stages["extract"].has_gpu:
+    if not on_gpu:
         return cost
-    detecting = sum(report["stage_seconds"].get("detect", 0.0) for report in reports)
+    rate, detector_rate = gpu_rates(reports)
     return replace(
         cost,
-        detector_frames_per_s=done / max(detecting, 1e-6),
+        frames_per_s=rate,
+        detector_frames_per_s=detector_rate,
         decoding_cpu_s=measure_decoding(film)[2],
         frame_bytes=3 * opened.display_width * opened.display_height,
     )
+
+
+def gpu_rates(reports: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Return the frames a second of extraction on a GPU, and of its detector alone.
+
+    The first sample does not count, if there are others: the libraries of the GPU start in it. The detector's
+    rate is 0 if the GPU waited for the CPUs: its work is then done before the host asks for it, so the time
+    for which the host waits does not say how long it took.
+
+    Args:
+        reports: of the samples, in their order.
+    """
+    reports = reports[1:] or reports
+    done = sum(report["frames"] for report in reports)
+    seconds = sum(report["seconds"] for report in reports)
+    detecting = sum(report["stage_seconds"].get("detect", 0.0) for report in reports)
+    rate = done / max(seconds, 1e-6)
+    return rate, done / detecting if detecting > BUSY * seconds else 0.0
 
 
 def measure_decoding(film: Path) -> tuple[int, float, float]:
@@ -174,8 +197,10 @@ def measure_decoding(film: Path) -> tuple[int, float, float]:
     read, seconds, cpu_seconds = 0, 1e-6, 0.0
     for sample in range(SAMPLES):
         begin = opened.frame_count * (2 * sample + 1) // (2 * SAMPLES)
+        decoded = read_frames(opened, begin, begin + SAMPLE_FRAMES)
+        next(decoded, None)  # before it, all since the key frame were decoded, which a long shard does once
         started, used = time.perf_counter(), time.process_time()
-        read += sum(1 for _ in read_frames(opened, begin, begin + SAMPLE_FRAMES))
+        read += sum(1 for _ in decoded)
         seconds += time.perf_counter() - started
         cpu_seconds += time.process_time() - used
     return opened.frame_count, read / seconds, cpu_seconds / max(1, read)
@@ -188,12 +213,12 @@ def plan_without_gpu(options: RunOptions, movie_id: int, command: str) -> list[s
         command: measures on a node.
     """
     frames, frames_per_s, cpu_s = measure_decoding(find_film(options.films, movie_id))
-    here = f"this machine decodes {frames_per_s:.0f} a second and has no GPU"
+    here = f"this machine decodes {frames_per_s:.0f} frames/s and has no GPU"
     shards = options.default_shards(frames)
-    needs = ", ".join(f"{rate} a second CPUS={decoders_for(rate, cpu_s)}" for rate in GPU_RATES)
+    needs = ", ".join(f"CPUS={decoders_for(rate, cpu_s)} for {rate}" for rate in GPU_RATES)
     return [
         f"movie {movie_id}: {frames} frames; {here}, so the speed of a GPU cannot be measured here",
-        f"  a task with one GPU needs, by the cost of decoding here, for a GPU that detects in {needs}",
+        f"  a task needs {needs} frames/s of its GPU's detector, by the cost of decoding here",
         f"  shards by default: {shards}, each a task; a short job measures the rest on a node: {command}",
     ]
 
@@ -240,16 +265,24 @@ def plan_movie(options: RunOptions, movie_id: int, given: Sequence[str] = ()) ->
     length = f"{work / 3600:.1f} h" if work >= 3600 else f"{math.ceil(work / 60)} min"
     variables = [f"MOVIE={movie_id}", *advice.make_variables()]
     variables += [f"GPUS={resources.gpus}"] if resources.gpus else []
-    on_gpu = (
-        f"; its GPU detects faces in {measured.detector_frames_per_s:.0f} frames/s, for which {advice.cores} "
-        f"cores decode (each {1 / max(measured.decoding_cpu_s, 1e-6):.0f} frames/s)"
-        if measured.detector_frames_per_s
-        else ""
-    )
     return [
         f"movie {movie_id}: {counted(measured.frames, 'frame')} at {measured.frames_per_s:.1f} frames/s on "
         f"{counted(measured.cores, 'core')} here: {length} of work; "
         f"a task takes {measured.startup_s:.0f} s to start "
-        f"and needs {measured.peak_bytes >> 20} MiB of memory{on_gpu}",
+        f"and needs {measured.peak_bytes >> 20} MiB of memory{_about_gpu(measured, advice.cores)}",
         "  " + launcher_command("extract", *variables, *given),
     ]
+
+
+def _about_gpu(measured: Measurement, cores: int) -> str:
+    """Return what to say about the GPU of a task with `cores`; nothing if there is none."""
+    if measured.detector_frames_per_s:
+        return (
+            f"; its GPU detects faces in {measured.detector_frames_per_s:.0f} frames/s, for which {cores} "
+            f"cores decode (each {1 / max(measured.decoding_cpu_s, 1e-6):.0f} frames/s)"
+        )
+    if measured.decoding_cpu_s:
+        more = min(MAX_CORES, 2 * measured.cores)
+        again = f": measure again with CPUS={more}" if more > measured.cores else ""
+        return f"; its GPU waited for its CPUs{again}"
+    return ""

@@ -63,7 +63,7 @@ def test_the_plan_has_pixels_and_tasks_with_the_share_or_the_pixels_agree(film: 
     run_extract(film, tmp_path, 2, "--min-face-size", "10%", shards="0")
     assert planned(film, tmp_path)["min_face_size"] == round(height / 10)
     assert planned(film, tmp_path)["min_box_size"] == max(8, round(height / 10) // 2)
-    run_extract(film, tmp_path, 2, "--min-face-size", str(round(height / 10)), shards="1")
+    run_extract(film, tmp_path, 2, "--min-face", str(round(height / 10)), shards="1")
 
 
 def test_the_first_frame_gives_the_display_size(film: Path, tmp_path: Path) -> None:
