@@ -26,7 +26,6 @@ if not __package__:  # run as a script, see _script.py
 
 import argparse
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,11 +135,12 @@ def _read_list(args: argparse.Namespace) -> CastList:
     """
     from facerec.actors.people import name_key
     from facerec.catalogues.base import Wanted
+    from facerec.catalogues.identifiers import title_id
     from facerec.catalogues.registry import read_cast_list
 
     columns = _pairs(args.column, "--column")
     wanted = Wanted(
-        args.movie, args.name, args.year, _title_id(args.title_id), args.language, columns, args.surname_first
+        args.movie, args.name, args.year, title_id(args.title_id), args.language, columns, args.surname_first
     )
     cast = read_cast_list(args.cast, wanted, progress)
     logging.info("%s: %s, %s", ", ".join(map(str, args.cast)), cast.format, counted(len(cast.entries), "row"))
@@ -261,12 +261,6 @@ def _propose(database: ActorDatabase, args: argparse.Namespace) -> str:
         f"{found}, {proposal.likely} with a likely name; look at {proposal.sheet}, write yes or a name into "
         f"the column confirm of {proposal.table}; then: {command}"
     )
-
-
-def _title_id(text: str) -> str:
-    """Return the id in the address of a film in IMDb or Wikidata; an id itself is returned as it is."""
-    match = re.fullmatch(r"https?://\S*?/(tt\d+|Q\d+)(?:[/?#]\S*)?", text)
-    return match[1] if match else text
 
 
 def _pairs(words: Sequence[str], option: str) -> dict[str, str]:

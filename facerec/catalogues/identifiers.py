@@ -27,6 +27,12 @@ def person_of(text: str) -> tuple[str, str] | None:
     return None
 
 
+def title_id(text: str) -> str:
+    """Return the id in the address of a film in IMDb or Wikidata; an id itself is returned as it is."""
+    match = re.fullmatch(r"https?://\S*?/(tt\d+|Q\d+)(?:[/?#]\S*)?", text)
+    return match[1] if match else text
+
+
 def imdb_id(digits: str) -> str:
     """Return the IMDb id of a person that is written as a number: `592225` is `nm0592225`."""
     return f"nm{digits.zfill(7)}"
