@@ -7,9 +7,12 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facerec.errors import InputError
-from facerec.geometry import Box
+
+if TYPE_CHECKING:  # it loads numpy, which --help does not need
+    from facerec.geometry import Box
 
 MAX_MOVIE_ID = 2**31 - 1  # the labeling backend's database column is a signed 32-bit integer
 MAX_FRAME = 2**31 - 1
