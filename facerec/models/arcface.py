@@ -68,7 +68,8 @@ class ArcFace:
         self._template = TEMPLATE * np.array([width, height]) / 112
         self._on_cpu = placement.device == "cpu"
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
-        self._batch = BatchSize(self._fixed or (1 if self._on_cpu else placement.batch_size or 16))
+        size = self._fixed or (1 if self._on_cpu else placement.batch_size or 16)
+        self._batch = BatchSize(size, option="")
         self._input = self._session.get_inputs()[0].name
         blank = np.zeros((*self._preprocessing.size, 3), np.uint8)
         self.dimension = 0

@@ -178,6 +178,24 @@ def oom_as_model_error(what: str, batch_size: int = 1) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def host_memory_as_model_error(batch_size: int) -> Iterator[None]:
+    """As `oom_as_model_error`, for page-locked memory of the host for a batch.
+
+    Raises:
+        ModelError: the memory is too small.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ModelError(
+                f"{host()} has too little memory that can be page-locked for batches of {batch_size}; try "
+                f"--batch-size {max(1, batch_size // 2)}, or request more memory"
+            ) from error
+        raise
+
+
 def _too_little_memory(what: str, batch_size: int) -> ModelError:
     smaller = f"try --batch-size {batch_size // 2}, or take" if batch_size > 1 else "take"
     return ModelError(
@@ -189,11 +207,15 @@ def _too_little_memory(what: str, batch_size: int) -> ModelError:
 class BatchSize:
     """The number of items that a network gets at once; halved when the memory is too small for them.
 
+    Args:
+        option: that sets the number; empty if there is none, as for embedders.
+
     Attributes:
         value: the number now.
     """
 
-    def __init__(self, value: int) -> None:
+    def __init__(self, value: int, option: str = "--batch-size") -> None:
+        self._option = option
         self.value = self._asked = value
         self._announced = value
 
@@ -215,13 +237,10 @@ class BatchSize:
         """Warn, once, that a smaller number is used; call it after a batch that fitted."""
         if self.value != self._announced:
             self._announced = self.value
+            hint = f"; {self._option} {self.value} avoids the attempt" if self._option else ""
             logging.warning(
-                "the memory of the device is too small for %d times %s at once: going on with %d at once; "
-                "--batch-size %d avoids the attempt",
-                self._asked,
-                what,
-                self.value,
-                self.value,
+                "the memory of the device is too small for %d times %s at once: going on with %d at once%s",
+                *(self._asked, what, self.value, hint),
             )
 
 

@@ -53,7 +53,7 @@ class FaceNet:
         self._device, self._type = torch.device(placement.device), getattr(torch, placement.precision)
         self._precision = placement.precision
         self._on_cpu = self._device.type == "cpu"
-        self._network_batch = BatchSize(placement.batch_size or (1 if self._on_cpu else 16))
+        self._network_batch = BatchSize(placement.batch_size or (1 if self._on_cpu else 16), option="")
         with torch.device("meta"):
             self._network = InceptionResnetV1(pretrained=None)
         load_state(found.paths[0], self._network, ignored=("logits.",))

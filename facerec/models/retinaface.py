@@ -36,7 +36,14 @@ from facerec.models.base import (
 )
 from facerec.models.batch_queue import DEPTH, BatchQueue, Gpu, Ticket
 from facerec.models.batch_suppression import suppress_batch
-from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
+from facerec.models.device import (
+    BatchSize,
+    Placement,
+    host_memory_as_model_error,
+    map_batches,
+    oom_as_model_error,
+    parallel_map,
+)
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
 from facerec.models.planes import Planes
@@ -119,10 +126,11 @@ class RetinaFace:
         return _take(self._start(self._queue, frames, form), None)
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return a new array in page-locked memory; on a CPU in ordinary memory."""
+        """Return a new array in page-locked memory, on a CPU in ordinary memory; see `BatchDetector`."""
         if self._queue is None:
             return np.empty(shape, np.uint8)
-        memory: NDArray[np.uint8] = self._queue.gpu.host_memory(shape, torch.uint8).numpy()
+        with host_memory_as_model_error(shape[0]):
+            memory: NDArray[np.uint8] = self._queue.gpu.host_memory(shape, torch.uint8).numpy()
         return memory
 
     def submit_batch(self, batch: FrameBatch) -> Callable[[], list[Detections]]:

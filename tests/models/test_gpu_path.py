@@ -327,6 +327,17 @@ def test_memory_that_is_too_small_for_one_frame_is_one_line(detector, frames, mo
         detector.detect(frames)
 
 
+def test_page_locked_memory_that_is_too_small_is_one_line(detector, monkeypatch) -> None:
+    """CUDA's words are those for a GPU's memory, but a larger GPU would not help."""
+
+    def refuse(shape: object, dtype: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(detector._queue.gpu, "host_memory", refuse)
+    with pytest.raises(ModelError, match="page-locked for batches of 16; try --batch-size 8, or request"):
+        detector.allocate((16, 8, 8, 3))
+
+
 @pytest.mark.slow
 def test_embeddings_are_those_of_the_cpu_path(frames, monkeypatch, tmp_path) -> None:
     with torch.device("meta"):

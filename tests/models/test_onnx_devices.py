@@ -146,3 +146,4 @@ def test_crops_go_to_a_gpu_in_batches_that_are_halved_where_memory_is_too_small(
     np.testing.assert_allclose(embedder.embed(crops), on_cpu.embed(crops), atol=1e-6)
     assert sizes == [8, 4, 2, 2, 2]
     assert caplog.text.count("too small for 8 times a crop of") == 1
+    assert "--batch-size" not in caplog.text  # of extract.py, which is the detector's
