@@ -23,8 +23,9 @@ from facerec.errors import ModelError
 from facerec.features.person_boxes import make_boxes
 from facerec.geometry import Image
 from facerec.models.base import check_finite
-from facerec.models.device import Placement, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import assign_state, read_state
+from facerec.models.memory import oom_as_model_error
 from facerec.models.weights import WeightFiles
 from facerec.support.limits import cpu_threads
 

@@ -24,16 +24,10 @@ from torchvision.models import resnet50
 from facerec.features.pictures import MEAN, STD
 from facerec.geometry import Image
 from facerec.models.base import check_finite, pad_batch, split_into_batches
-from facerec.models.device import (
-    BatchSize,
-    Placement,
-    map_batches,
-    oom_as_model_error,
-    parallel_map,
-    release_gpu_memory,
-)
+from facerec.models.device import Placement, parallel_map
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import assign_state, fold_batch_norms, read_state
+from facerec.models.memory import BatchSize, map_batches, oom_as_model_error, release_gpu_memory
 from facerec.models.weights import WeightFiles
 
 HEIGHT, WIDTH = 256, 128  # of the input

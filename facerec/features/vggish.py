@@ -21,16 +21,10 @@ from facerec.features import spectra
 from facerec.features.base import FEATURES, Arrays, Options
 from facerec.features.sound import extract
 from facerec.models.base import check_finite, split_into_batches
-from facerec.models.device import (
-    BatchSize,
-    Placement,
-    map_batches,
-    oom_as_model_error,
-    parallel_map,
-    release_gpu_memory,
-)
+from facerec.models.device import Placement, parallel_map
 from facerec.models.fused import use_winograd_convolutions
 from facerec.models.loading import load_state
+from facerec.models.memory import BatchSize, map_batches, oom_as_model_error, release_gpu_memory
 from facerec.models.weights import WeightFiles
 from facerec.support.limits import cpu_threads
 from facerec.video.sound import Samples

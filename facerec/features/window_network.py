@@ -12,14 +12,8 @@ from torch import nn
 
 from facerec.features.base import Arrays, group_by_shape
 from facerec.models.base import ModelCard, check_finite, split_into_batches
-from facerec.models.device import (
-    BatchSize,
-    Placement,
-    map_batches,
-    oom_as_model_error,
-    parallel_map,
-    release_gpu_memory,
-)
+from facerec.models.device import Placement, parallel_map
+from facerec.models.memory import BatchSize, map_batches, oom_as_model_error, release_gpu_memory
 from facerec.support.limits import cpu_threads
 
 Item = TypeVar("Item")

@@ -20,8 +20,9 @@ from facerec.models.base import (
     normalize_rows,
     split_into_batches,
 )
-from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
+from facerec.models.memory import BatchSize, map_batches, oom_as_model_error
 from facerec.models.preprocessing import Preprocessing, read_preprocessing
 from facerec.models.weights import WeightFiles
 from facerec.support.limits import cpu_threads

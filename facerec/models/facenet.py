@@ -23,9 +23,10 @@ from torch.nn import functional as F
 from facerec.geometry import Image
 from facerec.models.base import VERIFICATION_SHARE, not_finite, pad_batch, split_into_batches
 from facerec.models.batch_queue import BatchQueue, Gpu, Ticket
-from facerec.models.device import BatchSize, Placement, map_batches, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, parallel_map
 from facerec.models.fused import fuse_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
+from facerec.models.memory import BatchSize, map_batches, oom_as_model_error
 from facerec.models.weights import WeightFiles
 
 SIZE, MARGIN = 160, 14

@@ -36,16 +36,10 @@ from facerec.models.base import (
 )
 from facerec.models.batch_queue import DEPTH, BatchQueue, Gpu, Ticket
 from facerec.models.batch_suppression import suppress_batch
-from facerec.models.device import (
-    BatchSize,
-    Placement,
-    host_memory_as_model_error,
-    map_batches,
-    oom_as_model_error,
-    parallel_map,
-)
+from facerec.models.device import Placement, parallel_map
 from facerec.models.fused import fuse_convolutions, use_winograd_convolutions
 from facerec.models.loading import fold_batch_norms, load_state
+from facerec.models.memory import BatchSize, host_memory_as_model_error, map_batches, oom_as_model_error
 from facerec.models.planes import Planes
 from facerec.models.retinaface_network import ANCHORS, anchors, blank_network
 from facerec.models.weights import WeightFiles

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from facerec.errors import ModelError
 from facerec.geometry import Image
 from facerec.models.base import Detections, FaceSearch, check_finite, make_detections
-from facerec.models.device import Placement, oom_as_model_error, parallel_map
+from facerec.models.device import Placement, parallel_map
 from facerec.models.loading import check_onnx, onnx_session
+from facerec.models.memory import oom_as_model_error
 from facerec.models.onnx_arrays import FLOATS, SIZES, OnnxArrays, Rows
 from facerec.models.suppression import suppress
 from facerec.models.tiles import Level, Size, longest_face, scaled, tiled, whole

@@ -14,7 +14,7 @@ from facerec.folder.miniature_archive import MiniatureArchives
 from facerec.folder.plan import read_plan
 from facerec.geometry import MINIATURE_BYTES
 from facerec.models.batch_queue import DEPTH, BatchQueue
-from facerec.models.device import BatchSize
+from facerec.models.memory import BatchSize
 from facerec.models.retinaface_network import blank_network
 from tests.films import make_film
 from tests.models.fake_gpu import FakeGpu

@@ -19,7 +19,8 @@ from facerec.errors import ModelError, NonFiniteError
 from facerec.geometry import Image
 from facerec.models import load_detector, load_embedder
 from facerec.models.base import Embedder, FaceSearch, ModelCard, check_finite
-from facerec.models.device import BatchSize, Placement
+from facerec.models.device import Placement
+from facerec.models.memory import BatchSize
 from facerec.models.retinaface import RetinaFace
 from facerec.models.retinaface_network import blank_network
 from tests.models.networks import random_state, saved

@@ -24,9 +24,10 @@ from facerec.models import batch_queue, batch_suppression, facenet, retinaface
 from facerec.models import planes as planes_module
 from facerec.models.base import Detections, FaceSearch, ModelCard, ReducingDetector
 from facerec.models.batch_queue import COMPUTE, COPY, DEPTH, RESULTS, BatchQueue
-from facerec.models.device import BatchSize, Placement
+from facerec.models.device import Placement
 from facerec.models.facenet import FaceNet
 from facerec.models.loading import fold_batch_norms
+from facerec.models.memory import BatchSize
 from facerec.models.retinaface import RetinaFace
 from facerec.models.retinaface_network import blank_network
 from facerec.models.weights import WeightFiles

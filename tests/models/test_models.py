@@ -19,7 +19,8 @@ import facerec
 from facerec.errors import ModelError
 from facerec.models import DETECTORS, card_of, check_device, load_detector, load_embedder, weights
 from facerec.models.base import make_detections
-from facerec.models.device import choose_device, choose_placement, oom_as_model_error
+from facerec.models.device import choose_device, choose_placement
+from facerec.models.memory import oom_as_model_error
 from facerec.support.limits import cpu_threads
 
 ROOT = Path(__file__).resolve().parents[2]
