@@ -53,23 +53,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError("--frames and --min-face-size must be at least 1")
     from facerec.models import check_device, reduces_precision
     from facerec.models.agreement import measure_agreement
+    from facerec.models.device import choose_device
     from facerec.models.precision import add_record, record_path
 
     if not reduces_precision(args.detector, args.embedder):
         raise InputError(f"{args.detector} and {args.embedder} compute in float32 only: nothing to measure")
     check_device(args.device, args.detector, args.embedder)
+    device = choose_device(args.device, f"{args.detector} and {args.embedder}", runs_on_cuda=True)
     images = _frames(args.film, args.frames)
     measured = measure_agreement(
         images,
         args.detector,
         args.embedder,
-        device=args.device,
+        device=device,
         precision=args.precision,
         min_face_size=args.min_face_size,
     )
     for one in measured:
         print(f"{one.kind}: {one.summary()}")  # noqa: T201
-    if args.device == "cpu":
+    if device == "cpu":
         print("not recorded: only a GPU can decide")  # noqa: T201
         return 0
     add_record({one.sha256: one.record(args.film.name) for one in measured}, args.precision)

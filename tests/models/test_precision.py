@@ -121,6 +121,21 @@ def test_a_cpu_measures_but_records_nothing(folder, tmp_path, capsys) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_what_a_cpu_measured_is_not_recorded_for_gpus(folder, tmp_path, capsys, monkeypatch, device) -> None:
+    """`auto` is the CPU where there is no GPU; float16 would then be used on all GPUs from then on."""
+    asked: list[str] = []
+
+    def measured(*_: object, device: str, **__: object) -> list[Agreement]:
+        asked.append(device)
+        return [Agreement("retinaface", "ab", 1.0, 0.98, 5000, device)]
+
+    monkeypatch.setattr("facerec.models.agreement.measure_agreement", measured)
+    film = make_film(tmp_path / "1-Film.mp4", 3)
+    assert run_main(measure_precision.main, ["--device", device, str(film)]) == 0
+    assert asked == ["cpu"] and "not recorded" in capsys.readouterr().out and not folder.exists()
+
+
 def test_what_cannot_be_measured_is_one_line(folder, tmp_path, capsys, monkeypatch) -> None:
     film = make_film(tmp_path / "1-Film.mp4", 3)
     for words, line in (
