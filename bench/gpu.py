@@ -4,11 +4,10 @@
     python bench/gpu.py --device cpu          small sizes, to see that it runs
 
 FILM is encoded in H.264 at each size, from its middle; without one, a camera moves over photographs. For
-extract.py the film is that many of itself in a row that it lasts --whole-seconds, because the beginning of a
-run, in which the first batches are filled, would otherwise be most of it. Needs no network, and less than 8
-minutes on an H100: what does not fit into the time (--budget) is listed as left out. Without --detector and
---embedder the weights are random, which cost the same but say little about agreement, so artificial faces are
-embedded. Prints JSON:
+extract.py the film is repeated, so that a run lasts --whole-seconds; otherwise most of it would be the first
+batches, for which the GPU waits. Needs no network, and less than 8 minutes on an H100: what does not fit into
+the time (--budget) is listed as left out. Without --detector and --embedder the weights are random, which
+cost the same but say little about agreement, so artificial faces are embedded. Prints JSON:
 
 matrix_tflops      rate of square matrix products by precision, the yardstick
 sizes              for each size, by batch size: the detector alone, on frames in its buffers, and its share

@@ -6,7 +6,7 @@ miniature and, if faces are to be detected in it, converts it: for a detector on
 it gets in planes. A batch goes on to the detector at once; the detector's thread waits for the conversions,
 so the order of the frames does not depend on the pool.
 
-A ring of batches bounds the memory: reading waits until the detector has finished the batch that was first.
+A ring of batches bounds the memory: reading waits until the detector has finished the oldest batch.
 """
 
 from __future__ import annotations

@@ -115,11 +115,15 @@ class Ticket(Generic[Result]):
 
 @dataclass
 class _Slot:
-    """Memory of one batch: page-locked source, its copy on the GPU, and page-locked results."""
+    """Memory of one batch: its copy on the GPU, and page-locked memory for its source and its results.
 
-    source: Tensor
+    Attributes:
+        source: None until a batch comes that is not in page-locked memory itself.
+    """
+
     input: Tensor
     compute: Compute
+    source: Tensor | None = None
     results: Tensor | None = None
     ticket: Ticket[Any] | None = None
 
@@ -166,6 +170,8 @@ class BatchQueue(Generic[Form, Result]):
         slot = self._free_slot((size, *items[0].shape), form)
         source = _page_locked(items)
         if source is None:
+            if slot.source is None:
+                slot.source = gpu.host_memory(slot.input.shape, torch.uint8)
             source = _fill(slot.source, items)
         with gpu.lane(COPY):
             slot.input[:count].copy_(source, non_blocking=True)
@@ -216,12 +222,11 @@ class BatchQueue(Generic[Form, Result]):
 
     def _new_slot(self, shape: tuple[int, ...], form: Form) -> _Slot:
         gpu = self.gpu
-        source = gpu.host_memory(shape, torch.uint8)
         with gpu.lane(COMPUTE):
             device_input = torch.zeros(shape, dtype=torch.uint8, device=gpu.device)
         gpu.wait(COPY, gpu.record(COMPUTE))  # not before it is zeroed
         compute = partial(self._compute_form, form)
-        return _Slot(source, device_input, gpu.capture(compute, device_input) if self._graphs else compute)
+        return _Slot(device_input, gpu.capture(compute, device_input) if self._graphs else compute)
 
     def _compute_form(self, form: Form, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         return self._compute(batch, form)

@@ -100,7 +100,7 @@ class Planes:
 def _reduced(planes: Tensor, filters: _Filters) -> Tensor:
     """Reduce planes of one kind (n, bytes), one or two in a row; return their pixels (n, …) float32.
 
-    Both products are exact, whatever the device adds first. Across, in float32: samples and halves of
+    Both products are exact, in whatever order the device adds. Across, in float32: samples and halves of
     coefficients are whole numbers of at most 8 bits, so that even TF32 or bfloat16 holds them, and no sum
     exceeds 255 * 2**14 < 2**24, as the coefficients of a pixel have the sum 2**14. Down, in float64: sums
     of less than 2**53.

@@ -376,14 +376,22 @@ def test_a_graph_is_recorded_once_for_each_batch_in_flight() -> None:
 
 def test_a_batch_in_page_locked_memory_is_not_copied_by_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = np.arange(4 * 6, dtype=np.uint8).reshape(4, 2, 3)
+    gpu, taken = FakeGpu(torch.device("cpu")), []
+
+    def host_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        taken.append(dtype)
+        return torch.zeros(shape, dtype=dtype)
+
+    monkeypatch.setattr(gpu, "host_memory", host_memory)
     queue = BatchQueue(
-        FakeGpu(torch.device("cpu")),
+        gpu,
         lambda batch, _: (batch.float(), None),
         lambda count, _form, results, _kept: results,
     )
     monkeypatch.setattr(torch.Tensor, "is_pinned", lambda self: True)
     monkeypatch.setattr(batch_queue, "_fill", lambda *_: pytest.fail("copied"))
     np.testing.assert_array_equal(queue.submit(ring, 4, None).result(), ring)
+    assert taken == [torch.float32]  # for the results; a batch of 4K frames has hundreds of MB
     with pytest.raises(pytest.fail.Exception):
         queue.submit(list(ring), 4, None)  # frames here and there
     padded = queue.submit(ring[:1], 4, None).result()
