@@ -1,4 +1,4 @@
-"""Recommend shards, tasks, time and memory for a film, from extracting a few hundred of its frames here."""
+"""Recommend shards, tasks, time and memory for a film, from extracting some of its frames here."""
 
 from __future__ import annotations
 
