@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from facerec.support.limits import cpu_threads
 from facerec.video.container import open_video, packets
+from facerec.video.frame_copies import FrameCopier
 from facerec.video.h264_headers import PacketHeaders
 from facerec.video.skipping import DamagedPackets, UnwantedPackets
 
@@ -132,6 +133,7 @@ class Decoding:
         self._settled = False  # past the leading pictures, which refer to frames before `seek_to`
         self._is_h264 = False
         self._headers: PacketHeaders | None = None
+        self._copier = FrameCopier()
         self._lacks_picture = False  # a reference picture, before the last packet
         self._conceals = False
         self._waits_for_key_packet = False  # after damage, until the next key frame is fed to the decoder
@@ -233,7 +235,8 @@ class Decoding:
             if frame.key_frame and not is_leading and not self._waits_for_key_packet:
                 self._drops_frames = False
             lacks_references = is_leading and self.seek_to is not None
-            yield frame, not (frame.is_corrupt or self._drops_frames or lacks_references)
+            is_intact = not (frame.is_corrupt or self._drops_frames or lacks_references)
+            yield frame if self.strict else self._copier.copy(frame), is_intact
 
     def numbered(self, index: FrameIndex) -> Iterator[tuple[int, VideoFrame]]:
         """Decode the intact frames that are in the index.

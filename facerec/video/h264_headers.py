@@ -100,11 +100,10 @@ class PacketHeaders:
 
     def _note_sequence(self, unit: bytes | None) -> None:
         """Compare sequence parameters with those before; None for some that cannot be read."""
-        found = unit.rstrip(b"\0") if unit else None  # the first byte of a start code may be among them
-        if not unit or len(unit) >= _HEAD or (self._noted and found != self.sequence):
+        if not unit or len(unit) >= _HEAD or (self._noted and unit != self.sequence):
             self.sequence = None
         elif not self._noted:
-            self.sequence = found
+            self.sequence = unit
         self._noted = True
 
     def _are_missing(self, unit: bytes) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facerec.geometry import Image
 from facerec.video import decoding as module
 from facerec.video import seeking
 from facerec.video.container import open_video
 from facerec.video.decoding import DamagedFilm, Decoding, FrameIndex
-from facerec.video.film import open_film, read_frames
+from facerec.video.film import open_film, read_decoded, read_frames
 from facerec.video.seeking import MAX_B_FRAMES, frames_around
 from tests.films import cut_off, flip_bits, make_film
 
@@ -121,6 +122,25 @@ def test_packets_that_are_read_ahead_change_no_frame_of_a_damaged_film(
     assert 20 < len(found) < 90
     monkeypatch.setattr(module, "PACKETS", 1)
     assert read() == found
+
+
+def rolling_noise(number: int, width: int, height: int) -> Image:
+    """Return noise that moves by two pixels a frame, and changes a little."""
+    moving = np.random.default_rng(0).integers(0, 256, (height, width, 3))
+    change = np.random.default_rng(number).integers(-12, 13, moving.shape)
+    return np.clip(np.roll(moving, 2 * number, axis=1) + change, 0, 255).astype(np.uint8)
+
+
+def test_damaged_frames_are_the_same_however_long_their_reader_keeps_them(tmp_path: Path) -> None:
+    """What is missing is left as it was in the decoder's memory, which a reader's frames take from it."""
+    options = {"preset": "veryfast", "crf": "22", "x264-params": "keyint=12:bframes=1:slices=4"}
+    size: dict[str, Any] = {"width": 64, "height": 48, "draw": rolling_noise}
+    path, broken = make_film(tmp_path / "1-a.ts", 48, options=options, **size), tmp_path / "1-b.ts"
+    for seed in (6, 9, 20, 42):  # damage for which it was so
+        film = open_film(flip_bits(path, broken, seed, 3, keep=1500))
+        dropped = [zlib.crc32(bytes(one.picture.planes[2])) for one in read_decoded(film, 0, 48, 1)]
+        kept = [zlib.crc32(bytes(one.picture.planes[2])) for one in list(read_decoded(film, 0, 48, 1))]
+        assert kept == dropped and len(kept) > 40
 
 
 def test_an_index_finds_frames_by_their_times() -> None:

@@ -281,7 +281,7 @@ LONG = sequence(0, 4, profile=100, lists=[[3, -1] * 8] * 6 + [[99, -99] * 32] * 
     [
         (None, [by_start_codes(slice_of(0))], None),
         (None, [by_start_codes(FIRST, slice_of(0)), by_start_codes(slice_of(1))], FIRST),
-        (None, [by_start_codes(FIRST + b"\0\0", slice_of(0))], FIRST),
+        (by_start_codes(FIRST), [by_start_codes(FIRST + b"\0", slice_of(0))], None),
         (by_start_codes(FIRST), [by_start_codes(b"\x09\xf0", FIRST, slice_of(0))], FIRST),
         (by_start_codes(FIRST), [by_start_codes(SECOND, slice_of(0))], None),
         (by_start_codes(FIRST), [by_start_codes(slice_of(0), slice_of(0), SECOND)], None),
@@ -295,7 +295,7 @@ LONG = sequence(0, 4, profile=100, lists=[[3, -1] * 8] * 6 + [[99, -99] * 32] * 
         (by_start_codes(LONG), [by_start_codes(slice_of(0))], None),
     ],
     ids=[
-        "none", "one", "before a longer start code", "repeated", "another", "another behind the slices",
+        "none", "one", "with a zero behind it", "repeated", "another", "another behind the slices",
         "another and the first again", "in MP4", "another in MP4",
         "behind a start code in MP4", "another behind a start code in MP4", "damage", "two from the start",
         "too long to be compared",
