@@ -104,6 +104,7 @@ def film_of(monkeypatch: pytest.MonkeyPatch, *packets: Packet, **options: Any) -
     monkeypatch.setattr(module, "cpu_threads", lambda: 5)
     headers = SimpleNamespace(lack_references=lambda packet: "m" in packet.marks)
     monkeypatch.setattr(module, "PacketHeaders", lambda context: headers)
+    monkeypatch.setattr(module, "FrameCopier", lambda: SimpleNamespace(copy=lambda frame: frame))
     return decoder
 
 
