@@ -88,7 +88,7 @@ def size(text: str) -> str:
 
 
 def device_name(text: str) -> str:
-    """Check a device; for `argparse`. `auto` is none: it would not say which figures these are."""
+    """Check a device; for `argparse`. `auto` is refused, as it would not say which figures these are."""
     if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not one of cpu, cuda, cuda:0, cuda:1, …")
     return text

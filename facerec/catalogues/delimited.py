@@ -17,9 +17,9 @@ from facerec.catalogues.base import CastList, Format, Source, Wanted
 from facerec.catalogues.columns import find_columns
 from facerec.catalogues.table import cast_of_table
 from facerec.errors import ContractError
+from facerec.support.csv_tables import SEPARATORS, is_separator_line
 from facerec.support.text import counted
 
-_SEPARATORS = ",;\t|"
 _ROWS_ABOVE = 20  # rows among which the header is looked for
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -135,13 +135,11 @@ def _split(path: Path, text: str, wanted: Wanted) -> tuple[Iterator[tuple[int, l
     equal ones the most columns.
     """
     first, _, rest = text.partition("\n")
-    skipped = 0
-    if first.strip().strip('"').lower().startswith("sep=") and len(first.strip().strip('"')) == 5:
-        separators, text, skipped = first.strip().strip('"')[4], rest, 1  # Excel's own line
-    else:
-        separators = _SEPARATORS
+    skipped, declared = 0, ""
+    if is_separator_line(first.strip()):
+        text, skipped, declared = rest, 1, first.strip().strip('"')[len("sep=") :]
     scores = []
-    for separator in separators if separators in _SEPARATORS else _SEPARATORS:
+    for separator in [declared] if declared in SEPARATORS else SEPARATORS:
         top = [row for _, row in islice(_rows(path, text, separator, skipped), _ROWS_ABOVE)]
         header = top[_header_place(top, wanted)] if top else []
         columns, _ = find_columns(header, wanted.columns)

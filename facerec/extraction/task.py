@@ -36,9 +36,8 @@ def extract_shards(
     with stop_on_signals() as stop:
         for shard in shards:
             stop.check()
-            if done_markers(
-                folder, plan, [shard]
-            ):  # another task was first, or an equally empty shard has the same files
+            # another task was first, or an equally empty shard has the same files
+            if done_markers(folder, plan, [shard]):
                 continue
             beg, end = plan.range_of(shard)
             label = shard_label(plan, shard)

@@ -35,14 +35,8 @@ def oom_as_model_error(what: str, batch_size: int = 1) -> Iterator[None]:
     Raises:
         ModelError: the memory is too small.
     """
-    try:
+    with _oom_as(lambda: _too_little_memory(what, batch_size)):
         yield
-    except ModelError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise _too_little_memory(what, batch_size) from error
-        raise
 
 
 @contextmanager
@@ -52,14 +46,25 @@ def host_memory_as_model_error(batch_size: int) -> Iterator[None]:
     Raises:
         ModelError: the memory is too small.
     """
+    with _oom_as(
+        lambda: ModelError(
+            f"{host()} has too little memory that can be page-locked for batches of {batch_size}; try "
+            f"--batch-size {max(1, batch_size // 2)}, or request more memory"
+        )
+    ):
+        yield
+
+
+@contextmanager
+def _oom_as(model_error: Callable[[], ModelError]) -> Iterator[None]:
+    """Raise `model_error()` in place of an out-of-memory error in the block."""
     try:
         yield
+    except ModelError:
+        raise
     except Exception as error:
         if is_out_of_memory(error):
-            raise ModelError(
-                f"{host()} has too little memory that can be page-locked for batches of {batch_size}; try "
-                f"--batch-size {max(1, batch_size // 2)}, or request more memory"
-            ) from error
+            raise model_error() from error
         raise
 
 
